@@ -1,0 +1,47 @@
+# The two commands are `make up` (and `make down`), and `make test`. Neither needs anything typed before it.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE :=
+SOURCES := __main__.py infra apps ops sandbox tests
+
+.PHONY: help
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: up
+up: .venv/.ready ## the whole stack in the sandbox, without an account, and the tutorial's requests
+	@$(PYTHON) -m sandbox up
+
+.PHONY: down
+down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
+	@$(PYTHON) -m sandbox down
+
+.PHONY: test
+test: lint unit e2e ## everything below
+
+.PHONY: lint
+lint: .venv/.ready ## ruff, mypy --strict
+	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy $(SOURCES)
+
+.PHONY: unit
+unit: .venv/.ready ## the program under mocks, the apps
+	@$(PYTHON) -m pytest -q tests/unit apps
+
+.PHONY: e2e
+e2e: .venv/.ready ## the real engine on the sandbox
+	@$(PYTHON) -m sandbox tools
+	@$(PYTHON) -m pytest -q tests/e2e
+
+.PHONY: lock
+lock: .venv/.ready ## the requirements files, with hashes, from their .in files
+	@for file in requirements requirements-dev requirements-tools apps/*/requirements; do \
+	  (cd $$(dirname $$file) && $(CURDIR)/.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url \
+	    --python-version 3.11 $$(basename $$file).in -o $$(basename $$file).txt) || exit 1; done
+
+.venv/.ready: requirements.txt requirements-dev.txt requirements-tools.txt
+	@command -v python3 >/dev/null || { echo "python3: not on PATH; install Python 3.11 or newer with its venv module"; exit 1; }
+	@echo "Python packages into .venv ..."
+	@python3 -m venv .venv
+	@.venv/bin/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-tools.txt
+	@.venv/bin/uv pip install -q --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt -r requirements-dev.txt
+	@touch $@

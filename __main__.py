@@ -1,0 +1,101 @@
+"""The whole stack: microservices behind an API gateway, on a Kubernetes cluster.
+
+registry --> images -----> services ---+
+                         /             +--> routes
+cluster ---> namespace -+--> gateway --+
+"""
+
+from pathlib import Path
+
+import pulumi
+
+from infra import settings
+from infra.cluster import Cluster, ClusterArgs, ExistingCluster
+from infra.gateway import Gateway, GatewayArgs
+from infra.image import Image, ImageArgs, ReadyImage
+from infra.namespace import Namespace, NamespaceArgs
+from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
+from infra.service import Service, ServiceArgs
+
+config = settings.read()
+account = settings.read_digitalocean()
+
+cluster: Cluster | ExistingCluster
+if config.kube_context:
+    cluster = ExistingCluster("cluster", config.kube_context)
+else:
+    cluster = Cluster(
+        "cluster",
+        ClusterArgs(
+            name=config.cluster_name,
+            region=config.region,
+            version=config.kubernetes_version,
+            node_size=config.node_size,
+            node_count=config.node_count,
+            ha=config.ha,
+            api_endpoint=account.api_endpoint,
+            stack=pulumi.get_stack() if account.token_in_config else None,
+        ),
+    )
+# Objects in a cluster that is destroyed go with it: no call for each, and no credential needed.
+in_cluster = pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.resource)
+
+gateway = Gateway(
+    "kong",
+    GatewayArgs(
+        namespace=settings.GATEWAY_NAMESPACE,
+        chart_repository=config.chart_repository,
+        service_type=config.proxy_service_type,
+        digitalocean=not config.kube_context,
+    ),
+    opts=in_cluster,
+)
+
+# Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
+wanted = config.registry
+if wanted.kind == "digitalocean":
+    registry = DigitalOceanRegistry(
+        "registry",
+        DigitalOceanRegistryArgs(name=wanted.name, existing=wanted.existing, tier=wanted.tier, region=wanted.region),
+    ).registry
+elif wanted.server:
+    registry = other_registry(wanted.server, wanted.username, wanted.plain_password)
+else:
+    registry = Registry()
+
+namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
+
+for service in config.services:
+    # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
+    platform = None if config.kube_context else "linux/amd64"
+    image = (
+        Image(service.name, ImageArgs(directory=service.build, registry=registry, platform=platform))
+        if service.build
+        else ReadyImage(service.image)
+    )
+    Service(
+        service.name,
+        ServiceArgs(
+            namespace=namespace.name,
+            image=image.ref,
+            image_digest=image.digest,
+            pull_secret=namespace.pull_secret,
+            path=service.path,
+            port=service.port,
+            replicas=service.replicas,
+            health=service.health_path,
+            env=config.environment_of(service),
+            requests=service.resources.requests.model_dump(),
+            limits=service.resources.limits.model_dump(),
+            gateway=gateway.release,
+        ),
+        opts=in_cluster,
+    )
+    pulumi.export(f"{service.name}_url", pulumi.Output.concat(gateway.url, service.path))
+
+pulumi.export("proxy_ip", gateway.ip)
+pulumi.export("proxy_url", gateway.url)
+pulumi.export("cluster_id", cluster.id)
+pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("registry", registry.endpoint)
+pulumi.export("readme", Path("Pulumi.README.md").read_text())

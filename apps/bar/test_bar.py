@@ -1,0 +1,21 @@
+"""What the bar microservice answers."""
+
+from apps.bar.app import app
+
+client = app.test_client()
+
+
+def test_it_greets_with_the_tutorials_exact_json() -> None:
+    response = client.get("/bar")
+    assert response.status_code == 200
+    assert response.content_type == "application/json"
+    assert response.text == '{"msg":"Hello from the bar microservice"}\n'
+
+
+def test_it_says_that_it_is_healthy() -> None:
+    assert client.get("/healthz").status_code == 200
+
+
+def test_it_answers_nothing_else() -> None:
+    assert client.get("/").status_code == 404
+    assert client.post("/bar").status_code == 405

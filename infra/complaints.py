@@ -1,0 +1,88 @@
+"""Mistakes in the configuration, each as one line: key, value, what is allowed, the fix."""
+
+import difflib
+import json
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn, get_args
+
+import pulumi
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+_SHOWN = 32
+"""Exit status by which Pulumi's language host knows that people have been told; any other adds an "unhandled error"."""
+
+
+def refuse(message: str) -> NoReturn:
+    """Ends the program with an error of our own words, and no other."""
+    pulumi.log.error(message)
+    sys.exit(_SHOWN)
+
+
+class Complaint(NamedTuple):
+    """What a model's own rule finds. `key` is relative to that model; "" is the model itself."""
+
+    key: str
+    value: object
+    allowed: str
+    fix: str
+    problem: str = "is not allowed"
+
+
+def raise_any(complaints: Iterable[Complaint]) -> None:
+    """For validators: one error for all that a rule finds, so that people see it at once."""
+    if found := list(complaints):
+        raise PydanticCustomError("complaints", "the rule's own complaints", {"complaints": found})
+
+
+def lines(model: type[BaseModel], error: ValidationError, secrets: Collection[str]) -> Iterator[str]:
+    """One line for each mistake. Values under the top-level keys in `secrets` are not shown."""
+    for detail in error.errors(include_url=False):
+        place = tuple(part for part in detail["loc"] if part != "[key]")
+        hidden = "password" in place or bool(place and place[0] in secrets)
+        for complaint in detail.get("ctx", {}).get("complaints") or [_translate(model, place, detail)]:
+            key = _join(*place, *([complaint.key] if complaint.key else []))
+            shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
+            line = f"{shown} {complaint.problem}; allowed: {complaint.allowed}; fix: {complaint.fix}".lstrip()
+            if hidden and shown:
+                line = line.replace(shown, "(secret)").replace(str(complaint.value), "(secret)")
+            yield f"{key}: {line}"
+
+
+def _join(*parts: int | str) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+
+
+def _translate(model: type[BaseModel], place: tuple[int | str, ...], detail: ErrorDetails) -> Complaint:
+    """A complaint of Pydantic's in our words: the field's description says what is allowed, its example the fix."""
+    models: list[type[BaseModel]] = [model]
+    field = None
+    for part in place:
+        if found := [field for each in models for field in each.model_fields.values() if field.alias == part]:
+            field = found[0]
+            models = list(_models(field.annotation))
+    key = str(place[-1])
+    if detail["type"] == "extra_forbidden":
+        known = [field.alias for each in models for field in each.model_fields.values() if field.alias]
+        close = difflib.get_close_matches(key, known, n=1)
+        return Complaint(
+            "", None, ", ".join(known), f"write {close[0]}" if close else f"remove {key}", problem="is not a known key"
+        )
+    allowed, example = _describe(field) if field else ("", "")
+    if detail["type"] == "missing":
+        return Complaint("", None, allowed, f"add for example {key}: {example}", problem="is missing")
+    return Complaint("", detail["input"], allowed, f"write for example {example}")
+
+
+def _describe(field: FieldInfo) -> tuple[str, str]:
+    example = (field.examples or [field.default])[0]
+    return field.description or "", example if isinstance(example, str) else json.dumps(example)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- annotations have no common type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

@@ -1,0 +1,61 @@
+"""What configuration is made of.
+
+People are told a field's description as what is allowed, and its example as the fix.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Label = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+        description="lower-case letters, digits and hyphens, from a letter, at most 63",
+    ),
+]
+# The longest name made of a service's is <name>-deployment, and Kubernetes allows 63 characters.
+ServiceName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63 - len("-deployment"),
+        description="lower-case letters, digits and hyphens, from a letter, at most 52",
+        examples=["foo"],
+    ),
+]
+UrlPath = Annotated[
+    str,
+    Field(
+        pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*)?$",
+        description='a path from "/" on, of letters, digits and ._~-, without a "/" at its end',
+        examples=["/foo"],
+    ),
+]
+Quantity = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$",
+        description="a Kubernetes quantity: a number, then m, k, M, G, Ki, Mi, Gi or nothing",
+        examples=["250m", "128Mi"],
+    ),
+]
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+IMAGE = re.compile(r"[a-z0-9][\w.:/-]*?(:(?P<tag>\w[\w.-]*))?(?P<digest>@sha256:[0-9a-f]{64})?", re.ASCII)
+
+_UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def quantity(text: str) -> float:
+    """A Kubernetes quantity as a number: cores or bytes."""
+    unit = text.lstrip("0123456789.")
+    return float(text.removesuffix(unit)) * _UNITS[unit]
+
+
+class Model(BaseModel):
+    """Keys in camelCase, as Pulumi's are; unknown ones are mistakes."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True)

@@ -1,0 +1,143 @@
+"""The API gateway: Kong with its ingress controller, without a database, from Kong's Helm chart."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from infra import versions
+
+PORT_FORWARD = "127.0.0.1:8080"
+"""Where `kubectl port-forward` reaches a gateway that has no load balancer."""
+
+_PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+
+_PROXY_PROTOCOL: Mapping[str, Any] = {
+    "annotations": {
+        # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
+        # and has no PROXY protocol.
+        "service.beta.kubernetes.io/do-loadbalancer-type": "REGIONAL",
+        "service.beta.kubernetes.io/do-loadbalancer-enable-proxy-protocol": "true",
+    },
+    "http": {"parameters": ["proxy_protocol"]},
+    "tls": {"parameters": ["http2", "proxy_protocol"]},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayArgs:
+    """Kong.
+
+    Attributes:
+        namespace: its own; created.
+        chart_repository: URL of a Helm repository with the chart `kong`.
+        service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
+        digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
+    """
+
+    namespace: str
+    chart_repository: str
+    service_type: str
+    digitalocean: bool
+
+
+class Gateway(pulumi.ComponentResource):
+    """Kong: `release` is what routes need, `ip` (bare) and `url` are where clients find it."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("kong-doks:gateway:Gateway", name, None, opts)
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None),
+        )
+        self.release = kubernetes.helm.v3.Release(
+            name,
+            name="kong",
+            namespace=namespace.metadata.name,
+            chart="kong",
+            version=versions.KONG_CHART,
+            repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
+            values=values(args),
+            # An install that failed half-way is removed; its name would be "still in use" for the next one.
+            atomic=True,
+            # Seconds; a load balancer takes minutes.
+            timeout=600,
+            # Never deleted_with the cluster: uninstalling waits until DigitalOcean has removed the load balancer. With
+            # the cluster gone first, nothing would remove it, and it would go on costing.
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        if args.service_type == "LoadBalancer":
+            proxy = kubernetes.core.v1.Service.get(
+                "kong-proxy",
+                # From the release's status, unknown until Kong is installed: a preview has nothing to look up.
+                pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(address)
+            self.url = pulumi.Output.concat("http://", self.ip)
+        else:
+            self.ip = pulumi.Output.from_input(PORT_FORWARD.partition(":")[0])
+            self.url = pulumi.Output.from_input(f"http://{PORT_FORWARD}")
+        self.register_outputs({"ip": self.ip, "url": self.url})
+
+
+def values(args: GatewayArgs) -> dict[str, Any]:
+    """The chart's values: they render the same text every time, so an unchanged stack stays unchanged."""
+    proxy_protocol = args.digitalocean and args.service_type == "LoadBalancer"
+    restricted = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    return {
+        # Names everything "kong", and the Service "kong-proxy"; otherwise "kong-kong".
+        "fullnameOverride": "kong",
+        "image": {"repository": "kong", "tag": versions.KONG},
+        "env": {
+            "database": "off",
+            "router_flavor": "traditional",
+            "anonymous_reports": "off",
+            "admin_gui_listen": "off",
+            "nginx_worker_processes": "1",
+            # The client's address comes from the load balancer, over the private network, and from nobody else.
+            **({"real_ip_header": "proxy_protocol", "trusted_ips": _PRIVATE_NETWORKS} if proxy_protocol else {}),
+        },
+        # The admin API stays on the pod's loopback, for the controller beside it.
+        "admin": {"enabled": False},
+        "manager": {"enabled": False},
+        "proxy": {"type": args.service_type, **(_PROXY_PROTOCOL if proxy_protocol else {})},
+        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/settings.py).
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "containerSecurityContext": restricted,
+        "ingressController": {
+            "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
+            # Helm installs the chart's CRDs by itself; the template that this switches on looks into the cluster.
+            "installCRDs": False,
+            # Its certificate would be new at every rendering.
+            "admissionWebhook": {"enabled": False},
+            "env": {"anonymous_reports": "false"},
+            "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
+        },
+    }
+
+
+def address(ingress: Sequence[kubernetes.core.v1.outputs.LoadBalancerIngress]) -> str:
+    """The first IPv4 address of a load balancer, which may list an IPv6 one too.
+
+    Raises:
+        pulumi.RunError: it has only a name, as some local clusters' load balancers do.
+    """
+    for entry in ingress:
+        if entry.ip and isinstance(ipaddress.ip_address(entry.ip), ipaddress.IPv4Address):
+            return entry.ip
+    raise pulumi.RunError(
+        "kong-doks:proxyServiceType: this cluster's load balancers have no IPv4 address; "
+        "allowed here: NodePort, ClusterIP; fix: pulumi config set proxyServiceType ClusterIP"
+    )

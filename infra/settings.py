@@ -1,0 +1,244 @@
+"""The stack's configuration, typed and checked before anything is created. The only reader of `pulumi.Config`."""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import pulumi
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra import complaints, versions
+from infra.complaints import Complaint, raise_any
+from infra.fields import IMAGE, EnvironmentName, Label, Model, Quantity, ServiceName, UrlPath, quantity
+
+PROJECT = Path(__file__).resolve().parent.parent
+NAMESPACE = "kong-doks"
+GATEWAY_NAMESPACE = "kong"
+BASIC_REPOSITORIES = 5
+"""What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
+
+
+# A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
+# (as `kubectl describe node` shows). So requests are what is left, and limits are what a busy container really needs.
+class Requests(Model):
+    cpu: Quantity = "15m"
+    memory: Quantity = "24Mi"
+
+
+class Limits(Model):
+    cpu: Quantity = "500m"
+    memory: Quantity = "128Mi"
+
+
+class Resources(Model):
+    requests: Requests = Requests()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _requests_fit_limits(self) -> Self:
+        raise_any(
+            Complaint(
+                f"requests.{kind}", request, f"at most limits.{kind}, which is {limit}", f"set limits.{kind}: {request}"
+            )
+            for kind in ("cpu", "memory")
+            if quantity(request := getattr(self.requests, kind)) > quantity(limit := getattr(self.limits, kind))
+        )
+        return self
+
+
+class Service(Model):
+    """A microservice behind the gateway: built from a directory, or a ready-made image."""
+
+    name: ServiceName
+    path: UrlPath
+    build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
+    image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
+    port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
+    replicas: int = Field(1, ge=1, le=100, description="1 to 100 (to stop a service, remove its entry)", examples=[1])
+    health: UrlPath | None = Field(None, description='a path from "/" on', examples=["/healthz"])
+    env: dict[EnvironmentName, str] = Field(
+        {},
+        description="names of letters, digits and _, with text as values",
+        examples=[{"LOG_LEVEL": "info"}],
+    )
+    resources: Resources = Resources()
+
+    @property
+    def health_path(self) -> str | None:
+        """What the probes ask for; None: they only connect, since a ready-made image may have no such path."""
+        return self.health or ("/healthz" if self.build else None)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        raise_any(self._complaints())
+        return self
+
+    def _complaints(self) -> Iterator[Complaint]:
+        if self.name == "proxy":
+            yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
+        if bool(self.build) == bool(self.image):
+            problem = "has both build and image" if self.build else "has neither build nor image"
+            yield Complaint("", None, "exactly one of them", f"keep for example build: apps/{self.name}", problem)
+        elif self.build and not (PROJECT / self.build / "Dockerfile").is_file():
+            yield Complaint(
+                "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
+            )
+        elif self.image:
+            # With a tag that moves, what runs changes without a rollout.
+            match = IMAGE.fullmatch(self.image)
+            if not match or not (match["digest"] or (match["tag"] or "latest") != "latest"):
+                allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
+                yield Complaint("image", self.image, allowed, "end it with a tag such as :0.1")
+
+
+class Registry(Model):
+    """Where images are pushed: DigitalOcean's registry, any other, or none (they are loaded into the local engine)."""
+
+    kind: Literal["digitalocean", "other", "none"] = Field(
+        "digitalocean", description="digitalocean, other or none", examples=["digitalocean"]
+    )
+    tier: Literal["starter", "basic", "professional"] = Field(
+        "starter", description="starter (free, one repository), basic or professional", examples=["starter"]
+    )
+    region: Literal["nyc3", "sfo3", "sfo2", "ams3", "sgp1", "fra1", "blr1", "syd1"] = Field(
+        "nyc3", description="nyc3, sfo3, sfo2, ams3, sgp1, fra1, blr1 or syd1", examples=["nyc3"]
+    )
+    name: Label | None = Field(None, description="a registry's name", examples=["my-registry"])
+    existing: bool = Field(False, description="true or false", examples=[True])
+    server: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$",
+        description="a registry's host, and path if it has one",
+        examples=["ghcr.io/user"],
+    )
+    username: str | None = None
+    password: SecretStr | None = None
+
+    @property
+    def plain_password(self) -> str | None:
+        return self.password.get_secret_value() if self.password else None
+
+    @model_validator(mode="after")
+    def _keys_fit_kind(self) -> Self:
+        raise_any(self._complaints())
+        return self
+
+    def _complaints(self) -> Iterator[Complaint]:
+        keys = {"digitalocean": {"tier", "region", "name", "existing"}, "other": {"server", "username", "password"}}
+        allowed = {"kind"} | keys.get(self.kind, set())
+        for key in sorted(self.model_fields_set - allowed):
+            yield Complaint(key, None, f"with kind {self.kind}, only {', '.join(sorted(allowed))}", f"remove {key}")
+        if self.kind == "digitalocean" and self.existing:
+            if self.name is None:
+                yield Complaint("name", None, "with existing: true, the registry's name", "set registry.name")
+            for key in sorted(self.model_fields_set & {"tier", "region"}):
+                yield Complaint(key, None, "with existing: true, only name (the registry has its own)", f"remove {key}")
+        if self.kind == "other" and self.server is None:
+            yield Complaint("server", None, "with kind other, a registry's host", "set registry.server: ghcr.io/user")
+        if (self.username is None) != (self.password is None):
+            yield Complaint("password", None, "username and password together, or neither", "set or remove both")
+
+
+class Settings(Model):
+    """Everything in a stack's file under `kong-doks:`; Pulumi.yaml describes the keys."""
+
+    cluster_name: Label = Field("mycluster", examples=["mycluster"])
+    region: str = Field("nyc1", pattern=r"^[a-z]{3}[0-9]$", description="a DigitalOcean region", examples=["nyc1"])
+    node_size: str = Field(
+        "s-1vcpu-2gb", pattern=r"^[a-z0-9_]+(-[a-z0-9.]+)+$", description="a Droplet size", examples=["s-1vcpu-2gb"]
+    )
+    node_count: int = Field(1, ge=1, le=512, description="1 to 512 nodes", examples=[1])
+    kubernetes_version: str = Field(
+        versions.KUBERNETES, pattern=r"^1\.[0-9]{2}$", description="a minor version, in quotes", examples=['"1.34"']
+    )
+    ha: bool = Field(False, description="true or false", examples=[False])
+    kube_context: str = Field("", description="a context of your kubeconfig", examples=["docker-desktop"])
+    namespace: Label = Field("default", examples=["default"])
+    registry: Registry = Field(Registry(), description="a registry", examples=['{"kind": "none"}'])
+    services: list[Service] = Field(
+        [], description="a list of services", examples=["[{name: foo, path: /foo, build: apps/foo}]"]
+    )
+    chart_repository: str = Field(
+        "https://charts.konghq.com",
+        pattern=r"^https?://\S+$",
+        description="a chart repository's URL",
+        examples=["https://charts.konghq.com"],
+    )
+    proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
+        "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
+    )
+
+    def environment_of(self, service: Service) -> Mapping[str, pulumi.Input[str]]:
+        """A service's variables; secret ones, where anything in the list of services was set with `--secret`."""
+        if pulumi.runtime.is_config_secret(f"{NAMESPACE}:services"):
+            return {name: pulumi.Output.secret(value) for name, value in service.env.items()}
+        return service.env
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        raise_any([*self._duplicates(), *self._misfits()])
+        return self
+
+    def _duplicates(self) -> Iterator[Complaint]:
+        for key in ("name", "path"):
+            count = Counter(getattr(service, key) for service in self.services)
+            for index, service in enumerate(self.services):
+                if count[value := getattr(service, key)] > 1:
+                    yield Complaint(f"services[{index}].{key}", value, f"each {key} once", f"give it another {key}")
+
+    def _misfits(self) -> Iterator[Complaint]:
+        if self.namespace == GATEWAY_NAMESPACE:
+            yield Complaint("namespace", self.namespace, "any but the gateway's own", "write namespace: default")
+        built = [service for service in self.services if service.build]
+        if self.kube_context:
+            for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):
+                if (value := getattr(self, field)) != type(self).model_fields[field].default:
+                    key = to_camel(field)
+                    yield Complaint(key, value, "unset beside kubeContext: no cluster is made", f"remove {key}")
+            if self.registry.kind == "digitalocean":
+                yield Complaint(
+                    "registry.kind", "digitalocean", "other or none beside kubeContext", "write registry: {kind: none}"
+                )
+        elif self.registry.kind == "none" and built:
+            yield Complaint(
+                "registry.kind", "none", "digitalocean or other, since nodes pull images", "write kind: digitalocean"
+            )
+        if self.registry.tier == "basic" and len(built) > BASIC_REPOSITORIES:
+            yield Complaint(
+                "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} services to build", "write tier: professional"
+            )
+
+
+class DigitalOcean(NamedTuple):
+    """How the account's API is reached, as the DigitalOcean provider's own keys say."""
+
+    api_endpoint: str | None
+    """None: DigitalOcean's, or what the environment names."""
+    token_in_config: bool
+
+
+def read() -> Settings:
+    """The stack's settings. Mistakes end the program, with one line for each."""
+    config = pulumi.Config(NAMESPACE)
+    known = {field.alias for field in Settings.model_fields.values() if field.alias}
+    present = {key.partition(":")[2] for key in pulumi.runtime.get_config_env() if key.startswith(f"{NAMESPACE}:")}
+    values: dict[str, Any] = {key: value for key in known | present if (value := config.get(key)) is not None}
+    for key, value in values.items():
+        if value[:1] in ("[", "{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                values[key] = json.loads(value)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
+        lines = [f"{NAMESPACE}:{line}" for line in complaints.lines(Settings, error, secret)]
+        complaints.refuse("\n".join(lines))
+
+
+def read_digitalocean() -> DigitalOcean:
+    config = pulumi.Config("digitalocean")
+    return DigitalOcean(config.get("apiEndpoint"), config.get("token") is not None)

@@ -1,0 +1,15 @@
+"""Every version that the stack pins. Python packages are pinned in requirements.in, base images in the Dockerfiles."""
+
+# renovate: datasource=endoflife-date depName=kubernetes versioning=loose
+KUBERNETES = "1.34"
+
+# renovate: datasource=helm depName=kong registryUrl=https://charts.konghq.com
+KONG_CHART = "3.4.1"
+
+# 3.9 is the last open-source line; from 3.10 on the images are Enterprise and want a licence.
+# renovate: datasource=docker depName=kong allowedVersions=<3.10
+KONG = "3.9.3"
+
+# Never 3.4.0: its images were withdrawn (GHSA-58mg-ww7q-xw3p).
+# renovate: datasource=docker depName=kong/kubernetes-ingress-controller
+KONG_CONTROLLER = "3.5.13"

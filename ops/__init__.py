@@ -1,0 +1,1 @@
+"""Commands that a person, or a tool of theirs, runs beside Pulumi."""

@@ -1,0 +1,1 @@
+"""DigitalOcean on one machine: for trying the program without an account and for testing it."""

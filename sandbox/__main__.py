@@ -1,0 +1,166 @@
+"""python -m sandbox: the sandbox's commands. `make up`, `make down` and the tests call them."""
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import typer
+from rich.console import Console
+
+from sandbox import cleanup, tour
+from sandbox.addresses import API
+from sandbox.environment import NotRunningError
+from sandbox.paths import LOGS, PROJECT, RUN
+from sandbox.process import ChildFailedError
+from sandbox.progress import Report
+from sandbox.tools import ToolsError, provide
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+
+_PID = RUN / "daemon.pid"
+_READY = RUN / "ready"
+_START_SECONDS = 90
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except (ToolsError, NotRunningError, ChildFailedError, tour.TourError) as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except httpx.TransportError as error:
+        console.print(f"the sandbox doesn't answer ({error}): see {LOGS}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+def _check_machine() -> None:
+    if platform.system() != "Linux" or not shutil.which("apt-get") or os.geteuid() != 0:
+        console.print(
+            "The sandbox runs as root on Debian or Ubuntu. Anywhere else use a cluster that you have: "
+            "see the `local` stack in README.md (pulumi up --stack local).",
+            style="red",
+        )
+        raise typer.Exit(1)
+
+
+def daemon_pid() -> int | None:
+    """The process id of the running sandbox, if one runs."""
+    try:
+        pid = int(_PID.read_text())
+        words = (f"/proc/{pid}/cmdline", b"sandbox.daemon")
+        with open(words[0], "rb") as file:  # noqa: PTH123 -- a proc file
+            return pid if words[1] in file.read() else None
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+
+
+@app.command()
+def tools() -> None:
+    """Install and build what the sandbox needs and the machine lacks."""
+    _check_machine()
+    with _errors_in_one_line():
+        provide(Report(console))
+
+
+@app.command()
+def start() -> None:
+    """Start the sandbox: an empty DigitalOcean account on this machine."""
+    _check_machine()
+    with _errors_in_one_line():
+        report = Report(console)
+        provide(report)
+        if daemon_pid():
+            report.say("the sandbox is running already")
+            return
+        cleanup.clean()
+        with report.step("start the sandbox") as step:
+            LOGS.mkdir(parents=True, exist_ok=True)
+            log = LOGS / "daemon.log"
+            with log.open("wb") as out:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "sandbox.daemon"],
+                    cwd=PROJECT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            _PID.write_text(str(process.pid))
+            end = time.monotonic() + _START_SECONDS
+            while not _READY.exists():
+                if process.poll() is not None or time.monotonic() > end:
+                    raise ToolsError(f"the sandbox did not start; the end of {log}:\n{log.read_text()[-1500:]}")
+                lines = log.read_text().splitlines()
+                step.detail(lines[-1] if lines else "")
+                time.sleep(0.1)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the sandbox and remove everything that it left on the machine, also after a crash."""
+    _check_machine()
+    with _errors_in_one_line(), Report(console).step("stop the sandbox"):
+        if pid := daemon_pid():
+            os.kill(pid, signal.SIGTERM)
+            end = time.monotonic() + 40
+            while daemon_pid() and time.monotonic() < end:
+                time.sleep(0.1)
+        cleanup.clean()
+        shutil.rmtree(RUN, ignore_errors=True)
+    if left := cleanup.leftovers():
+        console.print("left on this machine:\n  " + "\n  ".join(left), style="red", markup=False)
+        raise typer.Exit(1)
+    console.print("the sandbox is gone: no process, mount, interface, rule or cgroup of it is left")
+
+
+@app.command()
+def up() -> None:
+    """Start the sandbox, bring the stack up in it and ask what the tutorial asks."""
+    started = time.monotonic()
+    start()
+    with _errors_in_one_line():
+        tour.up(console)
+    console.print(f"\nmake up: {time.monotonic() - started:.0f} s in all", style="bold")
+
+
+@app.command()
+def down() -> None:
+    """Destroy the stack, show the bill at zero, stop the sandbox."""
+    if not daemon_pid():
+        console.print("no sandbox is running")
+        stop()
+        return
+    with _errors_in_one_line():
+        tour.down(console)
+    stop()
+
+
+@app.command()
+def bill() -> None:
+    """Show what the stand-in for DigitalOcean bills, and billed."""
+    with _errors_in_one_line():
+        tour.bill(console)
+
+
+@app.command()
+def status() -> None:
+    """Say whether a sandbox runs, and what an earlier one left."""
+    if pid := daemon_pid():
+        console.print(f"running, process {pid}; DigitalOcean's API at {API}; logs in {LOGS}")
+        return
+    console.print("not running")
+    for line in cleanup.leftovers():
+        console.print(f"left over: {line}", markup=False)
+
+
+if __name__ == "__main__":
+    app()

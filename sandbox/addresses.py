@@ -1,0 +1,24 @@
+"""Where the sandbox's parts listen. Loopback only, but for the node."""
+
+API = "http://127.0.0.1:7070"
+"""DigitalOcean's API v2 (stand-in)."""
+
+CHARTS = "http://127.0.0.1:7071"
+"""Helm chart repository."""
+
+KUBERNETES_PORT = 16443
+
+REGISTRY = "127.0.0.1:5500"
+"""DigitalOcean's container registry; the API issues its tokens."""
+
+MIRROR = "127.0.0.1:5501"
+"""Docker Hub's images, as far as the sandbox has them."""
+
+LOAD_BALANCERS = "127.77.0.0/24"
+"""Load balancers take addresses from .10 on."""
+
+NODE = "10.116.0.2"
+"""The cluster's node: the address for its NodePorts. It shares no network with the machine but a cable to it."""
+
+NODE_GATEWAY = "10.116.0.1"
+"""The machine, as the node and the pods see it; they reach nothing else outside the cluster."""

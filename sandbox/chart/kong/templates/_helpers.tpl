@@ -1,0 +1,83 @@
+{{- define "kong.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* Kong's chart doesn't leave out the repetition when a release has the chart's name. */}}
+{{- define "kong.fullname" -}}
+{{- default (printf "%s-%s" .Release.Name (include "kong.name" .)) .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "kong.proxyService" -}}
+{{- default (printf "%s-proxy" (include "kong.fullname" .)) .Values.proxy.nameOverride }}
+{{- end }}
+
+{{- define "kong.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "kong.name" . }}
+app.kubernetes.io/component: app
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "kong.labels" -}}
+app.kubernetes.io/name: {{ include "kong.name" . }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.extraLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "kong.metadata" -}}
+name: {{ include "kong.fullname" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "kong.labels" . | nindent 2 }}
+{{- end }}
+
+{{- /* The value of a KONG_..._LISTEN: what is enabled of a section's http and tls, on each of the addresses. */}}
+{{- define "kong.listen" -}}
+{{- $entries := list }}
+{{- range $kind, $flags := dict "http" list "tls" (list "ssl") }}
+{{- $listen := get $.section $kind | default dict }}
+{{- range $address := ternary $.addresses list ($listen.enabled | default false) }}
+{{- $entries = append $entries (concat (list (printf "%s:%d" $address (int $listen.containerPort))) $listen.parameters $flags | join " ") }}
+{{- end }}
+{{- end }}
+{{- join ", " $entries }}
+{{- end }}
+
+{{- /* Environment variables of a map: a value, or a map for valueFrom. */}}
+{{- define "kong.variables" -}}
+{{- $prefix := .prefix }}
+{{- range $name, $value := .values }}
+- name: {{ $prefix }}{{ $name | upper }}
+  {{- if kindIs "map" $value }}
+  {{- toYaml $value | nindent 2 }}
+  {{- else }}
+  value: {{ $value | toString | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What this chart lacks is refused, never left out in silence. */}}
+{{- define "kong.refuse" -}}
+{{- if .Values.ingressController.admissionWebhook.enabled }}
+{{- fail "ingressController.admissionWebhook.enabled: this stand-in for Kong's chart has no admission webhook; set it to false" }}
+{{- end }}
+{{- if not .Values.ingressController.enabled }}
+{{- fail "ingressController.enabled: this stand-in for Kong's chart always has the controller; set it to true" }}
+{{- end }}
+{{- if .Values.manager.enabled }}
+{{- fail "manager.enabled: this stand-in for Kong's chart has no Kong Manager; set it to false" }}
+{{- end }}
+{{- if .Values.admin.enabled }}
+{{- fail "admin.enabled: this stand-in for Kong's chart keeps the admin API inside the pod; set it to false" }}
+{{- end }}
+{{- if .Values.serviceMonitor.enabled }}
+{{- fail "serviceMonitor.enabled: this stand-in for Kong's chart has no ServiceMonitor; set it to false" }}
+{{- end }}
+{{- if ne (toString .Values.env.database) "off" }}
+{{- fail "env.database: this stand-in for Kong's chart only has \"off\"" }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,59 @@
+"""The chart repository: the stand-in for Kong's chart, completed with the CRDs of the real controller."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox.addresses import CHARTS
+from sandbox.paths import PROJECT, RUN, tool
+from sandbox.tools import module_folder
+
+_CONTROLLER = PROJECT / "sandbox" / "go" / "controller"
+_CRDS = "github.com/kong/kubernetes-configuration"
+
+
+class ChartError(Exception):
+    """The repository can't be made; the message is helm's."""
+
+
+def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Path:
+    """Makes a Helm repository, to be served at `sandbox.addresses.CHARTS`.
+
+    Args:
+        report: is told of each chart.
+        folder: is emptied.
+
+    Returns:
+        The repository: `index.yaml` and the charts.
+
+    Raises:
+        ChartError: helm refuses the chart.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    source = folder / "source" / "kong"
+    shutil.copytree(PROJECT / "sandbox" / "chart" / "kong", source)
+    fill_crds(source / "crds")
+    report("chart kong")
+    _helm("package", str(source), "--destination", str(folder))
+    shutil.rmtree(folder / "source")
+    _helm("repo", "index", str(folder), "--url", CHARTS)
+    return folder
+
+
+def fill_crds(target: Path) -> None:
+    """Copies Kong's CRDs into `target`, in the version that the sandbox's controller is built with.
+
+    Raises:
+        ToolsError: the Go module that holds them can't be had.
+    """
+    target.mkdir()
+    source = module_folder(_CONTROLLER, _CRDS) / "config" / "crd" / "ingress-controller"
+    for path in source.glob("*konghq.com_*.yaml"):
+        shutil.copyfile(path, target / path.name)
+
+
+def _helm(*arguments: str) -> None:
+    done = subprocess.run([tool("helm"), *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise ChartError(f"helm {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")

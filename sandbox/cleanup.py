@@ -1,0 +1,104 @@
+"""Finds and removes what a sandbox that was killed outright left on the machine.
+
+Recognised are: processes whose command line names the sandbox's run directory (a pager that shows one of its logs, too)
+or whose root file system lies in it, mounts below it, the link to the node, the pods' cgroup, and the directory itself.
+All of these names are the sandbox's own, so another Kubernetes or container engine on the machine isn't touched.
+Iptables rules, routes and sysctls need no removal: those of the cluster are in its network namespace and end with it.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sandbox.namespaces import HARD_CODED, LINK
+from sandbox.node import cgroups
+from sandbox.paths import RUN
+
+_LINK = Path("/sys/class/net") / LINK
+_SECONDS = 10
+
+
+def leftovers() -> list[str]:
+    """What is there of a sandbox, a line each; of a running one: everything."""
+    return [
+        *(f"process {pid}: {command}" for pid, command in _processes()),
+        *(f"mount {path}" for path in _mounts()),
+        *(f"network interface {path.name}" for path in (_LINK,) if path.exists()),
+        *(f"cgroup {path}" for path in cgroups() if path.exists()),
+        *(f"directory {path}" for path in (RUN,) if path.exists()),
+    ]
+
+
+def clean() -> None:
+    """Removes all leftovers: also ends a sandbox that still runs, except for this process and its parents."""
+    end = time.monotonic() + _SECONDS
+    while (processes := list(_processes())) and time.monotonic() < end:
+        for pid, _ in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    for path in reversed(_mounts()):
+        subprocess.run(["umount", "--lazy", path], check=False)
+    remove_node()
+    for cgroup in cgroups():
+        _remove_cgroup(cgroup)
+    # What is mounted there may be the machine's own: never remove through a mount.
+    if not _mounts():
+        shutil.rmtree(RUN, ignore_errors=True)
+
+
+def remove_node() -> None:
+    """Removes what the node has outside its namespaces, once its processes have ended."""
+    if _LINK.exists():
+        # May be gone a moment later by itself: the kernel takes its time to end a network namespace.
+        subprocess.run(["ip", "link", "delete", LINK], check=False, stderr=subprocess.DEVNULL)
+    for cgroup in cgroups():
+        _remove_cgroup(cgroup / "kubepods")
+        with contextlib.suppress(OSError):  # image builds are in it, too
+            cgroup.rmdir()
+    for path in HARD_CODED:
+        with contextlib.suppress(OSError):  # someone else's files are in it, or it isn't there
+            path.rmdir()
+
+
+def _remove_cgroup(cgroup: Path) -> None:
+    """Removes a cgroup and those below; processes that were just killed may keep it for a moment."""
+    end = time.monotonic() + _SECONDS
+    while cgroup.exists() and time.monotonic() < end:
+        for directory, _, _ in os.walk(cgroup, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(directory).rmdir()
+        if cgroup.exists():
+            time.sleep(0.02)
+
+
+def _processes() -> Iterator[tuple[int, str]]:
+    spared = set(_ancestors())
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        if pid in spared:
+            continue
+        with contextlib.suppress(OSError):  # it ended
+            command = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            roots = (line for line in process.joinpath("mountinfo").read_text().splitlines() if line.split()[4] == "/")
+            if command and (f"{RUN}/" in command or any(f"{RUN}/" in line for line in roots)):
+                yield pid, command
+
+
+def _ancestors() -> Iterator[int]:
+    pid = os.getpid()
+    while pid:
+        yield pid
+        status = Path(f"/proc/{pid}/status").read_text()
+        pid = int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
+
+
+def _mounts() -> list[str]:
+    """Mount points in the run directory, the outer ones first."""
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return sorted(point for point in points if point.startswith(f"{RUN}/"))

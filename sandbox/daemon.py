@@ -1,0 +1,92 @@
+"""python -m sandbox.daemon: the process that is the running sandbox; SIGTERM ends it and everything in it."""
+
+import functools
+import http.server
+import secrets
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from werkzeug.serving import make_server
+
+from sandbox import builder, charts, images, registry
+from sandbox.addresses import API, CHARTS
+from sandbox.cloud import Cloud, create_app
+from sandbox.cloud.clusters import ClusterRecord
+from sandbox.environment import write_environment
+from sandbox.kubernetes import Kubernetes, Node
+from sandbox.paths import RUN
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+class _Charts(http.server.SimpleHTTPRequestHandler):
+    """Serves Helm's repository folder."""
+
+    def log_message(self, *_: object) -> None:
+        """A request for a chart is no news."""
+
+
+def _serve(server: http.server.HTTPServer, until: ExitStack) -> None:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    until.callback(server.shutdown)
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "127.0.0.1", parts.port or HTTPStatus.OK
+
+
+def run(until: ExitStack) -> None:
+    """Starts every part; each is ended by `until`, in reverse order."""
+    signer = registry.Signer()
+    token = f"dop_v1_{secrets.token_hex(32)}"
+    cloud = Cloud(token, start_kubernetes=_start_kubernetes, sign=signer.token)
+    until.callback(cloud.stop)
+    host, port = _address(API)
+    _serve(make_server(host, port, create_app(cloud), threaded=True), until)
+
+    until.callback(registry.start_mirror().stop)
+    until.callback(registry.start_digitalocean_registry(signer).stop)
+    until.callback(builder.start().stop)
+    images.publish(_say)
+    repository = charts.package(_say)
+    handler = functools.partial(_Charts, directory=str(repository))
+    _serve(http.server.ThreadingHTTPServer(_address(CHARTS), handler), until)
+    write_environment(token, builder.DOCKER_CONFIG)
+
+
+def _start_kubernetes(record: ClusterRecord) -> Kubernetes:
+    size = record.node.size
+    node = Node(
+        name=record.node.name,
+        provider_id=record.node.provider_id,
+        vcpus=size.vcpus,
+        memory_mib_for_pods=size.memory_mib_for_pods,
+        labels=record.node.labels,
+    )
+    kubernetes = Kubernetes(node, token_webhook=f"{API}/_control/tokenreview", report=_say)
+    kubernetes.start()
+    return kubernetes
+
+
+def main() -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    started = time.monotonic()
+    with ExitStack() as until:
+        run(until)
+        (RUN / "ready").touch()
+        _say(f"ready after {time.monotonic() - started:.1f} s")
+        stopping.wait()
+        _say("stopping")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The environment in which pulumi and kubectl find the sandbox instead of the user's own accounts."""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from sandbox.addresses import API
+from sandbox.paths import CACHE, RUN
+from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
+
+_JSON = RUN / "environment.json"
+_SHELL = RUN / "env"
+_PULUMI_HOME = CACHE / "pulumi"
+_STATE = RUN / "state"
+
+
+class NotRunningError(Exception):
+    """No sandbox is running."""
+
+
+def environment() -> dict[str, str]:
+    """The variables of the running sandbox.
+
+    Raises:
+        NotRunningError: there is none.
+    """
+    try:
+        variables: dict[str, str] = json.loads(_JSON.read_text())
+    except FileNotFoundError:
+        raise NotRunningError("no sandbox is running: `make up` starts one") from None
+    return variables | {"PATH": variables["PATH"] + os.pathsep + os.environ["PATH"]}
+
+
+def write_environment(token: str, docker_config: Path) -> None:
+    """Writes the variables for this project's commands, and the same for a shell to source (both 0600)."""
+    _STATE.mkdir(parents=True, exist_ok=True)
+    binaries = _link_binaries()
+    _install_plugins()
+    variables = {
+        "DIGITALOCEAN_TOKEN": token,
+        "DIGITALOCEAN_API_URL": API,
+        "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.2",
+        "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "2",
+        "DOCKER_CONFIG": str(docker_config),
+        "KUBECONFIG": str(RUN / "kubeconfig"),
+        "PULUMI_BACKEND_URL": f"file://{_STATE}",
+        # The sandbox's secrets are worth nothing; Pulumi.sandbox.yaml holds the salt that belongs to this passphrase.
+        "PULUMI_CONFIG_PASSPHRASE": "sandbox",
+        "PULUMI_HOME": str(_PULUMI_HOME),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent)]),
+    }
+    for path, text in (
+        (_JSON, json.dumps(variables, indent=2)),
+        (
+            _SHELL,
+            "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items() if name != "PATH")
+            + f'export PATH={shlex.quote(variables["PATH"])}:"$PATH"\n',
+        ),
+    ):
+        path.touch(mode=0o600)
+        path.write_text(text)
+
+
+def _link_binaries() -> Path:
+    """A folder with just the commands that a person types, so that no plugin is found on PATH (Pulumi warns of those)."""
+    folder = RUN / "bin"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("pulumi", "kubectl", "helm"):
+        (folder / name).symlink_to(tool(name))
+    host = tool("pulumi-language-python")
+    for script in host.parent.glob("pulumi-*python*"):
+        (folder / script.name).symlink_to(script)
+    return folder
+
+
+def _install_plugins() -> None:
+    """Lays the provider plugins out where the CLI looks for installed ones."""
+    plugins = _PULUMI_HOME / "plugins"
+    for name, version, binary in (
+        ("kubernetes", KUBERNETES_PROVIDER, tool("pulumi-resource-kubernetes")),
+        ("docker-build", DOCKER_BUILD_PROVIDER, tool("pulumi-resource-docker-build")),
+    ):
+        target = plugins / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(binary)
+    stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
+    stand_in.parent.mkdir(parents=True, exist_ok=True)
+    project = Path(__file__).resolve().parent.parent
+    stand_in.write_text(
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(project))} exec {shlex.quote(sys.executable)} -m sandbox.provider "$@"\n'
+    )
+    stand_in.chmod(0o755)

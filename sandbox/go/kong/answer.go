@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What the gateway answers itself, and what it writes down about every answer.
+
+// failed answers for an upstream that didn't.
+func (x *exchange) failed(err error) {
+	var name *net.DNSError
+	var slow net.Error
+	switch {
+	case errors.Is(err, errNoPeer):
+		x.fail(http.StatusServiceUnavailable, err.Error())
+	case errors.Is(err, context.Canceled): // the client hung up: nobody reads an answer
+		x.status = 499
+		panic(http.ErrAbortHandler)
+	case errors.As(err, &name):
+		x.fail(http.StatusServiceUnavailable, "name resolution failed")
+	case errors.As(err, &slow) && slow.Timeout():
+		x.fail(http.StatusGatewayTimeout, "The upstream server is timing out")
+	default:
+		log.Printf("%s: %s", x.id, err)
+		x.fail(http.StatusBadGateway, "An invalid response was received from the upstream server")
+	}
+}
+
+// fail answers with an error of Kong's own, in the form that the client accepts.
+func (x *exchange) fail(status int, message string) {
+	kind, body := errorBody(x.request.Header.Get("Accept"), message, x.id)
+	x.Header().Set("Content-Type", kind)
+	x.answer(status, body)
+}
+
+func errorBody(accept, message, id string) (kind, body string) {
+	kind, best := "", 0.0
+	for entry := range strings.SplitSeq(accept, ",") {
+		media, parameters, _ := strings.Cut(strings.TrimSpace(entry), ";")
+		quality := 1.0
+		if _, q, weighted := strings.Cut(parameters, "q="); weighted {
+			quality, _ = strconv.ParseFloat(q, 64)
+		}
+		if quality > best {
+			kind, best = media, quality
+		}
+	}
+	switch kind {
+	case "text/html":
+		return "text/html; charset=utf-8", "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n" +
+			fmt.Sprintf("  <body>\n    <h1>Error</h1>\n    <p>%s.</p>\n    <p>request_id: %s</p>\n  </body>\n</html>\n", html.EscapeString(message), id)
+	case "text/plain", "text/*":
+		return "text/plain; charset=utf-8", fmt.Sprintf("%s\nrequest_id: %s\n", message, id)
+	}
+	return "application/json; charset=utf-8", fmt.Sprintf("{\n  \"message\":%q,\n  \"request_id\":%q\n}", message, id)
+}
+
+// exit answers with a plugin's response: compact JSON, or nothing.
+func (x *exchange) exit(status int, body any, headers map[string]string) {
+	for name, value := range headers {
+		x.Header().Set(name, value)
+	}
+	content := ""
+	if body != nil {
+		encoded, _ := json.Marshal(body)
+		content = string(encoded)
+		x.Header().Set("Content-Type", "application/json; charset=utf-8")
+	}
+	x.answer(status, content)
+}
+
+func (x *exchange) answer(status int, body string) {
+	header := x.Header()
+	header.Set("Server", "kong/"+version)
+	header.Set("X-Kong-Request-Id", x.id)
+	header.Set("X-Kong-Response-Latency", milliseconds(time.Since(x.start)))
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	x.filterHeader(header)
+	x.WriteHeader(status)
+	x.Write([]byte(body))
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status, size int
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(content []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(content)
+	r.size += n
+	return n, err
+}
+
+// log writes nginx's "combined" line.
+func (r *recorder) log(wanted bool, client netip.Addr, request *http.Request, more string) {
+	if !wanted {
+		return
+	}
+	or := func(value string) string {
+		if value == "" {
+			return "-"
+		}
+		return value
+	}
+	fmt.Fprintf(os.Stdout, "%s - - [%s] \"%s %s %s\" %d %d %q %q%s\n", client, time.Now().Format("02/Jan/2006:15:04:05 -0700"),
+		request.Method, request.RequestURI, request.Proto, r.status, r.size, or(request.Referer()), or(request.UserAgent()), more)
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// collection is a kind of entity: its name in documents and in the admin API, and what may be nested in it.
+type collection struct {
+	name, entity string
+	new          func() entity
+	children     []string
+}
+
+var collections = []collection{
+	{"services", "service", newService, []string{"routes", "plugins"}},
+	{"routes", "route", newRoute, []string{"plugins"}},
+	{"upstreams", "upstream", newUpstream, []string{"targets"}},
+	{"targets", "target", newTarget, nil},
+	{"certificates", "certificate", newCertificate, []string{"snis"}},
+	{"snis", "sni", newSNI, nil},
+	{"plugins", "plugin", newPlugin, nil},
+}
+
+func collectionNamed(name string) (collection, bool) {
+	index := slices.IndexFunc(collections, func(c collection) bool { return c.name == name })
+	if index < 0 {
+		return collection{}, false
+	}
+	return collections[index], true
+}
+
+// refusal is Kong's answer to a document that it can't use.
+type refusal struct {
+	Code      int               `json:"code"`
+	Name      string            `json:"name"`
+	Message   string            `json:"message"`
+	Fields    map[string]string `json:"fields"`
+	Flattened []flattened       `json:"flattened_errors"`
+}
+
+type flattened struct {
+	Type   string   `json:"entity_type"`
+	Name   string   `json:"entity_name,omitempty"`
+	ID     string   `json:"entity_id,omitempty"`
+	Tags   []string `json:"entity_tags,omitempty"`
+	Errors faults   `json:"errors"`
+}
+
+// document is a declarative document with its nesting undone.
+type document struct {
+	entities map[string][]entity          // by collection, in the document's order
+	index    map[string]map[string]entity // by collection, then id or natural key
+	fields   map[string]string            // what is wrong outside of any entity
+	errors   []flattened
+}
+
+// load reads a document; the refusal tells everything that is wrong with it.
+func load(body []byte) (*snapshot, *refusal) {
+	d := &document{entities: map[string][]entity{}, index: map[string]map[string]entity{}, fields: map[string]string{}}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(body, &top); err != nil {
+		d.fields["config"] = "expected a JSON object: " + err.Error()
+	}
+	for _, name := range slices.Sorted(maps.Keys(top)) {
+		switch kind, known := collectionNamed(name); {
+		case known:
+			d.add(kind, top[name], reference{})
+		case name == "_format_version":
+			if string(top[name]) != `"3.0"` {
+				d.fields[name] = `expected "3.0"`
+			}
+		case name != "_transform":
+			d.fields[name] = "unknown field (this stand-in for Kong has none of that name)"
+		}
+	}
+	d.resolve()
+	if len(d.fields)+len(d.errors) == 0 {
+		sum := md5.Sum(body)
+		return newSnapshot(hex.EncodeToString(sum[:]), d), nil
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(d.fields)) {
+		words = append(words, fmt.Sprintf("%s=%q", name, d.fields[name]))
+	}
+	for _, one := range d.errors {
+		for _, f := range one.Errors {
+			words = append(words, fmt.Sprintf("%s %s: %s=%q", one.Type, one.Name, f.Field, f.Message))
+		}
+	}
+	return nil, &refusal{
+		14, "invalid declarative configuration", "declarative config is invalid: {" + strings.Join(words, ", ") + "}",
+		d.fields, append([]flattened{}, d.errors...),
+	}
+}
+
+// add reads the entities of one collection, and those nested in them, which belong to the entity around them.
+func (d *document) add(kind collection, list json.RawMessage, owner reference) {
+	var items []map[string]json.RawMessage
+	if err := json.Unmarshal(list, &items); err != nil {
+		d.fields[kind.name] = "expected an array of objects"
+		return
+	}
+	for _, item := range items {
+		nested := map[string]json.RawMessage{}
+		for _, child := range kind.children {
+			if value, present := item[child]; present {
+				nested[child] = value
+				delete(item, child)
+			}
+		}
+		one := kind.new()
+		var wrong faults
+		content, _ := json.Marshal(item)
+		decodeStrictly(content, one, &wrong)
+		for _, r := range one.references() {
+			if r.to == owner.to {
+				r.key = owner.key
+			}
+		}
+		if one.common().ID == "" {
+			one.common().ID = derivedID(kind.name, one.key(), len(d.entities[kind.name]))
+		}
+		if len(wrong) == 0 { // a value of the wrong type would be reported twice
+			one.check(&wrong)
+		}
+		d.report(kind, one, wrong)
+		d.entities[kind.name] = append(d.entities[kind.name], one)
+		for child, value := range nested {
+			childKind, _ := collectionNamed(child)
+			d.add(childKind, value, reference{to: kind.name, key: one.common().ID})
+		}
+	}
+}
+
+// resolve turns every reference into an id, and finds what is there twice.
+func (d *document) resolve() {
+	for _, kind := range collections {
+		d.index[kind.name] = map[string]entity{}
+		for _, one := range d.entities[kind.name] {
+			var wrong faults
+			for _, r := range one.references() {
+				if r.key == "" {
+					continue
+				}
+				if referred := d.find(*r); referred != nil {
+					r.key = referred.common().ID
+				} else {
+					wrong.add(strings.TrimSuffix(r.to, "s"), "the foreign key '"+r.key+"' does not reference an existing '"+r.to+"' entity.")
+				}
+			}
+			known := d.index[kind.name]
+			if known[one.common().ID] != nil || known[one.key()] != nil {
+				wrong.add("@entity", "uniqueness violation: '"+kind.name+"' entity '"+one.key()+"' already declared")
+			}
+			known[one.common().ID] = one
+			if one.key() != "" {
+				known[one.key()] = one
+			}
+			d.report(kind, one, wrong)
+		}
+	}
+}
+
+// find looks in the document itself, so it doesn't matter in which order collections come.
+func (d *document) find(r reference) entity {
+	for _, one := range d.entities[r.to] {
+		if one.common().ID == r.key || one.key() == r.key {
+			return one
+		}
+	}
+	return nil
+}
+
+func (d *document) report(kind collection, one entity, wrong faults) {
+	if len(wrong) > 0 {
+		name := one.key()
+		if p, is := one.(*pluginEntity); is {
+			name = p.Name
+		}
+		if kind.name == "certificates" { // it has no name, and its key would fill the log
+			name = ""
+		}
+		d.errors = append(d.errors, flattened{kind.entity, name, one.common().ID, one.common().Tags, wrong})
+	}
+}
+
+// decodeStrictly refuses fields that `into` doesn't have.
+func decodeStrictly(content []byte, into any, wrong *faults) {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(into)
+	if err == nil {
+		return
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		wrong.add(mismatch.Field, "expected a value of type "+mismatch.Type.String())
+	} else if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		wrong.add(strings.Trim(field, `"`), "unknown field (this stand-in for Kong has none of that name)")
+	} else {
+		wrong.add("@entity", err.Error())
+	}
+}
+
+// derivedID is the same for the same entity in every document, as Kong's own are.
+func derivedID(collection, key string, position int) string {
+	if key == "" {
+		key = fmt.Sprint(position)
+	}
+	sum := sha1.Sum([]byte(collection + "\x00" + key))
+	sum[6], sum[8] = sum[6]&0x0f|0x50, sum[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
+// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns of its
+// balancers, never changed.
+type snapshot struct {
+	hash         string
+	entities     map[string][]entity
+	router       router
+	services     map[string]*service // by id
+	upstreams    map[string]*balancer
+	certificates map[string]*certificate // by server name
+	plugins      []pluginSet             // in the order of their priority
+}
+
+func newSnapshot(hash string, d *document) *snapshot {
+	s := &snapshot{
+		hash: hash, entities: d.entities, services: map[string]*service{},
+		upstreams: map[string]*balancer{}, certificates: map[string]*certificate{},
+	}
+	var routes []*route
+	for _, one := range d.entities["routes"] {
+		routes = append(routes, one.(*route))
+	}
+	s.router = newRouter(routes)
+	for _, one := range d.entities["services"] {
+		s.services[one.common().ID] = one.(*service)
+	}
+	byID := map[string]*balancer{}
+	for _, one := range d.entities["upstreams"] {
+		u := one.(*upstreamEntity)
+		byID[u.ID] = &balancer{hostHeader: u.HostHeader}
+		s.upstreams[strings.ToLower(u.Name)] = byID[u.ID]
+	}
+	for _, one := range d.entities["targets"] {
+		t := one.(*targetEntity)
+		byID[t.Upstream.key].add(t.Target, t.Weight)
+	}
+	for _, one := range d.entities["snis"] {
+		n := one.(*sni)
+		s.certificates[strings.ToLower(n.Name)] = d.index["certificates"][n.Certificate.key].(*certificate)
+	}
+	s.plugins = orderPlugins(d.entities["plugins"])
+	return s
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The entities of Kong's declarative format, with Kong's defaults where `new` sets them. A field that isn't here is
+// refused: what the stand-in can't do, it must not accept.
+
+// identity is what every entity has.
+type identity struct {
+	ID   string   `json:"id"`
+	Tags []string `json:"tags,omitempty"`
+}
+
+func (i *identity) common() *identity { return i }
+
+type entity interface {
+	common() *identity
+	key() string              // natural and unique in its collection; empty when it has none
+	references() []*reference // to other entities
+	check(*faults)
+}
+
+// reference names another entity by id or by natural key; once resolved, by id.
+type reference struct {
+	to  string // collection
+	key string
+}
+
+func (r *reference) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &r.key) == nil {
+		return nil
+	}
+	var object map[string]string
+	if json.Unmarshal(data, &object) != nil || len(object) != 1 {
+		return errors.New("expected a name or an object with an id")
+	}
+	for _, name := range []string{"id", "name"} {
+		r.key += object[name]
+	}
+	return nil
+}
+
+func (r reference) MarshalJSON() ([]byte, error) {
+	if r.key == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(map[string]string{"id": r.key})
+}
+
+// faults collects what is wrong with one entity, as Kong words it.
+type faults []fault
+
+type fault struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+}
+
+func (f *faults) add(field, message string) { *f = append(*f, fault{field, message, "field"}) }
+
+func (f *faults) oneOf(field, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(field, "expected one of: "+strings.Join(allowed, ", ")+" (all that this stand-in for Kong has)")
+	}
+}
+
+func (f *faults) between(field string, value, low, high int) {
+	if value < low || value > high {
+		f.add(field, "value should be between "+strconv.Itoa(low)+" and "+strconv.Itoa(high))
+	}
+}
+
+func (f *faults) required(field, value string) {
+	if value == "" {
+		f.add(field, "required field missing")
+	}
+}
+
+type service struct {
+	identity
+	Name           string `json:"name,omitempty"`
+	Protocol       string `json:"protocol"`
+	Host           string `json:"host"`
+	Port           int    `json:"port"`
+	Path           string `json:"path,omitempty"`
+	Retries        int    `json:"retries"`
+	ConnectTimeout int    `json:"connect_timeout"` // milliseconds, as the next two
+	ReadTimeout    int    `json:"read_timeout"`
+	WriteTimeout   int    `json:"write_timeout"`
+	Enabled        bool   `json:"enabled"`
+}
+
+func newService() entity {
+	return &service{Protocol: "http", Port: 80, Retries: 5, ConnectTimeout: 60000, ReadTimeout: 60000, WriteTimeout: 60000, Enabled: true}
+}
+
+func (s *service) key() string              { return s.Name }
+func (s *service) references() []*reference { return nil }
+func (s *service) check(f *faults) {
+	f.required("host", s.Host)
+	f.oneOf("protocol", s.Protocol, "http", "https")
+	f.between("port", s.Port, 0, 65535)
+	f.between("retries", s.Retries, 0, 32767)
+	for field, value := range map[string]int{"connect_timeout": s.ConnectTimeout, "read_timeout": s.ReadTimeout, "write_timeout": s.WriteTimeout} {
+		f.between(field, value, 1, 2147483646)
+	}
+	if s.Path != "" && s.Path[0] != '/' {
+		f.add("path", "should start with: /")
+	}
+}
+
+type route struct {
+	identity
+	Name                    string              `json:"name,omitempty"`
+	Service                 reference           `json:"service"`
+	Protocols               []string            `json:"protocols"`
+	Methods                 []string            `json:"methods,omitempty"`
+	Hosts                   []string            `json:"hosts,omitempty"`
+	Paths                   []string            `json:"paths,omitempty"`
+	Headers                 map[string][]string `json:"headers,omitempty"`
+	SNIs                    []string            `json:"snis,omitempty"`
+	RegexPriority           int                 `json:"regex_priority"`
+	StripPath               bool                `json:"strip_path"`
+	PreserveHost            bool                `json:"preserve_host"`
+	PathHandling            string              `json:"path_handling"`
+	HTTPSRedirectStatusCode int                 `json:"https_redirect_status_code"`
+	// Bodies are streamed either way, which a client can't tell.
+	RequestBuffering  bool `json:"request_buffering"`
+	ResponseBuffering bool `json:"response_buffering"`
+}
+
+func newRoute() entity {
+	return &route{
+		Service: reference{to: "services"}, Protocols: []string{"http", "https"}, StripPath: true, PathHandling: "v0",
+		HTTPSRedirectStatusCode: 426, RequestBuffering: true, ResponseBuffering: true,
+	}
+}
+
+func (r *route) key() string              { return r.Name }
+func (r *route) references() []*reference { return []*reference{&r.Service} }
+func (r *route) check(f *faults) {
+	for _, protocol := range r.Protocols {
+		f.oneOf("protocols", protocol, "http", "https")
+	}
+	f.oneOf("path_handling", r.PathHandling, "v0")
+	if !slices.Contains([]int{426, 301, 302, 307, 308}, r.HTTPSRedirectStatusCode) {
+		f.add("https_redirect_status_code", "expected one of: 426, 301, 302, 307, 308")
+	}
+	if len(r.Methods)+len(r.Hosts)+len(r.Paths)+len(r.Headers)+len(r.SNIs) == 0 {
+		f.add("@entity", "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is 'https'")
+	}
+	for _, host := range r.Hosts {
+		if host == "" || strings.Contains(host, ":") || strings.Count(host, "*") > 1 ||
+			strings.Contains(strings.TrimSuffix(strings.TrimPrefix(host, "*."), ".*"), "*") {
+			f.add("hosts", "invalid hostname: "+host)
+		}
+	}
+	for _, path := range r.Paths {
+		if pattern, regex := strings.CutPrefix(path, "~"); regex {
+			if _, err := compilePath(pattern); err != nil {
+				f.add("paths", "invalid regex: "+err.Error())
+			}
+		} else if path == "" || path[0] != '/' {
+			f.add("paths", "should start with: / (fixed path) or ~/ (regex path)")
+		}
+	}
+	for name, values := range r.Headers {
+		if strings.EqualFold(name, "host") {
+			f.add("headers", "cannot contain 'host' header, which must be specified in the 'hosts' attribute")
+		}
+		if len(values) == 1 && strings.HasPrefix(values[0], "~*") {
+			if _, err := regexp.Compile(values[0][2:]); err != nil {
+				f.add("headers", "invalid regex: "+err.Error())
+			}
+		}
+	}
+}
+
+type upstreamEntity struct {
+	identity
+	Name       string `json:"name"`
+	Algorithm  string `json:"algorithm"`
+	HostHeader string `json:"host_header,omitempty"`
+	Slots      int    `json:"slots"` // how fine Kong's ring is; targets get their share by weight either way
+}
+
+func newUpstream() entity { return &upstreamEntity{Algorithm: "round-robin", Slots: 10000} }
+
+func (u *upstreamEntity) key() string              { return u.Name }
+func (u *upstreamEntity) references() []*reference { return nil }
+func (u *upstreamEntity) check(f *faults) {
+	f.required("name", u.Name)
+	f.oneOf("algorithm", u.Algorithm, "round-robin")
+	f.between("slots", u.Slots, 10, 65536)
+}
+
+type targetEntity struct {
+	identity
+	Target   string    `json:"target"`
+	Weight   int       `json:"weight"`
+	Upstream reference `json:"upstream"`
+}
+
+func newTarget() entity { return &targetEntity{Weight: 100, Upstream: reference{to: "upstreams"}} }
+
+func (t *targetEntity) key() string              { return t.Target + " " + t.Upstream.key }
+func (t *targetEntity) references() []*reference { return []*reference{&t.Upstream} }
+func (t *targetEntity) check(f *faults) {
+	f.between("weight", t.Weight, 0, 65535)
+	if _, _, err := net.SplitHostPort(t.Target); err != nil {
+		f.add("target", "invalid target: expected host:port")
+	}
+}
+
+type certificate struct {
+	identity
+	Cert   string          `json:"cert"`
+	Key    string          `json:"key"`
+	parsed tls.Certificate `json:"-"`
+}
+
+func newCertificate() entity { return &certificate{} }
+
+func (c *certificate) key() string              { return c.Cert }
+func (c *certificate) references() []*reference { return nil }
+func (c *certificate) check(f *faults) {
+	var err error
+	if c.parsed, err = tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)); err != nil {
+		f.add("cert", "invalid certificate or key: "+err.Error())
+	}
+}
+
+type sni struct {
+	identity
+	Name        string    `json:"name"`
+	Certificate reference `json:"certificate"`
+}
+
+func newSNI() entity { return &sni{Certificate: reference{to: "certificates"}} }
+
+func (s *sni) key() string              { return s.Name }
+func (s *sni) references() []*reference { return []*reference{&s.Certificate} }
+func (s *sni) check(f *faults) {
+	f.required("name", s.Name)
+	if s.Certificate.key == "" {
+		f.add("certificate", "required field missing")
+	}
+}
+
+type pluginEntity struct {
+	identity
+	Name         string          `json:"name"`
+	InstanceName string          `json:"instance_name,omitempty"`
+	Config       json.RawMessage `json:"config,omitempty"`
+	Enabled      bool            `json:"enabled"`
+	Protocols    []string        `json:"protocols"`
+	Service      reference       `json:"service"`
+	Route        reference       `json:"route"`
+	handler      handler
+}
+
+func newPlugin() entity {
+	return &pluginEntity{
+		Enabled: true, Protocols: []string{"http", "https"},
+		Service: reference{to: "services"}, Route: reference{to: "routes"},
+	}
+}
+
+func (p *pluginEntity) scope() scope { return scope{p.Service.key, p.Route.key} }
+func (p *pluginEntity) key() string {
+	return strings.Join([]string{p.Name, p.Service.key, p.Route.key}, " ")
+}
+func (p *pluginEntity) references() []*reference { return []*reference{&p.Service, &p.Route} }
+func (p *pluginEntity) check(f *faults) {
+	for _, protocol := range p.Protocols {
+		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")
+	}
+	kind, known := plugins[p.Name]
+	if !known {
+		f.add("name", "plugin '"+p.Name+"' not enabled; add it to the 'plugins' configuration property")
+		return
+	}
+	p.handler = kind.configure(p.Config, f)
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+)
+
+type correlationID struct {
+	HeaderName     string `json:"header_name"`
+	Generator      string `json:"generator"`
+	EchoDownstream bool   `json:"echo_downstream"`
+}
+
+// newCorrelationID gives every request an id, unless it has one.
+func newCorrelationID(config any, wrong *faults) handler {
+	c := config.(*correlationID)
+	wrong.oneOf("config.generator", c.Generator, "uuid", "uuid#counter")
+	prefix := uuid()
+	var counter atomic.Int64
+	h := handler{access: func(x *exchange) {
+		if x.request.Header.Get(c.HeaderName) != "" {
+			return
+		}
+		id := uuid()
+		if c.Generator == "uuid#counter" {
+			id = fmt.Sprintf("%s#%d", prefix, counter.Add(1))
+		}
+		x.request.Header.Set(c.HeaderName, id)
+	}}
+	if c.EchoDownstream {
+		h.header = func(x *exchange, header http.Header) {
+			if id := x.request.Header.Get(c.HeaderName); id != "" {
+				header.Set(c.HeaderName, id)
+			}
+		}
+	}
+	return h
+}
+
+func uuid() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+type termination struct {
+	StatusCode  int    `json:"status_code"`
+	Message     string `json:"message"`
+	ContentType string `json:"content_type"`
+	Body        string `json:"body"`
+}
+
+// newTermination answers every request itself.
+func newTermination(config any, wrong *faults) handler {
+	c := config.(*termination)
+	wrong.between("config.status_code", c.StatusCode, 100, 599)
+	if c.Message != "" && c.Body != "" {
+		wrong.add("config", "message cannot be used with content_type or body")
+	}
+	return handler{access: func(x *exchange) {
+		if c.Body == "" {
+			message := c.Message
+			if message == "" {
+				message = http.StatusText(c.StatusCode)
+			}
+			x.exit(c.StatusCode, map[string]string{"message": message}, nil)
+			return
+		}
+		kind := c.ContentType
+		if kind == "" {
+			kind = "application/json; charset=utf-8"
+		}
+		x.Header().Set("Content-Type", kind)
+		x.answer(c.StatusCode, c.Body)
+	}}
+}

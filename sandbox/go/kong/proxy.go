@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// gateway serves with its current snapshot; a request keeps the one that it began with.
+type gateway struct {
+	settings           *settings
+	started            time.Time
+	current            atomic.Pointer[snapshot]
+	transports         sync.Map // by timeouts
+	defaultCertificate *tls.Certificate
+	proxy              *httputil.ReverseProxy
+}
+
+func newGateway(s *settings) *gateway {
+	g := &gateway{settings: s, started: time.Now()}
+	g.current.Store(newSnapshot(strings.Repeat("0", 32), &document{}))
+	g.proxy = &httputil.ReverseProxy{
+		Transport:      g,
+		FlushInterval:  -1,
+		Rewrite:        func(p *httputil.ProxyRequest) { exchangeOf(p.In).rewrite(p.Out) },
+		ModifyResponse: func(r *http.Response) error { exchangeOf(r.Request).proxied(r); return nil },
+		ErrorHandler:   func(_ http.ResponseWriter, r *http.Request, err error) { exchangeOf(r).failed(err) },
+		ErrorLog:       log.Default(),
+	}
+	return g
+}
+
+// exchange is a request and its response on their way through the gateway.
+type exchange struct {
+	*recorder
+	gateway  *gateway
+	snapshot *snapshot
+	request  *http.Request
+	id       string
+	client   netip.Addr // whom the trusted hops say
+	peer     netip.Addr // who connected
+	start    time.Time
+	sent     time.Time // to the upstream
+	path     string    // normalized
+	match    *match
+	service  *service
+	balancer *balancer
+	// What the client used, told by a trusted hop in front or seen here.
+	forwarded struct{ proto, host, port, path, prefix string }
+}
+
+func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey).(*exchange) }
+
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now()}
+	x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey, x))
+	var id [16]byte
+	rand.Read(id[:])
+	x.id = hex.EncodeToString(id[:])
+	x.client, x.peer = g.addresses(r)
+	defer func() { x.log(g.settings.proxyLog, x.client, x.request, fmt.Sprintf(" kong_request_id: %q", x.id)) }()
+
+	x.path = normalizePath(r.URL.EscapedPath())
+	x.match = x.snapshot.router.find(r, x.path)
+	if x.match == nil {
+		x.fail(http.StatusNotFound, "no Route matched with those values")
+		return
+	}
+	x.service = x.snapshot.services[x.match.Service.key]
+	x.forward()
+	if !slices.Contains(x.match.Protocols, "http") && x.forwarded.proto != "https" {
+		x.demandHTTPS()
+		return
+	}
+	for _, set := range x.snapshot.plugins {
+		if h := set.chosen(x); h != nil && h.access != nil {
+			if h.access(x); x.status != 0 {
+				return
+			}
+		}
+	}
+	if x.service == nil || !x.service.Enabled {
+		x.fail(http.StatusServiceUnavailable, "no Service found with those values")
+		return
+	}
+	x.balancer = x.snapshot.upstreams[strings.ToLower(x.service.Host)]
+	x.sent = time.Now()
+	g.proxy.ServeHTTP(x.recorder, x.request)
+}
+
+// forward takes the X-Forwarded- headers of a trusted hop, and what is seen here for those that it doesn't set.
+func (x *exchange) forward() {
+	told := func(string) string { return "" }
+	if x.gateway.trusts(x.peer) {
+		told = x.request.Header.Get
+	}
+	or := func(first, second string) string {
+		if first != "" {
+			return first
+		}
+		return second
+	}
+	proto := "http"
+	if x.request.TLS != nil {
+		proto = "https"
+	}
+	local := x.request.Context().Value(http.LocalAddrContextKey).(net.Addr).(*net.TCPAddr).Port
+	if outer, mapped := x.gateway.settings.portMaps[local]; mapped {
+		local = outer
+	}
+	prefix := ""
+	if x.match.StripPath && x.match.prefix != "/" {
+		prefix = x.match.prefix
+	}
+	f := &x.forwarded
+	f.proto = or(told("X-Forwarded-Proto"), proto)
+	f.host = or(told("X-Forwarded-Host"), strings.ToLower(hostname(x.request.Host)))
+	f.port = or(told("X-Forwarded-Port"), port(local))
+	f.path = or(told("X-Forwarded-Path"), x.request.URL.EscapedPath())
+	f.prefix = or(told("X-Forwarded-Prefix"), prefix)
+}
+
+func (x *exchange) demandHTTPS() {
+	if code := x.match.HTTPSRedirectStatusCode; code != http.StatusUpgradeRequired {
+		x.exit(code, nil, map[string]string{"Location": "https://" + x.forwarded.host + x.request.URL.RequestURI()})
+		return
+	}
+	x.Header().Set("Connection", "Upgrade")
+	x.Header().Set("Upgrade", "TLS/1.2, HTTP/1.1")
+	x.fail(http.StatusUpgradeRequired, "Please use HTTPS protocol")
+}
+
+// rewrite makes the upstream's request of the client's.
+func (x *exchange) rewrite(out *http.Request) {
+	out.URL = &url.URL{
+		Scheme: x.service.Protocol,
+		// Opaque goes out as it is, so what the client encoded stays encoded.
+		Opaque:     x.match.upstreamPath(x.service.Path, x.path),
+		RawQuery:   x.request.URL.RawQuery,
+		ForceQuery: x.request.URL.ForceQuery,
+	}
+	chain := x.client.String()
+	if before := strings.Join(x.request.Header.Values("X-Forwarded-For"), ", "); before != "" {
+		chain = before + ", " + x.peer.String()
+	}
+	for name, value := range map[string]string{
+		"X-Forwarded-For":    chain,
+		"X-Forwarded-Proto":  x.forwarded.proto,
+		"X-Forwarded-Host":   x.forwarded.host,
+		"X-Forwarded-Port":   x.forwarded.port,
+		"X-Forwarded-Path":   x.forwarded.path,
+		"X-Forwarded-Prefix": x.forwarded.prefix,
+		"X-Real-IP":          x.client.String(),
+		"X-Kong-Request-Id":  x.id,
+		"Via":                via(x.request),
+	} {
+		out.Header.Del(name)
+		if value != "" {
+			out.Header.Set(name, value)
+		}
+	}
+}
+
+// proxied adds Kong's headers to the upstream's response.
+func (x *exchange) proxied(response *http.Response) {
+	now := time.Now()
+	response.Header.Set("Via", via(x.request))
+	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(now.Sub(x.sent)))
+	response.Header.Set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
+	response.Header.Set("X-Kong-Request-Id", x.id)
+	x.filterHeader(response.Header)
+	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
+		x.status = response.StatusCode
+	}
+}
+
+func (x *exchange) filterHeader(header http.Header) {
+	for _, set := range x.snapshot.plugins {
+		if h := set.chosen(x); h != nil && h.header != nil {
+			h.header(x, header)
+		}
+	}
+}
+
+func via(r *http.Request) string {
+	if r.ProtoMajor == 2 {
+		return "2 kong/" + version
+	}
+	return fmt.Sprintf("1.%d kong/%s", r.ProtoMinor, version)
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+func port(number int) string { return strconv.Itoa(number) }
+
+func hostname(hostPort string) string {
+	if name, _, err := net.SplitHostPort(hostPort); err == nil {
+		return name
+	}
+	return hostPort
+}
+
+func withoutDefaultPort(address, protocol string) string {
+	standard := map[string]string{"http": ":80", "https": ":443"}[protocol]
+	return strings.TrimSuffix(address, standard)
+}
+
+// certificate picks by server name: the exact one, then a wildcard, then Kong's own.
+func (g *gateway) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	known := g.current.Load().certificates
+	name := strings.ToLower(hello.ServerName)
+	_, parent, _ := strings.Cut(name, ".")
+	for _, candidate := range []string{name, "*." + parent, "*"} {
+		if found, ok := known[candidate]; ok {
+			return &found.parsed, nil
+		}
+	}
+	return g.defaultCertificate, nil
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// router is every way to a route, in the order in which Kong's traditional router tries them; the first that matches
+// wins. A route with several paths has a way for each.
+type router []way
+
+type way struct {
+	route      *route
+	prefix     string         // a plain path
+	regex      *regexp.Regexp // or a pattern
+	attributes []bool         // which kinds of condition it has, the weightiest first
+	plainHosts bool
+}
+
+// match is a way that fits a request.
+type match struct {
+	*route
+	prefix, rest string   // the request's path, split where the route's path ends
+	captures     []string // of a regex path
+}
+
+func compilePath(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile("(?s)^(?:" + pattern + ")")
+}
+
+func newRouter(routes []*route) router {
+	var ways router
+	for _, r := range routes {
+		base := way{
+			route:      r,
+			attributes: []bool{len(r.Hosts) > 0, len(r.Headers) > 0, len(r.Paths) > 0, len(r.Methods) > 0, len(r.SNIs) > 0},
+			plainHosts: len(r.Hosts) > 0 && !slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.Contains(h, "*") }),
+		}
+		if len(r.Paths) == 0 {
+			ways = append(ways, base)
+		}
+		for _, path := range r.Paths {
+			one := base
+			if pattern, regex := strings.CutPrefix(path, "~"); regex {
+				one.regex, _ = compilePath(pattern)
+			} else {
+				one.prefix = normalizePath(path)
+			}
+			ways = append(ways, one)
+		}
+	}
+	slices.SortStableFunc(ways, func(a, b way) int { return b.compare(a) })
+	return ways
+}
+
+// compare is positive if a is tried before b: more kinds of condition first, then the weightier kinds, then exact
+// hosts, regex paths, more headers, the regex priority, and the longer path.
+func (a way) compare(b way) int {
+	order := cmp.Compare(count(a.attributes), count(b.attributes))
+	for i := range a.attributes {
+		order = cmp.Or(order, yes(a.attributes[i])-yes(b.attributes[i]))
+	}
+	order = cmp.Or(order,
+		yes(a.plainHosts)-yes(b.plainHosts),
+		yes(a.regex != nil)-yes(b.regex != nil),
+		cmp.Compare(len(a.route.Headers), len(b.route.Headers)))
+	if a.regex != nil && b.regex != nil {
+		order = cmp.Or(order, cmp.Compare(a.route.RegexPriority, b.route.RegexPriority))
+	}
+	return cmp.Or(order, cmp.Compare(len(a.prefix), len(b.prefix)))
+}
+
+func count(flags []bool) (n int) {
+	for _, flag := range flags {
+		n += yes(flag)
+	}
+	return n
+}
+
+func yes(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (ways router) find(r *http.Request, path string) *match {
+	host := strings.ToLower(r.Host)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	for _, w := range ways {
+		if !w.fits(r, host) {
+			continue
+		}
+		switch {
+		case w.regex != nil:
+			if found := w.regex.FindStringSubmatch(path); found != nil {
+				return &match{w.route, found[0], sanitizeRest(path[len(found[0]):]), found}
+			}
+		case w.prefix != "":
+			if rest, found := strings.CutPrefix(path, w.prefix); found {
+				return &match{w.route, w.prefix, sanitizeRest(rest), nil}
+			}
+		default:
+			return &match{w.route, "", strings.TrimPrefix(path, "/"), nil}
+		}
+	}
+	return nil
+}
+
+func (w way) fits(r *http.Request, host string) bool {
+	if len(w.route.Methods) > 0 && !slices.Contains(w.route.Methods, r.Method) {
+		return false
+	}
+	if len(w.route.Hosts) > 0 && !slices.ContainsFunc(w.route.Hosts, func(pattern string) bool { return hostFits(strings.ToLower(pattern), host) }) {
+		return false
+	}
+	if len(w.route.SNIs) > 0 && r.TLS != nil && !slices.Contains(w.route.SNIs, r.TLS.ServerName) {
+		return false
+	}
+	for name, wanted := range w.route.Headers {
+		if !slices.ContainsFunc(r.Header.Values(name), func(value string) bool { return headerFits(wanted, strings.ToLower(value)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func hostFits(pattern, host string) bool {
+	if suffix, left := strings.CutPrefix(pattern, "*"); left {
+		return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+	}
+	if prefix, right := strings.CutSuffix(pattern, "*"); right {
+		return len(host) > len(prefix) && strings.HasPrefix(host, prefix)
+	}
+	return host == pattern
+}
+
+func headerFits(wanted []string, value string) bool {
+	if len(wanted) == 1 && strings.HasPrefix(wanted[0], "~*") {
+		return regexp.MustCompile(wanted[0][2:]).MatchString(value)
+	}
+	return slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(w, value) })
+}
+
+// upstreamPath joins a service's path and what remains of the request's, as Kong's path handling "v0" does.
+func (m *match) upstreamPath(base, path string) string {
+	if base == "" {
+		base = "/"
+	}
+	if !m.StripPath {
+		if base == "/" || path != "/" {
+			return strings.TrimSuffix(base, "/") + path
+		}
+		return base
+	}
+	if m.rest != "" {
+		return strings.TrimSuffix(base, "/") + "/" + strings.TrimPrefix(m.rest, "/")
+	}
+	if base == "/" {
+		return base
+	}
+	trimmed := strings.TrimSuffix(base, "/")
+	if strings.HasSuffix(path, "/") && (len(path) > 1 || trimmed != base) {
+		return trimmed + "/"
+	}
+	return trimmed
+}
+
+// sanitizeRest keeps "/foo/../x" out of reach of a client that asks a route with the path "/foo" for "/foo../x".
+func sanitizeRest(rest string) string {
+	if rest == "." || rest == ".." {
+		return ""
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(rest, "../"), "./")
+}
+
+// normalizePath decodes what needn't be encoded, and resolves dots and double slashes, so that a path can't pass by
+// a route in disguise.
+func normalizePath(path string) string {
+	var decoded strings.Builder
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		if c == '%' && i+2 < len(path) {
+			if value, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil {
+				if unreserved(byte(value)) {
+					decoded.WriteByte(byte(value))
+				} else {
+					decoded.WriteString(strings.ToUpper(path[i : i+3]))
+				}
+				i += 2
+				continue
+			}
+		}
+		decoded.WriteByte(c)
+	}
+	var kept []string
+	segments := strings.Split(decoded.String(), "/")
+	for i, segment := range segments {
+		last := i == len(segments)-1
+		switch segment {
+		case "", ".":
+		case "..":
+			kept = kept[:max(0, len(kept)-1)]
+		default:
+			kept = append(kept, segment)
+			continue
+		}
+		if last {
+			kept = append(kept, "")
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
+
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}

@@ -1,0 +1,67 @@
+"""One sandbox for the whole run, one bring-up of the stack for all tests that can share it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import cleanup
+from sandbox.__main__ import daemon_pid
+from sandbox.paths import PROJECT
+from tests.e2e.stack import Stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `last` end what the others share, so they run after them, in the order of their number."""
+
+    def number(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("last")
+        return int(marker.args[0]) if marker else 0
+
+    # Without a server first: what can fail in a second shouldn't wait for a cluster.
+    items.sort(key=lambda item: (number(item), "stack" in getattr(item, "fixturenames", ())))
+
+
+def sandbox_command(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[None]:
+    """A running sandbox with an empty account; at the end nothing of it may be left on the machine."""
+    if daemon_pid():
+        pytest.exit("a sandbox is up, and these tests need an empty one: `make down` first", returncode=3)
+    sandbox_command("start")
+    yield
+    sandbox_command("stop")
+    assert cleanup.leftovers() == []
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout that tests may edit."""
+    folder = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if name.startswith(("sandbox/", "tests/")) or not (PROJECT / name).is_file():
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((PROJECT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a running sandbox
+    """The stack of Pulumi.sandbox.yaml, up."""
+    stack = Stack(project)
+    stack.pulumi("stack", "select", "--create", "sandbox")
+    stack.up()
+    return stack

@@ -1,0 +1,71 @@
+"""A Pulumi stack as its user has it: the real CLI in a folder, kubectl, and requests to the gateway."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from sandbox.addresses import API
+from sandbox.environment import environment
+
+
+class Stack:
+    """The stack `sandbox` of the project in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | environment() | {"KUBECONFIG": str(folder / "kubeconfig")}
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", *arguments, "--non-interactive", check=check)
+
+    def up(self) -> str:
+        """`pulumi up`; returns what it printed."""
+        printed = self.pulumi("up", "--yes", "--skip-preview").stdout
+        (self.folder / "kubeconfig").write_text(self.output("kubeconfig"))
+        return printed
+
+    def output(self, name: str) -> str:
+        return self.pulumi("stack", "output", name, "--show-secrets").stdout.strip()
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources in the state, secrets encrypted."""
+        exported: dict[str, Any] = json.loads(self.pulumi("stack", "export").stdout)
+        resources: list[dict[str, Any]] = exported["deployment"].get("resources", [])
+        return resources
+
+    def kubernetes(self, *arguments: str) -> dict[str, Any]:
+        """`kubectl get` as data."""
+        got: dict[str, Any] = json.loads(self.run("kubectl", "get", *arguments, "-o", "json").stdout)
+        return got
+
+    def pods(self, app: str) -> list[str]:
+        """The names of the pods with label app=`app` that aren't going away."""
+        items = self.kubernetes("pods", "-l", f"app={app}")["items"]
+        return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
+
+    def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
+        with httpx.Client(**options) as client:
+            return client.get(f"http://{self.output('proxy_ip')}{path}", timeout=10)
+
+
+def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
+    """A call to the control endpoints of DigitalOcean's stand-in."""
+    return httpx.request(method, f"{API}/_control/{path}", **options).raise_for_status().json()

@@ -1,0 +1,86 @@
+"""What is recognised as a dead sandbox's and removed, and what isn't, on a run directory of the test's own."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import cleanup
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setattr(cleanup, "RUN", run)
+    # A sandbox that someone left up keeps its link, cgroup and directories.
+    monkeypatch.setattr(cleanup, "_LINK", tmp_path / "no-link")
+    monkeypatch.setattr(cleanup, "cgroups", list)
+    monkeypatch.setattr(cleanup, "HARD_CODED", ())
+    return run
+
+
+@pytest.fixture
+def mounted(run: Path, tmp_path: Path) -> Iterator[Path]:
+    """A directory of the machine's that is mounted in the run directory."""
+    machines = tmp_path / "machines"
+    machines.mkdir()
+    (machines / "precious").touch()
+    (run / "mount").mkdir()
+    subprocess.run(["mount", "--bind", machines, run / "mount"], check=True)
+    yield machines
+    subprocess.run(["umount", run / "mount"], check=False, capture_output=True)
+
+
+def _follow(path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["tail", "-F", path], stderr=subprocess.DEVNULL)
+
+
+def test_a_process_whose_command_names_the_run_directory_is_ended(run: Path) -> None:
+    ours, other = _follow(run / "config.toml"), _follow(run.with_name("runs"))
+    try:
+        assert [line for line in cleanup.leftovers() if line.startswith("process")] == [
+            f"process {ours.pid}: tail -F {run}/config.toml"
+        ]
+        cleanup.clean()
+        assert ours.wait() < 0
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+    assert cleanup.leftovers() == []
+
+
+def test_a_process_whose_root_file_system_lies_in_the_run_directory_is_ended(run: Path) -> None:
+    for name in ("root/old", "upper", "work"):
+        (run / name).mkdir(parents=True)
+    enter = (
+        f"mount -t overlay -o lowerdir=/,upperdir={run}/upper,workdir={run}/work overlay {run}/root && cd {run}/root"
+        " && mkdir -p old && pivot_root . old && echo in && exec sleep 100"
+    )
+    container = subprocess.Popen(["unshare", "--mount", "sh", "-ec", enter], stdout=subprocess.PIPE)
+    assert container.stdout
+    assert container.stdout.readline() == b"in\n"
+    assert f"process {container.pid}: sleep 100" in cleanup.leftovers()
+    cleanup.clean()
+    assert container.wait() < 0
+    assert cleanup.leftovers() == []
+
+
+def test_what_is_mounted_in_the_run_directory_is_unmounted_not_removed(run: Path, mounted: Path) -> None:
+    assert f"mount {run}/mount" in cleanup.leftovers()
+    cleanup.clean()
+    assert (mounted / "precious").exists()
+    assert cleanup.leftovers() == []
+    assert not run.exists()
+
+
+def test_a_mount_that_does_not_go_keeps_the_run_directory(
+    run: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
+    cleanup.clean()
+    monkeypatch.undo()
+    assert (mounted / "precious").exists()
+    assert run.exists()

@@ -1,0 +1,160 @@
+"""What a user of the stack sees, on a shared bring-up."""
+
+import ipaddress
+import json
+import re
+import shutil
+
+import httpx
+import pytest
+import yaml
+
+from tests.e2e.stack import Stack, control
+
+
+def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) -> None:
+    answer = stack.get("/")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "no Route matched with those values"
+    assert answer.headers["server"].startswith("kong/3.9")
+
+
+@pytest.mark.parametrize("name", ["foo", "bar"])
+def test_the_tutorials_requests_get_the_tutorials_answers(stack: Stack, name: str) -> None:
+    answer = stack.get(f"/{name}")
+    assert answer.status_code == 200
+    assert answer.json() == {"msg": f"Hello from the {name} microservice"}
+
+
+def test_proxy_ip_is_a_bare_ipv4_address(stack: Stack) -> None:
+    assert ipaddress.IPv4Address(stack.output("proxy_ip"))
+
+
+def test_every_service_has_its_url_in_the_outputs(stack: Stack) -> None:
+    for name in ("foo", "bar"):
+        assert httpx.get(stack.output(f"{name}_url"), timeout=10).status_code == 200
+
+
+def test_the_clients_address_reaches_kong_and_the_service(stack: Stack) -> None:
+    client = "127.9.8.7"
+    assert stack.get("/foo", transport=httpx.HTTPTransport(local_address=client)).status_code == 200
+    logs = stack.run("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=50").stdout
+    assert client in logs
+
+
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
+    # Another test may have edited an app: the first of the two brings that in.
+    stack.up()
+    assert "unchanged" in stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").stdout
+
+
+def test_preview_touches_nothing(stack: Stack) -> None:
+    control("DELETE", "calls")
+    before = stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
+    stack.pulumi("preview")
+    assert [call for call in control("GET", "calls") if call["method"] not in {"GET", "HEAD"}] == []
+    assert stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout == before
+
+
+def test_an_edited_app_rolls_that_deployment_only(stack: Stack) -> None:
+    stack.up()
+    foo, bar = stack.pods("foo"), stack.pods("bar")
+    source = stack.folder / "apps" / "foo" / "app.py"
+    source.write_text(source.read_text().replace("Hello from the foo", "Hello again from the foo"))
+    try:
+        stack.up()
+        assert stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"}
+        assert set(stack.pods("foo")).isdisjoint(foo)
+        assert stack.pods("bar") == bar
+    finally:
+        source.write_text(source.read_text().replace("Hello again from the foo", "Hello from the foo"))
+        stack.up()
+
+
+def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack) -> None:
+    config = stack.folder / "Pulumi.sandbox.yaml"
+    before = config.read_text()
+    app = stack.folder / "apps" / "baz"
+    shutil.copytree(stack.folder / "apps" / "foo", app)
+    (app / "app.py").write_text((app / "app.py").read_text().replace("foo", "baz"))
+    document = yaml.safe_load(before)
+    document["config"]["kong-doks:services"].append({"name": "baz", "path": "/baz", "build": "./apps/baz"})
+    others = stack.pods("foo"), stack.pods("bar")
+    try:
+        config.write_text(yaml.safe_dump(document))
+        stack.up()
+        assert stack.get("/baz").json() == {"msg": "Hello from the baz microservice"}
+        assert (stack.pods("foo"), stack.pods("bar")) == others
+    finally:
+        config.write_text(before)
+        shutil.rmtree(app)
+        stack.up()
+    assert stack.get("/baz").status_code == 404
+    assert stack.run("kubectl", "get", "deployment", "baz-deployment", check=False).returncode != 0
+
+
+def test_images_are_named_by_digest(stack: Stack) -> None:
+    for name in ("foo", "bar"):
+        spec = stack.kubernetes("deployment", f"{name}-deployment")["spec"]["template"]["spec"]
+        assert re.search(r"@sha256:[0-9a-f]{64}$", spec["containers"][0]["image"])
+
+
+def test_every_pod_of_the_stack_is_ready_and_never_restarted_for_memory(stack: Stack) -> None:
+    for pod in stack.kubernetes("pods", "--all-namespaces")["items"]:
+        for status in pod["status"]["containerStatuses"]:
+            assert status["ready"], (pod["metadata"]["name"], status)
+            assert status.get("lastState", {}).get("terminated", {}).get("reason") != "OOMKilled"
+
+
+def test_no_secret_is_in_clear_in_state_and_outputs(stack: Stack) -> None:
+    token = stack.environment["DIGITALOCEAN_TOKEN"]
+    kubeconfig = stack.output("kubeconfig")
+    clear = json.dumps(stack.resources()) + stack.pulumi("stack", "output", "--json").stdout
+    assert token not in clear
+    assert kubeconfig not in clear
+    for registry_token in control("GET", "secrets"):
+        assert registry_token not in clear
+
+
+def test_the_bill_is_what_the_tutorial_costs(stack: Stack) -> None:  # noqa: ARG001 -- needs the stack up
+    kinds = sorted(entry["kind"] for entry in control("GET", "ledger")["entries"] if not entry["ended_at"])
+    assert kinds == ["droplet", "load_balancer", "registry"]
+
+
+def test_kongs_admin_api_is_out_of_reach_from_outside_its_pod(stack: Stack) -> None:
+    pod = stack.kubernetes("pods", "-n", "kong")["items"][0]
+    address = pod["status"]["podIP"]
+    for port in (8001, 8444):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{address}:{port}/", timeout=3)
+    # The same pod answers on the proxy's port, so the address is the right one.
+    with pytest.raises(httpx.RemoteProtocolError), httpx.Client(timeout=3) as client:
+        client.get(f"http://{address}:8000/")
+
+
+@pytest.mark.last(1)
+def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None:
+    cluster = stack.output("cluster_id")
+    control("POST", f"clusters/{cluster}/expire-tokens")
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    assert stack.resources() == [] or {resource["type"] for resource in stack.resources()} == {"pulumi:pulumi:Stack"}
+    assert control("GET", "ledger?wait=30")["hourly"] == 0
+
+
+@pytest.mark.last(2)
+def test_a_bad_config_is_said_in_one_line_before_any_call(sandbox: None, project, stack: Stack) -> None:  # noqa: ANN001, ARG001
+    control("DELETE", "calls")
+    config = stack.folder / "Pulumi.sandbox.yaml"
+    before = config.read_text()
+    document = yaml.safe_load(before)
+    document["config"]["kong-doks:services"][1]["path"] = "/foo"
+    try:
+        config.write_text(yaml.safe_dump(document))
+        failed = stack.pulumi("up", "--yes", "--skip-preview", check=False)
+    finally:
+        config.write_text(before)
+    assert failed.returncode != 0
+    said = failed.stdout + failed.stderr
+    assert "services[1].path" in said
+    assert "Traceback" not in said
+    assert control("GET", "calls") == []

@@ -1,0 +1,132 @@
+"""The program, run once for each configuration below, as plain data."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+RUNS: dict[str, dict[str, Any]] = {
+    "dev": {"stack": "dev"},
+    "sandbox": {"stack": "sandbox"},
+    "local": {"stack": "local"},
+    "preview": {"stack": "dev", "preview": True},
+    "third service": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO, {"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
+    },
+    "secret env": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key"}}]},
+        "secret_keys": ["kong-doks:services"],
+    },
+    "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
+    "existing registry": {
+        "stack": "dev",
+        "config": {"kong-doks:registry": {"kind": "digitalocean", "name": "mine", "existing": True}},
+    },
+    "other registry": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:registry": {
+                "kind": "other",
+                "server": "ghcr.io/user",
+                "username": "user",
+                "password": "planted-" + "word",
+            }
+        },
+        "secret_keys": ["kong-doks:registry"],
+    },
+    "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
+    "token in config": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
+    "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
+    "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What the program registered, or looked up (by its `id`): `needs` exists before it and is deleted after it."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    needs: list[str]
+    created: bool
+    id: str = ""
+    deleted_with: str = ""
+    ignore_changes: list[str] = field(default_factory=list)
+    create_timeout: str = ""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run of the program."""
+
+    resources: list[Resource]
+    outputs: dict[str, Any]
+    invoked: list[str]
+    errors: list[str]
+    status: int
+
+    def of(self, kind: str) -> list[Resource]:
+        """All resources of a type, by the last part of its token; components of this project have none of these."""
+        return [r for r in self.resources if r.type.rpartition(":")[2] == kind and not r.type.startswith("kong-doks:")]
+
+    def one(self, kind: str, name: str | None = None) -> Resource:
+        (found,) = [r for r in self.of(kind) if name in (None, r.name)]
+        return found
+
+    @cached_property
+    def _by_urn(self) -> dict[str, Resource]:
+        return {resource.urn: resource for resource in self.resources}
+
+    def before(self, resource: Resource) -> set[str]:
+        """Everything that has to exist before a resource, directly or not, as "Type name"."""
+        found: set[str] = set()
+        waiting = list(resource.needs)
+        while waiting:
+            if (urn := waiting.pop()) in self._by_urn and urn not in found:
+                found.add(urn)
+                waiting += self._by_urn[urn].needs
+        custom = [self._by_urn[urn] for urn in found if not self._by_urn[urn].type.startswith("kong-doks:")]
+        return {f"{each.type.rpartition(':')[2]} {each.name}" for each in custom}
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, Recording]:
+    process = subprocess.run(
+        [sys.executable, Path(__file__).with_name("record.py")],
+        input=json.dumps(RUNS),
+        capture_output=True,
+        text=True,
+        check=False,
+        # An output that is formatted into a string by mistake is an error instead of a warning in the string.
+        env=os.environ | {"PULUMI_ERROR_OUTPUT_STRING": "true"},
+        cwd=PROJECT,
+    )
+    assert process.returncode == 0, process.stderr
+    return {
+        name: Recording(**{**run, "resources": [Resource(**resource) for resource in run["resources"]]})
+        for name, run in json.loads(process.stdout).items()
+    }
+
+
+@pytest.fixture(scope="session")
+def run(recordings: dict[str, Recording]) -> Callable[[str], Recording]:
+    return recordings.__getitem__
+
+
+@pytest.fixture(scope="session")
+def dev(recordings: dict[str, Recording]) -> Recording:
+    return recordings["dev"]

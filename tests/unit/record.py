@@ -1,0 +1,199 @@
+"""Runs the real program under mocks, as `pulumi up` would, and prints what it registered as JSON.
+
+A process of its own, since Pulumi keeps its runtime in globals.
+"""
+
+# Neither Pulumi's mocks nor protobuf have annotations.
+# mypy: disable-error-code="no-untyped-call, import-untyped"
+
+import asyncio
+import json
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from google.protobuf import empty_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto import resource_pb2 as messages
+from pulumi.runtime.stack import run_in_stack
+
+PROJECT = Path(__file__).resolve().parents[2]
+OFFERED = ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.1", "1.34.10-do.0"]
+DOCKER_CONFIG = '{"auths": {"registry.digitalocean.com": {"auth": "dXNlcjpwYXNzLXdvcmQ="}}}'  # user:pass-word
+DIGEST = f"sha256:{'0' * 64}"
+
+
+class Answers(mocks.Mocks):
+    """What DigitalOcean and the cluster would answer."""
+
+    def __init__(self, *, preview: bool) -> None:
+        self.preview = preview
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
+        if args.token.endswith(":getKubernetesVersions"):
+            found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
+            return {"id": "versions", "validVersions": found, "latestVersion": found[0] if found else None}
+        if args.token.endswith(":getContainerRegistry"):
+            return self._registry(args.args["name"], "basic")
+        raise NotImplementedError(args.token)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        made: dict[str, Any] = {}
+        if self.preview or args.custom is False:
+            return None, args.inputs
+        match args.typ.rpartition(":")[2]:
+            case "KubernetesCluster":
+                made = {"endpoint": "https://api.example", "kubeConfigs": [{"clusterCaCertificate": "Q0E="}]}
+            case "ContainerRegistry":
+                tier = args.inputs["subscriptionTierSlug"]
+                made = self._registry(args.inputs.get("name", f"{args.name}-1a2b3c4"), tier)
+            case "ContainerRegistryDockerCredentials":
+                made = {"dockerCredentials": DOCKER_CONFIG}
+            case "Image":
+                made = {"ref": f"{args.inputs['tags'][0]}@{DIGEST}", "digest": DIGEST}
+            case "Release":
+                made = {"status": {"namespace": args.inputs["namespace"]}}
+            case "Service" if args.resource_id:
+                ingress = [{"ip": "2604:a880::1"}, {"ip": "203.0.113.10"}]
+                made = {"status": {"loadBalancer": {"ingress": ingress}}}
+        return f"{args.name}-id", {**args.inputs, **made}
+
+    @staticmethod
+    def _registry(name: str, tier: str) -> dict[str, str]:
+        endpoint = f"registry.digitalocean.com/{name}"
+        server = "registry.digitalocean.com"
+        return {"id": name, "name": name, "endpoint": endpoint, "serverUrl": server, "subscriptionTierSlug": tier}
+
+
+class Recorder(mocks.MockMonitor):
+    """Keeps every registration, with what Pulumi's mocks leave out: dependencies, parents, deletedWith, timeouts."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.registered: list[dict[str, Any]] = []
+        self.invoked: list[str] = []
+        self.outputs: dict[str, Any] = {}
+
+    def RegisterResource(self, request: messages.RegisterResourceRequest) -> object:  # noqa: N802 -- the engine's name
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.registered.append(
+                described(request, response.urn, request.object)
+                | {
+                    "created": True,
+                    "deleted_with": request.deletedWith,
+                    "ignore_changes": list(request.ignoreChanges),
+                    "create_timeout": request.customTimeouts.create,
+                }
+            )
+        return response
+
+    def ReadResource(self, request: messages.ReadResourceRequest) -> object:  # noqa: N802
+        response = super().ReadResource(request)
+        self.registered.append(
+            described(request, response.urn, request.properties) | {"created": False, "id": plain(request.id)}
+        )
+        return response
+
+    def RegisterResourceOutputs(self, request: messages.RegisterResourceOutputsRequest) -> object:  # noqa: N802
+        if "::pulumi:pulumi:Stack::" in request.urn:
+            self.outputs = plain(MessageToDict(request.outputs))
+        return super().RegisterResourceOutputs(request)
+
+    def Invoke(self, request: messages.ResourceInvokeRequest) -> object:  # noqa: N802
+        self.invoked.append(request.tok)
+        return super().Invoke(request)
+
+
+class Engine(mocks.MockEngine):
+    """Keeps the errors that people would see."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.errors: list[str] = []
+
+    def Log(self, request: engine_pb2.LogRequest) -> object:  # noqa: N802
+        if request.severity == engine_pb2.ERROR:
+            self.errors.append(request.message)
+        return empty_pb2.Empty()
+
+
+def described(
+    request: messages.RegisterResourceRequest | messages.ReadResourceRequest, urn: str, properties: Message
+) -> dict[str, Any]:
+    return {
+        "urn": urn,
+        "type": request.type,
+        "name": request.name,
+        "inputs": plain(MessageToDict(properties)),
+        "needs": [*request.dependencies, request.parent, request.provider.rpartition("::")[0]],
+    }
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 -- JSON
+    """The wire's form as plain data: a secret is {"secret": value}, what isn't known yet is "(unknown)"."""
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:  # noqa: SLF001 -- the wire has no public names
+            return {"secret": plain(value["value"])}
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return "(unknown)" if value == rpc.UNKNOWN else value
+
+
+def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
+    """What the engine hands to the program: Pulumi.yaml's defaults, the stack's file, `overrides`; objects as JSON."""
+    declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    values = {f"kong-doks:{key}": field["default"] for key, field in declared.items()}
+    values |= yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    values |= overrides
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def record(run: Mapping[str, Any]) -> dict[str, Any]:
+    """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool}."""
+    os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
+    pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
+    preview = run.get("preview", False)
+    recorder, engine = Recorder(Answers(preview=preview)), Engine()
+    settings.configure(
+        mocks.MockSettings(
+            monitor=recorder,
+            monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),
+            engine=engine,
+            project="kong-doks",
+            stack=run["stack"],
+            organization="organization",
+            dry_run=preview,
+        )
+    )
+    status = 0
+    try:
+        asyncio.run(run_in_stack(program))
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    return {
+        "resources": recorder.registered,
+        "outputs": recorder.outputs,
+        "invoked": recorder.invoked,
+        "errors": engine.errors,
+        "status": status,
+    }
+
+
+def program() -> None:
+    """What the language host does: the project's directory is the program."""
+    runpy.run_path(".", run_name="__main__")
+
+
+if __name__ == "__main__":
+    runs = json.load(sys.stdin)
+    json.dump({name: record(run) for name, run in runs.items()}, sys.stdout)

@@ -1,0 +1,65 @@
+"""Who may know of whom."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.unit.conftest import PROJECT
+
+PRODUCT = ["__main__.py", "infra", "apps", "ops"]
+
+
+def sources(*places: str, suffix: str = "") -> Iterator[Path]:
+    for place in places:
+        root = PROJECT / place
+        for path in [root] if root.is_file() else sorted(root.rglob(f"*{suffix}")):
+            if path.is_file() and "cache" not in str(path):
+                yield path
+
+
+def imports(path: Path) -> set[str]:
+    """The packages that a file imports, by their first name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_the_product_does_not_know_of_its_testing_ground() -> None:
+    assert [str(path) for path in sources(*PRODUCT) if re.search("sandbox", path.read_text(), re.IGNORECASE)] == []
+
+
+def test_only_infra_and_main_speak_pulumi() -> None:
+    for path in sources("apps", "ops", suffix=".py"):
+        assert not {name for name in imports(path) if name.startswith("pulumi")}, path
+        assert "infra" not in imports(path), path
+
+
+def test_only_settings_reads_the_configuration() -> None:
+    readers = [path.name for path in sources("__main__.py", "infra", suffix=".py") if "Config(" in path.read_text()]
+    assert readers == ["settings.py"]
+
+
+def test_the_credential_program_needs_a_bare_python() -> None:
+    assert imports(PROJECT / "ops" / "credential.py") <= set(sys.stdlib_module_names)
+
+
+def test_every_pinned_version_is_kept_up_to_date() -> None:
+    lines = (PROJECT / "infra" / "versions.py").read_text().splitlines()
+    pins = [index for index, line in enumerate(lines) if re.match(r"[A-Z_]+ = ", line)]
+    assert len(pins) == 4
+    for index in pins:
+        assert lines[index - 1].startswith("# renovate: datasource="), lines[index]
+
+
+def test_apps_install_only_what_is_locked_by_hash() -> None:
+    for app in ("foo", "bar"):
+        locked = (PROJECT / "apps" / app / "requirements.txt").read_text()
+        pins = re.findall(r"^[a-z0-9-]+==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE)
+        assert len(pins) == len(re.findall(r"^[a-z]", locked, re.MULTILINE))
+        assert "--require-hashes" in (PROJECT / "apps" / app / "Dockerfile").read_text()

@@ -1,0 +1,83 @@
+"""What waits for what: the speed of `up`, and the safety of `destroy`, which goes the other way round."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.conftest import Recording
+
+IN_CLUSTER = ["Namespace", "Secret", "Deployment", "Ingress"]
+
+
+def test_images_are_built_beside_the_cluster(dev: Recording) -> None:
+    for image in dev.of("Image"):
+        needs = dev.before(image)
+        assert "ContainerRegistry kong-doks" in needs
+        assert "KubernetesCluster cluster" not in needs
+
+
+@pytest.mark.parametrize("name", ["foo", "bar"])
+def test_a_service_waits_for_its_image_and_never_for_kong(dev: Recording, name: str) -> None:
+    needs = dev.before(dev.one("Deployment", name))
+    assert {f"Image {name}", "Secret registry", "KubernetesCluster cluster"} <= needs
+    assert "Release kong" not in needs
+    assert "Release kong" not in dev.before(dev.one("Service", name))
+
+
+@pytest.mark.parametrize("name", ["foo", "bar"])
+def test_a_route_waits_for_its_service_and_the_gateway_and_not_for_pods(dev: Recording, name: str) -> None:
+    needs = dev.before(dev.one("Ingress", name))
+    assert {f"Service {name}", "Release kong"} <= needs
+    assert "Deployment foo" not in needs
+    assert f"Service {'bar' if name == 'foo' else 'foo'}" not in needs
+
+
+def test_the_gateway_waits_for_nothing_but_cluster_and_namespace(dev: Recording) -> None:
+    assert dev.before(dev.one("Release")) == {"KubernetesCluster cluster", "kubernetes kubernetes", "Namespace kong"}
+
+
+def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:
+    release = dev.one("Release")
+    assert "KubernetesCluster cluster" in dev.before(release)
+    assert release.deleted_with == ""
+    assert not release.inputs.get("skipAwait")
+
+
+def test_everything_else_in_the_cluster_goes_with_it(dev: Recording) -> None:
+    cluster = dev.one("KubernetesCluster").urn
+    objects = [each for kind in IN_CLUSTER for each in dev.of(kind)]
+    services = [dev.one("Service", name) for name in ("foo", "bar")]
+    assert len(objects) == 6
+    assert {each.deleted_with for each in [*objects, *services]} == {cluster}
+
+
+def test_the_address_is_looked_up_only_once_kong_is_there(run: Callable[[str], Recording], dev: Recording) -> None:
+    proxy = dev.one("Service", "kong-proxy")
+    assert not proxy.created
+    assert proxy.id == "kong/kong-proxy"
+    assert run("preview").one("Service", "kong-proxy").id == "(unknown)"
+
+
+def test_a_new_namespace_comes_before_what_lives_in_it(run: Callable[[str], Recording]) -> None:
+    recording = run("own namespace")
+    assert recording.one("Namespace", "services").inputs["metadata"]["name"] == "shop"
+    for kind in ("Deployment", "Service", "Ingress", "Secret"):
+        for resource in recording.of(kind):
+            if resource.created:
+                assert resource.inputs["metadata"]["namespace"] == "shop"
+                assert "Namespace services" in recording.before(resource)
+
+
+def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[str], Recording]) -> None:
+    recording = run("mistakes")
+    assert recording.resources == []
+    assert recording.invoked == []
+    assert recording.status != 0
+
+
+def test_a_version_that_is_not_on_offer_is_refused_before_anything_is_made(run: Callable[[str], Recording]) -> None:
+    recording = run("retired version")
+    assert [each for each in recording.resources if not each.type.startswith("kong-doks:")] == []
+    (error,) = recording.errors
+    assert error.startswith('kong-doks:kubernetesVersion: "1.30" is not on offer; allowed: 1.36, 1.35, 1.34; fix: ')
+    assert recording.status != 0
