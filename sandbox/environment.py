@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sandbox.addresses import API
-from sandbox.paths import CACHE, RUN
+from sandbox.paths import CACHE, PROJECT, RUN
 from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
 
 _JSON = RUN / "environment.json"
@@ -42,6 +42,7 @@ def write_environment(token: str, docker_config: Path) -> None:
     variables = {
         "DIGITALOCEAN_TOKEN": token,
         "DIGITALOCEAN_API_URL": API,
+        "KONG_DOKS_SANDBOX_POLL_SECONDS": "1",  # a cluster takes seconds here; the official provider asks every 10 s
         "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.2",
         "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "2",
         "DOCKER_CONFIG": str(docker_config),
@@ -66,16 +67,29 @@ def write_environment(token: str, docker_config: Path) -> None:
 
 
 def _link_binaries() -> Path:
-    """A folder with just the commands that a person types, so that no plugin is found on PATH (Pulumi warns of those)."""
+    """A folder for PATH with just the commands that a person types."""
     folder = RUN / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in ("pulumi", "kubectl", "helm"):
+    for name in ("kubectl", "helm"):
         (folder / name).symlink_to(tool(name))
-    host = tool("pulumi-language-python")
-    for script in host.parent.glob("pulumi-*python*"):
-        (folder / script.name).symlink_to(script)
+    (folder / "pulumi").symlink_to(_bundle_pulumi())
     return folder
+
+
+def _bundle_pulumi() -> Path:
+    """The CLI with its language host beside it, as an installed one has; on PATH a host brings a warning each time."""
+    pulumi, host = tool("pulumi"), tool("pulumi-language-python")
+    if pulumi.parent == host.parent:
+        return pulumi
+    bundle = RUN / "pulumi"
+    shutil.rmtree(bundle, ignore_errors=True)
+    bundle.mkdir()
+    # The CLI looks beside the file that it really is, so not a symbolic link.
+    (bundle / "pulumi").hardlink_to(pulumi)
+    for script in host.parent.glob("pulumi-*python*"):
+        (bundle / script.name).symlink_to(script)
+    return bundle / "pulumi"
 
 
 def _install_plugins() -> None:
@@ -91,8 +105,6 @@ def _install_plugins() -> None:
         target.symlink_to(binary)
     stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
     stand_in.parent.mkdir(parents=True, exist_ok=True)
-    project = Path(__file__).resolve().parent.parent
-    stand_in.write_text(
-        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(project))} exec {shlex.quote(sys.executable)} -m sandbox.provider "$@"\n'
-    )
+    command = f"PYTHONPATH={shlex.quote(str(PROJECT))} exec {shlex.quote(sys.executable)} -m sandbox.provider"
+    stand_in.write_text(f'#!/bin/sh\n{command} "$@"\n')
     stand_in.chmod(0o755)

@@ -36,7 +36,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=env,
                 # A parent that is killed outright can't tidy up: the kernel then ends the child.
-                preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509 -- prctl only
+                preexec_fn=lambda: _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
             ).result()
         self.pid = self._process.pid
 

@@ -1,7 +1,7 @@
 """The sandbox's tools: what the machine has in a fitting version is used, the rest is built once into the user cache.
 
 A Go module of its own for each set of commands that can share dependencies (compiling shared packages once is what
-keeps a cold start short). A build is keyed by its module's files and by the toolchain, so an edit rebuilds just that module.
+keeps a cold start short). A build is keyed by its module's files and by the toolchain: an edit rebuilds that module.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +25,7 @@ DOCKER_BUILD_PROVIDER = "0.0.22"
 DIGITALOCEAN_PROVIDER = "4.84.1"
 _KUBERNETES_GO_SDK = "v4.24.0"  # what the provider's go.mod names
 
+_DOCKER_BUILD = "github.com/pulumi/pulumi-docker-build"
 _GO = PROJECT / "sandbox" / "go"
 # Without optimisation and debug data these programs compile in half the time; none of them is short of speed here.
 _FLAGS = ("-gcflags=all=-N -l -dwarf=false",)
@@ -117,15 +118,26 @@ MODULES = (
     Module(
         "docker-build",
         {
-            "pulumi-resource-docker-build": "github.com/pulumi/pulumi-docker-build/provider/cmd/pulumi-resource-docker-build",
+            "pulumi-resource-docker-build": f"{_DOCKER_BUILD}/provider/cmd/pulumi-resource-docker-build",
             "buildkitd": "github.com/moby/buildkit/cmd/buildkitd",
         },
-        (f"-X github.com/pulumi/pulumi-docker-build/provider.Version={DOCKER_BUILD_PROVIDER}",),
+        (f"-X {_DOCKER_BUILD}/provider.Version={DOCKER_BUILD_PROVIDER}",),
     ),
     Module("controller", {"controller": "github.com/kong/kubernetes-ingress-controller/v3/internal/cmd"}),
     Module("language", {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"}),
     Module("kong", {"kong": "."}),
 )
+
+# Plugins of the machine's own Pulumi fit in just this version, commands from a version on.
+_PLUGINS = {
+    "pulumi-resource-kubernetes": f"resource-kubernetes-v{KUBERNETES_PROVIDER}",
+    "pulumi-resource-docker-build": f"resource-docker-build-v{DOCKER_BUILD_PROVIDER}",
+}
+_COMMANDS = {
+    "pulumi": (("version",), r"v?(3)\.(\d+)\.", (3, int(PULUMI.split(".")[1]))),
+    "helm": (("version", "--short"), r"v(3)\.(\d+)\.", (3, 14)),
+    "kubectl": (("version", "--client"), r"v(1)\.(\d+)\.", (1, 30)),
+}
 
 # What the machine lacks of these comes from Debian's packages.
 _PACKAGES = {
@@ -143,7 +155,9 @@ _PACKAGES = {
 @cache
 def _go_version() -> str:
     if not (go := shutil.which("go")):
-        raise ToolsError("go: not on PATH; the sandbox compiles its tools with Go 1.26 or newer: install it and try again")
+        raise ToolsError(
+            "go: not on PATH; the sandbox compiles its tools with Go 1.26 or newer: install it and try again"
+        )
     found = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True).stdout.strip()
     if (version := re.match(r"go(\d+)\.(\d+)", found)) is None or tuple(map(int, version.groups())) < (1, 26):
         raise ToolsError(f"go: {found} is too old; the sandbox compiles its tools with Go 1.26 or newer: update it")
@@ -168,34 +182,28 @@ def module_folder(folder: Path, path: str) -> Path:
 @cache
 def installed(name: str) -> Path | None:
     """The machine's own `name`, if there is one that fits."""
-    plugins = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
-    match name:
-        case "pulumi-resource-kubernetes":
-            path = plugins / f"resource-kubernetes-v{KUBERNETES_PROVIDER}" / name
-            return path if path.exists() else None
-        case "pulumi-resource-docker-build":
-            path = plugins / f"resource-docker-build-v{DOCKER_BUILD_PROVIDER}" / name
-            return path if path.exists() else None
-        case "pulumi":
-            return _if_version(name, ["version"], r"v?(3)\.(\d+)\.", (3, int(PULUMI.split(".")[1])))
-        case "pulumi-language-python":
-            # A language host belongs to its CLI: they are taken together or not at all.
-            found = shutil.which(name)
-            return Path(found) if found and installed("pulumi") else None
-        case "helm":
-            return _if_version(name, ["version", "--short"], r"v(3)\.(\d+)\.", (3, 14))
-        case "kubectl":
-            return _if_version(name, ["version", "--client"], r"v(1)\.(\d+)\.", (1, 30))
-        case _:
-            return None
+    if name in _PLUGINS:
+        path = Path.home() / ".pulumi" / "plugins" / _PLUGINS[name] / name
+        return path if path.exists() else None
+    if name == "pulumi-language-python":
+        # A language host belongs to its CLI: they are taken together or not at all.
+        return _on_path(name) if installed("pulumi") else None
+    return _if_version(name, *_COMMANDS[name]) if name in _COMMANDS else None
 
 
-def _if_version(name: str, arguments: list[str], pattern: str, least: tuple[int, int]) -> Path | None:
-    if not (path := shutil.which(name)):
+def _on_path(name: str) -> Path | None:
+    """Where PATH has it; the sandbox's own, which a shell may have on its PATH, don't count."""
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder).is_relative_to(CACHE)]
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    return Path(found) if found else None
+
+
+def _if_version(name: str, arguments: Sequence[str], pattern: str, least: tuple[int, int]) -> Path | None:
+    if not (path := _on_path(name)):
         return None
     said = subprocess.run([path, *arguments], check=False, capture_output=True, text=True).stdout
     version = re.search(pattern, said)
-    return Path(path) if version and (int(version[1]), int(version[2])) >= least else None
+    return path if version and (int(version[1]), int(version[2])) >= least else None
 
 
 @cache
@@ -268,7 +276,16 @@ def _binary_name(package: str) -> str:
 def _go_build(module: Module, source: Path, packages: list[str], target: Path) -> Iterator[str]:
     """Runs `go build -v` and yields the packages that it compiles."""
     process = subprocess.Popen(
-        ["go", "build", "-v", *_FLAGS, f"-ldflags=-s -w {' '.join(module.version_flags)}", "-o", f"{target}/", *packages],
+        [
+            "go",
+            "build",
+            "-v",
+            *_FLAGS,
+            f"-ldflags=-s -w {' '.join(module.version_flags)}",
+            "-o",
+            f"{target}/",
+            *packages,
+        ],
         cwd=source,
         env=os.environ | _ENVIRONMENT,
         stdin=subprocess.DEVNULL,

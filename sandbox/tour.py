@@ -87,31 +87,28 @@ def down(console: Console) -> None:
     pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
     console.print(f"pulumi destroy: {time.monotonic() - started:.0f} s")
     console.rule("the bill")
-    hourly = wait_for_zero()
-    bill(console)
-    if hourly:
-        raise TourError(f"something is still billed: {hourly:.5f} USD an hour")
+    book = ledger(wait=60)  # deletes take effect after they are answered
+    _show(console, book)
+    if book["hourly"]:
+        raise TourError(f"something is still billed: {book['hourly']:.5f} USD an hour")
 
 
-def wait_for_zero(seconds: float = 60) -> float:
-    """Deletes take effect after they are answered; waits for that and returns what an hour costs then, in USD."""
-    end = time.monotonic() + seconds
-    while (hourly := ledger()["hourly"]) and time.monotonic() < end:
-        time.sleep(0.5)
-    return hourly
-
-
-def ledger() -> dict[str, Any]:
-    return httpx.get(f"{API}/_control/ledger").raise_for_status().json()
+def ledger(wait: float = 0) -> dict[str, Any]:
+    """What DigitalOcean's stand-in bills and billed, as soon as that is nothing or `wait` seconds have passed."""
+    answer = httpx.get(f"{API}/_control/ledger", params={"wait": wait}, timeout=wait + 10)
+    book: dict[str, Any] = answer.raise_for_status().json()
+    return book
 
 
 def bill(console: Console) -> None:
     """Prints what is and what was billed."""
-    book = ledger()
-    table = Table("what", "name", "USD/hour", "from", "until")
+    _show(console, ledger())
+
+
+def _show(console: Console, book: dict[str, Any]) -> None:
+    table = Table("what", "name", "USD/month", "from", "until")
     for entry in book["entries"]:
-        table.add_row(
-            entry["kind"], entry["name"], f"{entry['price_hourly']:.5f}", entry["created_at"], entry["ended_at"] or "-"
-        )
+        until = entry["ended_at"][11:19] if entry["ended_at"] else "-"
+        table.add_row(entry["kind"], entry["name"], f"{entry['price_monthly']:.2f}", entry["created_at"][11:19], until)
     console.print(table)
     console.print(f"billed now: {book['hourly']:.5f} USD an hour", style="bold", highlight=False)

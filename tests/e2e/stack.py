@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,11 @@ class Stack:
         items = self.kubernetes("pods", "-l", f"app={app}")["items"]
         return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
 
+    def api(self, method: str, path: str) -> Any:  # noqa: ANN401 -- JSON
+        """A call to DigitalOcean's API."""
+        headers = {"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"}
+        return httpx.request(method, f"{API}{path}", headers=headers).raise_for_status().json()
+
     def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
         with httpx.Client(**options) as client:
             return client.get(f"http://{self.output('proxy_ip')}{path}", timeout=10)
@@ -69,3 +76,11 @@ class Stack:
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """A call to the control endpoints of DigitalOcean's stand-in."""
     return httpx.request(method, f"{API}/_control/{path}", **options).raise_for_status().json()
+
+
+def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits until something is true, which takes a while by its nature."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.5)
