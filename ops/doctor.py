@@ -8,7 +8,7 @@ from ops import state as states
 from ops.api import Api
 from ops.inventory import Thing, inventory, registries
 from ops.stack import Stack
-from ops.state import Lock, Pending, State
+from ops.state import Lock, State
 
 COMPONENTS = {states.CLUSTER: "kong-doks:cluster:Cluster", states.REGISTRY: "kong-doks:registry:DigitalOceanRegistry"}
 """The component that each resource is a child of."""
@@ -31,10 +31,12 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         OpsError: the state or the account can't be read.
     """
     state, things = states.read(stack), inventory(api, stack.settings)
-    unknown = [thing for thing in things if not thing.orphan and _lost(thing, state)]
+    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    unknown = sorted((t for t in things if not t.orphan and _lost(t, state)), key=lambda t: t.kind, reverse=True)
+    clusters = {each["id"]: each["status"]["state"] for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
     return [
         *(_locked(lock, stack) for lock in states.locks(stack) if lock.stale is not False),
-        *(_unknown(thing, state, stack) for thing in unknown),
+        *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
         *_orphans(things, stack),
         *_vanished(api, state, stack),
@@ -55,38 +57,49 @@ def _lost(thing: Thing, state: State) -> bool:
     return kind is not None and thing.id not in state.of(kind)
 
 
-def _unknown(thing: Thing, state: State, stack: Stack) -> Finding:
-    """The account has it under the stack's name, and the state doesn't: an `up` that lost it, or somebody else."""
-    kind = states.CLUSTER if thing.kind == "cluster" else states.REGISTRY
-    pending = next((each for each in state.pending if each.type == kind), None)
-    return Finding(
-        f'{thing.kind} "{thing.name}" ({thing.id}) is not in the state, and costs ${thing.monthly:.2f} a month '
-        "with what it has: if this stack made it, adopt it; if nobody needs it, remove it",
-        [_adopt(kind, thing, state, pending, stack), [f"{thing.remove} --stack {stack.name}"]],
+def _monthly(thing: Thing, things: list[Thing]) -> float:
+    """What a thing costs with all that hangs on it."""
+    return thing.monthly + sum(
+        each.monthly for each in things if thing.kind == "cluster" and each.kind != "registry" and not each.orphan
     )
 
 
-def _adopt(kind: str, thing: Thing, state: State, pending: Pending | None, stack: Stack) -> list[str]:
-    if pending:
-        named = f"--import-pending-creates '{pending.urn}' --import-pending-creates {thing.id}"
-        adopt = f"pulumi refresh --yes --skip-preview {named} --stack {stack.name}"
-    else:
-        parent = state.urn(COMPONENTS[kind])
-        below = f" --parent 'parent={parent}'" if parent else ""
-        options = f"--protect=false --generate-code=false --yes --skip-preview --stack {stack.name}"
-        adopt = f"pulumi import {kind} {NAMES[kind]} {thing.id}{below} {options}"
+def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Stack) -> Finding:
+    """The account has it under the stack's name, and the state doesn't: an `up` that lost it, or somebody else."""
+    kind = states.CLUSTER if thing.kind == "cluster" else states.REGISTRY
     # The up brings in what can't be read from the account, such as how it is to be destroyed.
-    return [adopt, f"pulumi up --stack {stack.name}"]
+    up, remove = f"pulumi up --stack {stack.name}", f"{thing.remove} --stack {stack.name}"
+    problem = f'{thing.kind} "{thing.name}" ({thing.id}, {status}), ${monthly:.2f} a month, is not in the state'
+    if thing.kind == "registry" and not stack.settings.registry.name:
+        # Pulumi would give it another name, and replace it.
+        return Finding(f"{problem}: an up that was cut short left it", [[remove]])
+    parent = state.urn(COMPONENTS[kind])
+    below = f" --parent 'parent={parent}'" if parent else ""
+    options = f"--protect=false --generate-code=false --yes --skip-preview --stack {stack.name}"
+    # Not `pulumi refresh --import-pending-creates`: it drops the pending create and imports nothing.
+    adopt = f"pulumi import {kind} {NAMES[kind]} {thing.id}{below} {options}"
+    if status == "error":
+        return Finding(f"{problem}, and will never run: remove it", [[remove]])
+    if status == "deleting":
+        return Finding(
+            f"{problem}, and on its way out: wait", [[f"python -m ops bill --wait 600 --stack {stack.name}"]]
+        )
+    when = "once it is running (ask again), " if status == "provisioning" else ""
+    clear = [_clear(stack)] if any(each.type == kind for each in state.pending) else []
+    return Finding(f"{problem}: {when}adopt it if it is this stack's, or remove it", [[*clear, adopt, up], [remove]])
 
 
 def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Finding]:
-    """Operations that nothing in the account came of; a next `up` repeats them."""
+    """Operations that nothing in the account came of, or that were repeated since."""
     adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown}
     rest = [each for each in state.pending if each.type not in adopted]
     if rest:
         named = ", ".join(f"{each.operation} {each.urn.rpartition('::')[2]} ({each.type})" for each in rest)
-        clear = f"pulumi refresh --yes --skip-preview --clear-pending-creates --stack {stack.name}"
-        yield Finding(f"interrupted, and nothing in the account shows that it took effect: {named}", [[clear]])
+        yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
+
+
+def _clear(stack: Stack) -> str:
+    return f"pulumi refresh --yes --skip-preview --clear-pending-creates --stack {stack.name}"
 
 
 def _orphans(things: list[Thing], stack: Stack) -> Iterator[Finding]:
