@@ -95,6 +95,8 @@ for service in config.services:
 
 pulumi.export("proxy_ip", gateway.ip)
 pulumi.export("proxy_url", gateway.url)
+if gateway.command:
+    pulumi.export("proxy_command", gateway.command)
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("registry", registry.endpoint)

@@ -10,8 +10,8 @@ import pulumi_kubernetes as kubernetes
 
 from infra import versions
 
-PORT_FORWARD = "127.0.0.1:8080"
-"""Where `kubectl port-forward` reaches a gateway that has no load balancer."""
+LOCAL_PORT = 8080
+"""Of this machine; leads to a gateway that has no load balancer while `Gateway.command` runs."""
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
@@ -70,6 +70,8 @@ class Gateway(pulumi.ComponentResource):
             # the cluster gone first, nothing would remove it, and it would go on costing.
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.command: str | None = None
+        """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
             proxy = kubernetes.core.v1.Service.get(
                 "kong-proxy",
@@ -80,8 +82,9 @@ class Gateway(pulumi.ComponentResource):
             self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(address)
             self.url = pulumi.Output.concat("http://", self.ip)
         else:
-            self.ip = pulumi.Output.from_input(PORT_FORWARD.partition(":")[0])
-            self.url = pulumi.Output.from_input(f"http://{PORT_FORWARD}")
+            self.ip = pulumi.Output.from_input("127.0.0.1")
+            self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
+            self.command = f"kubectl --namespace {args.namespace} port-forward service/kong-proxy {LOCAL_PORT}:80"
         self.register_outputs({"ip": self.ip, "url": self.url})
 
 

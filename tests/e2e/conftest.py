@@ -62,6 +62,5 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a running sandbox
     """The stack of Pulumi.sandbox.yaml, up."""
     stack = Stack(project)
-    stack.pulumi("stack", "select", "--create", "sandbox")
     stack.up()
     return stack

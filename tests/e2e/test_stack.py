@@ -5,8 +5,10 @@ import ipaddress
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
+import subprocess
 
 import httpx
 import pytest
@@ -14,8 +16,16 @@ import yaml
 
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
+from sandbox.addresses import CHARTS, MIRROR
 from tests.e2e.conftest import sandbox_command
-from tests.e2e.stack import Stack, control, eventually
+from tests.e2e.stack import Stack, connects, control, eventually
+
+CLUSTER = {
+    "name": "yours",
+    "region": "nyc1",
+    "version": "1.34.10-do.0",
+    "node_pools": [{"name": "pool", "size": "s-1vcpu-2gb", "count": 1}],
+}
 
 
 def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) -> None:
@@ -171,6 +181,39 @@ def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None
 
 
 @pytest.mark.last(2)
+def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(stack: Stack) -> None:
+    stack.pulumi("destroy", "--yes", "--skip-preview")  # there is room for one cluster
+    cluster = stack.api("POST", "/v2/kubernetes/clusters", json=CLUSTER)["kubernetes_cluster"]["id"]
+    path = f"/v2/kubernetes/clusters/{cluster}"
+    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
+    (stack.folder / "kubeconfig").write_text(stack.api("GET", f"{path}/kubeconfig"))
+    config = stack.folder / "Pulumi.local.yaml"
+    document = yaml.safe_load(config.read_text())
+    document["config"] |= {
+        "kong-doks:kubeContext": "do-nyc1-yours",
+        "kong-doks:registry": {"kind": "other", "server": f"{MIRROR}/yours"},
+        "kong-doks:chartRepository": CHARTS,
+    }
+    config.write_text(yaml.safe_dump(document))
+    local = Stack(stack.folder, "local")
+    local.up()
+    forward = subprocess.Popen(shlex.split(local.output("proxy_command")), env=local.environment)
+    try:
+        eventually(lambda: connects("127.0.0.1", 8080))
+        for name in ("foo", "bar"):
+            answer = httpx.get(local.output(f"{name}_url"), timeout=10)
+            assert answer.json() == {"msg": f"Hello from the {name} microservice"}
+        assert not [r for r in local.resources() if r["type"].startswith("digitalocean:")]
+    finally:
+        forward.terminate()
+        forward.wait()
+    local.pulumi("destroy", "--yes", "--skip-preview")
+    assert stack.run("kubectl", "get", "deployments", "-A", "-o", "name").stdout == "deployment.apps/coredns\n"
+    stack.api("DELETE", f"{path}/destroy_with_associated_resources/dangerous")
+    assert control("GET", "ledger?wait=30")["hourly"] == 0
+
+
+@pytest.mark.last(3)
 def test_a_sandbox_that_is_killed_outright_leaves_nothing_that_stop_does_not_remove(stack: Stack) -> None:
     stack.up()
     pid = daemon_pid()
