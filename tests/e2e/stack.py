@@ -80,7 +80,7 @@ class Stack:
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """A call to the control endpoints of DigitalOcean's stand-in."""
-    return httpx.request(method, f"{API}/_control/{path}", **options).raise_for_status().json()
+    return httpx.request(method, f"{API}/_control/{path}", timeout=60, **options).raise_for_status().json()
 
 
 def eventually(true: Callable[[], bool], seconds: float = 30) -> None:

@@ -182,7 +182,9 @@ def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None
 
 @pytest.mark.last(2)
 def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(stack: Stack) -> None:
-    stack.pulumi("destroy", "--yes", "--skip-preview")  # there is room for one cluster
+    # There is room for one cluster, and a deleted one takes a moment to go.
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    eventually(lambda: stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"] == [])
     cluster = stack.api("POST", "/v2/kubernetes/clusters", json=CLUSTER)["kubernetes_cluster"]["id"]
     path = f"/v2/kubernetes/clusters/{cluster}"
     eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
