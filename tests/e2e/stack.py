@@ -21,6 +21,7 @@ class Stack:
     def __init__(self, folder: Path, name: str = "sandbox") -> None:
         self.folder = folder
         self.name = name
+        self.calls_of_first_preview: list[dict[str, Any]] = []
         self.environment = os.environ | environment() | {"KUBECONFIG": str(folder / "kubeconfig")}
         self.run("pulumi", "stack", "select", "--create", name, "--non-interactive")
 

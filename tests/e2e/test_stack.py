@@ -9,6 +9,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -26,6 +29,18 @@ CLUSTER = {
     "version": "1.34.10-do.0",
     "node_pools": [{"name": "pool", "size": "s-1vcpu-2gb", "count": 1}],
 }
+
+
+@contextmanager
+def edited(file: Path, old: str, new: str) -> Iterator[None]:
+    """The file with `new` for `old`, until the end of the block."""
+    before = file.read_text()
+    assert old in before
+    file.write_text(before.replace(old, new))
+    try:
+        yield
+    finally:
+        file.write_text(before)
 
 
 def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) -> None:
@@ -64,27 +79,36 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert "unchanged" in stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").stdout
 
 
-def test_preview_touches_nothing(stack: Stack) -> None:
+def test_the_first_preview_only_asks_for_versions(stack: Stack) -> None:
+    assert {(call["method"], call["path"]) for call in stack.calls_of_first_preview} == {
+        ("GET", "/v2/kubernetes/options")
+    }
+
+
+def test_preview_of_a_changed_app_touches_and_builds_nothing(stack: Stack) -> None:
+    def pods_and_events() -> str:
+        return stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
+
     control("DELETE", "calls")
-    before = stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
-    stack.pulumi("preview")
-    assert [call for call in control("GET", "calls") if call["method"] not in {"GET", "HEAD"}] == []
-    assert stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout == before
+    before = pods_and_events()
+    with edited(stack.folder / "apps" / "bar" / "app.py", "Hello from", "Never seen from"):
+        previewed = stack.pulumi("preview").stdout
+    assert "docker-build:index:Image bar update" in previewed
+    assert "load build definition" not in previewed  # what BuildKit begins every build with
+    assert [call for call in control("GET", "calls") if call["method"] != "GET"] == []
+    assert pods_and_events() == before
 
 
 def test_an_edited_app_rolls_that_deployment_only(stack: Stack) -> None:
     stack.up()
     foo, bar = stack.pods("foo"), stack.pods("bar")
-    source = stack.folder / "apps" / "foo" / "app.py"
-    source.write_text(source.read_text().replace("Hello from the foo", "Hello again from the foo"))
-    try:
-        stack.up()
+    with edited(stack.folder / "apps" / "foo" / "app.py", "Hello from", "Hello again from"):
+        printed = stack.up()
+        assert "load build definition" in printed
         assert stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"}
         assert set(stack.pods("foo")).isdisjoint(foo)
         assert stack.pods("bar") == bar
-    finally:
-        source.write_text(source.read_text().replace("Hello again from the foo", "Hello from the foo"))
-        stack.up()
+    stack.up()
 
 
 def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack) -> None:
