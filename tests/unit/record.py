@@ -76,7 +76,7 @@ class Answers(mocks.Mocks):
         return {"id": name, "name": name, "endpoint": endpoint, "serverUrl": server, "subscriptionTierSlug": tier}
 
 
-class Refused(grpc.RpcError):  # type: ignore[misc] -- grpc has no types
+class Refused(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
     """How the engine hands a provider's error on."""
 
     def code(self) -> grpc.StatusCode:
