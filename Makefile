@@ -1,7 +1,9 @@
 # The two commands are `make up` (and `make down`), and `make test`. Neither needs anything typed before it.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
-export PYTHONDONTWRITEBYTECODE :=
+STARTED := $(shell date +%s)
+# Bytecode is kept, whatever the caller's environment says: without it every `up` takes six seconds more.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := __main__.py infra apps ops sandbox tests
 
 .PHONY: help
@@ -10,7 +12,7 @@ help:
 
 .PHONY: up
 up: .venv/.ready ## the whole stack in the sandbox, without an account, and the tutorial's requests
-	@$(PYTHON) -m sandbox up
+	@KONG_DOKS_STARTED=$(STARTED) $(PYTHON) -m sandbox up
 
 .PHONY: down
 down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone

@@ -10,6 +10,7 @@ from pathlib import Path
 import pulumi
 
 from infra import settings
+from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
 from infra.image import Image, ImageArgs, ReadyImage
@@ -20,6 +21,11 @@ from infra.service import Service, ServiceArgs
 config = settings.read()
 account = settings.read_digitalocean()
 
+# Asked before anything is made, since the answer may be no.
+version = "" if config.kube_context else newest_version(config.kubernetes_version)
+wanted = config.registry
+adopted = existing_registry(wanted.name) if wanted.existing else None
+
 cluster: Cluster | ExistingCluster
 if config.kube_context:
     cluster = ExistingCluster("cluster", config.kube_context)
@@ -29,7 +35,7 @@ else:
         ClusterArgs(
             name=config.cluster_name,
             region=config.region,
-            version=config.kubernetes_version,
+            version=version,
             node_size=config.node_size,
             node_count=config.node_count,
             ha=config.ha,
@@ -44,6 +50,7 @@ gateway = Gateway(
     "kong",
     GatewayArgs(
         namespace=settings.GATEWAY_NAMESPACE,
+        kube_context=config.kube_context,
         chart_repository=config.chart_repository,
         service_type=config.proxy_service_type,
         digitalocean=not config.kube_context,
@@ -52,11 +59,12 @@ gateway = Gateway(
 )
 
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
-wanted = config.registry
-if wanted.kind == "digitalocean":
+if wanted.kind == "digitalocean" and not adopted and not any(service.build for service in config.services):
+    registry = Registry()  # nothing to push
+elif wanted.kind == "digitalocean":
     registry = DigitalOceanRegistry(
         "registry",
-        DigitalOceanRegistryArgs(name=wanted.name, existing=wanted.existing, tier=wanted.tier, region=wanted.region),
+        DigitalOceanRegistryArgs(name=wanted.name, existing=adopted, tier=wanted.tier, region=wanted.region),
     ).registry
 elif wanted.server:
     registry = other_registry(wanted.server, wanted.username, wanted.plain_password)
@@ -95,6 +103,8 @@ for service in config.services:
 
 pulumi.export("proxy_ip", gateway.ip)
 pulumi.export("proxy_url", gateway.url)
+if gateway.command:
+    pulumi.export("proxy_command", gateway.command)
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("registry", registry.endpoint)

@@ -6,7 +6,6 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_kubernetes as kubernetes
 
-from infra.complaints import refuse
 from infra.kubeconfig import kubeconfig
 
 
@@ -15,7 +14,7 @@ class ClusterArgs:
     """A DOKS cluster with one pool of nodes.
 
     Attributes:
-        version: minor version, such as 1.34; the cluster gets its newest patch on offer.
+        version: of a new cluster, such as 1.35.7-do.0; one that exists keeps its own.
         ha: a highly available control plane; $40 a month, and can't be switched off again.
         api_endpoint: DigitalOcean's API where it isn't the usual one.
         stack: the stack whose configuration holds `digitalocean:token`, if one does.
@@ -41,7 +40,7 @@ class Cluster(pulumi.ComponentResource):
             name,
             name=args.name,
             region=args.region,
-            version=newest_version(args.version),
+            version=args.version,
             # From 1.36 on, leaving this out means true.
             ha=args.ha,
             auto_upgrade=False,
@@ -94,19 +93,3 @@ class ExistingCluster(pulumi.ComponentResource):
             "kubernetes", context=context, enable_server_side_apply=True, opts=pulumi.ResourceOptions(parent=self)
         )
         self.register_outputs({})
-
-
-def newest_version(minor: str) -> str:
-    """The newest patch of a minor version, such as 1.34.10-do.0.
-
-    Ends the program if DigitalOcean doesn't offer that minor version (any more).
-    """
-    newest = digitalocean.get_kubernetes_versions(version_prefix=f"{minor}.").latest_version
-    if not newest:
-        offered = digitalocean.get_kubernetes_versions().valid_versions
-        minors = list(dict.fromkeys(".".join(version.split(".")[:2]) for version in offered))
-        refuse(
-            f'kong-doks:kubernetesVersion: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
-            f"fix: pulumi config set kubernetesVersion {minors[0]} (a cluster that exists keeps its version)"
-        )
-    return newest

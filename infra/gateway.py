@@ -1,6 +1,7 @@
 """The API gateway: Kong with its ingress controller, without a database, from Kong's Helm chart."""
 
 import ipaddress
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import versions
+from infra.namespace import namespace_options
 
-PORT_FORWARD = "127.0.0.1:8080"
-"""Where `kubectl port-forward` reaches a gateway that has no load balancer."""
+LOCAL_PORT = 8080
+"""Of this machine; leads to a gateway that has no load balancer while `Gateway.command` runs."""
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
@@ -33,12 +35,14 @@ class GatewayArgs:
 
     Attributes:
         namespace: its own; created.
+        kube_context: the kubeconfig's context that leads to the cluster, if the user has one for it.
         chart_repository: URL of a Helm repository with the chart `kong`.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
     """
 
     namespace: str
+    kube_context: str | None = None
     chart_repository: str
     service_type: str
     digitalocean: bool
@@ -52,7 +56,9 @@ class Gateway(pulumi.ComponentResource):
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None),
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(parent=self), namespace_options(opts.deleted_with if opts else None)
+            ),
         )
         self.release = kubernetes.helm.v3.Release(
             name,
@@ -70,6 +76,8 @@ class Gateway(pulumi.ComponentResource):
             # the cluster gone first, nothing would remove it, and it would go on costing.
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.command: str | None = None
+        """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
             proxy = kubernetes.core.v1.Service.get(
                 "kong-proxy",
@@ -80,8 +88,12 @@ class Gateway(pulumi.ComponentResource):
             self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(address)
             self.url = pulumi.Output.concat("http://", self.ip)
         else:
-            self.ip = pulumi.Output.from_input(PORT_FORWARD.partition(":")[0])
-            self.url = pulumi.Output.from_input(f"http://{PORT_FORWARD}")
+            self.ip = pulumi.Output.from_input("127.0.0.1")
+            self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
+            context = f"--context {shlex.quote(args.kube_context)} " if args.kube_context else ""
+            self.command = (
+                f"kubectl {context}--namespace {args.namespace} port-forward service/kong-proxy {LOCAL_PORT}:80"
+            )
         self.register_outputs({"ip": self.ip, "url": self.url})
 
 

@@ -52,7 +52,9 @@ class Image(pulumi.ComponentResource):
             push=push,
             load=not push,
             build_on_preview=False,
-            opts=pulumi.ResourceOptions(parent=self),
+            # Deleting would delete the manifest, which another service of the same content may share. A registry of the
+            # stack's own goes as a whole.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         # Pods roll exactly when the digest changes. Kubernetes finds an image in a local engine by its tag only.
         self.ref = built.ref if push else tag

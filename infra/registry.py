@@ -37,13 +37,13 @@ class DigitalOceanRegistryArgs:
 
     Attributes:
         name: unique among all of DigitalOcean's customers; None: made unique for you.
-        existing: it is there already; the stack neither creates nor deletes it, and the next two don't count.
+        existing: one that is there already; the stack neither creates nor deletes it, and the rest doesn't count.
         tier: starter (free, one repository of 500 MiB), basic or professional.
         region: not every region that has clusters has registries.
     """
 
     name: str | None
-    existing: bool
+    existing: digitalocean.GetContainerRegistryResult | None
     tier: str
     region: str
 
@@ -54,12 +54,8 @@ class DigitalOceanRegistry(pulumi.ComponentResource):
     def __init__(self, name: str, args: DigitalOceanRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:registry:DigitalOceanRegistry", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        found = (
-            digitalocean.get_container_registry_output(name=args.name, opts=pulumi.InvokeOutputOptions(parent=self))
-            if args.existing
-            else digitalocean.ContainerRegistry(
-                "kong-doks", name=args.name, subscription_tier_slug=args.tier, region=args.region, opts=child
-            )
+        found = args.existing or digitalocean.ContainerRegistry(
+            "kong-doks", name=args.name, subscription_tier_slug=args.tier, region=args.region, opts=child
         )
 
         def docker_config(purpose: str, *, write: bool) -> pulumi.Output[str]:
@@ -70,8 +66,8 @@ class DigitalOceanRegistry(pulumi.ComponentResource):
 
         login = docker_config("push", write=True).apply(_login)
         self.registry = Registry(
-            endpoint=found.endpoint,
-            single_repository=found.subscription_tier_slug.apply(lambda tier: tier == "starter"),
+            endpoint=pulumi.Output.from_input(found.endpoint),
+            single_repository=pulumi.Output.from_input(found.subscription_tier_slug).apply("starter".__eq__),
             push=[
                 docker_build.RegistryArgs(
                     address=found.server_url, username=login["username"], password=login["password"]

@@ -153,7 +153,7 @@ class Settings(Model):
     )
     node_count: int = Field(1, ge=1, le=512, description="1 to 512 nodes", examples=[1])
     kubernetes_version: str = Field(
-        versions.KUBERNETES, pattern=r"^1\.[0-9]{2}$", description="a minor version, in quotes", examples=['"1.34"']
+        versions.KUBERNETES, pattern=r"^1\.[0-9]{2}$", description="a minor version, in quotes", examples=['"1.35"']
     )
     ha: bool = Field(False, description="true or false", examples=[False])
     kube_context: str = Field("", description="a context of your kubeconfig", examples=["docker-desktop"])

@@ -1,7 +1,8 @@
 """Every version that the stack pins. Python packages are pinned in requirements.in, base images in the Dockerfiles."""
 
 # renovate: datasource=endoflife-date depName=kubernetes versioning=loose
-KUBERNETES = "1.34"
+KUBERNETES = "1.35"
+"""The newest minor version that the controller supports, too (KIC, version compatibility)."""
 
 # renovate: datasource=helm depName=kong registryUrl=https://charts.konghq.com
 KONG_CHART = "3.4.1"

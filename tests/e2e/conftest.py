@@ -10,7 +10,7 @@ import pytest
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
 from sandbox.paths import PROJECT
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, control
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,6 +62,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a running sandbox
     """The stack of Pulumi.sandbox.yaml, up."""
     stack = Stack(project)
-    stack.pulumi("stack", "select", "--create", "sandbox")
+    control("DELETE", "calls")
+    stack.pulumi("preview")
+    stack.calls_of_first_preview = control("GET", "calls")
     stack.up()
     return stack

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,11 +16,14 @@ from sandbox.environment import environment
 
 
 class Stack:
-    """The stack `sandbox` of the project in `folder`."""
+    """The stack `name` of the project in `folder`; made if it isn't there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "sandbox") -> None:
         self.folder = folder
+        self.name = name
+        self.calls_of_first_preview: list[dict[str, Any]] = []
         self.environment = os.environ | environment() | {"KUBECONFIG": str(folder / "kubeconfig")}
+        self.run("pulumi", "stack", "select", "--create", name, "--non-interactive")
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -36,12 +40,13 @@ class Stack:
         return done
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", *arguments, "--non-interactive", check=check)
+        return self.run("pulumi", *arguments, "--non-interactive", "--stack", self.name, check=check)
 
     def up(self) -> str:
         """`pulumi up`; returns what it printed."""
         printed = self.pulumi("up", "--yes", "--skip-preview").stdout
-        (self.folder / "kubeconfig").write_text(self.output("kubeconfig"))
+        if self.name == "sandbox":
+            (self.folder / "kubeconfig").write_text(self.output("kubeconfig"))
         return printed
 
     def output(self, name: str) -> str:
@@ -63,10 +68,11 @@ class Stack:
         items = self.kubernetes("pods", "-l", f"app={app}")["items"]
         return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
 
-    def api(self, method: str, path: str) -> Any:  # noqa: ANN401 -- JSON
+    def api(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON, or a text that isn't
         """A call to DigitalOcean's API."""
         headers = {"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"}
-        return httpx.request(method, f"{API}{path}", headers=headers).raise_for_status().json()
+        answer = httpx.request(method, f"{API}{path}", headers=headers, **options).raise_for_status()
+        return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
 
     def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
         with httpx.Client(**options) as client:
@@ -75,7 +81,7 @@ class Stack:
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """A call to the control endpoints of DigitalOcean's stand-in."""
-    return httpx.request(method, f"{API}/_control/{path}", **options).raise_for_status().json()
+    return httpx.request(method, f"{API}/_control/{path}", timeout=60, **options).raise_for_status().json()
 
 
 def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -84,3 +90,8 @@ def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.5)
+
+
+def connects(host: str, port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((host, port)) == 0

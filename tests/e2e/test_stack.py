@@ -5,8 +5,13 @@ import ipaddress
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,8 +19,28 @@ import yaml
 
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
+from sandbox.addresses import CHARTS, MIRROR
 from tests.e2e.conftest import sandbox_command
-from tests.e2e.stack import Stack, control, eventually
+from tests.e2e.stack import Stack, connects, control, eventually
+
+CLUSTER = {
+    "name": "yours",
+    "region": "nyc1",
+    "version": "1.34.10-do.0",
+    "node_pools": [{"name": "pool", "size": "s-1vcpu-2gb", "count": 1}],
+}
+
+
+@contextmanager
+def edited(file: Path, old: str, new: str) -> Iterator[None]:
+    """The file with `new` for `old`, until the end of the block."""
+    before = file.read_text()
+    assert old in before
+    file.write_text(before.replace(old, new))
+    try:
+        yield
+    finally:
+        file.write_text(before)
 
 
 def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) -> None:
@@ -54,27 +79,36 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert "unchanged" in stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").stdout
 
 
-def test_preview_touches_nothing(stack: Stack) -> None:
+def test_the_first_preview_only_asks_for_versions(stack: Stack) -> None:
+    assert {(call["method"], call["path"]) for call in stack.calls_of_first_preview} == {
+        ("GET", "/v2/kubernetes/options")
+    }
+
+
+def test_preview_of_a_changed_app_touches_and_builds_nothing(stack: Stack) -> None:
+    def pods_and_events() -> str:
+        return stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
+
     control("DELETE", "calls")
-    before = stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
-    stack.pulumi("preview")
-    assert [call for call in control("GET", "calls") if call["method"] not in {"GET", "HEAD"}] == []
-    assert stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout == before
+    before = pods_and_events()
+    with edited(stack.folder / "apps" / "bar" / "app.py", "Hello from", "Never seen from"):
+        previewed = stack.pulumi("preview").stdout
+    assert "docker-build:index:Image bar update" in previewed
+    assert "load build definition" not in previewed  # what BuildKit begins every build with
+    assert [call for call in control("GET", "calls") if call["method"] != "GET"] == []
+    assert pods_and_events() == before
 
 
 def test_an_edited_app_rolls_that_deployment_only(stack: Stack) -> None:
     stack.up()
     foo, bar = stack.pods("foo"), stack.pods("bar")
-    source = stack.folder / "apps" / "foo" / "app.py"
-    source.write_text(source.read_text().replace("Hello from the foo", "Hello again from the foo"))
-    try:
-        stack.up()
+    with edited(stack.folder / "apps" / "foo" / "app.py", "Hello from", "Hello again from"):
+        printed = stack.up()
+        assert "load build definition" in printed
         assert stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"}
         assert set(stack.pods("foo")).isdisjoint(foo)
         assert stack.pods("bar") == bar
-    finally:
-        source.write_text(source.read_text().replace("Hello again from the foo", "Hello from the foo"))
-        stack.up()
+    stack.up()
 
 
 def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack) -> None:
@@ -171,6 +205,41 @@ def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None
 
 
 @pytest.mark.last(2)
+def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(stack: Stack) -> None:
+    # There is room for one cluster, and a deleted one takes a moment to go.
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    eventually(lambda: stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"] == [])
+    cluster = stack.api("POST", "/v2/kubernetes/clusters", json=CLUSTER)["kubernetes_cluster"]["id"]
+    path = f"/v2/kubernetes/clusters/{cluster}"
+    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
+    (stack.folder / "kubeconfig").write_text(stack.api("GET", f"{path}/kubeconfig"))
+    config = stack.folder / "Pulumi.local.yaml"
+    document = yaml.safe_load(config.read_text())
+    document["config"] |= {
+        "kong-doks:kubeContext": "do-nyc1-yours",
+        "kong-doks:registry": {"kind": "other", "server": f"{MIRROR}/yours"},
+        "kong-doks:chartRepository": CHARTS,
+    }
+    config.write_text(yaml.safe_dump(document))
+    local = Stack(stack.folder, "local")
+    local.up()
+    forward = subprocess.Popen(shlex.split(local.output("proxy_command")), env=local.environment)
+    try:
+        eventually(lambda: connects("127.0.0.1", 8080))
+        for name in ("foo", "bar"):
+            answer = httpx.get(local.output(f"{name}_url"), timeout=10)
+            assert answer.json() == {"msg": f"Hello from the {name} microservice"}
+        assert not [r for r in local.resources() if r["type"].startswith("digitalocean:")]
+    finally:
+        forward.terminate()
+        forward.wait()
+    local.pulumi("destroy", "--yes", "--skip-preview")
+    assert stack.run("kubectl", "get", "deployments", "-A", "-o", "name").stdout == "deployment.apps/coredns\n"
+    stack.api("DELETE", f"{path}/destroy_with_associated_resources/dangerous")
+    assert control("GET", "ledger?wait=30")["hourly"] == 0
+
+
+@pytest.mark.last(3)
 def test_a_sandbox_that_is_killed_outright_leaves_nothing_that_stop_does_not_remove(stack: Stack) -> None:
     stack.up()
     pid = daemon_pid()

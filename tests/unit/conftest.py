@@ -48,6 +48,18 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
     "token in config": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
+    "no token": {
+        "stack": "dev",
+        "refusal": "a call returned an error: GET https://api/v2/kubernetes/options: 401 Unable",
+    },
+    "unknown registry": {
+        "stack": "dev",
+        "config": {"kong-doks:registry": {"kind": "digitalocean", "name": "missing", "existing": True}},
+    },
+    "only images": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
+    },
     "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
     "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
 }

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pulumi
 import yaml
 from google.protobuf import empty_pb2
@@ -26,7 +27,7 @@ from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
 PROJECT = Path(__file__).resolve().parents[2]
-OFFERED = ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.1", "1.34.10-do.0"]
+OFFERED = ["1.36.3-do.0", "1.35.7-do.1", "1.35.7-do.0", "1.34.10-do.0"]
 DOCKER_CONFIG = '{"auths": {"registry.digitalocean.com": {"auth": "dXNlcjpwYXNzLXdvcmQ="}}}'  # user:pass-word
 DIGEST = f"sha256:{'0' * 64}"
 
@@ -41,6 +42,8 @@ class Answers(mocks.Mocks):
         if args.token.endswith(":getKubernetesVersions"):
             found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
             return {"id": "versions", "validVersions": found, "latestVersion": found[0] if found else None}
+        if args.token.endswith(":getContainerRegistry") and args.args["name"] == "missing":
+            return {}
         if args.token.endswith(":getContainerRegistry"):
             return self._registry(args.args["name"], "basic")
         raise NotImplementedError(args.token)
@@ -73,11 +76,22 @@ class Answers(mocks.Mocks):
         return {"id": name, "name": name, "endpoint": endpoint, "serverUrl": server, "subscriptionTierSlug": tier}
 
 
+class Refused(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
+    """How the engine hands a provider's error on."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return str(self)
+
+
 class Recorder(mocks.MockMonitor):
     """Keeps every registration, with what Pulumi's mocks leave out: dependencies, parents, deletedWith, timeouts."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, refusal: str) -> None:
         super().__init__(answers)
+        self.refusal = refusal
         self.registered: list[dict[str, Any]] = []
         self.invoked: list[str] = []
         self.outputs: dict[str, Any] = {}
@@ -110,6 +124,8 @@ class Recorder(mocks.MockMonitor):
 
     def Invoke(self, request: messages.ResourceInvokeRequest) -> object:  # noqa: N802
         self.invoked.append(request.tok)
+        if self.refusal:
+            raise Refused(self.refusal)
         return super().Invoke(request)
 
 
@@ -159,11 +175,11 @@ def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
 
 
 def record(run: Mapping[str, Any]) -> dict[str, Any]:
-    """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool}."""
+    """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool, "refusal": text}."""
     os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
-    recorder, engine = Recorder(Answers(preview=preview)), Engine()
+    recorder, engine = Recorder(Answers(preview=preview), run.get("refusal", "")), Engine()
     settings.configure(
         mocks.MockSettings(
             monitor=recorder,

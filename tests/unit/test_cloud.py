@@ -26,7 +26,7 @@ def test_the_cluster_never_costs_more_than_asked_for(dev: Recording) -> None:
 
 def test_the_cluster_gets_the_newest_patch_and_is_never_replaced_for_another(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster")
-    assert cluster.inputs["version"] == "1.34.10-do.1"
+    assert cluster.inputs["version"] == "1.35.7-do.1"
     assert cluster.ignore_changes == ["version"]
     assert cluster.inputs["autoUpgrade"] is False
 

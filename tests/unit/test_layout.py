@@ -15,8 +15,12 @@ def sources(*places: str, suffix: str = "") -> Iterator[Path]:
     for place in places:
         root = PROJECT / place
         for path in [root] if root.is_file() else sorted(root.rglob(f"*{suffix}")):
-            if path.is_file() and "cache" not in str(path):
+            if path.is_file() and "cache" not in str(path.relative_to(PROJECT)):
                 yield path
+
+
+def test_these_tests_see_the_product() -> None:
+    assert {PROJECT / "__main__.py", PROJECT / "infra" / "settings.py"} <= set(sources(*PRODUCT))
 
 
 def imports(path: Path) -> set[str]:

@@ -75,9 +75,30 @@ def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[
     assert recording.status != 0
 
 
-def test_a_version_that_is_not_on_offer_is_refused_before_anything_is_made(run: Callable[[str], Recording]) -> None:
-    recording = run("retired version")
-    assert [each for each in recording.resources if not each.type.startswith("kong-doks:")] == []
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("retired version", 'kong-doks:kubernetesVersion: "1.30" is not on offer; allowed: 1.36, 1.35, 1.34; fix: '),
+        ("unknown registry", 'kong-doks:registry.name: "missing" is not a registry of this account; allowed: '),
+        (
+            "no token",
+            "DigitalOcean refuses: GET https://api/v2/kubernetes/options: 401 Unable; ",
+        ),
+    ],
+)
+def test_what_the_account_refuses_is_said_in_one_line_before_anything_is_made(
+    run: Callable[[str], Recording], name: str, said: str
+) -> None:
+    recording = run(name)
+    assert recording.resources == []
     (error,) = recording.errors
-    assert error.startswith('kong-doks:kubernetesVersion: "1.30" is not on offer; allowed: 1.36, 1.35, 1.34; fix: ')
+    assert error.startswith(said)
+    assert "fix: " in error
     assert recording.status != 0
+
+
+def test_a_stack_that_builds_nothing_has_no_registry(run: Callable[[str], Recording]) -> None:
+    recording = run("only images")
+    assert recording.of("ContainerRegistry") == []
+    assert recording.of("ContainerRegistryDockerCredentials") == []
+    assert recording.one("Deployment", "web")

@@ -155,7 +155,9 @@ def test_a_cluster_of_ones_own_has_a_gateway_without_load_balancer(run: Callable
     values = local.one("Release").inputs["values"]
     assert values["proxy"] == {"type": "ClusterIP"}
     assert "real_ip_header" not in values["env"]
-    assert "kubectl --namespace kong port-forward service/kong-proxy 8080:80" in local.outputs["readme"]
+    assert local.outputs["proxy_command"] == (
+        "kubectl --context docker-desktop --namespace kong port-forward service/kong-proxy 8080:80"
+    )
 
 
 def test_images_in_a_local_engine_are_named_by_tag_and_roll_by_digest(run: Callable[[str], Recording]) -> None:
