@@ -73,7 +73,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
             yield Check("token", False, str(error))
             return
         account = None
-    probes = READING | CLUSTER | (REGISTRY if settings.registry.kind == "digitalocean" else {})
+    probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {})
     missing = [scope for scope, probe in probes.items() if not _allowed(api, probe)]
     yield Check(
         "scopes",
@@ -90,7 +90,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         yield from _catalogue(api, stack)
         yield _name(stack, [each["name"] for each in clusters.values()])
     yield _quota(api, account, settings.node_count - _nodes(ours))
-    if settings.registry.kind == "digitalocean":
+    if settings.uses_registry:
         yield _registry(api, stack, list(known.of(states.REGISTRY)))
 
 

@@ -29,6 +29,10 @@ class Registry(_Model):
     existing: bool = False
 
 
+class Service(_Model):
+    build: str = ""
+
+
 class Settings(_Model):
     """The keys of `kong-doks:`, described in Pulumi.yaml."""
 
@@ -40,6 +44,7 @@ class Settings(_Model):
     ha: bool
     kube_context: str
     registry: Registry
+    services: list[Service]
     proxy_service_type: str
 
     @property
@@ -48,7 +53,13 @@ class Settings(_Model):
 
     @property
     def makes_registry(self) -> bool:
-        return self.makes_cluster and self.registry.kind == "digitalocean" and not self.registry.existing
+        """A stack that builds nothing has nothing to push."""
+        return self.uses_registry and not self.registry.existing
+
+    @property
+    def uses_registry(self) -> bool:
+        builds = self.registry.existing or any(service.build for service in self.services)
+        return self.makes_cluster and self.registry.kind == "digitalocean" and builds
 
 
 class Stack:

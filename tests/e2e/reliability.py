@@ -22,16 +22,21 @@ from tests.e2e.digitalocean_provider.engine import TOKEN, Account
 _PROGRAM = """
 import pulumi
 from infra import settings
+from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs
 from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs
 config = settings.read()
-cluster = Cluster("cluster", ClusterArgs(name=config.cluster_name, region=config.region,
-    version=config.kubernetes_version, node_size=config.node_size, node_count=config.node_count, ha=config.ha))
-registry = DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=config.registry.name,
-    existing=config.registry.existing, tier=config.registry.tier, region=config.registry.region))
+version = newest_version(config.kubernetes_version)
+wanted = config.registry
+adopted = existing_registry(wanted.name) if wanted.existing else None
+cluster = Cluster("cluster", ClusterArgs(name=config.cluster_name, region=config.region, version=version,
+    node_size=config.node_size, node_count=config.node_count, ha=config.ha))
+DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, existing=adopted, tier=wanted.tier,
+    region=wanted.region))
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
+_SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}]
 _QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
@@ -44,12 +49,11 @@ class Part:
         self.state = folder / "state"
         self.state.mkdir(parents=True)
         self.project.mkdir()
-        for name in ("infra", "ops"):
+        for name in ("infra", "ops", "apps"):
             shutil.copytree(PROJECT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
         # The packages are this interpreter's, found on PATH.
         project = (PROJECT / "Pulumi.yaml").read_text()
         self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
-        self.project.joinpath("Pulumi.dev.yaml").write_text("config: {}\n")
         self.project.joinpath("__main__.py").write_text(_PROGRAM)
         path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
         self.environment = {
@@ -66,6 +70,7 @@ class Part:
             "KONG_DOKS_SANDBOX_POLL_SECONDS": "0.1",
         }
         self.run("pulumi", "stack", "init", "dev")
+        self.configure()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -108,7 +113,7 @@ class Part:
         self.account.cloud.faults.append(Fault(**keys))
 
     def configure(self, **values: object) -> None:
-        config = {f"kong-doks:{key}": value for key, value in values.items()}
+        config = {f"kong-doks:{key}": value for key, value in ({"services": _SERVICES} | values).items()}
         salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
         (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
 

@@ -21,7 +21,7 @@ from tests.e2e.digitalocean_provider.engine import TOKEN, Account
 CLUSTER = {
     "name": "mycluster",
     "region": "nyc1",
-    "version": "1.34.10-do.0",
+    "version": "1.35.7-do.0",
     "ha": False,
     "node_pools": [{"name": "default", "size": "s-1vcpu-2gb", "count": 1}],
 }
@@ -52,6 +52,7 @@ class Terminal:
         self.configure()
 
     def configure(self, **values: object) -> None:
+        values = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]} | values
         config = {f"kong-doks:{key}": value for key, value in values.items()}
         (self.folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
 
@@ -258,6 +259,7 @@ def test_the_cost_before_is_the_bill_after(terminal: Terminal) -> None:
         ({"ha": True}, 64),
         ({"proxyServiceType": "ClusterIP"}, 12),
         ({"registry": {"kind": "digitalocean", "tier": "professional"}}, 44),
+        ({"registry": {"kind": "digitalocean", "tier": "professional"}, "services": []}, 24),
         ({"registry": '{"kind": "digitalocean", "tier": "basic"}'}, 29),
         ({"registry": {"kind": "digitalocean", "name": "mine", "existing": True}}, 24),
         ({"kubeContext": "kind-kind", "registry": {"kind": "none"}}, 0),
