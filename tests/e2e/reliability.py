@@ -41,9 +41,9 @@ _QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 class Part:
-    """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean."""
+    """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, backend: str | None = None) -> None:
         self.account = Account()
         self.project = folder / "project"
         self.state = folder / "state"
@@ -60,7 +60,10 @@ class Part:
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
             "HOME": str(folder),
             "PULUMI_HOME": str(_plugins(folder / "home")),
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_BACKEND_URL": backend or f"file://{self.state}",
+            # Needed where the backend is a bucket.
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "DIGITALOCEAN_API_URL": self.account.url,
@@ -147,9 +150,8 @@ class Part:
         return typed
 
     def resources(self) -> list[dict[str, Any]]:
-        (checkpoint,) = self.state.glob(".pulumi/stacks/**/dev.json")
-        latest = json.loads(checkpoint.read_text())["checkpoint"].get("latest") or {}
-        resources: list[dict[str, Any]] = latest.get("resources") or []
+        exported = json.loads(self.run("pulumi", "stack", "export").stdout)
+        resources: list[dict[str, Any]] = exported["deployment"].get("resources") or []
         return resources
 
     def has(self, method: str, path: str) -> bool:

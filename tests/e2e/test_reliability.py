@@ -1,11 +1,15 @@
 """Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
 
+import getpass
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 
 from ops import preflight
 from tests.e2e.digitalocean_provider.engine import TOKEN
@@ -104,7 +108,22 @@ def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
     assert part.ends_at_zero()
 
 
-def test_the_second_of_two_ups_refuses_and_names_the_first(part: Part) -> None:
+@pytest.fixture
+def part_with_a_bucket(tmp_path: Path) -> Iterator[Part]:
+    """Its state is in object storage, as on Spaces."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    httpx.put(f"{url}/state").raise_for_status()
+    part = Part(tmp_path, f"s3://state?endpoint={url}&region=us-east-1&s3ForcePathStyle=true")
+    yield part
+    part.account.stop()
+    server.stop()
+
+
+def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part_with_a_bucket: Part) -> None:
+    part = part_with_a_bucket
     part.account.settings.cluster_create = 8
     refused = []
 
@@ -117,7 +136,7 @@ def test_the_second_of_two_ups_refuses_and_names_the_first(part: Part) -> None:
     said = refused[0].stdout + refused[0].stderr
     assert refused[0].returncode != 0
     assert "the stack is currently locked by 1 lock(s)" in said
-    assert "created by " in said
+    assert f"created by {getpass.getuser()}@{socket.gethostname()}" in said
     part.mend()
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()

@@ -1,6 +1,7 @@
 """What only the whole stack shows: rotated tokens, a cluster deleted by hand, and where secrets could lie."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from sandbox.addresses import API
+from sandbox.environment import STATE, STATE_BUCKET
 from sandbox.paths import LOGS
 from tests.e2e.stack import Stack, control, eventually
 
@@ -47,6 +49,14 @@ def arguments_of_all_processes() -> Iterator[str]:
             continue
 
 
+def stored() -> dict[str, str]:
+    """All that Pulumi has put into the bucket: the state, its backups, the history."""
+    bucket = f"{STATE}/{STATE_BUCKET}"
+    keys = re.findall("<Key>(.*?)</Key>", httpx.get(f"{bucket}?list-type=2").text)
+    assert any("history" in key for key in keys)
+    return {key: httpx.get(f"{bucket}/{key}").text for key in keys}
+
+
 def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(stack: Stack) -> None:
     secrets: set[str] = {stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
     process = subprocess.Popen(
@@ -71,8 +81,8 @@ def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(stac
         "the outputs": stack.pulumi("stack", "output", "--json").stdout,
         "the cluster's events": stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout,
     }
-    backend = Path(stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
-    for file in [*backend.rglob("*.json"), *LOGS.rglob("*.log")]:
+    places |= stored()
+    for file in LOGS.rglob("*.log"):
         places[str(file)] = file.read_text(errors="replace")
     for pod in stack.kubernetes("pods", "-A")["items"]:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
