@@ -150,7 +150,7 @@ def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
     assert part.up(check=False).returncode != 0
     checkpoint.unlink()
     assert any(finding["fixes"] for finding in part.doctor())
-    part.run("pulumi", "stack", "init", "dev", check=False)
+    part.run("pulumi", "stack", "init", "dev")
     part.run("pulumi", "stack", "import", "--file", "backup.json")
     assert part.doctor() == []
     assert part.clusters_ever() == 1
