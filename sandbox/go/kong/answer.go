@@ -82,14 +82,19 @@ func (x *exchange) exit(status int, body any, headers map[string]string) {
 }
 
 func (x *exchange) answer(status int, body string) {
+	if x.accessing {
+		x.pending = &pending{status, body}
+		return
+	}
 	header := x.Header()
 	header.Set("Server", "kong/"+version)
 	header.Set("X-Kong-Request-Id", x.id)
 	header.Set("X-Kong-Response-Latency", milliseconds(time.Since(x.start)))
-	header.Set("Content-Length", strconv.Itoa(len(body)))
 	x.filterHeader(header)
+	content := x.filterBody(header, []byte(body))
+	header.Set("Content-Length", strconv.Itoa(len(content)))
 	x.WriteHeader(status)
-	x.Write([]byte(body))
+	x.Write(content)
 }
 
 // recorder remembers what was answered.

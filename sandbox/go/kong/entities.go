@@ -265,21 +265,23 @@ type pluginEntity struct {
 	Protocols    []string        `json:"protocols"`
 	Service      reference       `json:"service"`
 	Route        reference       `json:"route"`
+	Consumer     reference       `json:"consumer"`
 	handler      handler
 }
 
 func newPlugin() entity {
 	return &pluginEntity{
 		Enabled: true, Protocols: []string{"http", "https"},
-		Service: reference{to: "services"}, Route: reference{to: "routes"},
+		Service: reference{to: "services"}, Route: reference{to: "routes"}, Consumer: reference{to: "consumers"},
 	}
 }
 
-func (p *pluginEntity) scope() scope { return scope{p.Service.key, p.Route.key} }
 func (p *pluginEntity) key() string {
-	return strings.Join([]string{p.Name, p.Service.key, p.Route.key}, " ")
+	return strings.Join([]string{p.Name, p.Service.key, p.Route.key, p.Consumer.key}, " ")
 }
-func (p *pluginEntity) references() []*reference { return []*reference{&p.Service, &p.Route} }
+func (p *pluginEntity) references() []*reference {
+	return []*reference{&p.Service, &p.Route, &p.Consumer}
+}
 func (p *pluginEntity) check(f *faults) {
 	for _, protocol := range p.Protocols {
 		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")
@@ -289,5 +291,5 @@ func (p *pluginEntity) check(f *faults) {
 		f.add("name", "plugin '"+p.Name+"' not enabled; add it to the 'plugins' configuration property")
 		return
 	}
-	p.handler = kind.configure(p.Config, f)
+	p.handler = kind.configure(p, f)
 }

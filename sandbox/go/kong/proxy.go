@@ -59,20 +59,36 @@ type exchange struct {
 	match    *match
 	service  *service
 	balancer *balancer
+
+	consumer   *consumer // whom a plugin found
+	credential string    // how
+	chain      []*handler
+	told       http.Header // for the client, beside what the upstream says
+	accessing  bool
+	pending    *pending // a plugin's answer, while the others are still collected
+
 	// What the client used, told by a trusted hop in front or seen here.
 	forwarded struct{ proto, host, port, path, prefix string }
+}
+
+type pending struct {
+	status int
+	body   string
 }
 
 func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey).(*exchange) }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now()}
+	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now(), told: http.Header{}}
 	x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey, x))
 	var id [16]byte
 	rand.Read(id[:])
 	x.id = hex.EncodeToString(id[:])
 	x.client, x.peer = g.addresses(r)
-	defer func() { x.log(g.settings.proxyLog, x.client, x.request, fmt.Sprintf(" kong_request_id: %q", x.id)) }()
+	defer func() {
+		x.log(g.settings.proxyLog, x.client, x.request, fmt.Sprintf(" kong_request_id: %q", x.id))
+		x.runLog()
+	}()
 
 	x.path = normalizePath(r.URL.EscapedPath())
 	x.match = x.snapshot.router.find(r, x.path)
@@ -86,12 +102,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.demandHTTPS()
 		return
 	}
-	for _, set := range x.snapshot.plugins {
-		if h := set.chosen(x); h != nil && h.access != nil {
-			if h.access(x); x.status != 0 {
-				return
-			}
-		}
+	if x.runAccess(); x.status != 0 {
+		return
 	}
 	if x.service == nil || !x.service.Enabled {
 		x.fail(http.StatusServiceUnavailable, "no Service found with those values")
@@ -183,16 +195,9 @@ func (x *exchange) proxied(response *http.Response) {
 	response.Header.Set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
 	response.Header.Set("X-Kong-Request-Id", x.id)
 	x.filterHeader(response.Header)
+	x.holdBack(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.status = response.StatusCode
-	}
-}
-
-func (x *exchange) filterHeader(header http.Header) {
-	for _, set := range x.snapshot.plugins {
-		if h := set.chosen(x); h != nil && h.header != nil {
-			h.header(x, header)
-		}
 	}
 }
 
