@@ -3,17 +3,19 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import pulumi
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import complaints, versions
+from infra import complaints, consumer_settings, versions
 from infra.complaints import Complaint, raise_any
+from infra.consumer_settings import Consumer
 from infra.fields import IMAGE, EnvironmentName, Label, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.policy_settings import GatewayPolicies, RoutePolicies
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAMESPACE = "kong-doks"
@@ -50,8 +52,8 @@ class Resources(Model):
         return self
 
 
-class Service(Model):
-    """A microservice behind the gateway: built from a directory, or a ready-made image."""
+class Service(RoutePolicies):
+    """A microservice behind the gateway: built from a directory, or a ready-made image; and its route's policies."""
 
     name: ServiceName
     path: UrlPath
@@ -162,6 +164,14 @@ class Settings(Model):
     services: list[Service] = Field(
         [], description="a list of services", examples=["[{name: foo, path: /foo, build: apps/foo}]"]
     )
+    gateway: GatewayPolicies = Field(
+        GatewayPolicies(), description="policies for all services", examples=["{requestId: true}"]
+    )
+    consumers: list[Consumer] = Field(
+        [],
+        description="a list of consumers",
+        examples=["[{name: alice, jwt: {algorithm: RS256, publicKey: ...}}]"],
+    )
     chart_repository: str = Field(
         "https://charts.konghq.com",
         pattern=r"^https?://\S+$",
@@ -172,15 +182,15 @@ class Settings(Model):
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
 
-    def environment_of(self, service: Service) -> Mapping[str, pulumi.Input[str]]:
-        """A service's variables; secret ones, where anything in the list of services was set with `--secret`."""
-        if pulumi.runtime.is_config_secret(f"{NAMESPACE}:services"):
-            return {name: pulumi.Output.secret(value) for name, value in service.env.items()}
-        return service.env
+    def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
+        """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
+        if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}"):
+            return {name: pulumi.Output.secret(value) for name, value in values.items()}
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any([*self._duplicates(), *self._misfits()])
+        raise_any([*self._duplicates(), *self._misfits(), *consumer_settings.complaints(self.consumers, self.services)])
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
@@ -231,12 +241,23 @@ def read() -> Settings:
         if value[:1] in ("[", "{"):
             with contextlib.suppress(json.JSONDecodeError):
                 values[key] = json.loads(value)
+    secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
-        lines = [f"{NAMESPACE}:{line}" for line in complaints.lines(Settings, error, secret)]
-        complaints.refuse("\n".join(lines))
+        _refuse(complaints.lines(Settings, error, secret))
+    # Which entry was set as a secret Pulumi doesn't tell; whether any was, it does.
+    if "consumers" not in secret and (clear := list(consumer_settings.secrets(settings.consumers))):
+        _refuse(
+            f"{place}: is in clear in the stack's file; allowed: only what is encrypted; "
+            f"fix: pulumi config set --secret --path '{NAMESPACE}:{place}'"
+            for place in clear
+        )
+    return settings
+
+
+def _refuse(lines: Iterable[str]) -> NoReturn:
+    complaints.refuse("\n".join(f"{NAMESPACE}:{line}" for line in lines))
 
 
 def read_digitalocean() -> DigitalOcean:

@@ -15,6 +15,15 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+BAR = {"name": "bar", "path": "/bar", "build": "apps/bar"}
+POLICIES = {
+    "kong-doks:services": [FOO | {"auth": "jwt", "allow": ["team-a"]}, BAR],
+    "kong-doks:consumers": [
+        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}},
+        {"name": "bob", "apiKey": "planted-key-of-20-ch"},
+    ],
+    "kong-doks:gateway": {"requestId": True},
+}
 RUNS: dict[str, dict[str, Any]] = {
     "dev": {"stack": "dev"},
     "sandbox": {"stack": "sandbox"},
@@ -29,6 +38,8 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key"}}]},
         "secret_keys": ["kong-doks:services"],
     },
+    "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},
+    "consumers in clear": {"stack": "dev", "config": POLICIES},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",
