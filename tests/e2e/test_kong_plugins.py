@@ -1,9 +1,12 @@
 """The proxy stand-in's plugins do what Kong documents: who may pass, how often, and from where."""
 
 import json
+import socketserver
+import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import jwt
@@ -12,13 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sandbox.paths import tool
-from tests.e2e.gateway import Echo, Gateway, running, served
+from tests.e2e.gateway import Echo, Gateway, free_ports, running, served
 from tests.e2e.test_kong_proxy import route, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
 SECRET = "of-thirty-two-bytes-and-some-more"  # noqa: S105 -- signs nothing but these tests' tokens
 RSA_KEY = rsa.generate_private_key(65537, 2048)
+SHARED = "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a003"
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -258,6 +262,14 @@ def test_a_consumers_own_plugin_comes_before_its_routes(gateway: Gateway, echo: 
         ({"plugins": [plugin("key-auth", {"key_names": []})]}, "config.key_names"),
         ({"plugins": [plugin("acl", {"allow": ["a"], "deny": ["b"]})]}, "config"),
         ({"plugins": [plugin("jwt", consumer="nobody")]}, "consumer"),
+        ({"plugins": [plugin("rate-limiting")]}, "config"),
+        ({"plugins": [plugin("rate-limiting", {"minute": 5, "hour": 4})]}, "config"),
+        ({"plugins": [plugin("rate-limiting", {"minute": 0})]}, "config.minute"),
+        ({"plugins": [plugin("rate-limiting", {"minute": 5, "policy": "cluster"})]}, "config.policy"),
+        ({"plugins": [plugin("rate-limiting", {"minute": 5, "policy": "redis"})]}, "config.redis.host"),
+        ({"plugins": [plugin("ip-restriction", {"allow": ["10.0.0.0/33"]})]}, "config.allow"),
+        ({"plugins": [plugin("request-size-limiting", {"size_unit": "pages"})]}, "config.size_unit"),
+        ({"plugins": [plugin("cors", {"origins": ["("]})]}, "config.origins"),
         ({"consumers": [consumer("a", jwt_secrets=[{"key": "k", "algorithm": "RS256"}])]}, "rsa_public_key"),
         (
             {
@@ -277,3 +289,232 @@ def test_a_configuration_that_is_wrong_is_refused_without_telling_a_credential(
     assert refused.status_code == 400
     assert [error["field"] for fault in refused.json()["flattened_errors"] for error in fault["errors"]] == [field]
     assert "shared-key" not in refused.text
+
+
+# A day's window ends at midnight: hardly ever between two requests of a test.
+def test_a_limit_lets_so_many_pass_and_tells_when_to_come_back(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, route(name="limited", paths=["/limited"])),
+        plugins=[plugin("rate-limiting", {"day": 2, "year": 9}, route="limited")],
+    )
+    answers = [gateway.client.get("/limited") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    shown = ("ratelimit-limit", "ratelimit-remaining", "x-ratelimit-limit-day", "x-ratelimit-remaining-day")
+    assert [[answer.headers[name] for name in shown] for answer in answers] == [
+        ["2", "1", "2", "1"],
+        ["2", "0", "2", "0"],
+        ["2", "0", "2", "0"],
+    ]
+    assert [answer.headers["x-ratelimit-remaining-year"] for answer in answers] == ["8", "7", "7"]
+    assert answers[2].json()["message"] == "API rate limit exceeded"
+    assert 0 < int(answers[2].headers["ratelimit-reset"]) <= 86400
+    assert [answer.headers.get("retry-after") for answer in answers[:2]] == [None, None]
+    assert answers[2].headers["retry-after"] == answers[2].headers["ratelimit-reset"]
+
+
+def test_a_limits_count_outlives_a_change_of_the_configuration(gateway: Gateway, echo: int) -> None:
+    limit = plugin("rate-limiting", {"day": 1}, route="counted")
+    gateway.configure(service(echo, route(name="counted", paths=["/counted"])), plugins=[limit])
+    first = gateway.client.get("/counted").status_code
+    gateway.configure(
+        service(echo, route(name="counted", paths=["/counted"]), route(name="new", paths=["/new"])), plugins=[limit]
+    )
+    assert (first, gateway.client.get("/counted").status_code) == (200, 429)
+
+
+def test_whom_a_limit_counts_is_a_matter_of_configuration(gateway: Gateway, echo: int) -> None:
+    names = ("ip", "consumer", "header", "path", "quiet")
+    gateway.configure(
+        service(echo, *(route(name=f"by-{name}", paths=[f"/by-{name}"]) for name in names)),
+        consumers=[consumer(name, keyauth_credentials=[{"key": name}]) for name in ("alice", "bob")],
+        plugins=[
+            plugin("key-auth", route="by-consumer"),
+            plugin("rate-limiting", {"day": 1, "limit_by": "ip"}, route="by-ip"),
+            plugin("rate-limiting", {"day": 1, "limit_by": "consumer"}, route="by-consumer"),
+            plugin("rate-limiting", {"day": 1, "limit_by": "header", "header_name": "X-Team"}, route="by-header"),
+            plugin("rate-limiting", {"day": 1, "limit_by": "path", "path": "/by-path/a"}, route="by-path"),
+            plugin(
+                "rate-limiting",
+                {"day": 1, "hide_client_headers": True, "error_code": 503, "error_message": "later"},
+                route="by-quiet",
+            ),
+        ],
+    )
+
+    def twice(path: str, *headers: dict[str, str]) -> list[int]:
+        return [gateway.client.get(path, headers=one).status_code for one in headers for _ in range(2)]
+
+    assert twice("/by-ip", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 429] * 2
+    assert twice("/by-consumer", {"apikey": "alice"}, {"apikey": "bob"}) == [200, 429] * 2
+    assert twice("/by-header", {"X-Team": "a"}, {"X-Team": "b"}) == [200, 429] * 2
+    assert twice("/by-path/a", {}) + twice("/by-path/b", {}) == [200, 429] * 2
+    assert twice("/by-quiet", {}) == [200, 503]
+    quiet = gateway.client.get("/by-quiet")
+    assert quiet.json()["message"] == "later"
+    assert [name for name in quiet.headers if "ratelimit" in name or name == "retry-after"] == []
+
+
+class Redis(socketserver.StreamRequestHandler):
+    """As much of Redis as counts."""
+
+    kept: ClassVar[dict[str, int]] = {}
+    expiries: ClassVar[list[int]] = []
+
+    def handle(self) -> None:
+        trusted = False
+        while head := self.rfile.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                length = int(self.rfile.readline()[1:])
+                words.append(self.rfile.read(length + 2)[:-2].decode())
+            trusted = trusted or words == ["AUTH", "kong", "of-redis"]
+            self.wfile.write(self.reply(*words) if trusted else b"-NOAUTH Authentication required.\r\n")
+
+    def reply(self, command: str, key: str, *arguments: str) -> bytes:
+        match command:
+            case "GET":
+                value = str(self.kept.get(key, ""))
+                return f"${len(value)}\r\n{value}\r\n".encode() if value else b"$-1\r\n"
+            case "INCRBY":
+                self.kept[key] = self.kept.get(key, 0) + int(arguments[0])
+            case "EXPIRE":
+                self.expiries.append(int(arguments[0]))
+        return b"+OK\r\n"
+
+
+def test_a_limit_in_redis_is_one_limit_for_all_gateways(tmp_path: Path, gateway: Gateway, echo: int) -> None:
+    (port,) = free_ports(1)
+    redis = {"host": "127.0.0.1", "port": port, "username": "kong", "password": "of-redis"}
+    limit = {"day": 3, "policy": "redis", "redis": redis}
+    strict = plugin("rate-limiting", {**limit, "fault_tolerant": False}, route="strict")
+    config = {
+        "services": [service(echo, route(id=SHARED, name="shared", paths=["/s"]), route(name="strict", paths=["/x"]))],
+        "plugins": [plugin("rate-limiting", limit, route="shared"), strict],
+    }
+    (tmp_path / "other").mkdir()
+    with running(tmp_path / "other") as other:
+        assert {one.post(config).status_code for one in (gateway, other)} == {201}
+        down = gateway.client.get("/s")
+        assert (down.status_code, "ratelimit-limit" in down.headers) == (200, False)
+        assert gateway.client.get("/x").status_code == 500
+        with socketserver.ThreadingTCPServer(("127.0.0.1", port), Redis) as server:
+            threading.Thread(target=server.serve_forever).start()
+            asked = [one.client.get("/s") for one in (gateway, other, gateway, other, gateway)]
+            server.shutdown()
+    assert [answer.status_code for answer in asked] == [200, 200, 200, 429, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in asked] == ["2", "1", "0", "0", "0"]
+    assert (list(Redis.kept.values()), set(Redis.expiries)) == ([3], {86400})
+
+
+def test_addresses_are_judged_by_what_the_trusted_hop_says(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, *(route(name=name, paths=[f"/{name}"]) for name in ("allow", "deny", "own"))),
+        plugins=[
+            plugin("ip-restriction", {"allow": ["203.0.113.0/24", "2001:db8::1"]}, route="allow"),
+            plugin("ip-restriction", {"deny": ["203.0.113.7"]}, route="deny"),
+            plugin("ip-restriction", {"deny": ["0.0.0.0/0"], "status": 451, "message": "not you"}, route="own"),
+        ],
+    )
+
+    def asked(path: str, client: str) -> httpx.Response:
+        return gateway.client.get(path, headers={"X-Real-IP": client})
+
+    passing = {("/allow", "203.0.113.9"), ("/allow", "2001:db8::1"), ("/deny", "203.0.113.8"), ("/deny", "2001:db8::1")}
+    assert {asked(*one).status_code for one in passing} == {200}
+    for path, client in (("/allow", "198.51.100.1"), ("/allow", "2001:db8::2"), ("/deny", "203.0.113.7")):
+        refused = asked(path, client)
+        assert (refused.status_code, refused.json()["message"]) == (403, f"IP address not allowed: {client}")
+    own = asked("/own", "203.0.113.7")
+    assert (own.status_code, own.json()["message"]) == (451, "not you")
+
+
+def test_a_body_that_is_too_large_is_refused(gateway: Gateway, echo: int) -> None:
+    small = {"allowed_payload_size": 1, "size_unit": "kilobytes"}
+    gateway.configure(
+        service(echo, route(name="lax", paths=["/lax"]), route(name="strict", paths=["/strict"])),
+        plugins=[
+            plugin("request-size-limiting", small, route="lax"),
+            plugin("request-size-limiting", {**small, "require_content_length": True}, route="strict"),
+        ],
+    )
+    fits, exceeds = b"a" * 1024, b"a" * 1025
+    assert gateway.client.post("/lax", content=fits).json()["body"] == fits.decode()
+    assert gateway.client.post("/lax", content=iter([fits])).json()["body"] == fits.decode()
+    for answer, status, said in (
+        (gateway.client.post("/lax", content=exceeds), 413, "Request size limit exceeded"),
+        (gateway.client.post("/lax", content=iter([exceeds])), 413, "Request size limit exceeded"),
+        (
+            gateway.client.post("/lax", content=exceeds, headers={"Expect": "100-continue"}),
+            417,
+            "Request size limit exceeded",
+        ),
+        (gateway.client.post("/strict", content=iter([fits])), 411, "A valid Content-Length header is required"),
+    ):
+        assert (answer.status_code, answer.json()["message"]) == (status, said)
+
+
+def test_bots_are_turned_away_but_for_those_allowed(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, route(paths=["/"])),
+        plugins=[plugin("bot-detection", {"allow": ["goodbot"], "deny": ["helloworld"]})],
+    )
+    agents = {
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)": 403,
+        "facebookexternalhit/1.1": 403,
+        "Mozilla/5.0 (Linux; Android 14; CUBOT KINGKONG)": 200,
+        "helloworld/1": 403,
+        "goodbot/1": 200,
+        "curl/8.5.0": 200,
+    }
+    assert {agent: gateway.client.get("/", headers={"User-Agent": agent}).status_code for agent in agents} == agents
+    refused = gateway.client.get("/", headers={"User-Agent": "helloworld"})
+    assert refused.json()["message"] == "Forbidden"
+
+
+def test_a_preflight_is_answered_before_any_authentication(gateway: Gateway, echo: int) -> None:
+    cors = {"origins": ["https://app.example.com"], "methods": ["GET", "POST"], "headers": ["Authorization"]}
+    gateway.configure(
+        service(echo, route(paths=["/"])),
+        plugins=[plugin("jwt"), plugin("cors", {**cors, "credentials": True, "max_age": 600})],
+    )
+    origin = {"Origin": "https://app.example.com"}
+    preflight = gateway.client.options("/", headers={**origin, "Access-Control-Request-Method": "POST"})
+    assert (preflight.status_code, preflight.text) == (200, "")
+    assert {
+        name: value for name, value in preflight.headers.items() if name.startswith("access-") or name == "vary"
+    } == {
+        "access-control-allow-origin": "https://app.example.com",
+        "access-control-allow-credentials": "true",
+        "access-control-allow-methods": "GET,POST",
+        "access-control-allow-headers": "Authorization",
+        "access-control-max-age": "600",
+        "vary": "Origin",
+    }
+    refused = gateway.client.get("/", headers=origin)
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://app.example.com")
+    assert gateway.client.options("/", headers=origin).status_code == 401, "without a method it is no preflight"
+
+
+@pytest.mark.parametrize(
+    ("config", "origin", "allowed"),
+    [
+        ({}, "https://any.test", "*"),
+        ({"credentials": True}, "https://any.test", "https://any.test"),
+        ({"origins": ["https://one.test"]}, "https://other.test", "https://one.test"),
+        ({"origins": ["https://one.test", "https://two.test"]}, "https://two.test:443", "https://two.test"),
+        ({"origins": ["https://one.test", "https://two.test"]}, "https://other.test", None),
+        ({"origins": [r"^https://[a-z]+\.app\.test$"]}, "https://a.app.test", "https://a.app.test"),
+        ({"origins": [r"[a-z]+\.app\.test"]}, "http://a.app.test:81", "http://a.app.test:81"),
+        ({"origins": [r"[a-z]+\.app\.test"]}, "http://a.app.test.evil.test", None),
+    ],
+)
+def test_an_answer_says_which_origin_may_read_it(
+    gateway: Gateway, echo: int, config: dict[str, Any], origin: str, allowed: str | None
+) -> None:
+    gateway.configure(
+        service(echo, route(paths=["/"])), plugins=[plugin("cors", {**config, "exposed_headers": ["X-A", "X-B"]})]
+    )
+    headers = gateway.client.get("/", headers={"Origin": origin}).headers
+    assert headers.get("access-control-allow-origin") == allowed
+    assert headers.get("access-control-expose-headers") == "X-A,X-B"
+    assert ("vary" in headers) is (allowed != "*")

@@ -19,7 +19,7 @@ func (x *exchange) wholeBody() ([]byte, error) {
 
 func (x *exchange) replaceBody(content []byte) {
 	x.request.Body = io.NopCloser(bytes.NewReader(content))
-	x.request.ContentLength = int64(len(content))
+	x.request.ContentLength, x.request.TransferEncoding = int64(len(content)), nil
 	x.request.Header.Set("Content-Length", strconv.Itoa(len(content)))
 }
 

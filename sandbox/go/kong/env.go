@@ -163,17 +163,25 @@ func readPortMaps(s *settings, value string) error {
 
 func readTrustedIPs(s *settings, value string) error {
 	for _, text := range fields(value) {
-		prefix, err := netip.ParsePrefix(text)
+		prefix, err := parsePrefix(text)
 		if err != nil {
-			address, err := netip.ParseAddr(text)
-			if err != nil {
-				return fmt.Errorf("%q is no address and no CIDR", text)
-			}
-			prefix = netip.PrefixFrom(address, address.BitLen())
+			return err
 		}
 		s.trustedIPs = append(s.trustedIPs, prefix)
 	}
 	return nil
+}
+
+// parsePrefix takes an address for a range of its own.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix, nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no address and no CIDR", text)
+	}
+	return netip.PrefixFrom(address, address.BitLen()), nil
 }
 
 func readWorkers(_ *settings, value string) error {

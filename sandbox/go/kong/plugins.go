@@ -21,11 +21,16 @@ type handler struct {
 }
 
 var plugins = map[string]plugin{
-	"correlation-id":      row(100001, correlationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"}, newCorrelationID),
-	"jwt":                 row(1450, jwtDefaults, newJWT),
-	"key-auth":            row(1250, keyAuthDefaults, newKeyAuth),
-	"acl":                 row(950, acl{}, newACL),
-	"request-termination": row(2, termination{StatusCode: 503}, newTermination),
+	"correlation-id":        row(100001, correlationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"}, newCorrelationID),
+	"bot-detection":         row(2500, botDetection{}, newBotDetection),
+	"cors":                  row(2000, corsDefaults, newCORS),
+	"jwt":                   row(1450, jwtDefaults, newJWT),
+	"key-auth":              row(1250, keyAuthDefaults, newKeyAuth),
+	"ip-restriction":        row(990, ipRestriction{}, newIPRestriction),
+	"request-size-limiting": row(951, sizeLimit{AllowedPayloadSize: 128, SizeUnit: "megabytes"}, newSizeLimit),
+	"acl":                   row(950, acl{}, newACL),
+	"rate-limiting":         row(910, rateLimitDefaults, newRateLimit),
+	"request-termination":   row(2, termination{StatusCode: 503}, newTermination),
 }
 
 func row[T any](priority int, defaults T, build func(*T, *pluginEntity, *faults) handler) plugin {

@@ -28,10 +28,11 @@ type gateway struct {
 	transports         sync.Map // by timeouts
 	defaultCertificate *tls.Certificate
 	proxy              *httputil.ReverseProxy
+	counters           localCounters
 }
 
 func newGateway(s *settings) *gateway {
-	g := &gateway{settings: s, started: time.Now()}
+	g := &gateway{settings: s, started: time.Now(), counters: localCounters{counts: map[string]*usage{}}}
 	g.current.Store(newSnapshot(strings.Repeat("0", 32), &document{}))
 	g.proxy = &httputil.ReverseProxy{
 		Transport:      g,
