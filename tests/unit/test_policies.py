@@ -120,3 +120,151 @@ def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str],
 def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
     values = dev.one("Release").inputs["values"]["ingressController"]
     assert values["env"]["feature_gates"] == "FallbackConfiguration=true"
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"rateLimit": {"second": 5, "minute": 60}},
+            "rate-limiting",
+            {"second": 5, "minute": 60, "limit_by": "ip", "policy": "local"},
+        ),
+        (
+            {"rateLimit": {"hour": 9, "by": "header", "header": "X-Tenant"}},
+            "rate-limiting",
+            {"hour": 9, "limit_by": "header", "header_name": "X-Tenant", "policy": "local"},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8", "2001:db8::1"], "denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8", "2001:db8::1/128"], "deny": ["10.1.2.3/32"]},
+        ),
+        ({"bodyLimit": 8}, "request-size-limiting", {"allowed_payload_size": 8, "size_unit": "megabytes"}),
+        ({"botDetection": True}, "bot-detection", {}),
+        (
+            {"cors": {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "maxAge": 60}},
+            "cors",
+            {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "max_age": 60},
+        ),
+        (
+            {"terminate": {"message": "Back at noon"}},
+            "request-termination",
+            {"status_code": 503, "message": "Back at noon"},
+        ),
+        (
+            {"requestHeaders": {"set": {"X-A": "b"}, "remove": ["X-C"]}, "requestQuery": {"rename": {"old": "new"}}},
+            "request-transformer",
+            {
+                "remove": {"headers": ["X-C"]},
+                "rename": {"querystring": ["old:new"]},
+                "replace": {"headers": ["X-A:b"]},
+                "add": {"headers": ["X-A:b"]},
+            },
+        ),
+        ({"requestBody": {"add": {"a": "b"}}}, "request-transformer", {"add": {"body": ["a:b"]}}),
+        ({"responseBody": {"remove": ["debug"]}}, "response-transformer", {"remove": {"json": ["debug"]}}),
+        ({"plugins": {"proxy-cache": {"strategy": "memory"}}}, "proxy-cache", {"strategy": "memory"}),
+    ],
+)
+def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert route(**config).plugins == {plugin: expected}
+    assert route(**config).named == (plugin,)
+    assert gateway(**config) == {plugin: expected}
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"requestId": True},
+            "correlation-id",
+            {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True},
+        ),
+        ({"accessLog": True}, "file-log", {"path": "/dev/stdout"}),
+        ({"httpLog": {"url": "http://logs:9000/"}}, "http-log", {"http_endpoint": "http://logs:9000/"}),
+        (
+            {"metrics": True},
+            "prometheus",
+            {
+                "status_code_metrics": True,
+                "latency_metrics": True,
+                "bandwidth_metrics": True,
+                "upstream_health_metrics": True,
+            },
+        ),
+        (
+            {"tracing": {"url": "http://otel:4318/v1/traces", "sampling": 0.5}},
+            "opentelemetry",
+            {
+                "traces_endpoint": "http://otel:4318/v1/traces",
+                "resource_attributes": {"service.name": "kong"},
+                "sampling_rate": 0.5,
+            },
+        ),
+    ],
+)
+def test_what_only_the_gateway_has_becomes_a_plugin_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert gateway(**config) == {plugin: expected}
+
+
+def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None:
+    rules = route(securityHeaders=True, responseHeaders={"add": {"X-Frame-Options": "SAMEORIGIN"}, "remove": ["X-B"]})
+    (config,) = rules.plugins.values()
+    assert "X-Content-Type-Options:nosniff" in config["add"]["headers"]
+    assert "X-Frame-Options:SAMEORIGIN" in config["add"]["headers"]
+    assert "X-Frame-Options:DENY" not in config["add"]["headers"]
+    assert config["remove"] == {"headers": ["X-B"]}
+
+
+def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
+    everything = {
+        "rateLimit": {"minute": 1},
+        "allowIps": ["10.0.0.0/8"],
+        "bodyLimit": 1,
+        "botDetection": True,
+        "cors": {"origins": ["*"]},
+        "terminate": {},
+        "requestHeaders": {"remove": ["X-A"]},
+        "securityHeaders": True,
+    }
+    of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
+    assert {name for name, set_ in of_route.sets.items() if set_} == set(policies.route_rules(of_route).plugins)
+    tracing = {"url": "http://otel:4318/v1/traces"}
+    logs = {
+        "requestId": True,
+        "accessLog": True,
+        "httpLog": {"url": "http://logs"},
+        "metrics": True,
+        "tracing": tracing,
+    }
+    of_all = GatewayPolicies.model_validate({**everything, **logs})
+    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all))
+
+
+def test_paths_time_outs_and_retries_are_annotations() -> None:
+    assert route(stripPath=True).route == {"konghq.com/strip-path": "true"}
+    rules = route(rewrite="/api", timeouts={"connect": 0.5, "read": 10}, retries=0)
+    assert rules.route == {"konghq.com/strip-path": "true"}
+    assert rules.upstream == {
+        "konghq.com/path": "/api",
+        "konghq.com/retries": "0",
+        "konghq.com/connect-timeout": "500",
+        "konghq.com/read-timeout": "10000",
+    }
+    assert rules.plugins == {}
+
+
+def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
+    log = GatewayPolicies.model_validate({"accessLog": True})
+    assert policies.gateway_environment(log) == {"proxy_access_log": "off"}
+    traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
+    assert policies.gateway_environment(traced) == {
+        "tracing_instrumentations": "all",
+        "tracing_sampling_rate": "1.0",
+    }
+    assert policies.gateway_environment(GatewayPolicies()) == {}
