@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -74,8 +73,7 @@ func (x *exchange) exit(status int, body any, headers map[string]string) {
 	}
 	content := ""
 	if body != nil {
-		encoded, _ := json.Marshal(body)
-		content = string(encoded)
+		content = string(encodeJSON(body))
 		x.Header().Set("Content-Type", "application/json; charset=utf-8")
 	}
 	x.answer(status, content)

@@ -86,6 +86,8 @@ func (x *exchange) aim(request *http.Request) bool {
 	}
 	request.URL.Host = address
 	switch {
+	case x.upstreamHost != "":
+		request.Host = x.upstreamHost
 	case x.match.PreserveHost:
 		request.Host = x.request.Host
 	case host != "":

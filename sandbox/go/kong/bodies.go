@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -23,9 +25,20 @@ func (x *exchange) replaceBody(content []byte) {
 	x.request.Header.Set("Content-Length", strconv.Itoa(len(content)))
 }
 
+// filterBody gives a JSON response to the plugins that change such.
+func (x *exchange) filterBody(header http.Header, body []byte) []byte {
+	for _, h := range x.collected() {
+		if h.body != nil && isJSON(header) {
+			body = h.body(x, body)
+		}
+	}
+	return body
+}
+
 // holdBack keeps an upstream's response until it is whole if a plugin needs it so.
 func (x *exchange) holdBack(response *http.Response) {
-	if response.StatusCode == http.StatusSwitchingProtocols || !x.holdsBack() {
+	wanted := slices.ContainsFunc(x.collected(), func(h *handler) bool { return h.body != nil })
+	if !wanted || !isJSON(response.Header) || response.ContentLength == 0 || x.request.Method == http.MethodHead {
 		return
 	}
 	content, err := io.ReadAll(response.Body)
@@ -38,4 +51,13 @@ func (x *exchange) holdBack(response *http.Response) {
 	response.ContentLength = int64(len(content))
 	response.TransferEncoding = nil
 	response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+}
+
+// encodeJSON doesn't escape what is no HTML here.
+func encodeJSON(value any) []byte {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(value)
+	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 }

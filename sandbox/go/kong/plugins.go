@@ -14,10 +14,10 @@ type plugin struct {
 
 // handler is a plugin as configured. Any function may be missing.
 type handler struct {
-	access func(*exchange)                             // before the upstream; the first answer ends the exchange
-	header func(*exchange, http.Header)                // of the response, whoever made it
-	body   func(*exchange, http.Header, []byte) []byte // of the response, which is held back for it
-	log    func(*exchange)                             // when the response is out
+	access func(*exchange)                // before the upstream; the first answer ends the exchange
+	header func(*exchange, http.Header)   // of the response, whoever made it
+	body   func(*exchange, []byte) []byte // of a response in JSON, which is held back for it
+	log    func(*exchange)                // when the response is out
 }
 
 var plugins = map[string]plugin{
@@ -30,6 +30,8 @@ var plugins = map[string]plugin{
 	"request-size-limiting": row(951, sizeLimit{AllowedPayloadSize: 128, SizeUnit: "megabytes"}, newSizeLimit),
 	"acl":                   row(950, acl{}, newACL),
 	"rate-limiting":         row(910, rateLimitDefaults, newRateLimit),
+	"request-transformer":   row(801, requestTransformer{}, newRequestTransformer),
+	"response-transformer":  row(800, responseTransformer{}, newResponseTransformer),
 	"request-termination":   row(2, termination{StatusCode: 503}, newTermination),
 }
 

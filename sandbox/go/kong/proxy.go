@@ -67,6 +67,8 @@ type exchange struct {
 	told       http.Header // for the client, beside what the upstream says
 	accessing  bool
 	pending    *pending // a plugin's answer, while the others are still collected
+	// What a plugin has the service asked for instead.
+	upstreamPath, upstreamHost string
 
 	// What the client used, told by a trusted hop in front or seen here.
 	forwarded struct{ proto, host, port, path, prefix string }
@@ -87,7 +89,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id = hex.EncodeToString(id[:])
 	x.client, x.peer = g.addresses(r)
 	defer func() {
-		x.log(g.settings.proxyLog, x.client, x.request, fmt.Sprintf(" kong_request_id: %q", x.id))
+		x.log(g.settings.proxyLog, x.client, r, fmt.Sprintf(" kong_request_id: %q", x.id))
 		x.runLog()
 	}()
 
@@ -159,10 +161,14 @@ func (x *exchange) demandHTTPS() {
 
 // rewrite makes the upstream's request of the client's.
 func (x *exchange) rewrite(out *http.Request) {
+	path := x.upstreamPath
+	if path == "" {
+		path = x.match.upstreamPath(x.service.Path, x.path)
+	}
 	out.URL = &url.URL{
 		Scheme: x.service.Protocol,
 		// Opaque goes out as it is, so what the client encoded stays encoded.
-		Opaque:     x.match.upstreamPath(x.service.Path, x.path),
+		Opaque:     path,
 		RawQuery:   x.request.URL.RawQuery,
 		ForceQuery: x.request.URL.ForceQuery,
 	}

@@ -109,20 +109,6 @@ func (x *exchange) filterHeader(header http.Header) {
 	}
 }
 
-// holdsBack says whether a plugin needs the response's body as a whole.
-func (x *exchange) holdsBack() bool {
-	return slices.ContainsFunc(x.collected(), func(h *handler) bool { return h.body != nil })
-}
-
-func (x *exchange) filterBody(header http.Header, body []byte) []byte {
-	for _, h := range x.collected() {
-		if h.body != nil {
-			body = h.body(x, header, body)
-		}
-	}
-	return body
-}
-
 func (x *exchange) runLog() {
 	for _, h := range x.collected() {
 		if h.log != nil {
