@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +24,9 @@ POLICIES = {
         {"name": "bob", "apiKey": "planted-key-of-20-ch"},
     ],
     "kong-doks:gateway": {"requestId": True},
+}
+EXAMPLES = {
+    path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
 RUNS: dict[str, dict[str, Any]] = {
     "dev": {"stack": "dev"},
@@ -60,6 +64,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
     "token in config": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
     "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
+    **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
     "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
 }
 
