@@ -127,7 +127,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "admin": {"enabled": False},
         "manager": {"enabled": False},
         "proxy": {"type": args.service_type, **(_PROXY_PROTOCOL if proxy_protocol else {})},
-        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/settings.py).
+        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/service_settings.py).
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "containerSecurityContext": restricted,
         "ingressController": {
