@@ -57,7 +57,10 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
     return RouteRules(
         plugins=plugins,
         named=tuple(sorted(named)),
-        route=_annotations({"strip-path": "true"} if policies.strip_path or policies.rewrite else {}),
+        route=_annotations(
+            ({"strip-path": "true"} if policies.strip_path or policies.rewrite else {})
+            | {f"headers.{name}": value for name, value in policies.when_headers.items()}
+        ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
     )
 

@@ -23,6 +23,8 @@ BUNDLED = frozenset(
 )
 """The plugins in Kong's open-source image, 3.9 (kong/constants.lua)."""
 
+# Part of an annotation's name.
+RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
 Auth = Literal["jwt", "key-auth"]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
@@ -165,6 +167,9 @@ class RoutePolicies(Policies):
     allow: list[Label] = Field([], description="groups of consumers", examples=[["team-a"]])
     timeouts: Timeouts | None = Field(None, description="connect, read, write", examples=[{"read": 10}])
     retries: int | None = Field(None, ge=0, le=100, description="0 to 100", examples=[2])
+    when_headers: dict[RouteHeader, str] = Field(
+        {}, description="names of letters, digits and hyphens, with values", examples=[{"X-Canary": "always"}]
+    )
     strip_path: bool = Field(False, description="true or false", examples=[True])
     rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
 

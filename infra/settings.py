@@ -120,11 +120,22 @@ class Settings(Model):
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
-        for key in ("name", "path"):
-            count = Counter(getattr(service, key) for service in self.services)
-            for index, service in enumerate(self.services):
-                if count[value := getattr(service, key)] > 1:
-                    yield Complaint(f"services[{index}].{key}", value, f"each {key} once", f"give it another {key}")
+        names = Counter(service.name for service in self.services)
+        # Of two services on one path, the one whose headers a request has goes before the one for all requests.
+        routes = Counter((service.path, frozenset(service.when_headers.items())) for service in self.services)
+        for index, service in enumerate(self.services):
+            if names[service.name] > 1:
+                yield Complaint(f"services[{index}].name", service.name, "each name once", "give it another name")
+            if routes[service.path, frozenset(service.when_headers.items())] > 1:
+                allowed, fix = "each path once, but for other whenHeaders", "give it another path"
+                yield Complaint(f"services[{index}].path", service.path, allowed, fix)
+            # Or a header of the client's own choice would be the way around them.
+            first = next(each for each in self.services if each.path == service.path)
+            for field in ("auth", "allow", "allow_ips", "deny_ips"):
+                if getattr(service, field) != getattr(first, field):
+                    allowed = f"the same as of {first.name}, which has the same path"
+                    key = to_camel(field)
+                    yield Complaint(f"services[{index}].{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
         if self.namespace == GATEWAY_NAMESPACE:

@@ -246,8 +246,9 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
     assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all))
 
 
-def test_paths_time_outs_and_retries_are_annotations() -> None:
+def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
     assert route(stripPath=True).route == {"konghq.com/strip-path": "true"}
+    assert route(whenHeaders={"X-Canary": "always"}).route == {"konghq.com/headers.X-Canary": "always"}
     rules = route(rewrite="/api", timeouts={"connect": 0.5, "read": 10}, retries=0)
     assert rules.route == {"konghq.com/strip-path": "true"}
     assert rules.upstream == {

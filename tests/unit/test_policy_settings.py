@@ -81,6 +81,23 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         services(rewrite="/api", stripPath=False),
         "services[0].stripPath: false is not allowed; allowed: unset beside rewrite",
     ),
+    "two services for the same requests": (
+        {
+            "services": [
+                FOO | {"whenHeaders": {"X-Canary": "1"}},
+                BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
+            ]
+        },
+        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+    ),
+    "a header as the way around auth": (
+        {
+            "services": [FOO | {"auth": "jwt"}, BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}],
+            "consumers": [ALICE],
+        },
+        "services[1].auth: is not allowed; allowed: the same as of foo, which has the same path; fix: copy auth",
+    ),
+    "not a header's name": (services(whenHeaders={"X Canary": "1"}), 'services[0].whenHeaders.X Canary: "X Canary"'),
     "a plugin that Kong doesn't have": (
         services(plugins={"proxy-cash": {}}),
         "services[0].plugins.proxy-cash: is not a plugin of Kong's open-source image; allowed: acl, ",
@@ -163,6 +180,11 @@ def test_two_consumers_with_the_same_key_are_told_apart_without_it(
     lines = errors(monkeypatch, capsys, consumers(*twice))
     assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
     assert "planted" not in "".join(lines)
+
+
+def test_two_services_may_share_a_path_where_headers_tell_requests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}
+    assert [service.path for service in read(monkeypatch, {"services": [FOO, canary]}).services] == ["/foo", "/foo"]
 
 
 def test_a_consumer_needs_no_more_than_a_name_and_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
