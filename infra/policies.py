@@ -51,7 +51,8 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
         # from one to the other is a single change of the Ingress, with nothing to create before or delete after it.
         plugins |= _AUTH
-    upstream = {"path": policies.rewrite} if policies.rewrite else {}
+    grpc = policies.protocol == "grpc"
+    upstream = ({"path": policies.rewrite} if policies.rewrite else {}) | ({"protocol": "grpc"} if grpc else {})
     if policies.retries is not None:
         upstream["retries"] = str(policies.retries)
     return RouteRules(
@@ -59,6 +60,7 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
         named=tuple(sorted(named)),
         route=_annotations(
             ({"strip-path": "true"} if policies.strip_path or policies.rewrite else {})
+            | ({"protocols": "grpc,grpcs"} if grpc else {})
             | {f"headers.{name}": value for name, value in policies.when_headers.items()}
         ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),

@@ -167,6 +167,7 @@ class RoutePolicies(Policies):
     allow: list[Label] = Field([], description="groups of consumers", examples=[["team-a"]])
     timeouts: Timeouts | None = Field(None, description="connect, read, write", examples=[{"read": 10}])
     retries: int | None = Field(None, ge=0, le=100, description="0 to 100", examples=[2])
+    protocol: Literal["http", "grpc"] = Field("http", description="http or grpc", examples=["grpc"])
     when_headers: dict[RouteHeader, str] = Field(
         {}, description="names of letters, digits and hyphens, with values", examples=[{"X-Canary": "always"}]
     )
@@ -189,6 +190,12 @@ class RoutePolicies(Policies):
             yield Complaint("allow", None, "only beside auth, which says who asks", "add auth: jwt")
         if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:
             yield Complaint("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
+        if self.protocol == "grpc":
+            # A method's path is part of its name.
+            for field in ("rewrite", "strip_path"):
+                if getattr(self, field):
+                    key = to_camel(field)
+                    yield Complaint(key, getattr(self, field), "unset with protocol: grpc", f"remove {key}")
         if self.rewrite and "strip_path" in self.model_fields_set:
             key = to_camel("strip_path")
             yield Complaint(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")

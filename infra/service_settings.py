@@ -60,8 +60,8 @@ class Service(RoutePolicies):
 
     @property
     def health_path(self) -> str | None:
-        """What the probes ask for; None: they only connect, since a ready-made image may have no such path."""
-        return self.health or ("/healthz" if self.build else None)
+        """What the probes ask for; None: they only connect, since not every image has such a path."""
+        return self.health or ("/healthz" if self.build and self.protocol == "http" else None)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -69,6 +69,8 @@ class Service(RoutePolicies):
         return self
 
     def _complaints(self) -> Iterator[Complaint]:
+        if self.health and self.protocol == "grpc":
+            yield Complaint("health", self.health, "unset with protocol: grpc", "remove health")
         if self.name == "proxy":
             yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
         if bool(self.build) == bool(self.image):

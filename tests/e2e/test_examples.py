@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from sandbox.paths import PROJECT
+from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
 
 CHECKS: dict[str, list[tuple[str, int, str]]] = {
@@ -25,29 +25,23 @@ CHECKS: dict[str, list[tuple[str, int, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def restored(stack: Stack) -> Iterator[Stack]:
-    """The stack; its own configuration comes back at the end."""
-    config = stack.folder / "Pulumi.sandbox.yaml"
-    before = config.read_text()
-    yield stack
-    config.write_text(before)
-    stack.up()
+def changed(stack: Stack) -> Iterator[Configured]:
+    with configured(stack) as changed:
+        yield changed
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((PROJECT / "examples").glob("*.yaml"))])
-def test_an_example_does_what_it_says(restored: Stack, name: str) -> None:
-    config = restored.folder / "Pulumi.sandbox.yaml"
-    ours = yaml.safe_load(config.read_text())
+def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
+    ours = yaml.safe_load(changed.file.read_text())
     addresses = ("digitalocean:apiEndpoint", "kong-doks:chartRepository")
-    example: dict[str, Any] = yaml.safe_load((restored.folder / "examples" / f"{name}.yaml").read_text())["config"]
+    example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
     example |= {key: ours["config"][key] for key in addresses}
-    config.write_text(yaml.safe_dump(ours | {"config": example}))
-    restored.up()
-    address = restored.output("proxy_ip")
+    changed.file.write_text(yaml.safe_dump(ours | {"config": example}))
+    changed.stack.up()
     for path, status, header in CHECKS[name]:
 
         def answers(path: str = path, status: int = status, header: str = header) -> bool:
-            answer = httpx.get(f"http://{address}{path}", timeout=10)
+            answer = changed.get(path)
             return answer.status_code == status and (not header or header in answer.headers)
 
         eventually(answers)

@@ -1,19 +1,17 @@
 """Policies of routes, as clients meet them: the real controller tells the gateway, and requests show what it does."""
 
 import shutil
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
 
 SECRET = "planted-secret-of-alice-32-characters"  # noqa: S105 -- worth nothing
@@ -75,49 +73,6 @@ CONSUMERS: list[dict[str, Any]] = [
 ]
 
 
-class Configured:
-    """The stack with other services; `file` is its configuration."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.file = stack.folder / "Pulumi.sandbox.yaml"
-        self.address = stack.output("proxy_ip")
-
-    def up(self, *services: dict[str, Any]) -> None:
-        """Brings the stack up with these services. All else in the configuration stays."""
-        document = yaml.safe_load(self.file.read_text())
-        document["config"]["kong-doks:services"] = list(services)
-        self.file.write_text(yaml.safe_dump(document))
-        self.stack.up()
-
-    def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=10)
-
-    def post(self, path: str, body: Any) -> httpx.Response:  # noqa: ANN401 -- JSON
-        return httpx.post(f"http://{self.address}{path}", json=body, timeout=10)
-
-    @contextmanager
-    def asked_throughout(self, path: str) -> Iterator[list[int]]:
-        """Asks for a path without a break, and without a credential; yields the statuses of the answers."""
-        statuses: list[int] = []
-        done = threading.Event()
-
-        def ask() -> None:
-            with httpx.Client(timeout=10) as client:
-                while not done.wait(0.01):
-                    statuses.append(client.get(f"http://{self.address}{path}").status_code)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        try:
-            yield statuses
-        finally:
-            # The controller looks for changes every three seconds.
-            time.sleep(4)
-            done.set()
-            thread.join()
-
-
 def token(issuer: str, key: Any = SECRET, algorithm: str = "HS256", **claims: Any) -> str:  # noqa: ANN401 -- PyJWT's
     return "Bearer " + jwt.encode({"iss": issuer, "exp": time.time() + 60, **claims}, key, algorithm)
 
@@ -125,24 +80,17 @@ def token(issuer: str, key: Any = SECRET, algorithm: str = "HS256", **claims: An
 @pytest.fixture(scope="module")
 def guarded(stack: Stack) -> Iterator[Configured]:
     """Consumers whose credentials are Pulumi secrets, and services with a policy of each kind."""
-    configured = Configured(stack)
-    before = configured.file.read_text()
-    document = yaml.safe_load(before)
-    document["config"]["kong-doks:consumers"] = CONSUMERS
-    document["config"]["kong-doks:gateway"] = {"requestId": True}
     echo = stack.folder / "apps" / "echo"
     shutil.copytree(stack.folder / "apps" / "foo", echo)
     (echo / "app.py").write_text(ECHO)
-    configured.file.write_text(yaml.safe_dump(document))
-    try:
+    with configured(stack) as changed:
+        changed.set("consumers", CONSUMERS)
+        changed.set("gateway", {"requestId": True})
         for place, value in {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY}.items():
             stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
-        configured.up(*SERVICES)
-        yield configured
-    finally:
-        configured.file.write_text(before)
-        shutil.rmtree(echo)
-        stack.up()
+        changed.up(*SERVICES)
+        yield changed
+    shutil.rmtree(echo)
 
 
 def test_without_a_token_nobody_gets_in_and_is_told_as_kong_does(guarded: Configured) -> None:

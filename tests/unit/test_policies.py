@@ -260,6 +260,12 @@ def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
     assert rules.plugins == {}
 
 
+def test_a_grpc_service_is_reached_by_grpc_only() -> None:
+    rules = route(protocol="grpc")
+    assert rules.route == {"konghq.com/protocols": "grpc,grpcs"}
+    assert rules.upstream == {"konghq.com/protocol": "grpc"}
+
+
 def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
     log = GatewayPolicies.model_validate({"accessLog": True})
     assert policies.gateway_environment(log) == {"proxy_access_log": "off"}

@@ -97,6 +97,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         },
         "services[1].auth: is not allowed; allowed: the same as of foo, which has the same path; fix: copy auth",
     ),
+    "a method without its path": (
+        services(protocol="grpc", rewrite="/api"),
+        'services[0].rewrite: "/api" is not allowed; allowed: unset with protocol: grpc; fix: remove rewrite',
+    ),
+    "HTTP of a service that has none": (
+        services(protocol="grpc", health="/healthz"),
+        'services[0].health: "/healthz" is',
+    ),
     "not a header's name": (services(whenHeaders={"X Canary": "1"}), 'services[0].whenHeaders.X Canary: "X Canary"'),
     "a plugin that Kong doesn't have": (
         services(plugins={"proxy-cash": {}}),
@@ -180,6 +188,11 @@ def test_two_consumers_with_the_same_key_are_told_apart_without_it(
     lines = errors(monkeypatch, capsys, consumers(*twice))
     assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
     assert "planted" not in "".join(lines)
+
+
+def test_a_grpc_service_is_only_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"protocol": "grpc"}]}).services
+    assert service.health_path is None
 
 
 def test_two_services_may_share_a_path_where_headers_tell_requests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
