@@ -73,7 +73,7 @@ func (g *gateway) configure(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	g.current.Store(loaded)
+	g.adopt(loaded)
 	reply(w, http.StatusCreated, map[string]any{})
 }
 
@@ -96,6 +96,7 @@ func (g *gateway) status() http.Handler {
 		}
 		reply(w, http.StatusOK, message("ready"))
 	})
+	mux.HandleFunc("GET /metrics", g.expose)
 	mux.HandleFunc("/", notFound)
 	return mux
 }

@@ -39,6 +39,10 @@ func (x *exchange) failed(err error) {
 
 // fail answers with an error of Kong's own, in the form that the client accepts.
 func (x *exchange) fail(status int, message string) {
+	if isGRPC(x.request) {
+		x.speakGRPC(status, message)
+		return
+	}
 	kind, body := errorBody(x.request.Header.Get("Accept"), message, x.id)
 	x.Header().Set("Content-Type", kind)
 	x.answer(status, body)
@@ -70,6 +74,10 @@ func errorBody(accept, message, id string) (kind, body string) {
 func (x *exchange) exit(status int, body any, headers map[string]string) {
 	for name, value := range headers {
 		x.Header().Set(name, value)
+	}
+	if told, is := body.(map[string]string); is && isGRPC(x.request) {
+		x.speakGRPC(status, told["message"])
+		return
 	}
 	content := ""
 	if body != nil {

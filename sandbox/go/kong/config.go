@@ -230,8 +230,8 @@ func derivedID(collection, key string, position int) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns of its
-// balancers, never changed.
+// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns and the health
+// of its balancers' targets, never changed.
 type snapshot struct {
 	hash         string
 	entities     map[string][]entity
@@ -259,7 +259,7 @@ func newSnapshot(hash string, d *document) *snapshot {
 	byID := map[string]*balancer{}
 	for _, one := range d.entities["upstreams"] {
 		u := one.(*upstreamEntity)
-		byID[u.ID] = &balancer{hostHeader: u.HostHeader}
+		byID[u.ID] = newBalancer(u)
 		s.upstreams[strings.ToLower(u.Name)] = byID[u.ID]
 	}
 	for _, one := range d.entities["targets"] {

@@ -20,6 +20,8 @@ type settings struct {
 	realIPHeader                           string
 	realIPRecursive                        bool
 	trustedIPs                             []netip.Prefix
+	instrumentations                       string  // which spans there are: off, request or all
+	samplingRate                           float64 // of traces, unless a plugin has its own
 }
 
 type property struct {
@@ -71,7 +73,8 @@ var properties = map[string]property{
 	"nginx_daemon":             {"off", only("off")},
 	"nginx_worker_processes":   {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
 	"plugins":                  {"bundled", only("bundled")},
-	"tracing_instrumentations": {"off", only("off")},
+	"tracing_instrumentations": {"off", readInstrumentations},
+	"tracing_sampling_rate":    {"0.01", readSamplingRate},
 }
 
 // serviceLink matches the variables that Kubernetes sets for Services whose name begins with "kong".
@@ -182,6 +185,18 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q is no address and no CIDR", text)
 	}
 	return netip.PrefixFrom(address, address.BitLen()), nil
+}
+
+func readInstrumentations(s *settings, value string) error {
+	s.instrumentations = value
+	return only("off", "request", "all")(s, value)
+}
+
+func readSamplingRate(s *settings, value string) (err error) {
+	if s.samplingRate, err = strconv.ParseFloat(value, 64); err != nil || s.samplingRate < 0 || s.samplingRate > 1 {
+		return errors.New("expected a number from 0 to 1")
+	}
+	return nil
 }
 
 func readWorkers(_ *settings, value string) error {

@@ -32,6 +32,10 @@ var plugins = map[string]plugin{
 	"rate-limiting":         row(910, rateLimitDefaults, newRateLimit),
 	"request-transformer":   row(801, requestTransformer{}, newRequestTransformer),
 	"response-transformer":  row(800, responseTransformer{}, newResponseTransformer),
+	"opentelemetry":         row(14, openTelemetryDefaults, newOpenTelemetry),
+	"prometheus":            row(13, prometheus{}, newPrometheus),
+	"http-log":              row(12, httpLogDefaults, newHTTPLog),
+	"file-log":              row(9, fileLog{}, newFileLog),
 	"request-termination":   row(2, termination{StatusCode: 503}, newTermination),
 }
 

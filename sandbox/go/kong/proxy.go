@@ -12,7 +12,6 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,10 +28,17 @@ type gateway struct {
 	defaultCertificate *tls.Certificate
 	proxy              *httputil.ReverseProxy
 	counters           localCounters
+	metrics            metrics
+	node               string // id
+	requests           atomic.Int64
 }
 
 func newGateway(s *settings) *gateway {
-	g := &gateway{settings: s, started: time.Now(), counters: localCounters{counts: map[string]*usage{}}}
+	g := &gateway{
+		settings: s, started: time.Now(), node: uuid(),
+		counters: localCounters{counts: map[string]*usage{}},
+		metrics:  metrics{values: map[string]map[string]int64{}, order: map[string][]string{}},
+	}
 	g.current.Store(newSnapshot(strings.Repeat("0", 32), &document{}))
 	g.proxy = &httputil.ReverseProxy{
 		Transport:      g,
@@ -55,20 +61,25 @@ type exchange struct {
 	client   netip.Addr // whom the trusted hops say
 	peer     netip.Addr // who connected
 	start    time.Time
-	sent     time.Time // to the upstream
-	path     string    // normalized
+	sent     time.Time     // to the upstream
+	waited   time.Duration // for the upstream's answer
+	tries    []try
+	path     string // normalized
 	match    *match
 	service  *service
 	balancer *balancer
 
 	consumer   *consumer // whom a plugin found
 	credential string    // how
+	trace      *trace
 	chain      []*handler
 	told       http.Header // for the client, beside what the upstream says
 	accessing  bool
 	pending    *pending // a plugin's answer, while the others are still collected
 	// What a plugin has the service asked for instead.
 	upstreamPath, upstreamHost string
+	upstreamURI                string // what it was asked
+	upstreamStatus             int    // 0: it didn't answer
 
 	// What the client used, told by a trusted hop in front or seen here.
 	forwarded struct{ proto, host, port, path, prefix string }
@@ -83,7 +94,10 @@ func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKe
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now(), told: http.Header{}}
+	// The service may answer before it has read the whole request: neither side waits for the other.
+	http.NewResponseController(w).EnableFullDuplex()
 	x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey, x))
+	g.requests.Add(1)
 	var id [16]byte
 	rand.Read(id[:])
 	x.id = hex.EncodeToString(id[:])
@@ -101,8 +115,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.service = x.snapshot.services[x.match.Service.key]
 	x.forward()
-	if !slices.Contains(x.match.Protocols, "http") && x.forwarded.proto != "https" {
-		x.demandHTTPS()
+	if !x.suits() {
 		return
 	}
 	if x.runAccess(); x.status != 0 {
@@ -166,11 +179,15 @@ func (x *exchange) rewrite(out *http.Request) {
 		path = x.match.upstreamPath(x.service.Path, x.path)
 	}
 	out.URL = &url.URL{
-		Scheme: x.service.Protocol,
+		Scheme: map[string]string{"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}[x.service.Protocol],
 		// Opaque goes out as it is, so what the client encoded stays encoded.
 		Opaque:     path,
 		RawQuery:   x.request.URL.RawQuery,
 		ForceQuery: x.request.URL.ForceQuery,
+	}
+	x.upstreamURI = path
+	if x.request.URL.RawQuery != "" {
+		x.upstreamURI += "?" + x.request.URL.RawQuery
 	}
 	chain := x.client.String()
 	if before := strings.Join(x.request.Header.Values("X-Forwarded-For"), ", "); before != "" {
@@ -196,9 +213,9 @@ func (x *exchange) rewrite(out *http.Request) {
 
 // proxied adds Kong's headers to the upstream's response.
 func (x *exchange) proxied(response *http.Response) {
-	now := time.Now()
+	x.waited, x.upstreamStatus = time.Since(x.sent), response.StatusCode
 	response.Header.Set("Via", via(x.request))
-	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(now.Sub(x.sent)))
+	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(x.waited))
 	response.Header.Set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
 	response.Header.Set("X-Kong-Request-Id", x.id)
 	x.filterHeader(response.Header)

@@ -2,10 +2,49 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 )
+
+type pluginEntity struct {
+	identity
+	Name         string          `json:"name"`
+	InstanceName string          `json:"instance_name,omitempty"`
+	Config       json.RawMessage `json:"config,omitempty"`
+	Enabled      bool            `json:"enabled"`
+	Protocols    []string        `json:"protocols"`
+	Service      reference       `json:"service"`
+	Route        reference       `json:"route"`
+	Consumer     reference       `json:"consumer"`
+	handler      handler
+}
+
+func newPlugin() entity {
+	return &pluginEntity{
+		Enabled: true, Protocols: []string{"http", "https"},
+		Service: reference{to: "services"}, Route: reference{to: "routes"}, Consumer: reference{to: "consumers"},
+	}
+}
+
+func (p *pluginEntity) key() string {
+	return strings.Join([]string{p.Name, p.Service.key, p.Route.key, p.Consumer.key}, " ")
+}
+func (p *pluginEntity) references() []*reference {
+	return []*reference{&p.Service, &p.Route, &p.Consumer}
+}
+func (p *pluginEntity) check(f *faults) {
+	for _, protocol := range p.Protocols {
+		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")
+	}
+	kind, known := plugins[p.Name]
+	if !known {
+		f.add("name", "plugin '"+p.Name+"' not enabled; add it to the 'plugins' configuration property")
+		return
+	}
+	p.handler = kind.configure(p, f)
+}
 
 // scope is what a plugin is attached to, by id; empty is everything.
 type scope struct{ service, route, consumer string }
