@@ -176,7 +176,7 @@ class RoutePolicies(Policies):
 
     @property
     def sets(self) -> Mapping[str, bool]:
-        # Both kinds: see `plugins` in infra/policies.py.
+        # Both kinds, as route_rules in infra/policies.py has it.
         auth = self.auth is not None
         return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
 

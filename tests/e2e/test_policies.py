@@ -58,6 +58,13 @@ SERVICES: list[dict[str, Any]] = [
         "responseHeaders": {"remove": ["X-Debug"]},
         "responseBody": {"remove": ["debug"]},
     },
+    {
+        "name": "canary",
+        "path": "/echo",
+        "build": "apps/foo",
+        "rewrite": "/foo",
+        "whenHeaders": {"X-Canary": "always"},
+    },
     {"name": "home", "path": "/home", "build": "apps/foo", "rewrite": "/foo", "allowIps": [HOME]},
     {"name": "busy", "path": "/busy", "build": "apps/foo", "rewrite": "/foo", "rateLimit": {"minute": 3}},
     {"name": "away", "path": "/away", "build": "apps/foo", "terminate": {"message": "Back at noon"}},
@@ -187,6 +194,13 @@ def test_requests_reach_the_service_as_changed_and_answers_the_client(guarded: C
     assert "debug" not in seen
     assert "X-Debug" not in answer.headers
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_canary_answers_whom_a_header_sends_to_it(guarded: Configured) -> None:
+    assert guarded.get("/echo/a").json()["path"] == "/v1/a"
+    assert guarded.get("/echo/a", **{"X-Canary": "never"}).json()["path"] == "/v1/a"
+    canary = guarded.get("/echo", **{"X-Canary": "always"})
+    assert canary.json() == {"msg": "Hello from the foo microservice"}
 
 
 def test_a_request_has_one_id_for_client_and_service(guarded: Configured) -> None:
