@@ -1,5 +1,6 @@
 """Policies of routes, as clients meet them: the real controller tells the gateway, and requests show what it does."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
 BAR: dict[str, Any] = {"name": "bar", "path": "/bar", "build": "apps/bar"}
 VAULT: dict[str, Any] = {"name": "vault", "path": "/vault", "build": "apps/foo", "rewrite": "/foo"}
 ECHO = """
+import time
+
 from flask import Flask, Response, jsonify, request
 
 app = Flask(__name__)
@@ -34,6 +37,7 @@ app = Flask(__name__)
 @app.route("/healthz")
 @app.route("/v1/<path:rest>", methods=["GET", "POST"])
 def echo(rest: str = "") -> Response:
+    time.sleep(float(request.args.get("seconds", 0)))
     body = request.get_json(silent=True)
     answer = jsonify(path=request.path, query=request.args, headers=dict(request.headers), body=body, debug="yes")
     answer.headers["X-Debug"] = "yes"
@@ -52,6 +56,8 @@ SERVICES: list[dict[str, Any]] = [
         "botDetection": True,
         "cors": {"origins": ["https://shop.example"]},
         "securityHeaders": True,
+        "timeouts": {"read": 1},
+        "retries": 0,
         "requestHeaders": {"set": {"X-Tenant": "ours"}, "remove": ["X-Debug"]},
         "requestQuery": {"add": {"page": "1"}},
         "requestBody": {"rename": {"old": "new"}},
@@ -92,7 +98,7 @@ def guarded(stack: Stack) -> Iterator[Configured]:
     (echo / "app.py").write_text(ECHO)
     with configured(stack) as changed:
         changed.set("consumers", CONSUMERS)
-        changed.set("gateway", {"requestId": True})
+        changed.set("gateway", {"requestId": True, "accessLog": True, "metrics": True})
         for place, value in {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY}.items():
             stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
         changed.up(*SERVICES)
@@ -207,6 +213,37 @@ def test_a_request_has_one_id_for_client_and_service(guarded: Configured) -> Non
     answer = guarded.get("/echo/a")
     assert answer.json()["headers"]["X-Request-Id"] == answer.headers["X-Request-ID"]
     assert guarded.get("/echo/a", **{"X-Request-ID": "mine"}).headers["X-Request-ID"] == "mine"
+
+
+def test_a_request_is_a_line_of_json_in_the_log_and_keys_are_not(guarded: Configured) -> None:
+    request_id = guarded.get("/bar", apikey=API_KEY).headers["X-Request-ID"]
+    logs = ("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=100")
+
+    def entries() -> list[dict[str, Any]]:
+        lines = guarded.stack.run(*logs).stdout.splitlines()
+        parsed = [json.loads(line) for line in lines if line.startswith("{")]
+        return [entry for entry in parsed if entry["request"]["headers"].get("x-request-id") == request_id]
+
+    eventually(lambda: len(entries()) == 1)
+    (entry,) = entries()
+    assert entry["response"]["status"] == 200
+    assert entry["consumer"]["username"] == "carol"
+    assert API_KEY not in json.dumps(entry)
+
+
+def test_requests_are_counted_by_service_and_status(guarded: Configured) -> None:
+    guarded.get("/foo")
+    pod = guarded.stack.kubernetes("pods", "-n", "kong")["items"][0]["status"]["podIP"]
+    fetch = f"import urllib.request; print(urllib.request.urlopen('http://{pod}:8100/metrics').read().decode())"
+    metrics = guarded.stack.run("kubectl", "exec", "deployment/bar-deployment", "--", "python", "-c", fetch).stdout
+    counters = [line for line in metrics.splitlines() if line.startswith("kong_http_requests_total{")]
+    assert any('code="401"' in line and "foo-service" in line for line in counters)
+
+
+def test_a_service_that_takes_too_long_is_given_up(guarded: Configured) -> None:
+    answer = guarded.get("/echo/a?seconds=3")
+    assert answer.status_code == 504
+    assert answer.json()["message"] == "The upstream server is timing out"
 
 
 def test_a_service_under_maintenance_says_so(guarded: Configured) -> None:
