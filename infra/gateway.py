@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -45,8 +45,8 @@ class GatewayArgs:
     chart_repository: str
     service_type: str
     digitalocean: bool
-    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]]
-    environment: Mapping[str, str]
+    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gateway(pulumi.ComponentResource):
