@@ -68,8 +68,9 @@ def greeter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]
 
 
 def configure(gateway: Gateway, port: int, protocol: str = "grpc", *protocols: str, **more: Any) -> None:  # noqa: ANN401
-    fields = {"paths": ["/test.Greeter"], "protocols": protocols or ("grpc", "grpcs")}
-    gateway.configure(service(port, route(**fields), protocol=protocol, path=None), **more)
+    way = route(paths=["/test.Greeter"], protocols=protocols or ("grpc", "grpcs"))
+    del way["strip_path"]  # as the controller does for gRPC
+    gateway.configure(service(port, way, protocol=protocol, path=None), **more)
 
 
 @pytest.fixture

@@ -109,6 +109,22 @@ def test_values_are_taken_from_the_request_as_it_came(gateway: Gateway, echo: in
     assert (got["X-Copy"], got["X-Plain"], "X-Source" in got) == ("from-1-", "costs $5", False)
 
 
+@pytest.mark.parametrize(
+    ("uri", "path", "rewritten"),
+    [
+        ('$(uri_captures[1] == nil and "/" or "/" .. uri_captures[1])', "/old/a", "/a"),
+        ('$(uri_captures[1] == nil and "/" or "/" .. uri_captures[1])', "/old", "/"),
+        ('/new$(uri_captures[1] == nil and "" or "/" .. uri_captures[1])', "/old/a", "/new/a"),
+        ("/new/$(uri_captures[1])", "/old/a", "/new/a"),
+    ],
+)
+def test_a_prefix_is_rewritten_as_the_controller_has_it(
+    gateway: Gateway, echo: int, uri: str, path: str, rewritten: str
+) -> None:
+    transformed(gateway, echo, "request", {"replace": {"uri": uri}}, paths=["~/old(?:/(.*))?$"])
+    assert gateway.client.get(path).json()["path"] == rewritten
+
+
 def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway: Gateway, echo: int) -> None:
     transformed(
         gateway,
@@ -197,6 +213,23 @@ def test_an_answer_of_kongs_own_is_transformed_too(gateway: Gateway, echo: int) 
         "DENY",
         False,
     )
+
+
+def test_clients_are_redirected(gateway: Gateway, echo: int) -> None:
+    config = {"location": "https://elsewhere.test/here", "status_code": 302}
+    keeping = {"location": "https://elsewhere.test/here", "keep_incoming_path": True}
+    gateway.configure(
+        service(echo, route(name="plain", paths=["/plain"]), route(name="keep", paths=["/keep"])),
+        plugins=[
+            {"name": "redirect", "config": config, "route": "plain"},
+            {"name": "redirect", "config": keeping, "route": "keep"},
+        ],
+    )
+    answers = [gateway.client.get(path) for path in ("/plain?a=1", "/keep?a=1")]
+    assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [
+        (302, "https://elsewhere.test/here"),
+        (301, "https://elsewhere.test/keep?a=1"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ func newACL(c *acl, _ *pluginEntity, wrong *faults) handler {
 			x.fail(http.StatusForbidden, "You cannot consume this service")
 			return
 		}
-		if x.request.Header.Del("X-Consumer-Groups"); !c.HideGroupsHeader && len(groups) > 0 {
+		if !c.HideGroupsHeader && len(groups) > 0 {
 			x.request.Header.Set("X-Consumer-Groups", strings.Join(groups, ", "))
 		}
 	}}

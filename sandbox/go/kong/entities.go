@@ -131,7 +131,7 @@ type route struct {
 	Headers                 map[string][]string `json:"headers,omitempty"`
 	SNIs                    []string            `json:"snis,omitempty"`
 	RegexPriority           int                 `json:"regex_priority"`
-	StripPath               bool                `json:"strip_path"`
+	StripPath               *bool               `json:"strip_path"` // nil until it is checked: true, but for gRPC
 	PreserveHost            bool                `json:"preserve_host"`
 	PathHandling            string              `json:"path_handling"`
 	HTTPSRedirectStatusCode int                 `json:"https_redirect_status_code"`
@@ -142,7 +142,7 @@ type route struct {
 
 func newRoute() entity {
 	return &route{
-		Service: reference{to: "services"}, Protocols: []string{"http", "https"}, StripPath: true, PathHandling: "v0",
+		Service: reference{to: "services"}, Protocols: []string{"http", "https"}, PathHandling: "v0",
 		HTTPSRedirectStatusCode: 426, RequestBuffering: true, ResponseBuffering: true,
 	}
 }
@@ -158,7 +158,11 @@ func (r *route) check(f *faults) {
 	if overGRPC > 0 && overGRPC < len(r.Protocols) {
 		f.add("protocols", "('http', 'https'), ('grpc', 'grpcs'): no protocols of both sets")
 	}
-	if overGRPC > 0 && r.StripPath {
+	if r.StripPath == nil {
+		r.StripPath = new(bool)
+		*r.StripPath = overGRPC == 0
+	}
+	if overGRPC > 0 && *r.StripPath {
 		f.add("strip_path", "cannot set 'strip_path' when 'protocols' is 'grpc' or 'grpcs'")
 	}
 	f.oneOf("path_handling", r.PathHandling, "v0")

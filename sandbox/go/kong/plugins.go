@@ -32,6 +32,7 @@ var plugins = map[string]plugin{
 	"rate-limiting":         row(910, rateLimitDefaults, newRateLimit),
 	"request-transformer":   row(801, requestTransformer{}, newRequestTransformer),
 	"response-transformer":  row(800, responseTransformer{}, newResponseTransformer),
+	"redirect":              row(779, redirect{StatusCode: 301}, newRedirect),
 	"opentelemetry":         row(14, openTelemetryDefaults, newOpenTelemetry),
 	"prometheus":            row(13, prometheus{}, newPrometheus),
 	"http-log":              row(12, httpLogDefaults, newHTTPLog),

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync/atomic"
 )
 
@@ -71,5 +73,24 @@ func newTermination(c *termination, _ *pluginEntity, wrong *faults) handler {
 		}
 		x.Header().Set("Content-Type", kind)
 		x.answer(c.StatusCode, c.Body)
+	}}
+}
+
+type redirect struct {
+	StatusCode       int    `json:"status_code" range:"100,599"`
+	Location         string `json:"location" need:"yes"`
+	KeepIncomingPath bool   `json:"keep_incoming_path"`
+}
+
+// newRedirect sends every client elsewhere.
+func newRedirect(c *redirect, _ *pluginEntity, _ *faults) handler {
+	return handler{access: func(x *exchange) {
+		location := c.Location
+		if target, err := url.Parse(location); err == nil && c.KeepIncomingPath {
+			location = target.ResolveReference(&url.URL{Path: "/"}).String()
+			location = strings.TrimSuffix(location, "/") + x.request.URL.RequestURI()
+		}
+		x.Header().Set("Location", location)
+		x.answer(c.StatusCode, "redirecting")
 	}}
 }

@@ -151,7 +151,7 @@ func (x *exchange) forward() {
 		local = outer
 	}
 	prefix := ""
-	if x.match.StripPath && x.match.prefix != "/" {
+	if *x.match.StripPath && x.match.prefix != "/" {
 		prefix = x.match.prefix
 	}
 	f := &x.forwarded

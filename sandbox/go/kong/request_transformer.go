@@ -96,8 +96,10 @@ func (x *exchange) editBody(e edits, render func(string) string) {
 	x.replaceBody(e.editJSON(body, render))
 }
 
-// template is $(headers.name), $(headers["name"]) and the like.
-var template = regexp.MustCompile(`\$\((headers|query_params|uri_captures)(?:\.(\w+)|\[(?:"([^"]+)"|'([^']+)'|(\d+))\])\)`)
+// template is $(headers.name), $(headers["name"]) and the like, and what the controller makes of a rewritten prefix:
+// $(uri_captures[1] == nil and "/" or "/" .. uri_captures[1]).
+var template = regexp.MustCompile(`\$\((?:(headers|query_params|uri_captures)(?:\.(\w+)|\[(?:"([^"]+)"|'([^']+)'|(\d+))\])` +
+	`|uri_captures\[\d+\] == nil and "([^"]*)" or (?:"([^"]*)" \.\. )?uri_captures\[(\d+)\])\)`)
 
 // templates renders with what a request is before a plugin changes it.
 func (x *exchange) templates() func(string) string {
@@ -107,6 +109,11 @@ func (x *exchange) templates() func(string) string {
 			parts := template.FindStringSubmatch(found)
 			name := parts[2] + parts[3] + parts[4] + parts[5]
 			switch parts[1] {
+			case "": // the controller's
+				if captured := x.match.capture(parts[8]); captured != "" {
+					return parts[7] + captured
+				}
+				return parts[6]
 			case "headers":
 				return headers.Get(strings.ReplaceAll(name, "_", "-"))
 			case "query_params":

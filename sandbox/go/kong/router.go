@@ -155,7 +155,7 @@ func (m *match) upstreamPath(base, path string) string {
 	if base == "" {
 		base = "/"
 	}
-	if !m.StripPath {
+	if !*m.StripPath {
 		if base == "/" || path != "/" {
 			return strings.TrimSuffix(base, "/") + path
 		}
