@@ -43,6 +43,7 @@ Quantity = Annotated[
         examples=["250m", "128Mi"],
     ),
 ]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 IMAGE = re.compile(r"[a-z0-9][\w.:/-]*?(:(?P<tag>\w[\w.-]*))?(?P<digest>@sha256:[0-9a-f]{64})?", re.ASCII)
 
