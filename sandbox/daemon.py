@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import httpx
+from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
 from sandbox import builder, charts, images, registry
 from sandbox.addresses import API, CHARTS
 from sandbox.cloud import Cloud, create_app
 from sandbox.cloud.clusters import ClusterRecord
-from sandbox.environment import write_environment
+from sandbox.environment import STATE, STATE_BUCKET, write_environment
 from sandbox.kubernetes import Kubernetes, Node
 from sandbox.paths import RUN
 
@@ -50,6 +52,7 @@ def run(until: ExitStack) -> None:
     until.callback(cloud.stop)
     host, port = _address(API)
     _serve(make_server(host, port, create_app(cloud), threaded=True), until)
+    _start_state(until)
 
     until.callback(registry.start_mirror().stop)
     until.callback(registry.start_digitalocean_registry(signer).stop)
@@ -59,6 +62,15 @@ def run(until: ExitStack) -> None:
     handler = functools.partial(_Charts, directory=str(repository))
     _serve(http.server.ThreadingHTTPServer(_address(CHARTS), handler), until)
     write_environment(token, builder.DOCKER_CONFIG)
+
+
+def _start_state(until: ExitStack) -> None:
+    """The object storage for Pulumi's state: in memory, it ends with the account that it is about."""
+    host, port = _address(STATE)
+    server = ThreadedMotoServer(host, port, verbose=False)
+    server.start()
+    until.callback(server.stop)
+    httpx.put(f"{STATE}/{STATE_BUCKET}", trust_env=False).raise_for_status()
 
 
 def _start_kubernetes(record: ClusterRecord) -> Kubernetes:

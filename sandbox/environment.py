@@ -14,7 +14,9 @@ from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNET
 _JSON = RUN / "environment.json"
 _SHELL = RUN / "env"
 _PULUMI_HOME = CACHE / "pulumi"
-_STATE = RUN / "state"
+STATE = "http://127.0.0.1:5555"
+"""The object storage that keeps Pulumi's state, as Spaces would."""
+STATE_BUCKET = "state"
 
 
 class NotRunningError(Exception):
@@ -36,7 +38,6 @@ def environment() -> dict[str, str]:
 
 def write_environment(token: str, docker_config: Path) -> None:
     """Writes the variables for this project's commands, and the same for a shell to source (both 0600)."""
-    _STATE.mkdir(parents=True, exist_ok=True)
     binaries = _link_binaries()
     _install_plugins()
     variables = {
@@ -47,7 +48,10 @@ def write_environment(token: str, docker_config: Path) -> None:
         "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "2",
         "DOCKER_CONFIG": str(docker_config),
         "KUBECONFIG": str(RUN / "kubeconfig"),
-        "PULUMI_BACKEND_URL": f"file://{_STATE}",
+        "PULUMI_BACKEND_URL": f"s3://{STATE_BUCKET}?endpoint={STATE}&region=us-east-1&s3ForcePathStyle=true",
+        # Any would do there; Spaces has a pair for each user.
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
         # The sandbox's secrets are worth nothing; Pulumi.sandbox.yaml holds the salt that belongs to this passphrase.
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
         "PULUMI_HOME": str(_PULUMI_HOME),

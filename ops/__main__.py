@@ -1,0 +1,181 @@
+"""python -m ops: what a person runs beside pulumi.
+
+Exit status: 0 it is so; 1 it is not (something is billed, something would fail, something is to be mended); 2 wrong
+usage; 3 the question couldn't be answered.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import cost as costs
+from ops import doctor as doctors
+from ops import preflight as preflights
+from ops.api import Api, ApiError, OpsError
+from ops.inventory import PATHS, Thing, inventory
+from ops.stack import Stack
+
+NO, UNANSWERED = 1, 3
+POLL_SECONDS = 2
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+StackName = Annotated[
+    str, typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack, whose file is Pulumi.<stack>.yaml.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except OpsError as error:
+        errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(UNANSWERED) from None
+
+
+def _open(name: str) -> tuple[Api, Stack]:
+    stack = Stack(name, Path.cwd())
+    return stack.account(), stack
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2))
+
+
+def _plain(things: Sequence[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(thing) for thing in things]
+
+
+@app.command()
+def preflight(stack: StackName = "dev", as_json: Json = False) -> None:
+    """Check that `pulumi up` can work, before it costs anything: token, scopes, names, quota, what is on offer."""
+    with _errors_in_one_line():
+        api, opened = _open(stack)
+        checks = []
+        with errors.status("asking DigitalOcean"):
+            for check in preflights.preflight(api, opened):
+                checks.append(check)
+                if not as_json:
+                    mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
+                    console.print(f"{mark} {check.name}: ", end="")
+                    console.print(check.said + (f"; fix: {check.fix}" if check.fix else ""), markup=False)
+    ready = all(check.ok for check in checks)
+    if as_json:
+        _print_json({"ready": ready, "checks": _plain(checks)})
+    raise typer.Exit(0 if ready else NO)
+
+
+@app.command()
+def cost(stack: StackName = "dev", as_json: Json = False) -> None:
+    """Say what the stack as configured costs."""
+    with _errors_in_one_line():
+        api, opened = _open(stack)
+        items = costs.estimate(api, opened.settings)
+    monthly, hourly = round(sum(item.monthly for item in items), 2), round(sum(item.hourly for item in items), 5)
+    if as_json:
+        _print_json({"items": _plain(items), "monthly": monthly, "hourly": hourly})
+        return
+    table = Table("what", "USD/month", "USD/hour")
+    for item in items:
+        table.add_row(item.what, f"{item.monthly:.2f}", f"{item.hourly:.5f}")
+    console.print(table)
+    console.print(
+        f"{stack}: ${monthly:.2f} a month, ${hourly:.5f} an hour; traffic and storage beyond tiers not counted"
+    )
+
+
+@app.command()
+def bill(
+    stack: StackName = "dev",
+    expect_zero: Annotated[bool, typer.Option("--expect-zero", help="Exit with 1 if anything is left.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until nothing is left: deletes take a while.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show everything in the account that belongs to the stack, with what it costs."""
+    with _errors_in_one_line():
+        api, opened = _open(stack)
+        end = time.monotonic() + wait
+        with errors.status("asking DigitalOcean") as status:
+            while (things := inventory(api, opened.settings)) and time.monotonic() < end:
+                left = ", ".join(f"{thing.kind} {thing.name}" for thing in things)
+                status.update(f"{end - time.monotonic():.0f} s more for {left}")
+                time.sleep(POLL_SECONDS)
+    _show_bill(things, stack, as_json=as_json)
+    if expect_zero and things:
+        raise typer.Exit(NO)
+
+
+def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:
+    monthly, hourly = round(sum(t.monthly for t in things), 2), round(sum(t.hourly for t in things), 5)
+    if as_json:
+        _print_json({"things": _plain(things), "monthly": monthly, "hourly": hourly})
+        return
+    if things:
+        table = Table("what", "name", "USD/month", "USD/hour", "")
+        for thing in things:
+            note = "its cluster is gone" if thing.orphan else ""
+            table.add_row(thing.kind, thing.name, f"{thing.monthly:.2f}", f"{thing.hourly:.5f}", note)
+        console.print(table)
+        # Below the table, which cuts what is wide, and these are to be copied.
+        for thing in filter(lambda thing: thing.orphan, things):
+            console.print(f"{thing.remove} --stack {stack}", style="bold")
+    console.print(f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if things else "nothing is billed")
+
+
+@app.command()
+def doctor(stack: StackName = "dev", as_json: Json = False) -> None:
+    """Compare the stack's state with the account: what is lost, left or locked, and the command that mends it."""
+    with _errors_in_one_line():
+        api, opened = _open(stack)
+        with errors.status("reading the state, asking DigitalOcean"):
+            findings = doctors.examine(api, opened)
+    if as_json:
+        _print_json({"findings": _plain(findings)})
+    for finding in [] if as_json else findings:
+        console.print(finding.problem, style="yellow", markup=False)
+        for number, commands in enumerate(finding.fixes):
+            console.print("  or:" if number else "  fix:")
+            for command in commands:
+                console.print(f"    {command}", style="bold", markup=False)
+    if not findings and not as_json:
+        console.print("state and account agree")
+    raise typer.Exit(NO if findings else 0)
+
+
+@app.command()
+def remove(
+    kind: Annotated[str, typer.Argument(help=", ".join(PATHS))],
+    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    stack: StackName = "dev",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove one thing that no stack has any more; a cluster goes with its load balancers, volumes and snapshots."""
+    if kind not in PATHS:
+        raise typer.BadParameter(f"allowed: {', '.join(PATHS)}", param_hint="KIND")
+    if not yes:
+        typer.confirm(f"Delete {kind} {identifier} for good?", abort=True)
+    with _errors_in_one_line():
+        api, _ = _open(stack)
+        try:
+            api.call("DELETE", PATHS[kind].format(identifier))
+            console.print(f"{kind} {identifier}: on its way out (python -m ops bill --wait 300 --stack {stack})")
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            console.print(f"{kind} {identifier}: gone already")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,150 @@
+"""What is wrong between a stack's state and its account, and the commands that mend it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ops import state as states
+from ops.api import Api
+from ops.inventory import Thing, inventory, registries
+from ops.stack import Stack
+from ops.state import Lock, State
+
+COMPONENTS = {states.CLUSTER: "kong-doks:cluster:Cluster", states.REGISTRY: "kong-doks:registry:DigitalOceanRegistry"}
+"""The component that each resource is a child of."""
+NAMES = {states.CLUSTER: "cluster", states.REGISTRY: "kong-doks"}
+"""The name that the program gives to each."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to mend. The first of the `fixes` is the usual one; each is one or more commands in their order."""
+
+    problem: str
+    fixes: list[list[str]] = field(default_factory=list)
+
+
+def examine(api: Api, stack: Stack) -> list[Finding]:
+    """Everything that is found, what is most urgent first.
+
+    Raises:
+        OpsError: the state or the account can't be read.
+    """
+    state, things = states.read(stack), inventory(api, stack.settings)
+    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    unknown = sorted((t for t in things if not t.orphan and _lost(t, state)), key=lambda t: t.kind, reverse=True)
+    clusters = {each["id"]: each["status"]["state"] for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
+    return [
+        *(_locked(lock, stack) for lock in states.locks(stack) if lock.stale is not False),
+        *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
+        *_pending(state, unknown, stack),
+        *_orphans(things, stack),
+        *_vanished(api, state, stack),
+        *_drift(api, state, stack),
+    ]
+
+
+def _locked(lock: Lock, stack: Stack) -> Finding:
+    sure = "is gone" if lock.stale else "may still work there: ask them first"
+    return Finding(
+        f"the stack is locked by {lock.owner} on {lock.host} (process {lock.pid}) since {lock.since}, who {sure}",
+        [[f"pulumi cancel --yes --stack {stack.name}"]],
+    )
+
+
+def _lost(thing: Thing, state: State) -> bool:
+    kind = {"cluster": states.CLUSTER, "registry": states.REGISTRY}.get(thing.kind)
+    return kind is not None and thing.id not in state.of(kind)
+
+
+def _monthly(thing: Thing, things: list[Thing]) -> float:
+    """What a thing costs with all that hangs on it."""
+    return thing.monthly + sum(
+        each.monthly for each in things if thing.kind == "cluster" and each.kind != "registry" and not each.orphan
+    )
+
+
+def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Stack) -> Finding:
+    """The account has it under the stack's name, and the state doesn't: an `up` that lost it, or somebody else."""
+    kind = states.CLUSTER if thing.kind == "cluster" else states.REGISTRY
+    # The up brings in what can't be read from the account, such as how it is to be destroyed.
+    up, remove = f"pulumi up --stack {stack.name}", f"{thing.remove} --stack {stack.name}"
+    problem = f'{thing.kind} "{thing.name}" ({thing.id}, {status}), ${monthly:.2f} a month, is not in the state'
+    if thing.kind == "registry" and not stack.settings.registry.name:
+        # Pulumi would give it another name, and replace it.
+        return Finding(f"{problem}: an up that was cut short left it", [[remove]])
+    parent = state.urn(COMPONENTS[kind])
+    below = f" --parent 'parent={parent}'" if parent else ""
+    options = f"--protect=false --generate-code=false --yes --skip-preview --stack {stack.name}"
+    # Not `pulumi refresh --import-pending-creates`: it drops the pending create and imports nothing.
+    adopt = f"pulumi import {kind} {NAMES[kind]} {thing.id}{below} {options}"
+    if status == "error":
+        return Finding(f"{problem}, and will never run: remove it", [[remove]])
+    if status == "deleting":
+        return Finding(
+            f"{problem}, and on its way out: wait", [[f"python -m ops bill --wait 600 --stack {stack.name}"]]
+        )
+    when = "once it is running (ask again), " if status == "provisioning" else ""
+    clear = [_clear(stack)] if any(each.type == kind for each in state.pending) else []
+    return Finding(f"{problem}: {when}adopt it if it is this stack's, or remove it", [[*clear, adopt, up], [remove]])
+
+
+def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Finding]:
+    """Operations that nothing in the account came of, or that were repeated since."""
+    adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown}
+    rest = [each for each in state.pending if each.type not in adopted]
+    if rest:
+        named = ", ".join(f"{each.operation} {each.urn.rpartition('::')[2]} ({each.type})" for each in rest)
+        yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
+
+
+def _clear(stack: Stack) -> str:
+    return f"pulumi refresh --yes --skip-preview --clear-pending-creates --stack {stack.name}"
+
+
+def _orphans(things: list[Thing], stack: Stack) -> Iterator[Finding]:
+    for thing in things:
+        if thing.orphan:
+            yield Finding(
+                f"{thing.kind} {thing.name} ({thing.id}) outlived its cluster and costs ${thing.monthly:.2f} a month",
+                [[f"{thing.remove} --stack {stack.name}"]],
+            )
+
+
+def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
+    """What was deleted by hand."""
+    for identifier, resource in state.of(states.CLUSTER).items():
+        if api.find(f"kubernetes/clusters/{identifier}") is None:
+            yield Finding(
+                f"cluster {identifier} is in the state and was deleted by hand, with all that ran in it",
+                [[f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"]],
+            )
+    for identifier, resource in state.of(states.REGISTRY).items():
+        if identifier not in [each["name"] for each in registries(api)]:
+            yield Finding(
+                f"registry {identifier} is in the state and was deleted by hand",
+                [[f"pulumi refresh --yes --skip-preview --target '{resource['urn']}' --stack {stack.name}"]],
+            )
+
+
+def _drift(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
+    """What was changed by hand, as far as it costs. For the rest there is `pulumi preview --refresh`."""
+    for identifier, resource in state.of(states.CLUSTER).items():
+        found = api.find(f"kubernetes/clusters/{identifier}")
+        if found is None:
+            continue
+        for what, known, actual in _compare(resource["outputs"], found["kubernetes_cluster"]):
+            if known != actual:
+                yield Finding(
+                    f"{what} of cluster {identifier}: {known} in the state, {actual} in the account",
+                    [[f"pulumi up --refresh --stack {stack.name}"]],
+                )
+
+
+def _compare(outputs: dict[str, Any], cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    yield "highly available control plane", bool(outputs.get("ha")), bool(cluster["ha"])
+    known = outputs.get("nodePool") or {}
+    pools = {pool["id"]: pool for pool in cluster["node_pools"]}
+    if pool := pools.pop(known.get("id"), None):
+        yield "node count", int(known.get("nodeCount") or 0), pool["count"]
+    yield "further node pools", 0, len(pools)

@@ -1,0 +1,110 @@
+"""What an account has of a stack, and what it costs."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ops import prices
+from ops.api import Api
+from ops.stack import Settings
+
+Document = dict[str, Any]
+_CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
+AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
+"""The name that Pulumi gives to a registry that the configuration doesn't name."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that is on the bill, or holds a name."""
+
+    kind: str
+    id: str
+    name: str
+    monthly: float
+    hourly: float
+    orphan: bool = False
+    """It bears the tag of a cluster that is gone."""
+
+    @property
+    def remove(self) -> str:
+        """The command that ends it."""
+        return f"python -m ops remove {self.kind} {self.id}"
+
+
+class _Kind(NamedTuple):
+    """A list of the API whose things bear a cluster's tag, and where one of them is deleted."""
+
+    path: str
+    key: str
+    query: dict[str, str]
+
+
+_TAGGED = {
+    "droplet": _Kind("droplets", "droplets", {}),
+    "load_balancer": _Kind("load_balancers", "load_balancers", {}),
+    "volume": _Kind("volumes", "volumes", {}),
+    "snapshot": _Kind("snapshots", "snapshots", {"resource_type": "volume"}),
+}
+PATHS = {kind: each.path + "/{}" for kind, each in _TAGGED.items()} | {
+    # With its load balancers, volumes and snapshots: without it they would be nobody's.
+    "cluster": "kubernetes/clusters/{}/destroy_with_associated_resources/dangerous",
+    "registry": "registries/{}",
+}
+"""What is asked to end a thing of a kind, by its id."""
+
+
+def inventory(api: Api, settings: Settings) -> list[Thing]:
+    """All that the stack has in the account, and all that clusters left behind which are gone.
+
+    Whose leftovers these were can't be told any more: the cluster's name went with it.
+    """
+    clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
+    own = {each["id"]: each for each in clusters if settings.makes_cluster and each["name"] == settings.cluster_name}
+    gone_unless = {each["id"] for each in clusters}
+    found = [_thing("cluster", each, prices.HIGH_AVAILABILITY if each.get("ha") else 0) for each in own.values()]
+    for kind, (path, key, query) in _TAGGED.items():
+        for document in api.all(path, key, **query):
+            tags = document.get("tags") or []
+            ids = {match[1] for tag in tags if (match := _CLUSTER_TAG.fullmatch(tag))}
+            if ids and (ids & own.keys() or not ids & gone_unless):
+                found.append(_thing(kind, document, _monthly(kind, document), orphan=not ids & own.keys()))
+    return [*found, *_registries(api, settings)]
+
+
+def _registries(api: Api, settings: Settings) -> Iterator[Thing]:
+    if not settings.makes_registry:
+        return
+    wanted = settings.registry.name
+    for position, document in enumerate(registries(api)):
+        name = document["name"]
+        if name == wanted if wanted else AUTOMATIC_NAME.fullmatch(name):
+            cents = document["subscription"]["tier"]["monthly_price_in_cents"]
+            # One subscription pays for all registries of the account.
+            yield _thing("registry", document | {"id": name}, 0 if position else cents / 100)
+
+
+def registries(api: Api) -> list[Document]:
+    """The account's registries, each with its subscription."""
+    found: list[Document] = api.get("registries").get("registries") or []
+    if found and any("subscription" not in each for each in found):
+        subscription = api.get("registries/subscription")["subscription"]
+        found = [each | {"subscription": subscription} for each in found]
+    return found
+
+
+def _thing(kind: str, document: Document, monthly: float, *, orphan: bool = False) -> Thing:
+    size = document.get("size") if kind == "droplet" else None
+    hourly = size["price_hourly"] if isinstance(size, dict) else prices.hourly(monthly)
+    return Thing(kind, str(document["id"]), document["name"], round(monthly, 2), hourly, orphan)
+
+
+def _monthly(kind: str, document: Document) -> float:
+    if kind == "droplet":
+        return float(document["size"]["price_monthly"])
+    if kind == "load_balancer":
+        # What has no type in the answer is of the older, cheaper kind.
+        return prices.LOAD_BALANCER[document.get("type") or "REGIONAL"] * int(document.get("size_unit") or 1)
+    per_gib = prices.VOLUME_PER_GIB if kind == "volume" else prices.SNAPSHOT_PER_GIB
+    return per_gib * float(document["size_gigabytes"])

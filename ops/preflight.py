@@ -1,0 +1,184 @@
+"""Whether `pulumi up` can work, asked before it costs anything."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from ops import state as states
+from ops.api import Api, ApiError, OpsError
+from ops.inventory import registries
+from ops.stack import Stack
+
+SMALLEST_NODE_MIB = 2048
+"""Below that DigitalOcean sells no Kubernetes nodes (Kubernetes limits page)."""
+_NOWHERE = "00000000-0000-4000-8000-000000000000"
+_CLUSTER = f"kubernetes/clusters/{_NOWHERE}"
+
+
+class Probe(NamedTuple):
+    """A call that changes nothing: it reads, or asks for what can't be, and is refused for that or for the scope."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+READING = {
+    "account:read": Probe("GET", "account"),
+    "sizes:read": Probe("GET", "sizes"),
+    "kubernetes:read": Probe("GET", "kubernetes/options"),
+    "registry:read": Probe("GET", "registries"),
+    "droplet:read": Probe("GET", "droplets"),
+    "load_balancer:read": Probe("GET", "load_balancers"),
+    "block_storage:read": Probe("GET", "volumes"),
+    "block_storage_snapshot:read": Probe("GET", "snapshots"),
+}
+"""What these commands ask."""
+CLUSTER = {
+    "kubernetes:create": Probe("POST", "kubernetes/clusters", {}),
+    "kubernetes:update": Probe("PUT", _CLUSTER, {}),
+    "kubernetes:delete": Probe("DELETE", _CLUSTER),
+    "kubernetes:access_cluster": Probe("GET", f"{_CLUSTER}/credentials"),
+}
+REGISTRY = {
+    "registry:create": Probe("POST", "registries", {}),
+    "registry:update": Probe("POST", f"registries/{_NOWHERE}/garbage-collection", {}),
+    "registry:delete": Probe("DELETE", f"registries/{_NOWHERE}"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, and if it isn't right the fix."""
+
+    name: str
+    ok: bool
+    said: str
+    fix: str = ""
+
+
+def preflight(api: Api, stack: Stack) -> Iterator[Check]:
+    """One check after the other; those that couldn't be asked without a failed one are left out."""
+    settings = stack.settings
+    if not settings.makes_cluster:
+        yield Check("account", True, f"nothing is made on DigitalOcean beside kubeContext {settings.kube_context}")
+        return
+    try:
+        account = api.get("account")["account"]
+        yield Check("token", True, f"valid, of {account['email']}")
+        yield Check("account", account["status"] == "active", account["status"], account.get("status_message") or "")
+    except ApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            yield Check("token", False, str(error))
+            return
+        account = None
+    probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {})
+    missing = [scope for scope, probe in probes.items() if not _allowed(api, probe)]
+    yield Check(
+        "scopes",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else f"all {len(probes)}",
+        "a token with these scopes too" if missing else "",
+    )
+    if missing:
+        return
+    known = _state(stack)
+    clusters = {each["id"]: each for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
+    ours = next((clusters[each] for each in known.of(states.CLUSTER) if each in clusters), None)
+    if ours is None:
+        yield from _catalogue(api, stack)
+        yield _name(stack, [each["name"] for each in clusters.values()])
+    yield _quota(api, account, settings.node_count - _nodes(ours))
+    if settings.uses_registry:
+        yield _registry(api, stack, list(known.of(states.REGISTRY)))
+
+
+def _allowed(api: Api, probe: Probe) -> bool:
+    try:
+        api.call(probe.method, probe.path, probe.body)
+    except ApiError as error:
+        if error.status in (0, HTTPStatus.TOO_MANY_REQUESTS) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return error.status != HTTPStatus.FORBIDDEN
+    return True
+
+
+def _state(stack: Stack) -> states.State:
+    """Without Pulumi, everything in the account counts as somebody else's."""
+    try:
+        return states.read(stack)
+    except OpsError:
+        return states.State([], [])
+
+
+def _nodes(cluster: dict[str, Any] | None) -> int:
+    return sum(pool["count"] for pool in cluster["node_pools"]) if cluster else 0
+
+
+def _catalogue(api: Api, stack: Stack) -> Iterator[Check]:
+    settings, options = stack.settings, api.get("kubernetes/options")["options"]
+    regions = [each["slug"] for each in options["regions"]]
+    yield _choice("region", settings.region, regions)
+    minors = list(dict.fromkeys(".".join(each["slug"].split(".")[:2]) for each in options["versions"]))
+    yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
+    for_nodes = {each["slug"] for each in options["sizes"]}
+    fitting = [
+        size
+        for size in sorted(api.all("sizes", "sizes"), key=lambda size: float(size["price_monthly"]))
+        if size["slug"] in for_nodes and size["memory"] >= SMALLEST_NODE_MIB and size["available"]
+    ]
+    there = [size["slug"] for size in fitting if settings.region in size["regions"]]
+    yield _choice("nodeSize", settings.node_size, there, f" in {settings.region}")
+
+
+def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
+    if value in choices:
+        return Check(key, True, f"{value}{where}")
+    shown = ", ".join(choices[:13]) or "none"
+    fix = f"pulumi config set {key} {choices[0]}" if choices else "choose another region"
+    return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
+
+
+def _name(stack: Stack, taken: list[str]) -> Check:
+    name = stack.settings.cluster_name
+    if name not in taken:
+        return Check("clusterName", True, f"{name} is free")
+    fix = f"pulumi config set clusterName with another name, or python -m ops doctor --stack {stack.name}"
+    return Check("clusterName", False, f'a cluster "{name}" is there already, and this stack\'s state has it not', fix)
+
+
+def _quota(api: Api, account: dict[str, Any] | None, more: int) -> Check:
+    limit = int((account or {}).get("droplet_limit", 0))
+    used = int(api.get("droplets", per_page=1)["meta"]["total"])
+    said = f"{used} of {limit} Droplets in use, {max(more, 0)} more wanted"
+    fix = f"pulumi config set nodeCount {max(limit - used, 1)}, remove Droplets, or ask DigitalOcean for more"
+    return Check("quota", used + more <= limit or more <= 0, said, "" if used + more <= limit else fix)
+
+
+def _registry(api: Api, stack: Stack, own: list[str]) -> Check:
+    wanted, found = stack.settings.registry, registries(api)
+    names = [each["name"] for each in found]
+    if wanted.existing:
+        said = f'registry "{wanted.name}" {"is there" if wanted.name in names else "is not there"}'
+        return Check("registry", wanted.name in names, said, "" if wanted.name in names else _known(names))
+    if any(name in own for name in names):
+        return Check("registry", True, "is there, and this stack's")
+    if found and wanted.tier != "professional":
+        said = f"the account has {', '.join(names)}, and its tier allows one"
+        return Check("registry", False, said, _known(names))
+    if wanted.name:
+        try:
+            api.call("POST", "registry/validate-name", {"name": wanted.name})
+        except ApiError as error:
+            if error.status not in (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise
+            return Check("registry", False, f'the name "{wanted.name}" is taken or bad', "set another registry.name")
+    regions = api.get("registries/options")["options"]["available_regions"]
+    return _choice("registry.region", wanted.region, regions)
+
+
+def _known(names: list[str]) -> str:
+    if not names:
+        return "remove existing: true, and the stack makes one"
+    return f"write registry: {{kind: digitalocean, name: {names[0]}, existing: true}}"

@@ -1,0 +1,97 @@
+"""What Pulumi knows of a stack: its state, and who holds its lock."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ops.api import OpsError
+from ops.stack import Stack
+
+CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
+REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An operation that was cut short: it may have taken effect, or not."""
+
+    operation: str
+    urn: str
+    type: str
+
+
+@dataclass(frozen=True)
+class State:
+    """A stack's resources, as the state has them, and its interrupted operations."""
+
+    resources: list[dict[str, Any]]
+    pending: list[Pending]
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The resources of a type, by their ids."""
+        return {each["id"]: each for each in self.resources if each["type"] == kind and each.get("id")}
+
+    def urn(self, kind: str) -> str | None:
+        """The URN of the one resource or component of a type, if it is there."""
+        return next((str(each["urn"]) for each in self.resources if each["type"] == kind), None)
+
+
+def read(stack: Stack) -> State:
+    """The state, empty if the stack isn't there (yet).
+
+    Raises:
+        OpsError: pulumi isn't there, or can't read it.
+    """
+    try:
+        exported = stack.pulumi("stack", "export", "--stack", stack.name)
+    except OpsError as error:
+        if "no stack named" in str(error):
+            return State([], [])
+        raise
+    deployment = json.loads(exported).get("deployment") or {}
+    pending = [
+        Pending(each["type"], each["resource"]["urn"], each["resource"]["type"])
+        for each in deployment.get("pending_operations") or []
+    ]
+    return State(deployment.get("resources") or [], pending)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who changes the stack, or was about to when they ended."""
+
+    owner: str
+    host: str
+    pid: int
+    since: str
+
+    @property
+    def stale(self) -> bool | None:
+        """Whether its owner is gone; None: it was another machine's."""
+        if self.host != socket.gethostname():
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
+
+
+def locks(stack: Stack) -> list[Lock]:
+    """The locks of a state in files. Of any other backend's, `pulumi up` itself tells."""
+    parts = urlsplit(json.loads(stack.pulumi("whoami", "--json")).get("url") or "")
+    if parts.scheme != "file":
+        return []
+    root = Path(url2pathname(f"{parts.netloc}{parts.path}")).expanduser()
+    found = []
+    for file in sorted(root.glob(f".pulumi/locks/**/{stack.name}/*.json")):
+        lock = json.loads(file.read_text())
+        found.append(Lock(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"]))
+    return found

@@ -1,0 +1,190 @@
+"""The DigitalOcean part of the stack, by the real engine, beside an account without a Kubernetes: seconds an `up`."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.cloud import create_app, kubernetes_api, registry_api
+from sandbox.cloud.faults import Fault
+from sandbox.paths import PROJECT
+from sandbox.tools import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER, tool
+from tests.e2e.digitalocean_provider.engine import TOKEN, Account
+
+# What __main__.py does until it needs a cluster that answers.
+_PROGRAM = """
+import pulumi
+from infra import settings
+from infra.account import existing_registry, newest_version
+from infra.cluster import Cluster, ClusterArgs
+from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs
+config = settings.read()
+version = newest_version(config.kubernetes_version)
+wanted = config.registry
+adopted = existing_registry(wanted.name) if wanted.existing else None
+cluster = Cluster("cluster", ClusterArgs(name=config.cluster_name, region=config.region, version=version,
+    node_size=config.node_size, node_count=config.node_count, ha=config.ha))
+DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, existing=adopted, tier=wanted.tier,
+    region=wanted.region))
+pulumi.export("cluster_id", cluster.id)
+pulumi.export("kubeconfig", cluster.kubeconfig)
+"""
+_SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}]
+_QUIET = ("--yes", "--skip-preview", "--non-interactive")
+
+
+class Part:
+    """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
+
+    def __init__(self, folder: Path, backend: str | None = None) -> None:
+        self.account = Account()
+        self.project = folder / "project"
+        self.state = folder / "state"
+        self.state.mkdir(parents=True)
+        self.project.mkdir()
+        for name in ("infra", "ops", "apps"):
+            shutil.copytree(PROJECT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # The packages are this interpreter's, found on PATH.
+        project = (PROJECT / "Pulumi.yaml").read_text()
+        self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
+        self.project.joinpath("__main__.py").write_text(_PROGRAM)
+        path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
+        self.environment = {
+            "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "PULUMI_HOME": str(_plugins(folder / "home")),
+            "PULUMI_BACKEND_URL": backend or f"file://{self.state}",
+            # Needed where the backend is a bucket.
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "DIGITALOCEAN_API_URL": self.account.url,
+            "DIGITALOCEAN_TOKEN": TOKEN,
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.05",
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "0.1",
+            "KONG_DOKS_SANDBOX_POLL_SECONDS": "0.1",
+        }
+        self.run("pulumi", "stack", "init", "dev")
+        self.configure()
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", "up", *_QUIET, check=check)
+
+    def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", "destroy", *_QUIET, check=check)
+
+    def cut(self, command: str, number: int, when: Callable[[], bool]) -> None:
+        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
+        process = subprocess.Popen(
+            ["pulumi", command, *_QUIET],
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
+            start_new_session=True,
+        )
+        until(when)
+        process.send_signal(number)
+        process.wait(60)
+
+    def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
+        """Plants trouble for calls to come (see sandbox.cloud.faults)."""
+        self.account.cloud.faults.append(Fault(**keys))
+
+    def configure(self, **values: object) -> None:
+        config = {f"kong-doks:{key}": value for key, value in ({"services": _SERVICES} | values).items()}
+        salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
+        (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
+
+    def scopes_used(self) -> set[str]:
+        """The scopes that the calls so far needed."""
+        needed = {
+            f"{family.name}.{name.rpartition('.')[2]}": scope
+            for family in (kubernetes_api.family, registry_api.family)
+            for name, scope in family.scopes.items()
+        }
+        routes = create_app(self.account.cloud).url_map.bind("localhost")
+        calls = [call for call in self.account.cloud.calls if call.path.startswith("/v2/")]
+        return {needed[routes.match(call.path, call.method)[0]] for call in calls}
+
+    def doctor(self) -> list[dict[str, Any]]:
+        done = self.run("python", "-m", "ops", "doctor", "--json", check=False)
+        assert done.returncode in (0, 1), done.stderr
+        findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+        return findings
+
+    def mend(self) -> list[str]:
+        """Does what `ops doctor` says until it says no more; returns what was typed."""
+        typed: list[str] = []
+        while findings := self.doctor():
+            assert len(typed) < 10, f"no end of it: {typed} {findings}"
+            for command in findings[0]["fixes"][0]:
+                typed.append(command)
+                # What would ask a person is told yes.
+                asks = " --yes" if "ops remove" in command else " --yes --skip-preview"
+                self.run("sh", "-c", command if "--yes" in command or "ops bill" in command else command + asks)
+        return typed
+
+    def resources(self) -> list[dict[str, Any]]:
+        exported = json.loads(self.run("pulumi", "stack", "export").stdout)
+        resources: list[dict[str, Any]] = exported["deployment"].get("resources") or []
+        return resources
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether such a call has arrived."""
+        return any(call.method == method and path in call.path for call in list(self.account.cloud.calls))
+
+    def ends_at_zero(self) -> bool:
+        """Destroys; then neither the state nor the account has anything, and `ops` says so too."""
+        self.destroy()
+        bill = self.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", check=False)
+        cloud = self.account.cloud
+        nothing = not cloud.clusters.records and not cloud.registries.documents and not cloud.droplets
+        return bill.returncode == 0 and nothing and cloud.ledger.hourly == 0 and self.resources() == []
+
+    def clusters_ever(self) -> int:
+        return len({e.id for e in self.account.cloud.ledger.entries if e.kind == "kubernetes_cluster"})
+
+
+def _plugins(home: Path) -> Path:
+    """A PULUMI_HOME with the providers that this part of the stack has."""
+    plugins = home / "plugins"
+    kubernetes = plugins / f"resource-kubernetes-v{KUBERNETES_PROVIDER}" / "pulumi-resource-kubernetes"
+    kubernetes.parent.mkdir(parents=True)
+    kubernetes.symlink_to(tool("pulumi-resource-kubernetes"))
+    stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m sandbox.provider "$@"\n')
+    stand_in.chmod(0o755)
+    return home
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)

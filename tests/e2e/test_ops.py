@@ -1,0 +1,370 @@
+"""The commands of ops/, as a person runs them, against an account without a Kubernetes. They find no pulumi here."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ops import preflight
+from ops.__main__ import app
+from sandbox.paths import PROJECT
+from tests.e2e.digitalocean_provider.engine import TOKEN, Account
+
+CLUSTER = {
+    "name": "mycluster",
+    "region": "nyc1",
+    "version": "1.35.7-do.0",
+    "ha": False,
+    "node_pools": [{"name": "default", "size": "s-1vcpu-2gb", "count": 1}],
+}
+SCOPES = [*preflight.READING, *preflight.CLUSTER, *preflight.REGISTRY]
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Terminal:
+    """A shell in a folder with Pulumi.yaml and the file of a stack `dev`, beside an account."""
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        self.account = account
+        self.folder = folder
+        self.environment: dict[str, str | None] = {
+            "PATH": str(folder),
+            "PULUMI_STACK": None,
+            "DIGITALOCEAN_ACCESS_TOKEN": None,
+            "DIGITALOCEAN_TOKEN": TOKEN,
+            "DIGITALOCEAN_API_URL": account.url,
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.01",
+        }
+        (folder / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+        self.configure()
+
+    def configure(self, **values: object) -> None:
+        values = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]} | values
+        config = {f"kong-doks:{key}": value for key, value in values.items()}
+        (self.folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
+
+    def ops(self, *arguments: str) -> Done:
+        with contextlib.chdir(self.folder):
+            result = CliRunner(env=self.environment).invoke(app, arguments)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert TOKEN not in result.output
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    def json(self, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
+        done = self.ops(*arguments, "--json")
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = httpx.request(method, f"{self.account.url}{path}", json=body, headers=headers, trust_env=False)
+        return answer.raise_for_status().json() if answer.content else None
+
+    def cluster(self, **changes: object) -> str:
+        identifier: str = self.api("POST", "/v2/kubernetes/clusters", CLUSTER | changes)["kubernetes_cluster"]["id"]
+        until(lambda: self.account.cloud.clusters.records[identifier].state == "running")
+        return identifier
+
+    def load_balancer(self, cluster: str) -> str:
+        body = {"name": "a1", "region": "nyc1", "type": "REGIONAL", "tags": [f"k8s:{cluster}"]}
+        identifier: str = self.api("POST", "/v2/load_balancers", body)["load_balancer"]["id"]
+        return identifier
+
+    def registry(self, name: str, tier: str = "basic") -> None:
+        self.api("POST", "/v2/registries", {"name": name, "subscription_tier_slug": tier, "region": "nyc3"})
+
+    def failed(self) -> dict[str, dict[str, Any]]:
+        """The checks of preflight that failed, by name."""
+        return {check["name"]: check for check in self.json("preflight")["checks"] if not check["ok"]}
+
+    def billed(self) -> set[tuple[str, str]]:
+        return {(thing["kind"], thing["id"]) for thing in self.json("bill")["things"]}
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    account = Account()
+    yield Terminal(account, tmp_path)
+    account.stop()
+
+
+# bill
+
+
+def test_an_empty_account_bills_nothing(terminal: Terminal) -> None:
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, done.stdout) == (0, "nothing is billed\n")
+
+
+def test_the_bill_is_what_the_account_s_own_ledger_says(terminal: Terminal) -> None:
+    terminal.load_balancer(terminal.cluster())
+    terminal.registry("kong-doks-1234567")
+    bill = terminal.json("bill")
+    ledger = terminal.account.cloud.ledger.document()
+    assert bill["monthly"] == ledger["monthly"] == 29
+    assert bill["hourly"] == ledger["hourly"]
+    names = {(entry["kind"].removeprefix("kubernetes_"), entry["id"]) for entry in ledger["entries"]}
+    assert {(thing["kind"], thing["id"]) for thing in bill["things"]} == names
+
+
+def test_a_highly_available_control_plane_is_on_the_bill(terminal: Terminal) -> None:
+    terminal.cluster(ha=True)
+    assert terminal.json("bill")["monthly"] == 12 + 40
+
+
+def test_expect_zero_says_no_while_anything_is_left(terminal: Terminal) -> None:
+    terminal.cluster()
+    assert terminal.ops("bill").returncode == 0
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 1
+    assert "mycluster" in done.stdout
+
+
+def test_wait_ends_as_soon_as_the_account_is_empty(terminal: Terminal) -> None:
+    cluster = terminal.cluster()
+    timer = threading.Timer(1, terminal.api, ("DELETE", f"/v2/kubernetes/clusters/{cluster}"))
+    timer.start()
+    assert terminal.ops("bill", "--expect-zero", "--wait", "60").returncode == 0
+    timer.join()
+    assert terminal.account.cloud.ledger.hourly == 0
+
+
+def test_a_load_balancer_that_outlived_its_cluster_is_on_the_bill_and_can_be_removed(terminal: Terminal) -> None:
+    terminal.account.settings.load_balancer_delete = 0
+    cluster = terminal.cluster()
+    left = terminal.load_balancer(cluster)
+    terminal.api("DELETE", f"/v2/kubernetes/clusters/{cluster}")
+    until(lambda: not terminal.account.cloud.clusters.records)
+    (thing,) = terminal.json("bill")["things"]
+    assert (thing["id"], thing["orphan"], thing["monthly"]) == (left, True, 12)
+    assert f"remove load_balancer {left}" in terminal.ops("bill").stdout
+    assert terminal.ops("remove", "load_balancer", left, "--yes").returncode == 0
+    assert terminal.ops("bill", "--expect-zero").returncode == 0
+
+
+def test_what_belongs_to_others_is_not_on_the_bill(terminal: Terminal) -> None:
+    terminal.load_balancer(terminal.cluster(name="theirs"))
+    terminal.registry("theirs")
+    terminal.api("POST", "/v2/volumes", {"name": "data", "size_gigabytes": 10, "region": "nyc1"})
+    assert terminal.billed() == set()
+
+
+def test_a_registry_that_was_there_before_the_stack_is_not_on_its_bill(terminal: Terminal) -> None:
+    terminal.registry("mine")
+    terminal.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
+    assert terminal.billed() == set()
+    terminal.configure(registry={"kind": "digitalocean", "name": "mine"})
+    assert terminal.billed() == {("registry", "mine")}
+
+
+def test_every_page_of_a_list_is_read(terminal: Terminal) -> None:
+    terminal.account.settings.droplet_limit = 1000
+    pools = [{"name": "default", "size": "s-1vcpu-2gb", "count": 201}]
+    terminal.cluster(node_pools=pools)
+    assert sum(kind == "droplet" for kind, _ in terminal.billed()) == 201
+
+
+def test_volumes_and_snapshots_of_the_cluster_are_on_the_bill(terminal: Terminal) -> None:
+    tags = [f"k8s:{terminal.cluster()}"]
+    volume = {"name": "data", "size_gigabytes": 10, "region": "nyc1", "tags": tags}
+    identifier = terminal.api("POST", "/v2/volumes", volume)["volume"]["id"]
+    terminal.api("POST", f"/v2/volumes/{identifier}/snapshots", {"name": "before", "tags": tags})
+    prices = {thing["kind"]: thing["monthly"] for thing in terminal.json("bill")["things"]}
+    assert (prices["volume"], prices["snapshot"]) == (1.0, 0.6)
+
+
+def test_a_bill_that_cannot_be_seen_is_never_zero(terminal: Terminal) -> None:
+    terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if scope != "load_balancer:read"]}
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert "GET /v2/load_balancers: 403" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_trouble_that_passes_is_waited_out(terminal: Terminal, status: int) -> None:
+    terminal.cluster()
+    fault = {"path": "/v2/", "status": status, "times": 3}
+    terminal.api("POST", "/_control/faults", fault)
+    assert ("droplet", "400000001") in terminal.billed()
+
+
+def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
+    terminal.api("POST", "/_control/faults", {"path": "/v2/", "status": 500, "times": None})
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    terminal.environment["DIGITALOCEAN_API_URL"] = "http://127.0.0.1:9"
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert "http://127.0.0.1:9 doesn't answer" in done.stderr
+
+
+def test_a_wrong_or_missing_token_is_said_with_its_fix(terminal: Terminal) -> None:
+    terminal.environment["DIGITALOCEAN_TOKEN"] = "dop_v1_" + "0" * 64
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert "401" in done.stderr
+    assert "export DIGITALOCEAN_TOKEN" in done.stderr
+    terminal.environment["DIGITALOCEAN_TOKEN"] = None
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, done.stderr) == (3, "no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...\n")
+    terminal.environment["DIGITALOCEAN_ACCESS_TOKEN"] = TOKEN
+    assert terminal.ops("bill", "--expect-zero").returncode == 0
+
+
+def test_a_stack_that_is_not_there_is_said_with_those_that_are(terminal: Terminal) -> None:
+    done = terminal.ops("bill", "--stack", "prod")
+    assert done.returncode == 3
+    assert done.stderr == "Pulumi.prod.yaml: no such file; fix: --stack with one of dev\n"
+
+
+# cost
+
+
+def test_the_cost_before_is_the_bill_after(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "digitalocean", "tier": "basic"}, nodeCount=2, nodeSize="s-2vcpu-4gb")
+    cost = terminal.json("cost")
+    pools = [{"name": "default", "size": "s-2vcpu-4gb", "count": 2}]
+    terminal.load_balancer(terminal.cluster(node_pools=pools))
+    terminal.registry("kong-doks-1234567")
+    ledger = terminal.account.cloud.ledger.document()
+    assert cost["monthly"] == ledger["monthly"] == 65
+    assert cost["hourly"] == pytest.approx(ledger["hourly"], abs=0.0001)
+
+
+@pytest.mark.parametrize(
+    ("config", "monthly"),
+    [
+        ({}, 24),
+        ({"ha": True}, 64),
+        ({"proxyServiceType": "ClusterIP"}, 12),
+        ({"registry": {"kind": "digitalocean", "tier": "professional"}}, 44),
+        ({"registry": {"kind": "digitalocean", "tier": "professional"}, "services": []}, 24),
+        ({"registry": '{"kind": "digitalocean", "tier": "basic"}'}, 29),
+        ({"registry": {"kind": "digitalocean", "name": "mine", "existing": True}}, 24),
+        ({"kubeContext": "kind-kind", "registry": {"kind": "none"}}, 0),
+    ],
+)
+def test_every_choice_has_its_price(terminal: Terminal, config: dict[str, object], monthly: float) -> None:
+    terminal.configure(**config)
+    assert terminal.json("cost")["monthly"] == monthly
+
+
+def test_the_cost_of_a_size_that_is_not_sold_is_no_number(terminal: Terminal) -> None:
+    terminal.configure(nodeSize="s-9vcpu-9gb")
+    done = terminal.ops("cost")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert 'kong-doks:nodeSize: "s-9vcpu-9gb" is not on offer' in done.stderr
+
+
+# preflight
+
+
+def test_a_good_start_is_confirmed_and_changes_nothing(terminal: Terminal) -> None:
+    done = terminal.ops("preflight")
+    assert done.returncode == 0, done.stdout
+    assert terminal.account.cloud.ledger.entries == []
+
+
+def test_exactly_the_scopes_that_preflight_asks_for_are_enough_for_it(terminal: Terminal) -> None:
+    terminal.account.cloud.tokens = {TOKEN: SCOPES}
+    assert terminal.failed() == {}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
+    terminal.account.cloud.tokens = {TOKEN: [each for each in SCOPES if each != scope]}
+    assert terminal.failed()["scopes"]["said"] == f"missing: {scope}"
+    assert terminal.account.cloud.ledger.entries == []
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "choice"),
+    [
+        ({"region": "nyc2"}, "region", "nyc1, nyc3"),
+        ({"nodeSize": "s-1vcpu-1gb"}, "nodeSize", "s-1vcpu-2gb"),
+        ({"nodeSize": "c-2", "region": "syd1"}, "nodeSize", "s-1vcpu-2gb"),
+        ({"kubernetesVersion": "1.30"}, "kubernetesVersion", "1.36, 1.35, 1.34"),
+        ({"nodeCount": 11}, "quota", "0 of 10"),
+        ({"registry": {"kind": "digitalocean", "region": "nyc1"}}, "registry.region", "nyc3"),
+        ({"registry": {"kind": "digitalocean", "name": "taken"}}, "registry", "taken"),
+        ({"registry": {"kind": "digitalocean", "name": "mine", "existing": True}}, "registry", "is not there"),
+    ],
+)
+def test_what_cannot_be_is_said_with_what_can(
+    terminal: Terminal, config: dict[str, object], name: str, choice: str
+) -> None:
+    terminal.account.settings.registry_names_taken = ("taken",)
+    terminal.configure(**config)
+    failed = terminal.failed()
+    assert set(failed) == {name}
+    assert choice in failed[name]["said"]
+    assert failed[name]["fix"]
+    assert terminal.ops("preflight").returncode == 1
+
+
+def test_a_second_registry_where_the_tier_allows_one_is_said_with_how_to_use_the_first(terminal: Terminal) -> None:
+    terminal.registry("theirs")
+    assert "{kind: digitalocean, name: theirs, existing: true}" in terminal.failed()["registry"]["fix"]
+    terminal.configure(registry={"kind": "digitalocean", "name": "theirs", "existing": True})
+    assert terminal.failed() == {}
+
+
+def test_a_name_that_is_taken_is_said_before_it_costs(terminal: Terminal) -> None:
+    terminal.cluster()
+    assert set(terminal.failed()) == {"clusterName"}
+
+
+def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
+    terminal.account.settings.droplet_limit = 1
+    terminal.cluster(name="theirs")
+    assert terminal.failed()["quota"]["said"] == "1 of 1 Droplets in use, 1 more wanted"
+
+
+def test_a_stack_on_your_own_cluster_needs_nothing(terminal: Terminal) -> None:
+    terminal.configure(kubeContext="kind-kind", registry={"kind": "none"})
+    assert terminal.failed() == {}
+
+
+# remove
+
+
+def test_nothing_is_removed_without_a_yes(terminal: Terminal) -> None:
+    cluster = terminal.cluster()
+    assert terminal.ops("remove", "cluster", cluster).returncode == 1
+    assert terminal.billed() >= {("cluster", cluster)}
+
+
+def test_a_removed_cluster_takes_its_load_balancers_along(terminal: Terminal) -> None:
+    terminal.account.settings.load_balancer_delete = 0
+    cluster = terminal.cluster()
+    terminal.load_balancer(cluster)
+    assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 0
+    assert terminal.ops("bill", "--expect-zero", "--wait", "30").returncode == 0
+    assert "gone already" in terminal.ops("remove", "cluster", cluster, "--yes").stdout
+
+
+def test_doctor_needs_pulumi_and_says_so(terminal: Terminal) -> None:
+    done = terminal.ops("doctor")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert done.stderr.startswith("pulumi: not on PATH")

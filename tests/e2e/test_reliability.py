@@ -1,0 +1,178 @@
+"""Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
+
+import getpass
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from ops import preflight
+from tests.e2e.digitalocean_provider.engine import TOKEN
+from tests.e2e.reliability import Part, until
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Iterator[Part]:
+    part = Part(tmp_path)
+    yield part
+    part.account.stop()
+
+
+def test_what_passes_is_waited_out(part: Part) -> None:
+    planted: list[dict[str, Any]] = [
+        {"method": "POST", "path": "kubernetes/clusters$", "status": 429, "headers": {"Retry-After": "1"}},
+        {"method": "GET", "path": "kubernetes/clusters/", "status": 503, "times": 3},
+        {"method": "POST", "path": "registry$", "status": 500, "times": 2},
+        {"method": "GET", "path": "docker-credentials", "kind": "refuse"},
+        {"method": "DELETE", "path": "dangerous", "kind": "drop_after"},
+        {"method": "DELETE", "path": "regist", "status": 502},
+    ]
+    for fault in planted:
+        part.fault(**fault)
+    part.up()
+    assert part.ends_at_zero()
+    assert {fault.times for fault in part.account.cloud.faults} == {0}
+    assert part.clusters_ever() == 1
+
+
+def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
+    listed = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
+    part.account.cloud.tokens = {TOKEN: sorted(listed)}
+    part.up()
+    part.configure(nodeCount=2, registry={"kind": "digitalocean", "tier": "basic"})
+    part.up()
+    part.destroy()
+    assert part.scopes_used() == listed
+
+
+def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> None:
+    part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "a cluster with this name already exists" in failed.stdout
+    assert part.account.cloud.ledger.hourly > 0
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_a_cluster_that_failed_to_start_is_removed(part: Part) -> None:
+    part.account.broken = "no capacity"
+    assert "no capacity" in part.up(check=False).stdout
+    part.account.broken = ""
+    (finding,) = part.doctor()
+    assert "error), $12.00 a month, is not in the state, and will never run" in finding["problem"]
+    assert part.run("python", "-m", "ops", "remove", "cluster", _cluster(part), "--yes").returncode == 0
+    until(lambda: not part.account.cloud.clusters.records)
+    part.up()
+    assert part.ends_at_zero()
+
+
+def _cluster(part: Part) -> str:
+    return next(iter(part.account.cloud.clusters.records))
+
+
+def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_cluster(part: Part) -> None:
+    part.account.settings.cluster_create = 2
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
+    typed = part.mend()
+    assert typed[0].startswith("pulumi cancel")
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Part) -> None:
+    part.account.settings.cluster_create = 2
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    locked = part.destroy(check=False)
+    assert "the stack is currently locked" in locked.stdout + locked.stderr
+    part.run("sh", "-c", part.doctor()[0]["fixes"][0][0])
+    part.destroy()
+    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)
+    assert bill.returncode == 1
+    assert "mycluster" in bill.stdout
+    part.run("python", "-m", "ops", "remove", "cluster", _cluster(part), "--yes")
+    assert part.ends_at_zero()
+
+
+def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
+    part.up()
+    part.fault(method="DELETE", path="regist", kind="timeout", seconds=2)
+    part.cut("destroy", signal.SIGINT, lambda: part.has("DELETE", "regist"))
+    assert part.ends_at_zero()
+
+
+@pytest.fixture
+def part_with_a_bucket(tmp_path: Path) -> Iterator[Part]:
+    """Its state is in object storage, as on Spaces."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    httpx.put(f"{url}/state").raise_for_status()
+    part = Part(tmp_path, f"s3://state?endpoint={url}&region=us-east-1&s3ForcePathStyle=true")
+    yield part
+    part.account.stop()
+    server.stop()
+
+
+def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part_with_a_bucket: Part) -> None:
+    part = part_with_a_bucket
+    part.account.settings.cluster_create = 8
+    refused = []
+
+    def second_refuses() -> bool:
+        if part.has("POST", "/v2/kubernetes/clusters"):
+            refused.append(part.up(check=False))
+        return bool(refused)
+
+    part.cut("up", signal.SIGINT, second_refuses)
+    said = refused[0].stdout + refused[0].stderr
+    assert refused[0].returncode != 0
+    assert "the stack is currently locked by 1 lock(s)" in said
+    assert f"created by {getpass.getuser()}@{socket.gethostname()}" in said
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
+    part.up()
+    part.run("pulumi", "stack", "export", "--file", "backup.json")
+    (checkpoint,) = part.state.glob(".pulumi/stacks/**/dev.json")
+    checkpoint.write_text(checkpoint.read_text()[:1000])
+    assert part.up(check=False).returncode != 0
+    checkpoint.unlink()
+    assert any(finding["fixes"] for finding in part.doctor())
+    part.run("pulumi", "stack", "init", "dev", check=False)
+    part.run("pulumi", "stack", "import", "--file", "backup.json")
+    assert part.doctor() == []
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_a_registry_and_a_cluster_that_were_deleted_by_hand_are_taken_out_of_the_state(part: Part) -> None:
+    part.up()
+    cluster = _cluster(part)
+    part.run("python", "-m", "ops", "remove", "cluster", cluster, "--yes")
+    until(lambda: not part.account.cloud.clusters.records)
+    (registry,) = part.account.cloud.registries.documents
+    part.run("python", "-m", "ops", "remove", "registry", registry, "--yes")
+    assert part.destroy(check=False).returncode != 0
+    part.mend()
+    assert part.ends_at_zero()
+
+
+def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) -> None:
+    part.account.cloud.registries.create("mine", "starter", "nyc3")
+    part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
+    part.up()
+    part.destroy()
+    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
+    assert list(part.account.cloud.registries.documents) == ["mine"]

@@ -1,0 +1,139 @@
+"""What only the whole stack shows: rotated tokens, a cluster deleted by hand, and where secrets could lie."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.addresses import API
+from sandbox.environment import STATE, STATE_BUCKET
+from sandbox.paths import LOGS
+from tests.e2e.stack import Stack, control, eventually
+
+
+def ops(stack: Stack, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return stack.run(sys.executable, "-m", "ops", *arguments, "--stack", "sandbox", check=check)
+
+
+def destroyed(stack: Stack) -> bool:
+    """Destroys as a person would, and asks `ops` and the ledger."""
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    assert ops(stack, "bill", "--expect-zero", "--wait", "60").stdout == "nothing is billed\n"
+    return stack.resources() == [] and control("GET", "ledger")["hourly"] == 0
+
+
+def test_the_cost_that_was_foretold_is_the_bill_and_the_ledger(stack: Stack) -> None:
+    foretold = json.loads(ops(stack, "cost", "--json").stdout)
+    bill = json.loads(ops(stack, "bill", "--json").stdout)
+    ledger = control("GET", "ledger")
+    assert foretold["monthly"] == bill["monthly"] == ledger["monthly"] > 0
+    assert bill["hourly"] == ledger["hourly"]
+
+
+def test_a_stack_that_is_up_passes_preflight_and_its_doctor(stack: Stack) -> None:
+    assert ops(stack, "preflight").returncode == 0
+    assert ops(stack, "doctor").stdout == "state and account agree\n"
+
+
+def arguments_of_all_processes() -> Iterator[str]:
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def stored() -> dict[str, str]:
+    """All that Pulumi has put into the bucket: the state, its backups, the history."""
+    bucket = f"{STATE}/{STATE_BUCKET}"
+    keys = re.findall("<Key>(.*?)</Key>", httpx.get(f"{bucket}?list-type=2").text)
+    assert any("history" in key for key in keys)
+    return {key: httpx.get(f"{bucket}/{key}").text for key in keys}
+
+
+def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(stack: Stack) -> None:
+    secrets: set[str] = {stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
+    process = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--refresh", "--diff", "--non-interactive"],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    seen: set[str] = set()
+    while process.poll() is None:
+        seen.update(arguments_of_all_processes())
+    assert process.stdout
+    assert any("pulumi-resource-kubernetes" in line for line in seen)
+    places: dict[str, str] = {
+        "the process list": "\n".join(seen),
+        "what up prints": process.stdout.read(),
+        "what preview prints": stack.pulumi("preview", "--diff").stdout,
+        "the state": stack.pulumi("stack", "export").stdout,
+        "the outputs": stack.pulumi("stack", "output", "--json").stdout,
+        "the cluster's events": stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout,
+    }
+    places |= stored()
+    for file in LOGS.rglob("*.log"):
+        places[str(file)] = file.read_text(errors="replace")
+    for pod in stack.kubernetes("pods", "-A")["items"]:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        logs = stack.run("kubectl", "logs", "-n", namespace, name, "--all-containers", "--tail=-1").stdout
+        places[f"the log of {namespace}/{name}"] = logs
+    secrets |= set(control("GET", "secrets"))
+    assert len(places) > 10
+    assert all(len(secret) > 20 for secret in secrets)
+    assert [place for place, text in places.items() if any(secret in text for secret in secrets)] == []
+
+
+@pytest.fixture
+def rotated(stack: Stack) -> Iterator[Stack]:
+    """The stack, with the API token that made it revoked and another in the environment."""
+    old = stack.environment["DIGITALOCEAN_TOKEN"]
+    new = "dop_v1_" + "7" * 64
+    control("PUT", "tokens", json={new: None})
+    stack.environment["DIGITALOCEAN_TOKEN"] = new
+    yield stack
+    control("PUT", "tokens", json={old: None})
+    stack.environment["DIGITALOCEAN_TOKEN"] = old
+    stack.up()
+
+
+def test_after_a_new_token_nothing_is_made_again_and_destroy_ends_the_bill(rotated: Stack) -> None:
+    preview: dict[str, Any] = json.loads(rotated.pulumi("preview", "--json").stdout)
+    assert set(preview["changeSummary"]) == {"same"}
+    assert destroyed(rotated)
+
+
+@pytest.fixture
+def without_cluster(stack: Stack) -> Iterator[Stack]:
+    """The stack, its cluster deleted in DigitalOcean's panel, which leaves the load balancer."""
+    cluster = stack.output("cluster_id")
+    headers = {"Authorization": f"Bearer {stack.environment['DIGITALOCEAN_TOKEN']}"}
+    httpx.delete(f"{API}/v2/kubernetes/clusters/{cluster}", headers=headers).raise_for_status()
+    eventually(lambda: not stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"], seconds=60)
+    yield stack
+    stack.up()
+
+
+def test_a_cluster_deleted_by_hand_is_taken_out_of_the_state_and_its_load_balancer_off_the_bill(
+    without_cluster: Stack,
+) -> None:
+    stack = without_cluster
+    assert stack.pulumi("destroy", "--yes", "--skip-preview", check=False).returncode != 0
+    assert control("GET", "ledger")["hourly"] > 0
+    done = ops(stack, "doctor", "--json", check=False)
+    assert done.returncode == 1
+    for finding in json.loads(done.stdout)["findings"]:
+        for command in finding["fixes"][0]:
+            stack.run("sh", "-c", command if "--yes" in command else f"{command} --yes")
+    assert ops(stack, "doctor").stdout == "state and account agree\n"
+    assert destroyed(stack)

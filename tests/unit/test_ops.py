@@ -1,0 +1,31 @@
+"""The commands' own reading of the configuration agrees with the program's."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra import settings
+from ops.stack import Stack
+from tests.unit.conftest import PROJECT
+
+
+@pytest.mark.parametrize("name", ["dev", "sandbox", "local"])
+def test_the_commands_see_the_stack_that_the_program_sees(name: str) -> None:
+    config = yaml.safe_load((PROJECT / f"Pulumi.{name}.yaml").read_text())["config"]
+    own = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kong-doks:")}
+    theirs = settings.Settings.model_validate(own)
+    ours = Stack(name, PROJECT).settings
+    for field in type(ours).model_fields:
+        if field not in ("registry", "services"):
+            assert getattr(ours, field) == getattr(theirs, field), field
+    assert [each.build for each in ours.services] == [each.build for each in theirs.services]
+    for field in type(ours.registry).model_fields:
+        assert getattr(ours.registry, field) == getattr(theirs.registry, field), field
+
+
+def test_a_value_of_the_wrong_type_is_said_by_its_key(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {'kong-doks:nodeCount': many}")
+    with pytest.raises(Exception, match=r"Pulumi.dev.yaml: kong-doks:nodeCount: .*integer.*; fix: "):
+        Stack("dev", tmp_path)
