@@ -90,7 +90,7 @@ def _translate(
 
 def _describe(field: FieldInfo) -> tuple[str, str]:
     example = (field.examples or [field.default])[0]
-    return field.description or "", example if isinstance(example, str) else json.dumps(example)
+    return field.description or "", example if isinstance(example, str) else json.dumps(example, default=dict)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- annotations have no common type

@@ -71,6 +71,8 @@ class Service(RoutePolicies):
     def _complaints(self) -> Iterator[Complaint]:
         if self.health and self.protocol == "grpc":
             yield Complaint("health", self.health, "unset with protocol: grpc", "remove health")
+        if "PORT" in self.env:
+            yield Complaint("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
         if self.name == "proxy":
             yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
         if bool(self.build) == bool(self.image):

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from infra import complaints, consumer_settings, versions
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
-from infra.fields import Label, Model
+from infra.fields import REPOSITORY_PREFIX, Label, Model
 from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service
 
@@ -39,8 +39,8 @@ class Registry(Model):
     existing: bool = Field(False, description="true or false", examples=[True])
     server: str | None = Field(
         None,
-        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$",
-        description="a registry's host, and path if it has one",
+        pattern=REPOSITORY_PREFIX,
+        description="a registry's host (docker.io for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
     username: str | None = None
