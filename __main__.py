@@ -1,19 +1,20 @@
 """The whole stack: microservices behind an API gateway, on a Kubernetes cluster.
 
-registry --> images -----> services ---+
-                         /             +--> routes
-cluster ---> namespace -+--> gateway --+
+registry --> images -----> services ---------------------------+
+                         /                                     +--> routes
+cluster ---> namespace -+--> gateway --> consumers, plugins ---+
 """
 
 from pathlib import Path
 
 import pulumi
 
-from infra import settings
+from infra import policies, settings
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
 from infra.image import Image, ImageArgs, ReadyImage
+from infra.kong import Consumer, ConsumerArgs
 from infra.namespace import Namespace, NamespaceArgs
 from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
 from infra.service import Service, ServiceArgs
@@ -54,6 +55,8 @@ gateway = Gateway(
         chart_repository=config.chart_repository,
         service_type=config.proxy_service_type,
         digitalocean=not config.kube_context,
+        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
+        environment=policies.gateway_environment(config.gateway),
     ),
     opts=in_cluster,
 )
@@ -73,6 +76,21 @@ else:
 
 namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
 
+consumers = [
+    Consumer(
+        consumer.name,
+        ConsumerArgs(
+            namespace=namespace.name,
+            groups=consumer.groups,
+            jwt=consumer.jwt_credential,
+            api_key=consumer.plain_api_key,
+            gateway=gateway.release,
+        ),
+        opts=in_cluster,
+    )
+    for consumer in config.consumers
+]
+
 for service in config.services:
     # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
     platform = None if config.kube_context else "linux/amd64"
@@ -81,6 +99,7 @@ for service in config.services:
         if service.build
         else ReadyImage(service.image)
     )
+    rules = policies.route_rules(service)
     Service(
         service.name,
         ServiceArgs(
@@ -92,10 +111,15 @@ for service in config.services:
             port=service.port,
             replicas=service.replicas,
             health=service.health_path,
-            env=config.environment_of(service),
+            env=config.as_set("services", service.env),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
-            gateway=gateway.release,
+            plugins=config.as_set("services", rules.plugins),
+            route_plugins=rules.named,
+            route_annotations=rules.route,
+            upstream_annotations=rules.upstream,
+            # Whom a route asks for has to be known before it asks.
+            gateway=[*gateway.ready, *(consumers if service.auth else [])],
         ),
         opts=in_cluster,
     )

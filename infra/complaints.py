@@ -3,11 +3,11 @@
 import difflib
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn, get_args
 
 import pulumi
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -41,8 +41,9 @@ def lines(model: type[BaseModel], error: ValidationError, secrets: Collection[st
     """One line for each mistake. Values under the top-level keys in `secrets` are not shown."""
     for detail in error.errors(include_url=False):
         place = tuple(part for part in detail["loc"] if part != "[key]")
-        hidden = "password" in place or bool(place and place[0] in secrets)
-        for complaint in detail.get("ctx", {}).get("complaints") or [_translate(model, place, detail)]:
+        fields = list(_fields(model, place))
+        hidden = any(_is_secret(field) for field in fields) or bool(place and place[0] in secrets)
+        for complaint in detail.get("ctx", {}).get("complaints") or [_translate(model, fields, place, detail)]:
             key = _join(*place, *([complaint.key] if complaint.key else []))
             shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
             line = f"{shown} {complaint.problem}; allowed: {complaint.allowed}; fix: {complaint.fix}".lstrip()
@@ -55,14 +56,25 @@ def _join(*parts: int | str) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
 
 
-def _translate(model: type[BaseModel], place: tuple[int | str, ...], detail: ErrorDetails) -> Complaint:
-    """A complaint of Pydantic's in our words: the field's description says what is allowed, its example the fix."""
+def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> Iterator[FieldInfo]:
+    """The fields on the way to a place."""
     models: list[type[BaseModel]] = [model]
-    field = None
     for part in place:
         if found := [field for each in models for field in each.model_fields.values() if field.alias == part]:
-            field = found[0]
-            models = list(_models(field.annotation))
+            yield found[0]
+            models = list(_models(found[0].annotation))
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def _translate(
+    model: type[BaseModel], fields: Sequence[FieldInfo], place: tuple[int | str, ...], detail: ErrorDetails
+) -> Complaint:
+    """A complaint of Pydantic's in our words: the field's description says what is allowed, its example the fix."""
+    field = fields[-1] if fields else None
+    models = list(_models(field.annotation)) if field else [model]
     key = str(place[-1])
     if detail["type"] == "extra_forbidden":
         known = [field.alias for each in models for field in each.model_fields.values() if field.alias]
@@ -78,7 +90,7 @@ def _translate(model: type[BaseModel], place: tuple[int | str, ...], detail: Err
 
 def _describe(field: FieldInfo) -> tuple[str, str]:
     example = (field.examples or [field.default])[0]
-    return field.description or "", example if isinstance(example, str) else json.dumps(example)
+    return field.description or "", example if isinstance(example, str) else json.dumps(example, default=dict)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 -- annotations have no common type

@@ -30,8 +30,8 @@ ServiceName = Annotated[
 UrlPath = Annotated[
     str,
     Field(
-        pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*)?$",
-        description='a path from "/" on, of letters, digits and ._~-, without a "/" at its end',
+        pattern=r"^/(\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)?$",
+        description='a path from "/" on, of letters, digits and ._~-, without "." or ".." in it or a "/" at its end',
         examples=["/foo"],
     ),
 ]
@@ -43,8 +43,16 @@ Quantity = Annotated[
         examples=["250m", "128Mi"],
     ),
 ]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-IMAGE = re.compile(r"[a-z0-9][\w.:/-]*?(:(?P<tag>\w[\w.-]*))?(?P<digest>@sha256:[0-9a-f]{64})?", re.ASCII)
+# As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.
+_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+IMAGE = re.compile(
+    rf"([a-z0-9.-]+(:[0-9]+)?/)?{_COMPONENT}(/{_COMPONENT})*(:(?P<tag>\w[\w.-]*))?(?P<digest>@sha256:[0-9a-f]{{64}})?",
+    re.ASCII,
+)
+# A first part without a dot or a port would be taken for a path on Docker Hub.
+REPOSITORY_PREFIX = rf"^(localhost|[a-z0-9-]+:[0-9]+|[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?)(/{_COMPONENT})*$"
 
 _UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 

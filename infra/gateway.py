@@ -3,13 +3,14 @@
 import ipaddress
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import versions
+from infra.kong import gateway_plugin
 from infra.namespace import namespace_options
 
 LOCAL_PORT = 8080
@@ -39,6 +40,8 @@ class GatewayArgs:
         chart_repository: URL of a Helm repository with the chart `kong`.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
+        plugins: Kong's plugins for every request, with their configuration.
+        environment: settings of Kong's that those need.
     """
 
     namespace: str
@@ -46,10 +49,12 @@ class GatewayArgs:
     chart_repository: str
     service_type: str
     digitalocean: bool
+    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gateway(pulumi.ComponentResource):
-    """Kong: `release` is what routes need, `ip` (bare) and `url` are where clients find it."""
+    """Kong. `release` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
@@ -76,6 +81,14 @@ class Gateway(pulumi.ComponentResource):
             # the cluster gone first, nothing would remove it, and it would go on costing.
             opts=pulumi.ResourceOptions(parent=self),
         )
+        in_release = pulumi.ResourceOptions(
+            parent=self,
+            deleted_with=opts.deleted_with if opts else None,
+            # Kong's kinds come with its chart.
+            depends_on=[self.release],
+        )
+        plugins = [gateway_plugin(plugin, config, in_release) for plugin, config in args.plugins.items()]
+        self.ready: Sequence[pulumi.Resource] = [self.release, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
@@ -120,12 +133,13 @@ def values(args: GatewayArgs) -> dict[str, Any]:
             "nginx_worker_processes": "1",
             # The client's address comes from the load balancer, over the private network, and from nobody else.
             **({"real_ip_header": "proxy_protocol", "trusted_ips": _PRIVATE_NETWORKS} if proxy_protocol else {}),
+            **args.environment,
         },
         # The admin API stays on the pod's loopback, for the controller beside it.
         "admin": {"enabled": False},
         "manager": {"enabled": False},
         "proxy": {"type": args.service_type, **(_PROXY_PROTOCOL if proxy_protocol else {})},
-        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/settings.py).
+        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/service_settings.py).
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "containerSecurityContext": restricted,
         "ingressController": {
@@ -134,7 +148,8 @@ def values(args: GatewayArgs) -> dict[str, Any]:
             "installCRDs": False,
             # Its certificate would be new at every rendering.
             "admissionWebhook": {"enabled": False},
-            "env": {"anonymous_reports": "false"},
+            # Fallback: what Kong refuses is left out, and everything else goes on being brought up to date.
+            "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
             "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
         },
     }

@@ -1,10 +1,13 @@
 """A microservice: its pods, its Service, and its route through the gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta, networking
+
+from infra.kong import plugin_name, route_plugin
 
 CLOSING_SECONDS = 5
 """How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
@@ -24,7 +27,11 @@ class ServiceArgs:
         health: the path that the probes ask for; None: they only connect.
         requests: cpu and memory that are kept free for each pod.
         limits: cpu and memory that a pod can't exceed.
-        gateway: what has to run for routes to work.
+        plugins: Kong's plugins that have to be there, with their configuration.
+        route_plugins: those of them that apply.
+        route_annotations: what else the gateway is told of the route.
+        upstream_annotations: what it is told of the service.
+        gateway: Kong, and what has to be there for routes to work.
     """
 
     namespace: pulumi.Input[str]
@@ -38,7 +45,11 @@ class ServiceArgs:
     env: Mapping[str, pulumi.Input[str]]
     requests: Mapping[str, str]
     limits: Mapping[str, str]
-    gateway: pulumi.Resource
+    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    route_plugins: Sequence[str]
+    route_annotations: Mapping[str, str]
+    upstream_annotations: Mapping[str, str]
+    gateway: Sequence[pulumi.Resource]
 
 
 class Service(pulumi.ComponentResource):
@@ -49,9 +60,16 @@ class Service(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None)
         labels = {"app": name}
 
-        def metadata(suffix: str) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=f"{name}{suffix}", namespace=args.namespace, labels=labels)
+        def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(
+                name=f"{name}{suffix}", namespace=args.namespace, labels=labels, annotations=annotations or None
+            )
 
+        after_gateway = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway]))
+        plugins = [
+            route_plugin(name, plugin, config, args.namespace, after_gateway) for plugin, config in args.plugins.items()
+        ]
+        named = {"konghq.com/plugins": ",".join(plugin_name(name, plugin) for plugin in args.route_plugins)}
         apps.v1.Deployment(
             name,
             metadata=metadata("-deployment"),
@@ -71,11 +89,13 @@ class Service(pulumi.ComponentResource):
                     spec=pod(args),
                 ),
             ),
-            opts=child,
+            # Kong serves a route without a plugin that it doesn't find, and the controller may hear of a route before
+            # it hears of its plugins, or longer. So pods start after the plugins and are gone before them.
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=plugins)),
         )
         service = core.v1.Service(
             name,
-            metadata=metadata("-service"),
+            metadata=metadata("-service", args.upstream_annotations),
             spec=core.v1.ServiceSpecArgs(
                 selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.port, target_port="http")]
             ),
@@ -89,13 +109,13 @@ class Service(pulumi.ComponentResource):
         path = networking.v1.HTTPIngressPathArgs(path=args.path, path_type="Prefix", backend=backend)
         networking.v1.Ingress(
             name,
-            metadata=metadata(""),
+            metadata=metadata("", {**(named if args.route_plugins else {}), **args.route_annotations}),
             spec=networking.v1.IngressSpecArgs(
                 ingress_class_name="kong",
                 rules=[networking.v1.IngressRuleArgs(http=networking.v1.HTTPIngressRuleValueArgs(paths=[path]))],
             ),
             # Pulumi waits until the controller has written the route's address; without Kong that never happens.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[args.gateway])),
+            opts=pulumi.ResourceOptions.merge(after_gateway, pulumi.ResourceOptions(depends_on=plugins)),
         )
         self.register_outputs({})
 

@@ -3,96 +3,24 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import pulumi
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import complaints, versions
+from infra import complaints, consumer_settings, versions
 from infra.complaints import Complaint, raise_any
-from infra.fields import IMAGE, EnvironmentName, Label, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.consumer_settings import Consumer
+from infra.fields import REPOSITORY_PREFIX, Label, Model
+from infra.policy_settings import GatewayPolicies
+from infra.service_settings import Service
 
-PROJECT = Path(__file__).resolve().parent.parent
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
-
-
-# A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
-# (as `kubectl describe node` shows). So requests are what is left, and limits are what a busy container really needs.
-class Requests(Model):
-    cpu: Quantity = "15m"
-    memory: Quantity = "24Mi"
-
-
-class Limits(Model):
-    cpu: Quantity = "500m"
-    memory: Quantity = "128Mi"
-
-
-class Resources(Model):
-    requests: Requests = Requests()
-    limits: Limits = Limits()
-
-    @model_validator(mode="after")
-    def _requests_fit_limits(self) -> Self:
-        raise_any(
-            Complaint(
-                f"requests.{kind}", request, f"at most limits.{kind}, which is {limit}", f"set limits.{kind}: {request}"
-            )
-            for kind in ("cpu", "memory")
-            if quantity(request := getattr(self.requests, kind)) > quantity(limit := getattr(self.limits, kind))
-        )
-        return self
-
-
-class Service(Model):
-    """A microservice behind the gateway: built from a directory, or a ready-made image."""
-
-    name: ServiceName
-    path: UrlPath
-    build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
-    image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
-    port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
-    replicas: int = Field(1, ge=1, le=100, description="1 to 100 (to stop a service, remove its entry)", examples=[1])
-    health: UrlPath | None = Field(None, description='a path from "/" on', examples=["/healthz"])
-    env: dict[EnvironmentName, str] = Field(
-        {},
-        description="names of letters, digits and _, with text as values",
-        examples=[{"LOG_LEVEL": "info"}],
-    )
-    resources: Resources = Resources()
-
-    @property
-    def health_path(self) -> str | None:
-        """What the probes ask for; None: they only connect, since a ready-made image may have no such path."""
-        return self.health or ("/healthz" if self.build else None)
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        raise_any(self._complaints())
-        return self
-
-    def _complaints(self) -> Iterator[Complaint]:
-        if self.name == "proxy":
-            yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
-        if bool(self.build) == bool(self.image):
-            problem = "has both build and image" if self.build else "has neither build nor image"
-            yield Complaint("", None, "exactly one of them", f"keep for example build: apps/{self.name}", problem)
-        elif self.build and not (PROJECT / self.build / "Dockerfile").is_file():
-            yield Complaint(
-                "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
-            )
-        elif self.image:
-            # With a tag that moves, what runs changes without a rollout.
-            match = IMAGE.fullmatch(self.image)
-            if not match or not (match["digest"] or (match["tag"] or "latest") != "latest"):
-                allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
-                yield Complaint("image", self.image, allowed, "end it with a tag such as :0.1")
 
 
 class Registry(Model):
@@ -111,8 +39,8 @@ class Registry(Model):
     existing: bool = Field(False, description="true or false", examples=[True])
     server: str | None = Field(
         None,
-        pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$",
-        description="a registry's host, and path if it has one",
+        pattern=REPOSITORY_PREFIX,
+        description="a registry's host (docker.io for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
     username: str | None = None
@@ -162,6 +90,14 @@ class Settings(Model):
     services: list[Service] = Field(
         [], description="a list of services", examples=["[{name: foo, path: /foo, build: apps/foo}]"]
     )
+    gateway: GatewayPolicies = Field(
+        GatewayPolicies(), description="policies for all services", examples=["{requestId: true}"]
+    )
+    consumers: list[Consumer] = Field(
+        [],
+        description="a list of consumers",
+        examples=["[{name: alice, jwt: {algorithm: RS256, publicKey: ...}}]"],
+    )
     chart_repository: str = Field(
         "https://charts.konghq.com",
         pattern=r"^https?://\S+$",
@@ -172,23 +108,34 @@ class Settings(Model):
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
 
-    def environment_of(self, service: Service) -> Mapping[str, pulumi.Input[str]]:
-        """A service's variables; secret ones, where anything in the list of services was set with `--secret`."""
-        if pulumi.runtime.is_config_secret(f"{NAMESPACE}:services"):
-            return {name: pulumi.Output.secret(value) for name, value in service.env.items()}
-        return service.env
+    def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
+        """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
+        if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}"):
+            return {name: pulumi.Output.secret(value) for name, value in values.items()}
+        return values
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any([*self._duplicates(), *self._misfits()])
+        raise_any([*self._duplicates(), *self._misfits(), *consumer_settings.complaints(self.consumers, self.services)])
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
-        for key in ("name", "path"):
-            count = Counter(getattr(service, key) for service in self.services)
-            for index, service in enumerate(self.services):
-                if count[value := getattr(service, key)] > 1:
-                    yield Complaint(f"services[{index}].{key}", value, f"each {key} once", f"give it another {key}")
+        names = Counter(service.name for service in self.services)
+        # Of two services on one path, the one whose headers a request has goes before the one for all requests.
+        routes = Counter((service.path, frozenset(service.when_headers.items())) for service in self.services)
+        for index, service in enumerate(self.services):
+            if names[service.name] > 1:
+                yield Complaint(f"services[{index}].name", service.name, "each name once", "give it another name")
+            if routes[service.path, frozenset(service.when_headers.items())] > 1:
+                allowed, fix = "each path once, but for other whenHeaders", "give it another path"
+                yield Complaint(f"services[{index}].path", service.path, allowed, fix)
+            # Or a header of the client's own choice would be the way around them.
+            first = next(each for each in self.services if each.path == service.path)
+            for field in ("auth", "allow", "allow_ips", "deny_ips"):
+                if getattr(service, field) != getattr(first, field):
+                    allowed = f"the same as of {first.name}, which has the same path"
+                    key = to_camel(field)
+                    yield Complaint(f"services[{index}].{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
         if self.namespace == GATEWAY_NAMESPACE:
@@ -231,12 +178,23 @@ def read() -> Settings:
         if value[:1] in ("[", "{"):
             with contextlib.suppress(json.JSONDecodeError):
                 values[key] = json.loads(value)
+    secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
-        lines = [f"{NAMESPACE}:{line}" for line in complaints.lines(Settings, error, secret)]
-        complaints.refuse("\n".join(lines))
+        _refuse(complaints.lines(Settings, error, secret))
+    # Which entry was set as a secret Pulumi doesn't tell; whether any was, it does.
+    if "consumers" not in secret and (clear := list(consumer_settings.secrets(settings.consumers))):
+        _refuse(
+            f"{place}: is in clear in the stack's file; allowed: only what is encrypted; "
+            f"fix: pulumi config set --secret --path '{NAMESPACE}:{place}'"
+            for place in clear
+        )
+    return settings
+
+
+def _refuse(lines: Iterable[str]) -> NoReturn:
+    complaints.refuse("\n".join(f"{NAMESPACE}:{line}" for line in lines))
 
 
 def read_digitalocean() -> DigitalOcean:

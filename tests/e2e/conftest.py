@@ -9,7 +9,7 @@ import pytest
 
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
-from sandbox.paths import PROJECT
+from sandbox.paths import LOGS, PROJECT
 from tests.e2e.stack import Stack, control
 
 
@@ -35,6 +35,7 @@ def sandbox() -> Iterator[None]:
         pytest.exit("a sandbox is up, and these tests need an empty one: `make down` first", returncode=3)
     sandbox_command("start")
     yield
+    print((LOGS / "daemon.log").read_text()[-4000:] if LOGS.exists() else "no logs")  # shown if something fails
     sandbox_command("stop")
     assert cleanup.leftovers() == []
 

@@ -81,7 +81,7 @@ class Stack:
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """A call to the control endpoints of DigitalOcean's stand-in."""
-    return httpx.request(method, f"{API}/_control/{path}", timeout=60, **options).raise_for_status().json()
+    return httpx.request(method, f"{API}/_control/{path}", timeout=90, **options).raise_for_status().json()
 
 
 def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -95,3 +95,9 @@ def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
 def connects(host: str, port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex((host, port)) == 0
+
+
+def nothing_is_billed() -> None:
+    """Deletes take effect after they are answered: waits for that, at most a minute."""
+    book = control("GET", "ledger?wait=60")
+    assert [entry for entry in book["entries"] if not entry["ended_at"]] == []

@@ -11,10 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+BAR = {"name": "bar", "path": "/bar", "build": "apps/bar"}
+POLICIES = {
+    "kong-doks:services": [FOO | {"auth": "jwt", "allow": ["team-a"]}, BAR],
+    "kong-doks:consumers": [
+        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}},
+        {"name": "bob", "apiKey": "planted-key-of-20-ch"},
+    ],
+    "kong-doks:gateway": {"requestId": True},
+}
+EXAMPLES = {
+    path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
+}
 RUNS: dict[str, dict[str, Any]] = {
     "dev": {"stack": "dev"},
     "sandbox": {"stack": "sandbox"},
@@ -29,6 +42,8 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key"}}]},
         "secret_keys": ["kong-doks:services"],
     },
+    "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},
+    "consumers in clear": {"stack": "dev", "config": POLICIES},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",
@@ -61,6 +76,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
     },
     "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
+    **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
     "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
 }
 

@@ -8,15 +8,29 @@ import pytest
 import yaml
 
 from infra import settings
+from infra.policy_settings import GatewayPolicies
 from infra.settings import Settings
 from tests.unit.conftest import FOO, PROJECT
 
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
 
+WEB = {"name": "web", "path": "/"}
+
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
     "the fix for a slip of the pen": ({"nodeCont": "1"}, "; fix: write nodeCount"),
     "snake case": ({"node_count": "1"}, "node_count: is not a known key"),
+    "a list of nothing": ({"services": [FOO | {"resources": None}]}, "services[0].resources: is not allowed"),
+    "limits of nothing": ({"services": [FOO | {"resources": {"limits": None}}]}, "resources.limits: is not allowed"),
+    "a path upwards": ({"services": [FOO | {"path": "/a/../b"}]}, 'services[0].path: "/a/../b" is not allowed'),
+    "two tags": ({"services": [WEB | {"image": "a:1:2"}]}, 'services[0].image: "a:1:2" is not allowed'),
+    "an image in capitals": ({"services": [WEB | {"image": "ghcr.io/User/x:1"}]}, "services[0].image: "),
+    "the port as a variable": ({"services": [FOO | {"env": {"PORT": "80"}}]}, "services[0].env.PORT: "),
+    "a user for a registry": (
+        {"registry": {"kind": "other", "server": "user"}},
+        'registry.server: "user" is not allowed; allowed: a registry\'s host (docker.io for Docker Hub)',
+    ),
+    "an empty path": ({"registry": {"kind": "other", "server": "ghcr.io//u"}}, 'registry.server: "ghcr.io//u" is'),
     "a number in words": ({"nodeCount": "two"}, 'nodeCount: "two" is not allowed; allowed: 1 to 512 nodes; fix: '),
     "no nodes": ({"nodeCount": "0"}, 'nodeCount: "0" is not allowed'),
     "a version of its own": ({"kubernetesVersion": "latest"}, 'kubernetesVersion: "latest" is not allowed'),
@@ -166,10 +180,10 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     fields = {field.alias: field for field in Settings.model_fields.values()}
     assert list(declared) == list(fields)
     assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
-    types: dict[object, str] = {int: "integer", bool: "boolean", settings.Registry: "object"}
+    types: dict[object, str] = {int: "integer", bool: "boolean", settings.Registry: "object", GatewayPolicies: "object"}
     for key, entry in declared.items():
         assert entry["description"]
-        expected = "array" if key == "services" else types.get(fields[key].annotation, "string")
+        expected = "array" if key in {"services", "consumers"} else types.get(fields[key].annotation, "string")
         assert entry["type"] == expected
 
 

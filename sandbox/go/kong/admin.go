@@ -15,7 +15,8 @@ import (
 // admin API to the collection behind it. What isn't in the stand-in is always empty.
 var dumps = map[string]string{
 	"services": "services", "routes": "routes", "plugins": "plugins", "upstreams": "upstreams", "certificates": "certificates",
-	"snis": "snis", "consumers": "", "consumer_groups": "", "jwts": "", "acls": "", "key-auths": "", "hmac-auths": "",
+	"snis": "snis", "consumers": "consumers", "jwts": "jwt_secrets", "acls": "acls", "key-auths": "keyauth_credentials",
+	"consumer_groups": "", "hmac-auths": "",
 	"basic-auths": "", "oauth2": "", "ca_certificates": "", "vaults": "",
 }
 
@@ -72,7 +73,7 @@ func (g *gateway) configure(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	g.current.Store(loaded)
+	g.adopt(loaded)
 	reply(w, http.StatusCreated, map[string]any{})
 }
 
@@ -95,6 +96,7 @@ func (g *gateway) status() http.Handler {
 		}
 		reply(w, http.StatusOK, message("ready"))
 	})
+	mux.HandleFunc("GET /metrics", g.expose)
 	mux.HandleFunc("/", notFound)
 	return mux
 }

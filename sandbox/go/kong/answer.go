@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
@@ -40,6 +39,10 @@ func (x *exchange) failed(err error) {
 
 // fail answers with an error of Kong's own, in the form that the client accepts.
 func (x *exchange) fail(status int, message string) {
+	if isGRPC(x.request) {
+		x.speakGRPC(status, message)
+		return
+	}
 	kind, body := errorBody(x.request.Header.Get("Accept"), message, x.id)
 	x.Header().Set("Content-Type", kind)
 	x.answer(status, body)
@@ -72,24 +75,32 @@ func (x *exchange) exit(status int, body any, headers map[string]string) {
 	for name, value := range headers {
 		x.Header().Set(name, value)
 	}
+	if told, is := body.(map[string]string); is && isGRPC(x.request) {
+		x.speakGRPC(status, told["message"])
+		return
+	}
 	content := ""
 	if body != nil {
-		encoded, _ := json.Marshal(body)
-		content = string(encoded)
+		content = string(encodeJSON(body))
 		x.Header().Set("Content-Type", "application/json; charset=utf-8")
 	}
 	x.answer(status, content)
 }
 
 func (x *exchange) answer(status int, body string) {
+	if x.accessing {
+		x.pending = &pending{status, body}
+		return
+	}
 	header := x.Header()
 	header.Set("Server", "kong/"+version)
 	header.Set("X-Kong-Request-Id", x.id)
 	header.Set("X-Kong-Response-Latency", milliseconds(time.Since(x.start)))
-	header.Set("Content-Length", strconv.Itoa(len(body)))
 	x.filterHeader(header)
+	content := x.filterBody(header, []byte(body))
+	header.Set("Content-Length", strconv.Itoa(len(content)))
 	x.WriteHeader(status)
-	x.Write([]byte(body))
+	x.Write(content)
 }
 
 // recorder remembers what was answered.

@@ -18,16 +18,21 @@ type collection struct {
 	name, entity string
 	new          func() entity
 	children     []string
+	secret       bool // its entities' natural keys are credentials, or too long to show
 }
 
 var collections = []collection{
-	{"services", "service", newService, []string{"routes", "plugins"}},
-	{"routes", "route", newRoute, []string{"plugins"}},
-	{"upstreams", "upstream", newUpstream, []string{"targets"}},
-	{"targets", "target", newTarget, nil},
-	{"certificates", "certificate", newCertificate, []string{"snis"}},
-	{"snis", "sni", newSNI, nil},
-	{"plugins", "plugin", newPlugin, nil},
+	{"services", "service", newService, []string{"routes", "plugins"}, false},
+	{"routes", "route", newRoute, []string{"plugins"}, false},
+	{"upstreams", "upstream", newUpstream, []string{"targets"}, false},
+	{"targets", "target", newTarget, nil, false},
+	{"certificates", "certificate", newCertificate, []string{"snis"}, true},
+	{"snis", "sni", newSNI, nil, false},
+	{"consumers", "consumer", newConsumer, []string{"keyauth_credentials", "jwt_secrets", "acls", "plugins"}, false},
+	{"keyauth_credentials", "keyauth_credential", newKeyCredential, nil, true},
+	{"jwt_secrets", "jwt_secret", newJWTSecret, nil, true},
+	{"acls", "acl", newGroup, nil, false},
+	{"plugins", "plugin", newPlugin, nil, false},
 }
 
 func collectionNamed(name string) (collection, bool) {
@@ -159,7 +164,7 @@ func (d *document) resolve() {
 			}
 			known := d.index[kind.name]
 			if known[one.common().ID] != nil || known[one.key()] != nil {
-				wrong.add("@entity", "uniqueness violation: '"+kind.name+"' entity '"+one.key()+"' already declared")
+				wrong.add("@entity", "uniqueness violation: '"+kind.name+"' entity '"+kind.label(one)+"' already declared")
 			}
 			known[one.common().ID] = one
 			if one.key() != "" {
@@ -182,15 +187,19 @@ func (d *document) find(r reference) entity {
 
 func (d *document) report(kind collection, one entity, wrong faults) {
 	if len(wrong) > 0 {
-		name := one.key()
-		if p, is := one.(*pluginEntity); is {
-			name = p.Name
-		}
-		if kind.name == "certificates" { // it has no name, and its key would fill the log
-			name = ""
-		}
-		d.errors = append(d.errors, flattened{kind.entity, name, one.common().ID, one.common().Tags, wrong})
+		d.errors = append(d.errors, flattened{kind.entity, kind.label(one), one.common().ID, one.common().Tags, wrong})
 	}
+}
+
+// label is what an entity is called in messages.
+func (c collection) label(one entity) string {
+	if p, is := one.(*pluginEntity); is {
+		return p.Name
+	}
+	if c.secret {
+		return ""
+	}
+	return one.key()
 }
 
 // decodeStrictly refuses fields that `into` doesn't have.
@@ -221,8 +230,8 @@ func derivedID(collection, key string, position int) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
-// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns of its
-// balancers, never changed.
+// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns and the health
+// of its balancers' targets, never changed.
 type snapshot struct {
 	hash         string
 	entities     map[string][]entity
@@ -231,12 +240,13 @@ type snapshot struct {
 	upstreams    map[string]*balancer
 	certificates map[string]*certificate // by server name
 	plugins      []pluginSet             // in the order of their priority
+	directory
 }
 
 func newSnapshot(hash string, d *document) *snapshot {
 	s := &snapshot{
 		hash: hash, entities: d.entities, services: map[string]*service{},
-		upstreams: map[string]*balancer{}, certificates: map[string]*certificate{},
+		upstreams: map[string]*balancer{}, certificates: map[string]*certificate{}, directory: newDirectory(d),
 	}
 	var routes []*route
 	for _, one := range d.entities["routes"] {
@@ -249,7 +259,7 @@ func newSnapshot(hash string, d *document) *snapshot {
 	byID := map[string]*balancer{}
 	for _, one := range d.entities["upstreams"] {
 		u := one.(*upstreamEntity)
-		byID[u.ID] = &balancer{hostHeader: u.HostHeader}
+		byID[u.ID] = newBalancer(u)
 		s.upstreams[strings.ToLower(u.Name)] = byID[u.ID]
 	}
 	for _, one := range d.entities["targets"] {

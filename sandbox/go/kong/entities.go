@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -107,7 +106,10 @@ func (s *service) key() string              { return s.Name }
 func (s *service) references() []*reference { return nil }
 func (s *service) check(f *faults) {
 	f.required("host", s.Host)
-	f.oneOf("protocol", s.Protocol, "http", "https")
+	f.oneOf("protocol", s.Protocol, "http", "https", "grpc", "grpcs")
+	if strings.HasPrefix(s.Protocol, "grpc") && s.Path != "" {
+		f.add("path", "value must be null")
+	}
 	f.between("port", s.Port, 0, 65535)
 	f.between("retries", s.Retries, 0, 32767)
 	for field, value := range map[string]int{"connect_timeout": s.ConnectTimeout, "read_timeout": s.ReadTimeout, "write_timeout": s.WriteTimeout} {
@@ -129,7 +131,7 @@ type route struct {
 	Headers                 map[string][]string `json:"headers,omitempty"`
 	SNIs                    []string            `json:"snis,omitempty"`
 	RegexPriority           int                 `json:"regex_priority"`
-	StripPath               bool                `json:"strip_path"`
+	StripPath               *bool               `json:"strip_path"` // nil until it is checked: true, but for gRPC
 	PreserveHost            bool                `json:"preserve_host"`
 	PathHandling            string              `json:"path_handling"`
 	HTTPSRedirectStatusCode int                 `json:"https_redirect_status_code"`
@@ -140,7 +142,7 @@ type route struct {
 
 func newRoute() entity {
 	return &route{
-		Service: reference{to: "services"}, Protocols: []string{"http", "https"}, StripPath: true, PathHandling: "v0",
+		Service: reference{to: "services"}, Protocols: []string{"http", "https"}, PathHandling: "v0",
 		HTTPSRedirectStatusCode: 426, RequestBuffering: true, ResponseBuffering: true,
 	}
 }
@@ -148,8 +150,20 @@ func newRoute() entity {
 func (r *route) key() string              { return r.Name }
 func (r *route) references() []*reference { return []*reference{&r.Service} }
 func (r *route) check(f *faults) {
+	overGRPC := 0
 	for _, protocol := range r.Protocols {
-		f.oneOf("protocols", protocol, "http", "https")
+		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")
+		overGRPC += yes(strings.HasPrefix(protocol, "grpc"))
+	}
+	if overGRPC > 0 && overGRPC < len(r.Protocols) {
+		f.add("protocols", "('http', 'https'), ('grpc', 'grpcs'): no protocols of both sets")
+	}
+	if r.StripPath == nil {
+		r.StripPath = new(bool)
+		*r.StripPath = overGRPC == 0
+	}
+	if overGRPC > 0 && *r.StripPath {
+		f.add("strip_path", "cannot set 'strip_path' when 'protocols' is 'grpc' or 'grpcs'")
 	}
 	f.oneOf("path_handling", r.PathHandling, "v0")
 	if !slices.Contains([]int{426, 301, 302, 307, 308}, r.HTTPSRedirectStatusCode) {
@@ -182,42 +196,6 @@ func (r *route) check(f *faults) {
 				f.add("headers", "invalid regex: "+err.Error())
 			}
 		}
-	}
-}
-
-type upstreamEntity struct {
-	identity
-	Name       string `json:"name"`
-	Algorithm  string `json:"algorithm"`
-	HostHeader string `json:"host_header,omitempty"`
-	Slots      int    `json:"slots"` // how fine Kong's ring is; targets get their share by weight either way
-}
-
-func newUpstream() entity { return &upstreamEntity{Algorithm: "round-robin", Slots: 10000} }
-
-func (u *upstreamEntity) key() string              { return u.Name }
-func (u *upstreamEntity) references() []*reference { return nil }
-func (u *upstreamEntity) check(f *faults) {
-	f.required("name", u.Name)
-	f.oneOf("algorithm", u.Algorithm, "round-robin")
-	f.between("slots", u.Slots, 10, 65536)
-}
-
-type targetEntity struct {
-	identity
-	Target   string    `json:"target"`
-	Weight   int       `json:"weight"`
-	Upstream reference `json:"upstream"`
-}
-
-func newTarget() entity { return &targetEntity{Weight: 100, Upstream: reference{to: "upstreams"}} }
-
-func (t *targetEntity) key() string              { return t.Target + " " + t.Upstream.key }
-func (t *targetEntity) references() []*reference { return []*reference{&t.Upstream} }
-func (t *targetEntity) check(f *faults) {
-	f.between("weight", t.Weight, 0, 65535)
-	if _, _, err := net.SplitHostPort(t.Target); err != nil {
-		f.add("target", "invalid target: expected host:port")
 	}
 }
 
@@ -254,40 +232,4 @@ func (s *sni) check(f *faults) {
 	if s.Certificate.key == "" {
 		f.add("certificate", "required field missing")
 	}
-}
-
-type pluginEntity struct {
-	identity
-	Name         string          `json:"name"`
-	InstanceName string          `json:"instance_name,omitempty"`
-	Config       json.RawMessage `json:"config,omitempty"`
-	Enabled      bool            `json:"enabled"`
-	Protocols    []string        `json:"protocols"`
-	Service      reference       `json:"service"`
-	Route        reference       `json:"route"`
-	handler      handler
-}
-
-func newPlugin() entity {
-	return &pluginEntity{
-		Enabled: true, Protocols: []string{"http", "https"},
-		Service: reference{to: "services"}, Route: reference{to: "routes"},
-	}
-}
-
-func (p *pluginEntity) scope() scope { return scope{p.Service.key, p.Route.key} }
-func (p *pluginEntity) key() string {
-	return strings.Join([]string{p.Name, p.Service.key, p.Route.key}, " ")
-}
-func (p *pluginEntity) references() []*reference { return []*reference{&p.Service, &p.Route} }
-func (p *pluginEntity) check(f *faults) {
-	for _, protocol := range p.Protocols {
-		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")
-	}
-	kind, known := plugins[p.Name]
-	if !known {
-		f.add("name", "plugin '"+p.Name+"' not enabled; add it to the 'plugins' configuration property")
-		return
-	}
-	p.handler = kind.configure(p.Config, f)
 }

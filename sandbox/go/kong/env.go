@@ -20,6 +20,8 @@ type settings struct {
 	realIPHeader                           string
 	realIPRecursive                        bool
 	trustedIPs                             []netip.Prefix
+	instrumentations                       string  // which spans there are: off, request or all
+	samplingRate                           float64 // of traces, unless a plugin has its own
 }
 
 type property struct {
@@ -71,7 +73,8 @@ var properties = map[string]property{
 	"nginx_daemon":             {"off", only("off")},
 	"nginx_worker_processes":   {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
 	"plugins":                  {"bundled", only("bundled")},
-	"tracing_instrumentations": {"off", only("off")},
+	"tracing_instrumentations": {"off", readInstrumentations},
+	"tracing_sampling_rate":    {"0.01", readSamplingRate},
 }
 
 // serviceLink matches the variables that Kubernetes sets for Services whose name begins with "kong".
@@ -163,15 +166,35 @@ func readPortMaps(s *settings, value string) error {
 
 func readTrustedIPs(s *settings, value string) error {
 	for _, text := range fields(value) {
-		prefix, err := netip.ParsePrefix(text)
+		prefix, err := parsePrefix(text)
 		if err != nil {
-			address, err := netip.ParseAddr(text)
-			if err != nil {
-				return fmt.Errorf("%q is no address and no CIDR", text)
-			}
-			prefix = netip.PrefixFrom(address, address.BitLen())
+			return err
 		}
 		s.trustedIPs = append(s.trustedIPs, prefix)
+	}
+	return nil
+}
+
+// parsePrefix takes an address for a range of its own.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		return prefix, nil
+	}
+	address, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no address and no CIDR", text)
+	}
+	return netip.PrefixFrom(address, address.BitLen()), nil
+}
+
+func readInstrumentations(s *settings, value string) error {
+	s.instrumentations = value
+	return only("off", "request", "all")(s, value)
+}
+
+func readSamplingRate(s *settings, value string) (err error) {
+	if s.samplingRate, err = strconv.ParseFloat(value, 64); err != nil || s.samplingRate < 0 || s.samplingRate > 1 {
+		return errors.New("expected a number from 0 to 1")
 	}
 	return nil
 }

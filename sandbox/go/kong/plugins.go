@@ -3,114 +3,67 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"reflect"
-	"slices"
-	"strings"
 )
 
 // plugin is a kind of plugin: a row of the table below.
 type plugin struct {
 	priority int        // Kong's own; higher runs first
 	config   func() any // a struct with Kong's defaults, whose JSON names are the schema
-	build    func(config any, wrong *faults) handler
+	build    func(config any, of *pluginEntity, wrong *faults) handler
 }
 
-// handler is a plugin as configured. Either function may be missing.
+// handler is a plugin as configured. Any function may be missing.
 type handler struct {
-	access func(*exchange)              // before the upstream; an answer ends the exchange
-	header func(*exchange, http.Header) // of the response, whoever made it
+	access func(*exchange)                // before the upstream; the first answer ends the exchange
+	header func(*exchange, http.Header)   // of the response, whoever made it
+	body   func(*exchange, []byte) []byte // of a response in JSON, which is held back for it
+	log    func(*exchange)                // when the response is out
 }
 
 var plugins = map[string]plugin{
-	"correlation-id":      {100001, defaults(correlationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"}), newCorrelationID},
-	"request-termination": {2, defaults(termination{StatusCode: 503}), newTermination},
+	"correlation-id":        row(100001, correlationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"}, newCorrelationID),
+	"bot-detection":         row(2500, botDetection{}, newBotDetection),
+	"cors":                  row(2000, corsDefaults, newCORS),
+	"jwt":                   row(1450, jwtDefaults, newJWT),
+	"key-auth":              row(1250, keyAuthDefaults, newKeyAuth),
+	"ip-restriction":        row(990, ipRestriction{}, newIPRestriction),
+	"request-size-limiting": row(951, sizeLimit{AllowedPayloadSize: 128, SizeUnit: "megabytes"}, newSizeLimit),
+	"acl":                   row(950, acl{}, newACL),
+	"rate-limiting":         row(910, rateLimitDefaults, newRateLimit),
+	"request-transformer":   row(801, requestTransformer{}, newRequestTransformer),
+	"response-transformer":  row(800, responseTransformer{}, newResponseTransformer),
+	"redirect":              row(779, redirect{StatusCode: 301}, newRedirect),
+	"opentelemetry":         row(14, openTelemetryDefaults, newOpenTelemetry),
+	"prometheus":            row(13, prometheus{}, newPrometheus),
+	"http-log":              row(12, httpLogDefaults, newHTTPLog),
+	"file-log":              row(9, fileLog{}, newFileLog),
+	"request-termination":   row(2, termination{StatusCode: 503}, newTermination),
 }
 
-func defaults[T any](config T) func() any {
-	return func() any { fresh := config; return &fresh }
+func row[T any](priority int, defaults T, build func(*T, *pluginEntity, *faults) handler) plugin {
+	encoded, _ := json.Marshal(defaults)
+	return plugin{
+		priority: priority,
+		config: func() any { // no configuration may share a slice with another
+			fresh := new(T)
+			json.Unmarshal(encoded, fresh)
+			return fresh
+		},
+		build: func(config any, of *pluginEntity, wrong *faults) handler { return build(config.(*T), of, wrong) },
+	}
 }
 
-func (p plugin) configure(config json.RawMessage, wrong *faults) handler {
+func (p plugin) configure(of *pluginEntity, wrong *faults) handler {
 	typed := p.config()
-	if config != nil {
-		var inner faults
-		decodeStrictly(config, typed, &inner)
-		for _, f := range inner {
-			wrong.add("config."+f.Field, f.Message)
-		}
+	var inner faults
+	if of.Config != nil {
+		decodeStrictly(of.Config, typed, &inner)
 	}
-	return p.build(typed, wrong)
-}
-
-// schema describes a plugin's configuration as Kong's admin API does; the controller fills in defaults from it.
-func (p plugin) schema() map[string]any {
-	config := reflect.ValueOf(p.config()).Elem()
-	described := []any{}
-	for i := range config.NumField() {
-		field := map[string]any{"required": false}
-		switch value := config.Field(i); value.Kind() {
-		case reflect.Bool:
-			field["type"], field["default"] = "boolean", value.Bool()
-		case reflect.Int:
-			field["type"], field["default"] = "integer", value.Int()
-		case reflect.String:
-			if field["type"] = "string"; value.String() != "" {
-				field["default"] = value.String()
-			}
-		}
-		described = append(described, map[string]any{jsonName(config.Type().Field(i)): field})
+	if len(inner) == 0 {
+		checkFields(typed, &inner)
 	}
-	return map[string]any{"fields": []any{
-		map[string]any{"protocols": map[string]any{
-			"type": "set", "default": []string{"grpc", "grpcs", "http", "https"}, "elements": map[string]any{"type": "string"},
-		}},
-		map[string]any{"config": map[string]any{"type": "record", "required": true, "fields": described}},
-	}}
-}
-
-func jsonName(field reflect.StructField) string {
-	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-	return name
-}
-
-// scope is what a plugin is attached to, by id; empty is everything.
-type scope struct{ service, route string }
-
-// pluginSet is all plugins of one kind. For each request only the one with the closest scope runs.
-type pluginSet struct {
-	priority int
-	handlers map[scope]*handler
-}
-
-func orderPlugins(entities []entity) []pluginSet {
-	byName := map[string]*pluginSet{}
-	for _, one := range entities {
-		p := one.(*pluginEntity)
-		if !p.Enabled {
-			continue
-		}
-		if byName[p.Name] == nil {
-			byName[p.Name] = &pluginSet{plugins[p.Name].priority, map[scope]*handler{}}
-		}
-		byName[p.Name].handlers[p.scope()] = &p.handler
+	for _, f := range inner {
+		wrong.add("config."+f.Field, f.Message)
 	}
-	var result []pluginSet
-	for _, set := range byName {
-		result = append(result, *set)
-	}
-	slices.SortFunc(result, func(a, b pluginSet) int { return b.priority - a.priority })
-	return result
-}
-
-func (s pluginSet) chosen(x *exchange) *handler {
-	var at scope
-	if x.match != nil {
-		at = scope{x.match.Service.key, x.match.ID}
-	}
-	for _, candidate := range []scope{at, {"", at.route}, {at.service, ""}, {}} {
-		if found := s.handlers[candidate]; found != nil {
-			return found
-		}
-	}
-	return nil
+	return p.build(typed, of, wrong)
 }

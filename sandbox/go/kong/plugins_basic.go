@@ -4,19 +4,19 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync/atomic"
 )
 
 type correlationID struct {
 	HeaderName     string `json:"header_name"`
-	Generator      string `json:"generator"`
+	Generator      string `json:"generator" oneof:"uuid,uuid#counter"`
 	EchoDownstream bool   `json:"echo_downstream"`
 }
 
 // newCorrelationID gives every request an id, unless it has one.
-func newCorrelationID(config any, wrong *faults) handler {
-	c := config.(*correlationID)
-	wrong.oneOf("config.generator", c.Generator, "uuid", "uuid#counter")
+func newCorrelationID(c *correlationID, _ *pluginEntity, _ *faults) handler {
 	prefix := uuid()
 	var counter atomic.Int64
 	h := handler{access: func(x *exchange) {
@@ -47,16 +47,14 @@ func uuid() string {
 }
 
 type termination struct {
-	StatusCode  int    `json:"status_code"`
+	StatusCode  int    `json:"status_code" range:"100,599"`
 	Message     string `json:"message"`
 	ContentType string `json:"content_type"`
 	Body        string `json:"body"`
 }
 
 // newTermination answers every request itself.
-func newTermination(config any, wrong *faults) handler {
-	c := config.(*termination)
-	wrong.between("config.status_code", c.StatusCode, 100, 599)
+func newTermination(c *termination, _ *pluginEntity, wrong *faults) handler {
 	if c.Message != "" && c.Body != "" {
 		wrong.add("config", "message cannot be used with content_type or body")
 	}
@@ -75,5 +73,24 @@ func newTermination(config any, wrong *faults) handler {
 		}
 		x.Header().Set("Content-Type", kind)
 		x.answer(c.StatusCode, c.Body)
+	}}
+}
+
+type redirect struct {
+	StatusCode       int    `json:"status_code" range:"100,599"`
+	Location         string `json:"location" need:"yes"`
+	KeepIncomingPath bool   `json:"keep_incoming_path"`
+}
+
+// newRedirect sends every client elsewhere.
+func newRedirect(c *redirect, _ *pluginEntity, _ *faults) handler {
+	return handler{access: func(x *exchange) {
+		location := c.Location
+		if target, err := url.Parse(location); err == nil && c.KeepIncomingPath {
+			location = target.ResolveReference(&url.URL{Path: "/"}).String()
+			location = strings.TrimSuffix(location, "/") + x.request.URL.RequestURI()
+		}
+		x.Header().Set("Location", location)
+		x.answer(c.StatusCode, "redirecting")
 	}}
 }

@@ -12,7 +12,6 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,10 +27,18 @@ type gateway struct {
 	transports         sync.Map // by timeouts
 	defaultCertificate *tls.Certificate
 	proxy              *httputil.ReverseProxy
+	counters           localCounters
+	metrics            metrics
+	node               string // id
+	requests           atomic.Int64
 }
 
 func newGateway(s *settings) *gateway {
-	g := &gateway{settings: s, started: time.Now()}
+	g := &gateway{
+		settings: s, started: time.Now(), node: uuid(),
+		counters: localCounters{counts: map[string]*usage{}},
+		metrics:  metrics{values: map[string]map[string]int64{}, order: map[string][]string{}},
+	}
 	g.current.Store(newSnapshot(strings.Repeat("0", 32), &document{}))
 	g.proxy = &httputil.ReverseProxy{
 		Transport:      g,
@@ -54,25 +61,51 @@ type exchange struct {
 	client   netip.Addr // whom the trusted hops say
 	peer     netip.Addr // who connected
 	start    time.Time
-	sent     time.Time // to the upstream
-	path     string    // normalized
+	sent     time.Time     // to the upstream
+	waited   time.Duration // for the upstream's answer
+	tries    []try
+	path     string // normalized
 	match    *match
 	service  *service
 	balancer *balancer
+
+	consumer   *consumer // whom a plugin found
+	credential string    // how
+	trace      *trace
+	chain      []*handler
+	told       http.Header // for the client, beside what the upstream says
+	accessing  bool
+	pending    *pending // a plugin's answer, while the others are still collected
+	// What a plugin has the service asked for instead.
+	upstreamPath, upstreamHost string
+	upstreamURI                string // what it was asked
+	upstreamStatus             int    // 0: it didn't answer
+
 	// What the client used, told by a trusted hop in front or seen here.
 	forwarded struct{ proto, host, port, path, prefix string }
+}
+
+type pending struct {
+	status int
+	body   string
 }
 
 func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey).(*exchange) }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now()}
+	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now(), told: http.Header{}}
+	// The service may answer before it has read the whole request: neither side waits for the other.
+	http.NewResponseController(w).EnableFullDuplex()
 	x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey, x))
+	g.requests.Add(1)
 	var id [16]byte
 	rand.Read(id[:])
 	x.id = hex.EncodeToString(id[:])
 	x.client, x.peer = g.addresses(r)
-	defer func() { x.log(g.settings.proxyLog, x.client, x.request, fmt.Sprintf(" kong_request_id: %q", x.id)) }()
+	defer func() {
+		x.log(g.settings.proxyLog, x.client, r, fmt.Sprintf(" kong_request_id: %q", x.id))
+		x.runLog()
+	}()
 
 	x.path = normalizePath(r.URL.EscapedPath())
 	x.match = x.snapshot.router.find(r, x.path)
@@ -82,16 +115,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.service = x.snapshot.services[x.match.Service.key]
 	x.forward()
-	if !slices.Contains(x.match.Protocols, "http") && x.forwarded.proto != "https" {
-		x.demandHTTPS()
+	if !x.suits() {
 		return
 	}
-	for _, set := range x.snapshot.plugins {
-		if h := set.chosen(x); h != nil && h.access != nil {
-			if h.access(x); x.status != 0 {
-				return
-			}
-		}
+	if x.runAccess(); x.status != 0 {
+		return
 	}
 	if x.service == nil || !x.service.Enabled {
 		x.fail(http.StatusServiceUnavailable, "no Service found with those values")
@@ -123,7 +151,7 @@ func (x *exchange) forward() {
 		local = outer
 	}
 	prefix := ""
-	if x.match.StripPath && x.match.prefix != "/" {
+	if *x.match.StripPath && x.match.prefix != "/" {
 		prefix = x.match.prefix
 	}
 	f := &x.forwarded
@@ -146,12 +174,20 @@ func (x *exchange) demandHTTPS() {
 
 // rewrite makes the upstream's request of the client's.
 func (x *exchange) rewrite(out *http.Request) {
+	path := x.upstreamPath
+	if path == "" {
+		path = x.match.upstreamPath(x.service.Path, x.path)
+	}
 	out.URL = &url.URL{
-		Scheme: x.service.Protocol,
+		Scheme: map[string]string{"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}[x.service.Protocol],
 		// Opaque goes out as it is, so what the client encoded stays encoded.
-		Opaque:     x.match.upstreamPath(x.service.Path, x.path),
+		Opaque:     path,
 		RawQuery:   x.request.URL.RawQuery,
 		ForceQuery: x.request.URL.ForceQuery,
+	}
+	x.upstreamURI = path
+	if x.request.URL.RawQuery != "" {
+		x.upstreamURI += "?" + x.request.URL.RawQuery
 	}
 	chain := x.client.String()
 	if before := strings.Join(x.request.Header.Values("X-Forwarded-For"), ", "); before != "" {
@@ -177,22 +213,15 @@ func (x *exchange) rewrite(out *http.Request) {
 
 // proxied adds Kong's headers to the upstream's response.
 func (x *exchange) proxied(response *http.Response) {
-	now := time.Now()
+	x.waited, x.upstreamStatus = time.Since(x.sent), response.StatusCode
 	response.Header.Set("Via", via(x.request))
-	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(now.Sub(x.sent)))
+	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(x.waited))
 	response.Header.Set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
 	response.Header.Set("X-Kong-Request-Id", x.id)
 	x.filterHeader(response.Header)
+	x.holdBack(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.status = response.StatusCode
-	}
-}
-
-func (x *exchange) filterHeader(header http.Header) {
-	for _, set := range x.snapshot.plugins {
-		if h := set.chosen(x); h != nil && h.header != nil {
-			h.header(x, header)
-		}
 	}
 }
 

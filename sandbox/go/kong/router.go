@@ -25,8 +25,9 @@ type way struct {
 // match is a way that fits a request.
 type match struct {
 	*route
-	prefix, rest string   // the request's path, split where the route's path ends
-	captures     []string // of a regex path
+	prefix, rest string // the request's path, split where the route's path ends
+	regex        *regexp.Regexp
+	captures     []string // of the regex
 }
 
 func compilePath(pattern string) (*regexp.Regexp, error) {
@@ -101,14 +102,14 @@ func (ways router) find(r *http.Request, path string) *match {
 		switch {
 		case w.regex != nil:
 			if found := w.regex.FindStringSubmatch(path); found != nil {
-				return &match{w.route, found[0], sanitizeRest(path[len(found[0]):]), found}
+				return &match{w.route, found[0], sanitizeRest(path[len(found[0]):]), w.regex, found}
 			}
 		case w.prefix != "":
 			if rest, found := strings.CutPrefix(path, w.prefix); found {
-				return &match{w.route, w.prefix, sanitizeRest(rest), nil}
+				return &match{w.route, w.prefix, sanitizeRest(rest), nil, nil}
 			}
 		default:
-			return &match{w.route, "", strings.TrimPrefix(path, "/"), nil}
+			return &match{w.route, "", strings.TrimPrefix(path, "/"), nil, nil}
 		}
 	}
 	return nil
@@ -154,7 +155,7 @@ func (m *match) upstreamPath(base, path string) string {
 	if base == "" {
 		base = "/"
 	}
-	if !m.StripPath {
+	if !*m.StripPath {
 		if base == "/" || path != "/" {
 			return strings.TrimSuffix(base, "/") + path
 		}

@@ -1,0 +1,108 @@
+"""Kong's own objects in Kubernetes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+_API = "configuration.konghq.com/v1"
+_CLASS = {"kubernetes.io/ingress.class": "kong"}
+"""Without it the controller ignores consumers and plugins for all, and says nothing."""
+
+
+class KongObject(pulumi.CustomResource):
+    """One of Kong's kinds. Their fields are beside `metadata`; Pulumi's CustomResource only lets them have a `spec`."""
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        metadata: Mapping[str, pulumi.Input[Any]],
+        fields: Mapping[str, pulumi.Input[Any]],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        properties = {"apiVersion": _API, "kind": kind, "metadata": dict(metadata), **fields}
+        super().__init__(f"kubernetes:{_API}:{kind}", name, properties, opts)
+
+
+def route_plugin(
+    service: str,
+    plugin: str,
+    config: pulumi.Input[Mapping[str, Any]],
+    namespace: pulumi.Input[str],
+    opts: pulumi.ResourceOptions,
+) -> KongObject:
+    """A plugin for the routes that name it, as `plugin_name` says.
+
+    Kong never lets an object change its plugin; here another plugin is another object, and so never replaces one.
+    """
+    name = plugin_name(service, plugin)
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}
+    return KongObject("KongPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+
+
+def plugin_name(service: str, plugin: str) -> str:
+    return f"{service}.{plugin}"  # no service has a dot in its name
+
+
+def gateway_plugin(plugin: str, config: pulumi.Input[Mapping[str, Any]], opts: pulumi.ResourceOptions) -> KongObject:
+    """A plugin for every request; a route's own of the same kind takes its place there."""
+    name = f"gateway.{plugin}"
+    metadata = {"name": name, "labels": {"global": "true"}, "annotations": _CLASS}
+    return KongObject("KongClusterPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerArgs:
+    """A consumer.
+
+    Attributes:
+        namespace: of the services.
+        groups: what routes may allow.
+        jwt: the fields of Kong's JWT credential, if it has one.
+        api_key: its key, if it has one.
+        gateway: what has to run before there can be consumers.
+    """
+
+    namespace: pulumi.Input[str]
+    groups: Sequence[str]
+    jwt: Mapping[str, str] | None
+    api_key: str | None
+    gateway: pulumi.Resource
+
+
+class Consumer(pulumi.ComponentResource):
+    """A consumer with its credentials, each in a Secret of its own."""
+
+    def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("kong-doks:kong:Consumer", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None)
+
+        def credential(kind: str, fields: Mapping[str, str], suffix: str = "") -> pulumi.Output[str]:
+            full_name = f"{name}.{kind}{suffix}"
+            secret = kubernetes.core.v1.Secret(
+                full_name,
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=full_name, namespace=args.namespace, labels={"konghq.com/credential": kind}
+                ),
+                string_data={field: pulumi.Output.secret(value) for field, value in fields.items()},
+                opts=child,
+            )
+            return secret.metadata.name
+
+        credentials = [credential("acl", {"group": group}, f".{group}") for group in args.groups]
+        if args.jwt:
+            credentials.append(credential("jwt", args.jwt))
+        if args.api_key:
+            credentials.append(credential("key-auth", {"key": args.api_key}))
+        KongObject(
+            "KongConsumer",
+            name,
+            {"name": name, "namespace": args.namespace, "annotations": _CLASS},
+            {"username": name, "credentials": credentials},
+            # Kong's kinds come with its chart.
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[args.gateway])),
+        )
+        self.register_outputs({})

@@ -1,0 +1,167 @@
+"""Policies in Kong's words: which plugins with which configuration, and which annotations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.policy_settings import Changes, Cors, GatewayPolicies, Policies, RateLimit, RoutePolicies, Timeouts
+
+Plugins = Mapping[str, Mapping[str, Any]]
+"""Plugin -> its configuration; what isn't said is Kong's default."""
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""For APIs, whose answers are no pages (OWASP REST security cheat sheet). A service's own headers win."""
+
+_AUTH: Plugins = {
+    # A token that never expires is refused, and one in a URL, which logs would keep.
+    "jwt": {"claims_to_verify": ["exp"], "uri_param_names": []},
+    # The service doesn't see the key, nor do logs.
+    "key-auth": {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteRules:
+    """A route's policies.
+
+    Attributes:
+        plugins: what has to be there.
+        named: those of them that apply.
+        route: annotations of the Ingress.
+        upstream: annotations of the Service.
+    """
+
+    plugins: Plugins
+    named: tuple[str, ...]
+    route: Mapping[str, str]
+    upstream: Mapping[str, str]
+
+
+def route_rules(policies: RoutePolicies) -> RouteRules:
+    plugins = dict(_shared(policies))
+    if policies.allow:
+        plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
+    named = [*plugins, policies.auth] if policies.auth else [*plugins]
+    if policies.auth:
+        # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
+        # from one to the other is a single change of the Ingress, with nothing to create before or delete after it.
+        plugins |= _AUTH
+    grpc = policies.protocol == "grpc"
+    upstream = ({"path": policies.rewrite} if policies.rewrite else {}) | ({"protocol": "grpc"} if grpc else {})
+    if policies.retries is not None:
+        upstream["retries"] = str(policies.retries)
+    return RouteRules(
+        plugins=plugins,
+        named=tuple(sorted(named)),
+        route=_annotations(
+            ({"strip-path": "true"} if policies.strip_path or policies.rewrite else {})
+            | ({"protocols": "grpc,grpcs"} if grpc else {})
+            | {f"headers.{name}": value for name, value in policies.when_headers.items()}
+        ),
+        upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
+    )
+
+
+def gateway_plugins(policies: GatewayPolicies) -> Plugins:
+    plugins = dict(_shared(policies))
+    if policies.request_id:
+        plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
+    if policies.access_log:
+        plugins["file-log"] = {"path": "/dev/stdout"}
+    if policies.http_log:
+        plugins["http-log"] = {"http_endpoint": policies.http_log.url}
+    if policies.metrics:
+        # All but the first few numbers are off unless they are asked for.
+        kinds = ("status_code", "latency", "bandwidth", "upstream_health")
+        plugins["prometheus"] = {f"{kind}_metrics": True for kind in kinds}
+    if policies.tracing:
+        plugins["opentelemetry"] = {
+            "traces_endpoint": policies.tracing.url,
+            "resource_attributes": {"service.name": "kong"},
+            "sampling_rate": policies.tracing.sampling,
+        }
+    return plugins
+
+
+def gateway_environment(policies: GatewayPolicies) -> Mapping[str, str]:
+    """Kong's own settings that policies need; it restarts when they change."""
+    environment = {}
+    if policies.access_log:
+        environment["proxy_access_log"] = "off"  # lines of text between those of JSON
+    if policies.tracing:
+        environment |= {
+            "tracing_instrumentations": "all",
+            "tracing_sampling_rate": str(policies.tracing.sampling),
+        }
+    return environment
+
+
+def _shared(policies: Policies) -> Plugins:
+    plugins: dict[str, Mapping[str, Any]] = dict(policies.plugins)
+    if policies.rate_limit:
+        plugins["rate-limiting"] = _rate_limiting(policies.rate_limit)
+    if policies.allow_ips or policies.deny_ips:
+        lists = {"allow": policies.allow_ips, "deny": policies.deny_ips}
+        plugins["ip-restriction"] = {name: [str(each) for each in list_] for name, list_ in lists.items() if list_}
+    if policies.body_limit:
+        plugins["request-size-limiting"] = {"allowed_payload_size": policies.body_limit, "size_unit": "megabytes"}
+    if policies.bot_detection:
+        plugins["bot-detection"] = {}
+    if policies.cors:
+        plugins["cors"] = _cors(policies.cors)
+    if policies.terminate:
+        message, status = policies.terminate.message, policies.terminate.status
+        plugins["request-termination"] = {"status_code": status, "message": message}
+    if request := _transformer(
+        headers=policies.request_headers, querystring=policies.request_query, body=policies.request_body
+    ):
+        plugins["request-transformer"] = request
+    headers = policies.response_headers or Changes()
+    if policies.security_headers:
+        headers = headers.model_copy(update={"add": _SECURITY_HEADERS | headers.add})
+    if response := _transformer(headers=headers, json=policies.response_body):
+        plugins["response-transformer"] = response
+    return plugins
+
+
+def _rate_limiting(limit: RateLimit) -> Mapping[str, Any]:
+    # `local`: each pod counts by itself, which is the whole count as long as there is one.
+    by = {"limit_by": limit.by} | ({"header_name": limit.header} if limit.header else {})
+    return {**limit.windows, **by, "policy": "local"}
+
+
+def _cors(cors: Cors) -> Mapping[str, Any]:
+    config: dict[str, Any] = {"origins": cors.origins, "credentials": cors.credentials}
+    optional = {"methods": cors.methods, "headers": cors.headers, "max_age": cors.max_age}
+    return config | {name: value for name, value in optional.items() if value not in ([], None)}
+
+
+def _transformer(**changes: Changes | None) -> Mapping[str, Any]:
+    """Kong's lists of "name:value". Its `replace` changes only what is there, its `add` adds only what isn't."""
+    config: dict[str, dict[str, list[str]]] = {}
+
+    def put(operation: str, place: str, entries: list[str]) -> None:
+        if entries:
+            config.setdefault(operation, {}).setdefault(place, []).extend(entries)
+
+    for place, change in changes.items():
+        if change:
+            put("remove", place, change.remove)
+            put("rename", place, [f"{old}:{new}" for old, new in change.rename.items()])
+            put("replace", place, [f"{name}:{value}" for name, value in change.assign.items()])
+            put("add", place, [f"{name}:{value}" for name, value in (change.assign | change.add).items()])
+    return config
+
+
+def _timeouts(timeouts: Timeouts) -> dict[str, str]:
+    seconds = {"connect": timeouts.connect, "read": timeouts.read, "write": timeouts.write}
+    return {f"{name}-timeout": str(round(value * 1000)) for name, value in seconds.items() if value is not None}
+
+
+def _annotations(values: Mapping[str, str]) -> Mapping[str, str]:
+    return {f"konghq.com/{name}": value for name, value in values.items()}

@@ -1,0 +1,237 @@
+"""What a service's route, or the gateway for all routes, can ask of Kong beyond routing."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra.complaints import Complaint, raise_any
+from infra.fields import HeaderName, Label, Model, UrlPath
+
+BUNDLED = frozenset(
+    """
+    acl acme ai-prompt-decorator ai-prompt-guard ai-prompt-template ai-proxy ai-request-transformer
+    ai-response-transformer aws-lambda azure-functions basic-auth bot-detection correlation-id cors datadog file-log
+    grpc-gateway grpc-web hmac-auth http-log ip-restriction jwt key-auth ldap-auth loggly oauth2 opentelemetry
+    post-function pre-function prometheus proxy-cache rate-limiting redirect request-size-limiting request-termination
+    request-transformer response-ratelimiting response-transformer session standard-webhooks statsd syslog tcp-log
+    udp-log zipkin
+    """.split()  # noqa: SIM905 -- a list of quoted words would be fifty lines
+)
+"""The plugins in Kong's open-source image, 3.9 (kong/constants.lua)."""
+
+# Part of an annotation's name.
+RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
+Auth = Literal["jwt", "key-auth"]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+
+
+class RateLimit(Model):
+    """At most so many requests in each window; more are answered 429."""
+
+    second: int | None = Field(None, ge=1, description="requests a second, from 1", examples=[10])
+    minute: int | None = Field(None, ge=1, description="requests a minute, from 1", examples=[60])
+    hour: int | None = Field(None, ge=1, description="requests an hour, from 1", examples=[1000])
+    by: Literal["ip", "consumer", "header", "service"] = Field(
+        "ip", description="ip, consumer, header or service (all of its requests together)", examples=["consumer"]
+    )
+    header: HeaderName | None = Field(None, description="a header's name", examples=["X-Tenant"])
+
+    @property
+    def windows(self) -> dict[str, int]:
+        return {name: limit for name in ("second", "minute", "hour") if (limit := getattr(self, name))}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        raise_any(self._complaints())
+        return self
+
+    def _complaints(self) -> Iterator[Complaint]:
+        windows = list(self.windows.items())
+        if not windows:
+            yield Complaint(
+                "", None, "one of second, minute, hour or several", "add for example minute: 60", "is empty"
+            )
+        for (short, less), (long, more) in pairwise(windows):
+            if more < less:
+                yield Complaint(long, more, f"at least as many as in a {short}", f"write {long}: {less} or more")
+        if (self.by == "header") != (self.header is not None):
+            yield Complaint("header", self.header, "a header's name exactly with by: header", "set both or neither")
+
+
+class Cors(Model):
+    """Which pages of other origins may use the service in a browser."""
+
+    origins: list[Origin] = Field(
+        min_length=1, description='origins such as https://example.com, or "*"', examples=[["https://example.com"]]
+    )
+    methods: list[Literal["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]] = Field(
+        [], description="HTTP methods (none: all)", examples=[["GET", "POST"]]
+    )
+    headers: list[HeaderName] = Field([], description="headers that pages may send", examples=[["Authorization"]])
+    credentials: bool = Field(False, description="true or false: cookies and the like", examples=[True])
+    max_age: int | None = Field(None, ge=0, description="seconds, from 0", examples=[3600])
+
+    @model_validator(mode="after")
+    def _credentials_need_names(self) -> Self:
+        if self.credentials and "*" in self.origins:
+            raise_any([Complaint("credentials", True, "false with every origin", "name the origins")])
+        return self
+
+
+class Termination(Model):
+    """Answers every request itself: the switch for maintenance."""
+
+    status: int = Field(503, ge=100, le=599, description="an HTTP status", examples=[503])
+    message: str = Field("Service unavailable", min_length=1, description="a sentence", examples=["Back at noon"])
+
+
+class Changes(Model):
+    """Changes to headers, query or body, by name. `set` replaces what is there, `add` doesn't."""
+
+    assign: dict[str, str] = Field({}, alias="set", description="names with values", examples=[{"X-Via": "gateway"}])
+    add: dict[str, str] = Field({}, description="names with values", examples=[{"X-Via": "gateway"}])
+    rename: dict[str, str] = Field({}, description="old names with new ones", examples=[{"X-Old": "X-New"}])
+    remove: list[str] = Field([], description="names", examples=[["X-Debug"]])
+
+
+class Timeouts(Model):
+    """How long Kong waits for the service."""
+
+    connect: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[5])
+    read: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[60])
+    write: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[60])
+
+
+_CHANGES = "set, add, rename (names with values), remove (names)"
+
+
+class Policies(Model):
+    """What both a route and the gateway can have: each entry is one of Kong's plugins, or a part of one."""
+
+    rate_limit: RateLimit | None = Field(None, description="a limit", examples=[{"minute": 60}])
+    allow_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
+    deny_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["192.0.2.0/24"])
+    body_limit: int | None = Field(None, ge=1, le=1024, description="1 to 1024 MiB", examples=[8])
+    bot_detection: bool = Field(False, description="true or false", examples=[True])
+    cors: Cors | None = Field(None, description="origins and more", examples=[{"origins": ["https://example.com"]}])
+    security_headers: bool = Field(False, description="true or false", examples=[True])
+    terminate: Termination | None = Field(None, description="status, message", examples=[{"message": "Back at noon"}])
+    request_headers: Changes | None = Field(None, description=_CHANGES, examples=[{"set": {"X-Via": "gateway"}}])
+    request_query: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
+    request_body: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
+    response_headers: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["X-Debug"]}])
+    response_body: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
+    plugins: dict[str, dict[str, Any]] = Field(
+        {}, description="Kong's plugins by name, with their config", examples=[{"proxy-cache": {"strategy": "memory"}}]
+    )
+
+    @property
+    def sets(self) -> Mapping[str, bool]:
+        """By plugin: whether a key of ours sets it."""
+        return {
+            "rate-limiting": self.rate_limit is not None,
+            "ip-restriction": bool(self.allow_ips or self.deny_ips),
+            "request-size-limiting": self.body_limit is not None,
+            "bot-detection": self.bot_detection,
+            "cors": self.cors is not None,
+            "request-termination": self.terminate is not None,
+            "request-transformer": any((self.request_headers, self.request_query, self.request_body)),
+            "response-transformer": any((self.response_headers, self.response_body, self.security_headers)),
+        }
+
+    @model_validator(mode="after")
+    def _plugins_are_bundled_and_set_once(self) -> Self:
+        raise_any(self._plugin_complaints())
+        return self
+
+    def _plugin_complaints(self) -> Iterator[Complaint]:
+        for name in self.plugins:
+            if name not in BUNDLED:
+                close = difflib.get_close_matches(name, BUNDLED, n=1)
+                fix = f"write {close[0]}" if close else f"remove {name}"
+                allowed = ", ".join(sorted(BUNDLED))
+                yield Complaint(f"plugins.{name}", None, allowed, fix, "is not a plugin of Kong's open-source image")
+            elif self.sets.get(name):
+                allowed = f"{name} once, and another key sets it already"
+                yield Complaint(f"plugins.{name}", None, allowed, f"remove plugins.{name}")
+
+
+class RoutePolicies(Policies):
+    """What only a route can have."""
+
+    auth: Auth | None = Field(None, description="jwt or key-auth", examples=["jwt"])
+    allow: list[Label] = Field([], description="groups of consumers", examples=[["team-a"]])
+    timeouts: Timeouts | None = Field(None, description="connect, read, write", examples=[{"read": 10}])
+    retries: int | None = Field(None, ge=0, le=100, description="0 to 100", examples=[2])
+    protocol: Literal["http", "grpc"] = Field("http", description="http or grpc", examples=["grpc"])
+    when_headers: dict[RouteHeader, str] = Field(
+        {}, description="names of letters, digits and hyphens, with values", examples=[{"X-Canary": "always"}]
+    )
+    strip_path: bool = Field(False, description="true or false", examples=[True])
+    rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
+
+    @property
+    def sets(self) -> Mapping[str, bool]:
+        # Both kinds, as route_rules in infra/policies.py has it.
+        auth = self.auth is not None
+        return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
+
+    @model_validator(mode="after")
+    def _route_fits_together(self) -> Self:
+        raise_any(self._route_complaints())
+        return self
+
+    def _route_complaints(self) -> Iterator[Complaint]:
+        if self.allow and self.auth is None:
+            yield Complaint("allow", None, "only beside auth, which says who asks", "add auth: jwt")
+        if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:
+            yield Complaint("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
+        if self.protocol == "grpc":
+            # A method's path is part of its name.
+            for field in ("rewrite", "strip_path"):
+                if getattr(self, field):
+                    key = to_camel(field)
+                    yield Complaint(key, getattr(self, field), "unset with protocol: grpc", f"remove {key}")
+        if self.rewrite and "strip_path" in self.model_fields_set:
+            key = to_camel("strip_path")
+            yield Complaint(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")
+
+
+class HttpLog(Model):
+    """Where a record of every request is posted."""
+
+    url: str = Field(pattern=r"^https?://\S+$", description="a URL", examples=["http://logs.default:9000/kong"])
+
+
+class Tracing(Model):
+    """An OpenTelemetry collector."""
+
+    url: str = Field(
+        pattern=r"^https?://\S+$", description="a collector's URL", examples=["http://otel-collector:4318/v1/traces"]
+    )
+    sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
+
+
+class GatewayPolicies(Policies):
+    """What only the gateway as a whole can have."""
+
+    request_id: bool = Field(False, description="true or false", examples=[True])
+    access_log: bool = Field(False, description="true or false", examples=[True])
+    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
+    metrics: bool = Field(False, description="true or false", examples=[True])
+    tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
+
+    @property
+    def sets(self) -> Mapping[str, bool]:
+        return {
+            "correlation-id": self.request_id,
+            "file-log": self.access_log,
+            "http-log": self.http_log is not None,
+            "prometheus": self.metrics,
+            "opentelemetry": self.tracing is not None,
+            **super().sets,
+        }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// authenticate makes a consumer known to the plugins that follow and to the service. Without a credential it is the
+// anonymous one.
+func (x *exchange) authenticate(c *consumer, credential string) {
+	x.consumer, x.credential = c, credential
+	anonymous := ""
+	if credential == "" {
+		anonymous = "true"
+	}
+	for name, value := range map[string]string{
+		"X-Consumer-ID":           c.ID,
+		"X-Consumer-Custom-ID":    c.CustomID,
+		"X-Consumer-Username":     c.Username,
+		"X-Credential-Identifier": credential,
+		"X-Anonymous-Consumer":    anonymous,
+	} {
+		x.request.Header.Del(name) // a client doesn't say who it is
+		if value != "" {
+			x.request.Header.Set(name, value)
+		}
+	}
+}
+
+// orAnonymous runs an authentication. With an anonymous consumer it is one of several that may succeed, and the last
+// to fail lets the request pass as that consumer; without, it has to succeed.
+func orAnonymous(anonymous string, runOnPreflight bool, attempt func(*exchange) (refuse func())) handler {
+	return handler{access: func(x *exchange) {
+		if !runOnPreflight && x.request.Method == http.MethodOptions {
+			return
+		}
+		if anonymous == "" {
+			if refuse := attempt(x); refuse != nil {
+				refuse()
+			}
+			return
+		}
+		if x.credential != "" || attempt(x) == nil {
+			return
+		}
+		if nobody := x.snapshot.consumers[anonymous]; nobody != nil {
+			x.authenticate(nobody, "")
+			return
+		}
+		x.exit(http.StatusInternalServerError, message("An unexpected error occurred"), nil)
+	}}
+}
+
+type keyAuth struct {
+	KeyNames        []string `json:"key_names" need:"yes"`
+	HideCredentials bool     `json:"hide_credentials"`
+	Anonymous       string   `json:"anonymous"`
+	KeyInHeader     bool     `json:"key_in_header"`
+	KeyInQuery      bool     `json:"key_in_query"`
+	KeyInBody       bool     `json:"key_in_body"`
+	RunOnPreflight  bool     `json:"run_on_preflight"`
+	Realm           string   `json:"realm"`
+}
+
+var keyAuthDefaults = keyAuth{KeyNames: []string{"apikey"}, KeyInHeader: true, KeyInQuery: true, RunOnPreflight: true}
+
+func newKeyAuth(c *keyAuth, _ *pluginEntity, wrong *faults) handler {
+	if c.KeyInBody {
+		wrong.add("config.key_in_body", "this stand-in for Kong doesn't look for keys in bodies")
+	}
+	challenge := "Key"
+	if c.Realm != "" {
+		challenge = `Key realm="` + c.Realm + `"`
+	}
+	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *exchange) func() {
+		refuse := func(text string) func() {
+			return func() {
+				x.Header().Set("WWW-Authenticate", challenge)
+				x.fail(http.StatusUnauthorized, text)
+			}
+		}
+		key := ""
+		for _, name := range c.KeyNames {
+			var found []string
+			if c.KeyInHeader {
+				found = x.request.Header.Values(name)
+			}
+			if len(found) == 0 && c.KeyInQuery {
+				found = x.request.URL.Query()[name]
+			}
+			if len(found) > 1 {
+				return refuse("Duplicate API key found")
+			}
+			if len(found) == 1 {
+				if key = found[0]; c.HideCredentials {
+					x.request.Header.Del(name)
+					x.editQuery(func(n string) bool { return n != name })
+				}
+				break
+			}
+		}
+		if key == "" {
+			return refuse("No API key found in request")
+		}
+		credential := x.snapshot.keys[key]
+		if credential == nil {
+			return refuse("Unauthorized")
+		}
+		x.authenticate(credential.holder(x.snapshot), credential.ID)
+		return nil
+	})
+}
+
+// editQuery keeps some parameters of the query, as they were written.
+func (x *exchange) editQuery(keep func(name string) bool) {
+	pairs := strings.FieldsFunc(x.request.URL.RawQuery, func(r rune) bool { return r == '&' })
+	x.request.URL.RawQuery = strings.Join(slices.DeleteFunc(pairs, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		decoded, _ := url.QueryUnescape(name)
+		return !keep(decoded)
+	}), "&")
+}
+
+type acl struct {
+	Allow            []string `json:"allow"`
+	Deny             []string `json:"deny"`
+	HideGroupsHeader bool     `json:"hide_groups_header"`
+}
+
+// newACL lets the members of some groups pass, or all others.
+func newACL(c *acl, _ *pluginEntity, wrong *faults) handler {
+	if (len(c.Allow) == 0) == (len(c.Deny) == 0) {
+		wrong.add("config", "exactly one of these fields must be non-empty: 'allow', 'deny'")
+	}
+	return handler{access: func(x *exchange) {
+		if x.consumer == nil {
+			x.fail(http.StatusUnauthorized, "Unauthorized")
+			return
+		}
+		groups := x.snapshot.groups[x.consumer.ID]
+		listed := slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(append(c.Allow, c.Deny...), g) })
+		if listed != (len(c.Allow) > 0) {
+			x.fail(http.StatusForbidden, "You cannot consume this service")
+			return
+		}
+		if !c.HideGroupsHeader && len(groups) > 0 {
+			x.request.Header.Set("X-Consumer-Groups", strings.Join(groups, ", "))
+		}
+	}}
+}

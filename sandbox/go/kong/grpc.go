@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func isGRPC(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}
+
+// suits answers a request that its route's protocols don't allow.
+func (x *exchange) suits() bool {
+	has := func(protocol string) bool { return slices.Contains(x.match.Protocols, protocol) }
+	secure := x.forwarded.proto == "https"
+	switch {
+	case has("https") && !has("http") && !secure:
+		x.demandHTTPS()
+	case !has("grpc") && !has("grpcs"):
+		return true
+	case !isGRPC(x.request):
+		x.fail(http.StatusUnsupportedMediaType, "Non-gRPC request matched gRPC route")
+	case x.request.ProtoMajor != 2:
+		x.Header().Set("Connection", "Upgrade")
+		x.Header().Set("Upgrade", "HTTP/2")
+		x.fail(http.StatusUpgradeRequired, "Please use HTTP2 protocol")
+	case !has("grpc") && !secure:
+		x.Header().Set("Grpc-Message", "gRPC request matched gRPCs route")
+		x.Header().Set("Grpc-Status", "1")
+		x.Header().Set("Content-Type", "application/grpc")
+		x.answer(http.StatusOK, "")
+	default:
+		return true
+	}
+	return false
+}
+
+var grpcStatus = map[int]int{
+	200: 0, 400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4,
+}
+
+// speakGRPC tells a gRPC client of an answer of the gateway's own: in headers, without a body.
+func (x *exchange) speakGRPC(status int, message string) {
+	code, known := grpcStatus[status]
+	if !known {
+		code = 2
+	}
+	x.Header().Set("Content-Type", "application/grpc")
+	x.Header().Set("Grpc-Status", strconv.Itoa(code))
+	x.Header().Set("Grpc-Message", message)
+	x.answer(status, "")
+}

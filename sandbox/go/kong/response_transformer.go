@@ -1,0 +1,39 @@
+package main
+
+import "net/http"
+
+type responseNames struct {
+	Headers []string `json:"headers"`
+	JSON    []string `json:"json"`
+}
+
+type responseValues struct {
+	Headers   []string `json:"headers"`
+	JSON      []string `json:"json"`
+	JSONTypes []string `json:"json_types" oneof:"boolean,number,string"`
+}
+
+type responseTransformer struct {
+	Remove  responseNames  `json:"remove"`
+	Rename  responseNames  `json:"rename"`
+	Replace responseValues `json:"replace"`
+	Add     responseValues `json:"add"`
+	Append  responseValues `json:"append"`
+}
+
+func newResponseTransformer(c *responseTransformer, _ *pluginEntity, wrong *faults) handler {
+	headers := edits{
+		drop: c.Remove.Headers, rename: c.Rename.Headers, replace: c.Replace.Headers, add: c.Add.Headers, extend: c.Append.Headers,
+	}
+	body := edits{
+		drop: c.Remove.JSON, rename: c.Rename.JSON, replace: c.Replace.JSON, add: c.Add.JSON, extend: c.Append.JSON,
+		types: [3][]string{c.Replace.JSONTypes, c.Add.JSONTypes, c.Append.JSONTypes},
+	}
+	headers.check("headers", wrong)
+	body.check("json", wrong)
+	h := handler{header: func(_ *exchange, header http.Header) { headers.apply(headerBag(header), asWritten) }}
+	if !body.empty() {
+		h.body = func(_ *exchange, content []byte) []byte { return body.editJSON(content, asWritten) }
+	}
+	return h
+}

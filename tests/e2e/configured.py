@@ -1,0 +1,70 @@
+"""The running stack with another configuration for a while."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.e2e.stack import Stack
+
+
+class Configured:
+    """The stack; `file` is its configuration, `address` the gateway's."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.file = stack.folder / "Pulumi.sandbox.yaml"
+        self.address = stack.output("proxy_ip")
+
+    def set(self, key: str, value: Any) -> None:  # noqa: ANN401 -- YAML
+        document = yaml.safe_load(self.file.read_text())
+        document["config"][f"kong-doks:{key}"] = value
+        self.file.write_text(yaml.safe_dump(document))
+
+    def up(self, *services: dict[str, Any]) -> None:
+        """Brings the stack up with these services. All else in the configuration stays."""
+        self.set("services", list(services))
+        self.stack.up()
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=10)
+
+    def post(self, path: str, body: Any) -> httpx.Response:  # noqa: ANN401 -- JSON
+        return httpx.post(f"http://{self.address}{path}", json=body, timeout=10)
+
+    @contextmanager
+    def asked_throughout(self, path: str) -> Iterator[list[int]]:
+        """Asks for a path without a break, and without a credential; yields the statuses of the answers."""
+        statuses: list[int] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            with httpx.Client(timeout=10) as client:
+                while not done.wait(0.01):
+                    statuses.append(client.get(f"http://{self.address}{path}").status_code)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield statuses
+        finally:
+            # The controller looks for changes every three seconds.
+            time.sleep(4)
+            done.set()
+            thread.join()
+
+
+@contextmanager
+def configured(stack: Stack) -> Iterator[Configured]:
+    """The stack, whose configuration may be changed; at the end it is as it was."""
+    changed = Configured(stack)
+    before = changed.file.read_text()
+    try:
+        yield changed
+    finally:
+        changed.file.write_text(before)
+        stack.up()

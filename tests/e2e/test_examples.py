@@ -1,0 +1,47 @@
+"""Every example as it stands, on the running stack."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.paths import PROJECT
+from tests.e2e.configured import Configured, configured
+from tests.e2e.stack import Stack, eventually
+
+CHECKS: dict[str, list[tuple[str, int, str]]] = {
+    # Path, status, a header of the answer.
+    "addresses": [("/foo", 403, ""), ("/bar", 200, "")],
+    "auth": [("/foo", 401, "WWW-Authenticate"), ("/bar", 200, "")],
+    "canary": [("/foo", 200, ""), ("/bar", 200, "")],
+    "everything": [("/foo", 401, "X-Request-ID"), ("/greeting", 200, "X-Frame-Options")],
+    "observability": [("/foo", 200, "X-Request-ID"), ("/bar", 200, "X-Request-ID")],
+    "plugins": [("/foo", 200, "X-Order-ID"), ("/bar", 200, "")],
+    "protection": [("/foo", 200, "Content-Security-Policy"), ("/bar", 503, "")],
+    "rate-limit": [("/foo", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "X-RateLimit-Limit-Hour")],
+    "transformation": [("/foo", 200, ""), ("/greeting", 200, "")],
+}
+
+
+@pytest.fixture(scope="module")
+def changed(stack: Stack) -> Iterator[Configured]:
+    with configured(stack) as changed:
+        yield changed
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((PROJECT / "examples").glob("*.yaml"))])
+def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
+    ours = yaml.safe_load(changed.file.read_text())
+    addresses = ("digitalocean:apiEndpoint", "kong-doks:chartRepository")
+    example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
+    example |= {key: ours["config"][key] for key in addresses}
+    changed.file.write_text(yaml.safe_dump(ours | {"config": example}))
+    changed.stack.up()
+    for path, status, header in CHECKS[name]:
+
+        def answers(path: str = path, status: int = status, header: str = header) -> bool:
+            answer = changed.get(path)
+            return answer.status_code == status and (not header or header in answer.headers)
+
+        eventually(answers)

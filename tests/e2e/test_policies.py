@@ -1,0 +1,291 @@
+"""Policies of routes, as clients meet them: the real controller tells the gateway, and requests show what it does."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.e2e.configured import Configured, configured
+from tests.e2e.stack import Stack, eventually
+
+SECRET = "planted-secret-of-alice-32-characters"  # noqa: S105 -- worth nothing
+API_KEY = "planted-key-of-carol"
+BOBS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PUBLIC_KEY = (
+    BOBS_KEY.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+BAR: dict[str, Any] = {"name": "bar", "path": "/bar", "build": "apps/bar"}
+VAULT: dict[str, Any] = {"name": "vault", "path": "/vault", "build": "apps/foo", "rewrite": "/foo"}
+ECHO = """
+import time
+
+from flask import Flask, Response, jsonify, request
+
+app = Flask(__name__)
+
+
+@app.route("/healthz")
+@app.route("/v1/<path:rest>", methods=["GET", "POST"])
+def echo(rest: str = "") -> Response:
+    time.sleep(float(request.args.get("seconds", 0)))
+    body = request.get_json(silent=True)
+    answer = jsonify(path=request.path, query=request.args, headers=dict(request.headers), body=body, debug="yes")
+    answer.headers["X-Debug"] = "yes"
+    return answer
+"""
+HOME = "127.9.8.7"
+SERVICES: list[dict[str, Any]] = [
+    FOO | {"auth": "jwt", "allow": ["team-a"]},
+    BAR | {"auth": "key-auth"},
+    {
+        "name": "echo",
+        "path": "/echo",
+        "build": "apps/echo",
+        "rewrite": "/v1",
+        "bodyLimit": 1,
+        "botDetection": True,
+        "cors": {"origins": ["https://shop.example"]},
+        "securityHeaders": True,
+        "timeouts": {"read": 1},
+        "retries": 0,
+        "requestHeaders": {"set": {"X-Tenant": "ours"}, "remove": ["X-Debug"]},
+        "requestQuery": {"add": {"page": "1"}},
+        "requestBody": {"rename": {"old": "new"}},
+        "responseHeaders": {"remove": ["X-Debug"]},
+        "responseBody": {"remove": ["debug"]},
+    },
+    {
+        "name": "canary",
+        "path": "/echo",
+        "build": "apps/foo",
+        "rewrite": "/foo",
+        "whenHeaders": {"X-Canary": "always"},
+    },
+    {"name": "home", "path": "/home", "build": "apps/foo", "rewrite": "/foo", "allowIps": [HOME]},
+    {"name": "busy", "path": "/busy", "build": "apps/foo", "rewrite": "/foo", "rateLimit": {"minute": 3}},
+    {"name": "away", "path": "/away", "build": "apps/foo", "terminate": {"message": "Back at noon"}},
+]
+CONSUMERS: list[dict[str, Any]] = [
+    {"name": "alice", "groups": ["team-a"], "jwt": {}},
+    {
+        "name": "bob",
+        "groups": ["team-b"],
+        "jwt": {"key": "https://bob.example", "algorithm": "RS256", "publicKey": PUBLIC_KEY},
+    },
+    {"name": "carol"},
+]
+
+
+def token(issuer: str, key: Any = SECRET, algorithm: str = "HS256", **claims: Any) -> str:  # noqa: ANN401 -- PyJWT's
+    return "Bearer " + jwt.encode({"iss": issuer, "exp": time.time() + 60, **claims}, key, algorithm)
+
+
+@pytest.fixture(scope="module")
+def guarded(stack: Stack) -> Iterator[Configured]:
+    """Consumers whose credentials are Pulumi secrets, and services with a policy of each kind."""
+    echo = stack.folder / "apps" / "echo"
+    shutil.copytree(stack.folder / "apps" / "foo", echo)
+    (echo / "app.py").write_text(ECHO)
+    with configured(stack) as changed:
+        changed.set("consumers", CONSUMERS)
+        changed.set("gateway", {"requestId": True, "accessLog": True, "metrics": True})
+        for place, value in {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY}.items():
+            stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
+        changed.up(*SERVICES)
+        yield changed
+    shutil.rmtree(echo)
+
+
+def test_without_a_token_nobody_gets_in_and_is_told_as_kong_does(guarded: Configured) -> None:
+    answer = guarded.get("/foo")
+    assert answer.status_code == 401
+    assert answer.json() == {"message": "Unauthorized"}
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_signed_token_of_the_group_gets_in(guarded: Configured) -> None:
+    answer = guarded.get("/foo", Authorization=token("alice"))
+    assert answer.status_code == 200
+    assert answer.json() == {"msg": "Hello from the foo microservice"}
+
+
+@pytest.mark.parametrize(
+    ("authorization", "answer"),
+    [
+        (token("alice", "another-secret-of-32-characters-or-more"), {"message": "Invalid signature"}),
+        (token("mallory"), {"message": "No credentials found for given 'iss'"}),
+        (token("alice", exp=time.time() - 60), {"exp": "token expired"}),
+        (token("alice", exp=None), {"exp": "must be a number"}),
+    ],
+    ids=["another key", "a stranger", "expired", "without an end"],
+)
+def test_a_token_that_is_not_good_is_refused(guarded: Configured, authorization: str, answer: dict[str, str]) -> None:
+    refused = guarded.get("/foo", Authorization=authorization)
+    assert refused.status_code == 401
+    assert refused.json() == answer
+
+
+def test_a_good_token_of_another_group_is_forbidden(guarded: Configured) -> None:
+    answer = guarded.get("/foo", Authorization=token("https://bob.example", BOBS_KEY, "RS256"))
+    assert answer.status_code == 403
+    assert answer.json()["message"] == "You cannot consume this service"
+
+
+def test_a_key_opens_the_route_with_keys(guarded: Configured) -> None:
+    assert guarded.get("/bar", apikey=API_KEY).json() == {"msg": "Hello from the bar microservice"}
+    refused = guarded.get("/bar")
+    assert refused.status_code == 401
+    assert refused.json()["message"] == "No API key found in request"
+
+
+def test_more_requests_than_allowed_are_told_how_long_to_wait(guarded: Configured) -> None:
+    # A minute may end on the way, so more than two minutes' share.
+    answers = [guarded.get("/busy") for _ in range(8)]
+    assert answers[0].status_code == 200
+    limited = answers[-1]
+    assert limited.status_code == 429
+    assert limited.json()["message"] == "API rate limit exceeded"
+    assert int(limited.headers["Retry-After"]) >= 1
+    assert limited.headers["X-RateLimit-Limit-Minute"] == "3"
+    assert limited.headers["RateLimit-Remaining"] == "0"
+
+
+def test_only_an_allowed_address_gets_in(guarded: Configured) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=HOME)) as client:
+        assert client.get(f"http://{guarded.address}/home").status_code == 200
+    refused = guarded.get("/home")
+    assert refused.status_code == 403
+    assert refused.json()["message"].startswith("IP address not allowed: 127.")
+
+
+def test_a_body_over_the_limit_is_refused(guarded: Configured) -> None:
+    assert guarded.post("/echo/a", "x" * 1000).status_code == 200
+    refused = guarded.post("/echo/a", "x" * 2**20)
+    assert refused.status_code == 413
+    assert refused.json()["message"] == "Request size limit exceeded"
+
+
+def test_a_bot_is_turned_away(guarded: Configured) -> None:
+    assert guarded.get("/echo/a", **{"User-Agent": "Googlebot/2.1"}).status_code == 403
+    assert guarded.get("/echo/a", **{"User-Agent": "Mozilla/5.0"}).status_code == 200
+
+
+def test_pages_of_the_named_origin_may_read_answers_and_others_may_not(guarded: Configured) -> None:
+    ours = guarded.get("/echo/a", Origin="https://shop.example")
+    assert ours.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+    theirs = guarded.get("/echo/a", Origin="https://evil.example")
+    assert theirs.headers.get("Access-Control-Allow-Origin") != "https://evil.example"
+
+
+def test_requests_reach_the_service_as_changed_and_answers_the_client(guarded: Configured) -> None:
+    url = f"http://{guarded.address}/echo/items?q=1"
+    headers = {"X-Tenant": "theirs", "X-Debug": "yes"}
+    answer = httpx.post(url, json={"old": 1}, headers=headers, timeout=10)
+    seen = answer.json()
+    assert seen["path"] == "/v1/items"
+    assert seen["query"] == {"q": "1", "page": "1"}
+    assert seen["headers"]["X-Tenant"] == "ours"
+    assert "X-Debug" not in seen["headers"]
+    assert seen["body"] == {"new": 1}
+    assert "debug" not in seen
+    assert "X-Debug" not in answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_canary_answers_whom_a_header_sends_to_it(guarded: Configured) -> None:
+    assert guarded.get("/echo/a").json()["path"] == "/v1/a"
+    assert guarded.get("/echo/a", **{"X-Canary": "never"}).json()["path"] == "/v1/a"
+    canary = guarded.get("/echo", **{"X-Canary": "always"})
+    assert canary.json() == {"msg": "Hello from the foo microservice"}
+
+
+def test_a_request_has_one_id_for_client_and_service(guarded: Configured) -> None:
+    answer = guarded.get("/echo/a")
+    assert answer.json()["headers"]["X-Request-Id"] == answer.headers["X-Request-ID"]
+    assert guarded.get("/echo/a", **{"X-Request-ID": "mine"}).headers["X-Request-ID"] == "mine"
+
+
+def test_a_request_is_a_line_of_json_in_the_log_and_keys_are_not(guarded: Configured) -> None:
+    request_id = guarded.get("/bar", apikey=API_KEY).headers["X-Request-ID"]
+    logs = ("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=100")
+
+    def entries() -> list[dict[str, Any]]:
+        lines = guarded.stack.run(*logs).stdout.splitlines()
+        parsed = [json.loads(line) for line in lines if line.startswith("{")]
+        return [entry for entry in parsed if entry["request"]["headers"].get("x-request-id") == request_id]
+
+    eventually(lambda: len(entries()) == 1)
+    (entry,) = entries()
+    assert entry["response"]["status"] == 200
+    assert entry["consumer"]["username"] == "carol"
+    assert API_KEY not in json.dumps(entry)
+
+
+def test_requests_are_counted_by_service_and_status(guarded: Configured) -> None:
+    guarded.get("/foo")
+    pod = guarded.stack.kubernetes("pods", "-n", "kong")["items"][0]["status"]["podIP"]
+    fetch = f"import urllib.request; print(urllib.request.urlopen('http://{pod}:8100/metrics').read().decode())"
+    metrics = guarded.stack.run("kubectl", "exec", "deployment/bar-deployment", "--", "python", "-c", fetch).stdout
+    counters = [line for line in metrics.splitlines() if line.startswith("kong_http_requests_total{")]
+    assert any('code="401"' in line and "foo-service" in line for line in counters)
+
+
+def test_a_service_that_takes_too_long_is_given_up(guarded: Configured) -> None:
+    answer = guarded.get("/echo/a?seconds=3")
+    assert answer.status_code == 504
+    assert answer.json()["message"] == "The upstream server is timing out"
+
+
+def test_a_service_under_maintenance_says_so(guarded: Configured) -> None:
+    answer = guarded.get("/away")
+    assert answer.status_code == 503
+    assert answer.json() == {"message": "Back at noon"}
+
+
+def test_credentials_are_in_clear_neither_in_config_nor_in_state(guarded: Configured) -> None:
+    clear = guarded.file.read_text() + guarded.stack.pulumi("stack", "export").stdout
+    for planted in (SECRET, API_KEY):
+        assert planted not in clear
+
+
+def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Configured) -> None:
+    services = {service["name"]: service for service in SERVICES}
+    services["home"] = services["home"] | {"plugins": {"rate-limiting": {"minute": "many"}}}
+    services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=HOME)) as client:
+        try:
+            guarded.up(*services.values())
+            eventually(lambda: guarded.get("/away").json() == {"message": "Back at one"})
+            assert client.get(f"http://{guarded.address}/home").status_code == 404
+            assert guarded.get("/foo").status_code == 401
+        finally:
+            guarded.up(*SERVICES)
+        eventually(lambda: client.get(f"http://{guarded.address}/home").status_code == 200)
+
+
+def test_a_new_route_with_auth_never_answers_without_it_nor_on_its_way_to_another_auth_and_out(
+    guarded: Configured,
+) -> None:
+    with guarded.asked_throughout("/vault") as created:
+        guarded.up(*SERVICES, VAULT | {"auth": "jwt"})
+        eventually(lambda: guarded.get("/vault", Authorization=token("alice")).status_code == 200)
+    with guarded.asked_throughout("/vault") as changed:
+        guarded.up(*SERVICES, VAULT | {"auth": "key-auth"})
+        eventually(lambda: guarded.get("/vault", apikey=API_KEY).status_code == 200)
+    assert guarded.get("/vault", Authorization=token("alice")).status_code == 401
+    with guarded.asked_throughout("/vault") as removed:
+        guarded.up(*SERVICES)
+        eventually(lambda: guarded.get("/vault").status_code == 404)
+    assert set(created) - {503} == {404, 401}
+    assert set(changed) == {401}
+    assert set(removed) - {503} == {401, 404}

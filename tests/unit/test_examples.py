@@ -1,0 +1,36 @@
+"""Every example is a stack's configuration that works as it stands."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.conftest import EXAMPLES, PROJECT, Recording
+
+DOCUMENTATION = PROJECT / "docs" / "gateway.md"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_becomes_a_stack_with_policies(run: Callable[[str], Recording], name: str) -> None:
+    recording = run(f"example {name}")
+    assert recording.errors == []
+    assert recording.status == 0
+    assert {"foo", "bar"} <= {each.name for each in recording.of("Ingress")}
+    policies = recording.of("KongPlugin") + recording.of("KongClusterPlugin")
+    routes = [each.inputs["metadata"] for each in recording.of("Ingress")]
+    assert policies or any("konghq.com/headers.X-Canary" in route.get("annotations", {}) for route in routes)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_linked_from_the_documentation(name: str) -> None:
+    assert f"(../examples/{name}.yaml)" in DOCUMENTATION.read_text()
+
+
+def test_the_documentation_names_no_example_that_is_missing() -> None:
+    linked = set(re.findall(r"\(\.\./examples/([a-z-]+)\.yaml\)", DOCUMENTATION.read_text()))
+    assert linked == set(EXAMPLES)
+
+
+def test_the_example_of_everything_has_all_that_the_others_need(run: Callable[[str], Recording]) -> None:
+    plugins = {each.inputs["plugin"] for each in run("example everything").of("KongPlugin")}
+    assert {"jwt", "acl", "rate-limiting", "ip-restriction", "cors", "request-transformer"} <= plugins

@@ -1,0 +1,277 @@
+"""What policies become, and what waits for them."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra import policies
+from infra.policy_settings import GatewayPolicies, RoutePolicies
+from tests.unit.conftest import Recording
+
+
+def route(**config: Any) -> policies.RouteRules:  # noqa: ANN401 -- JSON
+    return policies.route_rules(RoutePolicies.model_validate(config))
+
+
+def gateway(**config: Any) -> policies.Plugins:  # noqa: ANN401 -- JSON
+    return policies.gateway_plugins(GatewayPolicies.model_validate(config))
+
+
+def annotations(recording: Recording, kind: str, name: str) -> dict[str, str]:
+    found: dict[str, str] = recording.one(kind, name).inputs["metadata"].get("annotations", {})
+    return found
+
+
+@pytest.fixture(scope="session")
+def guarded(run: Callable[[str], Recording]) -> Recording:
+    return run("policies")
+
+
+def test_a_route_without_policies_has_none_of_kongs_objects(dev: Recording) -> None:
+    for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
+        assert dev.of(kind) == []
+    for kind in ("Ingress", "Service"):
+        assert "annotations" not in dev.one(kind, "foo").inputs["metadata"]
+
+
+def test_only_the_route_with_auth_names_plugins(guarded: Recording) -> None:
+    assert annotations(guarded, "Ingress", "foo") == {"konghq.com/plugins": "foo.acl,foo.jwt"}
+    assert annotations(guarded, "Ingress", "bar") == {}
+
+
+def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
+    plugin = guarded.one("KongPlugin", "foo.jwt")
+    assert plugin.type == "kubernetes:configuration.konghq.com/v1:KongPlugin"
+    assert plugin.inputs["apiVersion"] == "configuration.konghq.com/v1"
+    assert plugin.inputs["metadata"]["name"] == "foo.jwt"
+    assert plugin.inputs["metadata"]["namespace"] == guarded.one("Ingress", "foo").inputs["metadata"]["namespace"]
+    assert plugin.inputs["plugin"] == "jwt"
+    assert plugin.inputs["config"]["claims_to_verify"] == ["exp"]
+
+
+def test_going_from_one_kind_of_auth_to_the_other_changes_nothing_but_the_route() -> None:
+    tokens, keys = route(auth="jwt"), route(auth="key-auth")
+    assert tokens.plugins == keys.plugins
+    assert (tokens.named, keys.named) == (("jwt",), ("key-auth",))
+
+
+def test_a_route_waits_for_every_plugin_and_consumer_that_it_names(guarded: Recording) -> None:
+    needs = guarded.before(guarded.one("Ingress", "foo"))
+    assert {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.key-auth"} <= needs
+    assert {"KongConsumer alice", "KongConsumer bob", "KongClusterPlugin gateway.correlation-id"} <= needs
+    assert "KongConsumer alice" not in guarded.before(guarded.one("Ingress", "bar"))
+
+
+def test_pods_behind_plugins_start_after_them_and_end_before_them(guarded: Recording) -> None:
+    assert {"KongPlugin foo.acl", "KongPlugin foo.jwt"} <= guarded.before(guarded.one("Deployment", "foo"))
+    assert "Release kong" not in guarded.before(guarded.one("Deployment", "bar"))
+
+
+def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Recording) -> None:
+    cluster = guarded.one("KubernetesCluster").urn
+    objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
+    assert len(objects) == 6
+    for each in objects:
+        assert "Release kong" in guarded.before(each)
+        assert each.deleted_with == cluster
+
+
+def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_for(guarded: Recording) -> None:
+    for kind in ("KongConsumer", "KongClusterPlugin"):
+        for each in guarded.of(kind):
+            assert each.inputs["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "kong"}
+    (plugin,) = guarded.of("KongClusterPlugin")
+    assert plugin.inputs["metadata"]["labels"] == {"global": "true"}
+
+
+def test_a_consumer_names_its_credentials_which_are_labelled_secrets(guarded: Recording) -> None:
+    assert guarded.one("KongConsumer", "alice").inputs["username"] == "alice"
+    assert guarded.one("KongConsumer", "alice").inputs["credentials"] == ["alice.acl.team-a", "alice.jwt"]
+    assert guarded.one("KongConsumer", "bob").inputs["credentials"] == ["bob.key-auth"]
+    kinds = {"alice.acl.team-a": "acl", "alice.jwt": "jwt", "bob.key-auth": "key-auth"}
+    for name, kind in kinds.items():
+        secret = guarded.one("Secret", name)
+        assert secret.inputs["metadata"]["labels"] == {"konghq.com/credential": kind}
+        consumer = name.partition(".")[0]
+        assert f"Secret {name}" in guarded.before(guarded.one("KongConsumer", consumer))
+
+
+def test_credentials_are_secret_wherever_they_are(guarded: Recording) -> None:
+    token = {"key": "alice", "algorithm": "HS256", "secret": "planted-secret-of-32-characters!"}
+    assert guarded.one("Secret", "alice.jwt").inputs["stringData"] == {"secret": token}
+    everything = json.dumps([each.inputs for each in guarded.resources if each.type != "kubernetes:core/v1:Secret"])
+    assert "planted" not in everything + json.dumps(guarded.outputs)
+
+
+def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+    recording = run("consumers in clear")
+    (error,) = recording.errors
+    assert [line.partition(": ")[0] for line in error.splitlines()] == [
+        "kong-doks:consumers[0].jwt.secret",
+        "kong-doks:consumers[1].apiKey",
+    ]
+    assert "fix: pulumi config set --secret --path 'kong-doks:consumers[0].jwt.secret'" in error
+    assert "planted" not in error
+    assert recording.resources == []
+
+
+def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
+    values = dev.one("Release").inputs["values"]["ingressController"]
+    assert values["env"]["feature_gates"] == "FallbackConfiguration=true"
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"rateLimit": {"second": 5, "minute": 60}},
+            "rate-limiting",
+            {"second": 5, "minute": 60, "limit_by": "ip", "policy": "local"},
+        ),
+        (
+            {"rateLimit": {"hour": 9, "by": "header", "header": "X-Tenant"}},
+            "rate-limiting",
+            {"hour": 9, "limit_by": "header", "header_name": "X-Tenant", "policy": "local"},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8", "2001:db8::1"], "denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8", "2001:db8::1/128"], "deny": ["10.1.2.3/32"]},
+        ),
+        ({"bodyLimit": 8}, "request-size-limiting", {"allowed_payload_size": 8, "size_unit": "megabytes"}),
+        ({"botDetection": True}, "bot-detection", {}),
+        (
+            {"cors": {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "maxAge": 60}},
+            "cors",
+            {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "max_age": 60},
+        ),
+        (
+            {"terminate": {"message": "Back at noon"}},
+            "request-termination",
+            {"status_code": 503, "message": "Back at noon"},
+        ),
+        (
+            {"requestHeaders": {"set": {"X-A": "b"}, "remove": ["X-C"]}, "requestQuery": {"rename": {"old": "new"}}},
+            "request-transformer",
+            {
+                "remove": {"headers": ["X-C"]},
+                "rename": {"querystring": ["old:new"]},
+                "replace": {"headers": ["X-A:b"]},
+                "add": {"headers": ["X-A:b"]},
+            },
+        ),
+        ({"requestBody": {"add": {"a": "b"}}}, "request-transformer", {"add": {"body": ["a:b"]}}),
+        ({"responseBody": {"remove": ["debug"]}}, "response-transformer", {"remove": {"json": ["debug"]}}),
+        ({"plugins": {"proxy-cache": {"strategy": "memory"}}}, "proxy-cache", {"strategy": "memory"}),
+    ],
+)
+def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert route(**config).plugins == {plugin: expected}
+    assert route(**config).named == (plugin,)
+    assert gateway(**config) == {plugin: expected}
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"requestId": True},
+            "correlation-id",
+            {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True},
+        ),
+        ({"accessLog": True}, "file-log", {"path": "/dev/stdout"}),
+        ({"httpLog": {"url": "http://logs:9000/"}}, "http-log", {"http_endpoint": "http://logs:9000/"}),
+        (
+            {"metrics": True},
+            "prometheus",
+            {
+                "status_code_metrics": True,
+                "latency_metrics": True,
+                "bandwidth_metrics": True,
+                "upstream_health_metrics": True,
+            },
+        ),
+        (
+            {"tracing": {"url": "http://otel:4318/v1/traces", "sampling": 0.5}},
+            "opentelemetry",
+            {
+                "traces_endpoint": "http://otel:4318/v1/traces",
+                "resource_attributes": {"service.name": "kong"},
+                "sampling_rate": 0.5,
+            },
+        ),
+    ],
+)
+def test_what_only_the_gateway_has_becomes_a_plugin_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert gateway(**config) == {plugin: expected}
+
+
+def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None:
+    rules = route(securityHeaders=True, responseHeaders={"add": {"X-Frame-Options": "SAMEORIGIN"}, "remove": ["X-B"]})
+    (config,) = rules.plugins.values()
+    assert "X-Content-Type-Options:nosniff" in config["add"]["headers"]
+    assert "X-Frame-Options:SAMEORIGIN" in config["add"]["headers"]
+    assert "X-Frame-Options:DENY" not in config["add"]["headers"]
+    assert config["remove"] == {"headers": ["X-B"]}
+
+
+def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
+    everything = {
+        "rateLimit": {"minute": 1},
+        "allowIps": ["10.0.0.0/8"],
+        "bodyLimit": 1,
+        "botDetection": True,
+        "cors": {"origins": ["*"]},
+        "terminate": {},
+        "requestHeaders": {"remove": ["X-A"]},
+        "securityHeaders": True,
+    }
+    of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
+    assert {name for name, set_ in of_route.sets.items() if set_} == set(policies.route_rules(of_route).plugins)
+    tracing = {"url": "http://otel:4318/v1/traces"}
+    logs = {
+        "requestId": True,
+        "accessLog": True,
+        "httpLog": {"url": "http://logs"},
+        "metrics": True,
+        "tracing": tracing,
+    }
+    of_all = GatewayPolicies.model_validate({**everything, **logs})
+    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all))
+
+
+def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
+    assert route(stripPath=True).route == {"konghq.com/strip-path": "true"}
+    assert route(whenHeaders={"X-Canary": "always"}).route == {"konghq.com/headers.X-Canary": "always"}
+    rules = route(rewrite="/api", timeouts={"connect": 0.5, "read": 10}, retries=0)
+    assert rules.route == {"konghq.com/strip-path": "true"}
+    assert rules.upstream == {
+        "konghq.com/path": "/api",
+        "konghq.com/retries": "0",
+        "konghq.com/connect-timeout": "500",
+        "konghq.com/read-timeout": "10000",
+    }
+    assert rules.plugins == {}
+
+
+def test_a_grpc_service_is_reached_by_grpc_only() -> None:
+    rules = route(protocol="grpc")
+    assert rules.route == {"konghq.com/protocols": "grpc,grpcs"}
+    assert rules.upstream == {"konghq.com/protocol": "grpc"}
+
+
+def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
+    log = GatewayPolicies.model_validate({"accessLog": True})
+    assert policies.gateway_environment(log) == {"proxy_access_log": "off"}
+    traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
+    assert policies.gateway_environment(traced) == {
+        "tracing_instrumentations": "all",
+        "tracing_sampling_rate": "1.0",
+    }
+    assert policies.gateway_environment(GatewayPolicies()) == {}

@@ -1,0 +1,206 @@
+"""Mistakes in policies and consumers, each told in one line."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.conftest import BAR, FOO
+from tests.unit.test_settings import errors, read
+
+KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
+ALICE = {"name": "alice", "groups": ["team-a"], "jwt": {"algorithm": "ES256", "publicKey": KEY}}
+SECRET = "planted-" * 4
+
+
+def services(**policies: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    return {"services": [FOO | policies], "consumers": [ALICE]}
+
+
+def consumers(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"consumers": entries}
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "no such auth": (
+        services(auth="basic"),
+        'services[0].auth: "basic" is not allowed; allowed: jwt or key-auth; fix: ',
+    ),
+    "groups without auth": (services(allow=["team-a"]), "services[0].allow: is not allowed; allowed: only beside auth"),
+    "a group of nobody": (
+        services(auth="jwt", allow=["team-b"]),
+        'services[0].allow[0]: "team-b" is not allowed; allowed: groups of consumers, which are team-a; fix: ',
+    ),
+    "auth that no consumer has": (
+        services(auth="key-auth"),
+        'services[0].auth: "key-auth" is not allowed; allowed: what a consumer has a credential for, and none has ',
+    ),
+    "a limit without a window": (
+        services(rateLimit={"by": "ip"}),
+        "services[0].rateLimit: is empty; allowed: one of second, minute, hour or several; fix: add for example minute",
+    ),
+    "a limit of nothing": (services(rateLimit={"minute": 0}), "services[0].rateLimit.minute: 0 is not allowed"),
+    "more a second than a minute": (
+        services(rateLimit={"second": 10, "minute": 5}),
+        "services[0].rateLimit.minute: 5 is not allowed; allowed: at least as many as in a second; fix: write ",
+    ),
+    "a limit by what there isn't": (
+        services(rateLimit={"minute": 1, "by": "user"}),
+        'services[0].rateLimit.by: "user"',
+    ),
+    "a limit by header without its name": (
+        services(rateLimit={"minute": 1, "by": "header"}),
+        "services[0].rateLimit.header: is not allowed; allowed: a header's name exactly with by: header",
+    ),
+    "a limit by consumers that nobody asks for": (
+        services(rateLimit={"minute": 1, "by": "consumer"}),
+        'services[0].rateLimit.by: "consumer" is not allowed; allowed: ip, header or service without auth; fix: ',
+    ),
+    "not an address": (
+        services(allowIps=["10.0.0.0/33"]),
+        'services[0].allowIps[0]: "10.0.0.0/33" is not allowed; allowed: addresses and CIDR blocks',
+    ),
+    "a block that isn't one": (services(denyIps=["10.0.0.1/8"]), 'services[0].denyIps[0]: "10.0.0.1/8" is not allowed'),
+    "a body of nothing": (services(bodyLimit=0), "services[0].bodyLimit: 0 is not allowed; allowed: 1 to 1024 MiB"),
+    "pages of nobody": (services(cors={"origins": []}), "services[0].cors.origins: is not allowed; allowed: origins"),
+    "an origin without its scheme": (
+        services(cors={"origins": ["example.com"]}),
+        'services[0].cors.origins[0]: "example.com" is not allowed',
+    ),
+    "everybody's credentials": (
+        services(cors={"origins": ["*"], "credentials": True}),
+        "services[0].cors.credentials: true is not allowed; allowed: false with every origin; fix: name the origins",
+    ),
+    "no such status": (services(terminate={"status": 42}), "services[0].terminate.status: 42 is not allowed"),
+    "a change of nothing known": (
+        services(requestHeaders={"replace": {"X-A": "b"}}),
+        "services[0].requestHeaders.replace: is not a known key; allowed: set, add, rename, remove; fix: ",
+    ),
+    "too long a wait": (services(timeouts={"read": 86400}), "services[0].timeouts.read: 86400 is not allowed"),
+    "two answers to one question": (
+        services(rewrite="/api", stripPath=False),
+        "services[0].stripPath: false is not allowed; allowed: unset beside rewrite",
+    ),
+    "two services for the same requests": (
+        {
+            "services": [
+                FOO | {"whenHeaders": {"X-Canary": "1"}},
+                BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
+            ]
+        },
+        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+    ),
+    "a header as the way around auth": (
+        {
+            "services": [FOO | {"auth": "jwt"}, BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}],
+            "consumers": [ALICE],
+        },
+        "services[1].auth: is not allowed; allowed: the same as of foo, which has the same path; fix: copy auth",
+    ),
+    "a method without its path": (
+        services(protocol="grpc", rewrite="/api"),
+        'services[0].rewrite: "/api" is not allowed; allowed: unset with protocol: grpc; fix: remove rewrite',
+    ),
+    "HTTP of a service that has none": (
+        services(protocol="grpc", health="/healthz"),
+        'services[0].health: "/healthz" is',
+    ),
+    "not a header's name": (services(whenHeaders={"X Canary": "1"}), 'services[0].whenHeaders.X Canary: "X Canary"'),
+    "a plugin that Kong doesn't have": (
+        services(plugins={"proxy-cash": {}}),
+        "services[0].plugins.proxy-cash: is not a plugin of Kong's open-source image; allowed: acl, ",
+    ),
+    "the fix for a plugin's slip of the pen": (services(plugins={"proxy-cash": {}}), "; fix: write proxy-cache"),
+    "a plugin of the paid image": (services(plugins={"canary": {}}), "services[0].plugins.canary: is not a plugin of"),
+    "the same plugin twice": (
+        services(rateLimit={"minute": 1}, plugins={"rate-limiting": {"hour": 1}}),
+        "services[0].plugins.rate-limiting: is not allowed; allowed: rate-limiting once, and another key",
+    ),
+    "auth twice": (services(auth="jwt", plugins={"key-auth": {}}), "services[0].plugins.key-auth: is not allowed"),
+    "the same plugin twice for all": (
+        {"gateway": {"metrics": True, "plugins": {"prometheus": {}}}},
+        "gateway.plugins.prometheus: is not allowed; allowed: prometheus once",
+    ),
+    "auth for all": ({"gateway": {"auth": "jwt"}}, "gateway.auth: is not a known key; allowed: "),
+    "a collector that isn't a URL": ({"gateway": {"tracing": {"url": "otel"}}}, 'gateway.tracing.url: "otel" is not'),
+    "more than all requests": (
+        {"gateway": {"tracing": {"url": "http://otel:4318/v1/traces", "sampling": 2}}},
+        "gateway.tracing.sampling: 2 is not allowed; allowed: the share of requests, 0 to 1",
+    ),
+    "somebody twice": (consumers(ALICE, ALICE), 'consumers[1].name: "alice" is not allowed; allowed: each once'),
+    "an issuer twice": (
+        consumers(ALICE, ALICE | {"name": "bob", "jwt": {"key": "alice", "algorithm": "ES256", "publicKey": KEY}}),
+        'consumers[1].jwt.key: "alice" is not allowed; allowed: each once',
+    ),
+    "somebody without a credential": (consumers({"name": "alice"}), "consumers[0]: has no credential; allowed: jwt, "),
+    "a token without a key": (
+        consumers({"name": "alice", "jwt": {}}),
+        "consumers[0].jwt.secret: is missing; allowed: set with HS256; fix: set secret",
+    ),
+    "a secret for a key pair": (
+        consumers({"name": "alice", "jwt": {"algorithm": "RS256", "publicKey": KEY, "secret": SECRET}}),
+        "consumers[0].jwt.secret: is not allowed; allowed: with RS256, only publicKey; fix: remove secret",
+    ),
+    "a private key": (
+        consumers({"name": "alice", "jwt": {"algorithm": "RS256", "publicKey": KEY.replace("PUBLIC", "PRIVATE")}}),
+        "consumers[0].jwt.publicKey: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    config, expected = MISTAKES[mistake]
+    lines = errors(monkeypatch, capsys, config)
+    (line,) = [line for line in lines if expected in line]
+    assert line.startswith("kong-doks:")
+    assert "; allowed: " in line
+    assert "; fix: " in line
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "alice", "apiKey": "planted"},
+        {"name": "alice", "jwt": {"secret": "planted"}},
+        {"name": "alice", "jwt": {"secret": SECRET, "algorithm": "none"}},
+        {"name": "alice", "jwt": {"publicKey": KEY, "secret": SECRET}},
+        {"name": "alice", "apiKey": SECRET, "group": "team-a"},
+    ],
+    ids=["a short key", "a short secret", "no algorithm", "both", "a slip of the pen"],
+)
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_no_mistake_shows_a_credential(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], *, encrypted: bool
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda _: encrypted)
+    (line,) = errors(monkeypatch, capsys, consumers(entry))
+    assert line.startswith("kong-doks:consumers[0]")
+    assert "planted" not in line
+
+
+def test_two_consumers_with_the_same_key_are_told_apart_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = [{"name": name, "apiKey": SECRET} for name in ("alice", "bob")]
+    lines = errors(monkeypatch, capsys, consumers(*twice))
+    assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
+    assert "planted" not in "".join(lines)
+
+
+def test_a_grpc_service_is_only_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"protocol": "grpc"}]}).services
+    assert service.health_path is None
+
+
+def test_two_services_may_share_a_path_where_headers_tell_requests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}
+    assert [service.path for service in read(monkeypatch, {"services": [FOO, canary]}).services] == ["/foo", "/foo"]
+
+
+def test_a_consumer_needs_no_more_than_a_name_and_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read(monkeypatch, {"services": [FOO | {"auth": "jwt"}, BAR], "consumers": [ALICE]})
+    (alice,) = config.consumers
+    assert alice.jwt_credential == {"key": "alice", "algorithm": "ES256", "rsa_public_key": KEY}
