@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ def pulumi(*arguments: str, folder: Path = PROJECT) -> None:
         raise TourError(f"pulumi {shlex.join(arguments)} failed")
 
 
+def _ops(*arguments: str) -> None:
+    """Runs one of the project's own commands with its output on the terminal.
+
+    Raises:
+        TourError: it failed.
+    """
+    command = [sys.executable, "-m", "ops", *arguments]
+    if subprocess.run(command, cwd=PROJECT, env=os.environ | environment(), check=False).returncode:
+        raise TourError(f"python -m ops {shlex.join(arguments)} failed")
+
+
 def output(*arguments: str, folder: Path = PROJECT) -> str:
     return subprocess.run(
         ["pulumi", "stack", "output", *arguments],
@@ -47,6 +59,8 @@ def output(*arguments: str, folder: Path = PROJECT) -> str:
 def up(console: Console) -> None:
     """Brings the stack up and asks what the tutorial asks."""
     pulumi("stack", "select", "--create", STACK)
+    console.rule("python -m ops preflight")
+    _ops("preflight", "--stack", STACK)
     console.rule("pulumi up")
     started = time.monotonic()
     pulumi("up", "--yes", "--skip-preview")
@@ -63,7 +77,7 @@ def up(console: Console) -> None:
         ("pulumi stack output proxy_ip", "the gateway's address"),
         ("pulumi stack --show-urns", "everything in the stack"),
         ("kubectl get all --all-namespaces", "what runs in the cluster"),
-        ("python -m sandbox bill", "what DigitalOcean would charge"),
+        ("python -m ops bill --stack sandbox", "what DigitalOcean would charge"),
         ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
     ):
         console.print(f"{command:36} [dim]# {meaning}[/dim]", highlight=False)
