@@ -34,10 +34,15 @@ def pulumi(*arguments: str, folder: Path = PROJECT) -> None:
         raise TourError(f"pulumi {shlex.join(arguments)} failed")
 
 
-def _ops(command: str) -> None:
-    arguments = [sys.executable, "-m", "ops", command, "--stack", STACK]
-    if subprocess.run(arguments, cwd=PROJECT, env=os.environ | environment(), check=False).returncode:
-        raise TourError(f"python -m ops {command} --stack {STACK} says no")
+def _ops(*arguments: str) -> None:
+    """Runs one of the project's own commands with its output on the terminal.
+
+    Raises:
+        TourError: it failed.
+    """
+    command = [sys.executable, "-m", "ops", *arguments]
+    if subprocess.run(command, cwd=PROJECT, env=os.environ | environment(), check=False).returncode:
+        raise TourError(f"python -m ops {shlex.join(arguments)} failed")
 
 
 def output(*arguments: str, folder: Path = PROJECT) -> str:
@@ -54,9 +59,8 @@ def output(*arguments: str, folder: Path = PROJECT) -> str:
 def up(console: Console) -> None:
     """Brings the stack up and asks what the tutorial asks."""
     pulumi("stack", "select", "--create", STACK)
-    console.rule("before the first cent")
-    _ops("preflight")
-    _ops("cost")
+    console.rule("python -m ops preflight")
+    _ops("preflight", "--stack", STACK)
     console.rule("pulumi up")
     started = time.monotonic()
     pulumi("up", "--yes", "--skip-preview")
@@ -73,12 +77,10 @@ def up(console: Console) -> None:
         ("pulumi stack output proxy_ip", "the gateway's address"),
         ("pulumi stack --show-urns", "everything in the stack"),
         ("kubectl get all --all-namespaces", "what runs in the cluster"),
-        ("python -m ops bill --stack sandbox", "what it costs, as DigitalOcean's API says"),
-        ("python -m ops doctor --stack sandbox", "whether state and account agree"),
-        ("python -m sandbox bill", "what the stand-in for DigitalOcean has charged"),
+        ("python -m ops bill --stack sandbox", "what DigitalOcean would charge"),
         ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
     ):
-        console.print(f"{command:38} [dim]# {meaning}[/dim]", highlight=False)
+        console.print(f"{command:36} [dim]# {meaning}[/dim]", highlight=False)
 
 
 def _show_request(console: Console, url: str) -> None:
