@@ -191,3 +191,11 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     part.destroy()
     assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
     assert list(part.account.cloud.registries.documents) == ["mine"]
+
+
+def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "incorrect passphrase" in failed.stdout + failed.stderr
+    assert list(part.account.cloud.calls) == []
