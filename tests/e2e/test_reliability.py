@@ -194,7 +194,7 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
 
 
 def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
-    part.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
     failed = part.up(check=False)
     assert failed.returncode != 0
     assert "incorrect passphrase" in failed.stdout + failed.stderr
