@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(stac
     seen: set[str] = set()
     while process.poll() is None:
         seen.update(arguments_of_all_processes())
+        time.sleep(0.05)
     assert process.stdout
     assert any("pulumi-resource-kubernetes" in line for line in seen)
     places: dict[str, str] = {
