@@ -45,7 +45,7 @@ def channel(stack: Stack) -> Iterator[Any]:
     dockerfile = (folder / "Dockerfile").read_text()
     (folder / "Dockerfile").write_text(re.sub(r"^CMD .*", 'CMD ["python", "app.py"]', dockerfile, flags=re.MULTILINE))
     locked = (stack.folder / "requirements.txt").read_text()
-    needed = re.findall(r"^(?:grpcio|typing-extensions)==.*(?:\\\n +--hash.*)+", locked, re.MULTILINE)
+    needed = re.findall(r"^(?:grpcio|typing-extensions)==[^\\\n]*(?:\\\n +--hash[^\\\n]*)+", locked, re.MULTILINE)
     (folder / "requirements.txt").write_text("\n".join(needed))
     with configured(stack) as changed:
         changed.up({"name": "greeter", "path": "/demo.Greeter", "build": "apps/greeter", "protocol": "grpc"})
