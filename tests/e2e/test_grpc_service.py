@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.configured import configured
 from tests.e2e.stack import Stack
 
+pytestmark = pytest.mark.soak
+
 APP = """
 import os
 from concurrent.futures import ThreadPoolExecutor
