@@ -34,6 +34,11 @@ e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m sandbox tools
 	@$(PYTHON) -m pytest -q tests/e2e
 
+.PHONY: soak
+soak: .venv/.ready ## the tests that take minutes: every example on the running stack, gRPC
+	@$(PYTHON) -m sandbox tools
+	@$(PYTHON) -m pytest -q -m soak tests/e2e
+
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@for file in requirements requirements-dev requirements-tools apps/*/requirements; do \

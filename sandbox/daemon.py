@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import logging
 import secrets
 import signal
 import threading
@@ -91,6 +92,7 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for each request
     started = time.monotonic()
     with ExitStack() as until:
         run(until)

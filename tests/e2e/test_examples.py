@@ -10,6 +10,8 @@ from sandbox.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
 
+pytestmark = pytest.mark.soak
+
 CHECKS: dict[str, list[tuple[str, int, str]]] = {
     # Path, status, a header of the answer.
     "addresses": [("/foo", 403, ""), ("/bar", 200, "")],

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.configured import configured
 from tests.e2e.stack import Stack
 
+pytestmark = pytest.mark.soak
+
 APP = """
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +47,7 @@ def channel(stack: Stack) -> Iterator[Any]:
     dockerfile = (folder / "Dockerfile").read_text()
     (folder / "Dockerfile").write_text(re.sub(r"^CMD .*", 'CMD ["python", "app.py"]', dockerfile, flags=re.MULTILINE))
     locked = (stack.folder / "requirements.txt").read_text()
-    needed = re.findall(r"^(?:grpcio|typing-extensions)==.*(?:\\\n +--hash.*)+", locked, re.MULTILINE)
+    needed = re.findall(r"^(?:grpcio|typing-extensions)==[^\\\n]*(?:\\\n +--hash[^\\\n]*)+", locked, re.MULTILINE)
     (folder / "requirements.txt").write_text("\n".join(needed))
     with configured(stack) as changed:
         changed.up({"name": "greeter", "path": "/demo.Greeter", "build": "apps/greeter", "protocol": "grpc"})

@@ -262,6 +262,7 @@ def test_a_consumers_own_plugin_comes_before_its_routes(gateway: Gateway, echo: 
         ({"plugins": [plugin("key-auth", {"key_names": []})]}, "config.key_names"),
         ({"plugins": [plugin("acl", {"allow": ["a"], "deny": ["b"]})]}, "config"),
         ({"plugins": [plugin("jwt", consumer="nobody")]}, "consumer"),
+        ({"keyauth_credentials": [{"key": "k"}]}, "consumer"),
         ({"plugins": [plugin("rate-limiting")]}, "config"),
         ({"plugins": [plugin("rate-limiting", {"minute": 5, "hour": 4})]}, "config"),
         ({"plugins": [plugin("rate-limiting", {"minute": 0})]}, "config.minute"),

@@ -209,17 +209,17 @@ def test_requests_are_counted_by_service_route_code_and_consumer(tmp_path: Path,
 
 
 def test_metrics_are_off_unless_they_are_asked_for(tmp_path: Path, echo: int) -> None:
+    alice = {"username": "alice", "keyauth_credentials": [{"key": "k"}]}
     with running(tmp_path) as gateway:
-        gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("prometheus")])
-        gateway.client.get("/")
-        gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("prometheus", {"latency_metrics": True})])
-        gateway.client.get("/")
-        count = (
-            'kong_request_latency_ms_count{service="default.foo.80",route="default.foo.foo..80",workspace="default"}'
-        )
-        found = soon(lambda: seen if count in (seen := samples(gateway)) else None)
-        assert found[count] == 1
-        assert not [name for name in found if name.startswith(("kong_http_requests", "kong_bandwidth"))]
+        for config in ({}, {"status_code_metrics": True}):
+            plugins = [plugin("key-auth"), plugin("prometheus", config)]
+            gateway.configure(service(echo, route(paths=["/"])), consumers=[alice], plugins=plugins)
+            gateway.client.get("/", headers={"apikey": "k"})
+        at = 'service="default.foo.80",route="default.foo.foo..80"'
+        counted = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer=""}}'
+        found = soon(lambda: seen if counted in (seen := samples(gateway)) else None)
+        assert found[counted] == 1, "of the second request, without its consumer"
+        assert not [name for name in found if name.startswith(("kong_bandwidth", "kong_request", "kong_upstream"))]
 
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

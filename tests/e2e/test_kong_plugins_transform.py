@@ -132,7 +132,7 @@ def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway
         "request",
         {
             "remove": {"body": ["gone"]},
-            "rename": {"body": ["old:fresh"]},
+            "rename": {"body": ["old:fresh", "absent:never"]},
             "replace": {"body": ["there:2", "missing:2"]},
             "add": {"body": ["there:3", "added:yes"]},
             "append": {"body": ["tags:y"]},

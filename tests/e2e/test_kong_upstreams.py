@@ -128,6 +128,17 @@ def test_a_target_that_fails_requests_gets_no_more_of_them(gateway: Gateway, ech
         assert {port_of(gateway) for _ in range(6)} == {port, echoes[0]}, "without checks everyone is asked"
 
 
+def test_failures_count_only_in_a_row_if_successes_count(gateway: Gateway) -> None:
+    sick = patient()
+    with served(sick) as port:
+        passive = {"healthy": {"successes": 1}, "unhealthy": {"http_failures": 2}}
+        configure(gateway, "in-a-row", [port], healthchecks={"passive": passive})
+        answers = []
+        for sick.sick in (True, False, True, False, True, True, False):
+            answers.append(gateway.client.get("/").status_code)
+    assert answers == [503, 200, 503, 200, 503, 503, 503], "the last: there is no peer any more"
+
+
 def test_an_upstream_whose_targets_are_all_sick_has_no_peer(gateway: Gateway) -> None:
     sick = patient()
     sick.sick = True

@@ -134,13 +134,14 @@ func newACL(c *acl, _ *pluginEntity, wrong *faults) handler {
 	if (len(c.Allow) == 0) == (len(c.Deny) == 0) {
 		wrong.add("config", "exactly one of these fields must be non-empty: 'allow', 'deny'")
 	}
+	named := slices.Concat(c.Allow, c.Deny)
 	return handler{access: func(x *exchange) {
 		if x.consumer == nil {
 			x.fail(http.StatusUnauthorized, "Unauthorized")
 			return
 		}
 		groups := x.snapshot.groups[x.consumer.ID]
-		listed := slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(append(c.Allow, c.Deny...), g) })
+		listed := slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(named, g) })
 		if listed != (len(c.Allow) > 0) {
 			x.fail(http.StatusForbidden, "You cannot consume this service")
 			return

@@ -57,3 +57,35 @@ func addressOf(address net.Addr) netip.Addr {
 	}
 	return netip.IPv4Unspecified()
 }
+
+// forward takes the X-Forwarded- headers of a trusted hop, and what is seen here for those that it doesn't set.
+func (x *exchange) forward() {
+	told := func(string) string { return "" }
+	if x.gateway.trusts(x.peer) {
+		told = x.request.Header.Get
+	}
+	or := func(first, second string) string {
+		if first != "" {
+			return first
+		}
+		return second
+	}
+	proto := "http"
+	if x.request.TLS != nil {
+		proto = "https"
+	}
+	local := x.request.Context().Value(http.LocalAddrContextKey).(net.Addr).(*net.TCPAddr).Port
+	if outer, mapped := x.gateway.settings.portMaps[local]; mapped {
+		local = outer
+	}
+	prefix := ""
+	if *x.match.StripPath && x.match.prefix != "/" {
+		prefix = x.match.prefix
+	}
+	f := &x.forwarded
+	f.proto = or(told("X-Forwarded-Proto"), proto)
+	f.host = or(told("X-Forwarded-Host"), strings.ToLower(hostname(x.request.Host)))
+	f.port = or(told("X-Forwarded-Port"), port(local))
+	f.path = or(told("X-Forwarded-Path"), x.request.URL.EscapedPath())
+	f.prefix = or(told("X-Forwarded-Prefix"), prefix)
+}

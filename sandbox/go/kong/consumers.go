@@ -36,6 +36,8 @@ func ofConsumer() owned                       { return owned{Consumer: reference
 func (o *owned) references() []*reference     { return []*reference{&o.Consumer} }
 func (o *owned) holder(s *snapshot) *consumer { return s.consumers[o.Consumer.key] }
 
+func (o *owned) check(f *faults) { f.required("consumer", o.Consumer.key) }
+
 type keyCredential struct {
 	owned
 	Key string `json:"key"`
@@ -43,8 +45,11 @@ type keyCredential struct {
 
 func newKeyCredential() entity { return &keyCredential{owned: ofConsumer()} }
 
-func (k *keyCredential) key() string     { return k.Key }
-func (k *keyCredential) check(f *faults) { f.required("key", k.Key) }
+func (k *keyCredential) key() string { return k.Key }
+func (k *keyCredential) check(f *faults) {
+	k.owned.check(f)
+	f.required("key", k.Key)
+}
 
 type jwtSecret struct {
 	owned
@@ -59,6 +64,7 @@ func newJWTSecret() entity { return &jwtSecret{owned: ofConsumer(), Algorithm: "
 
 func (j *jwtSecret) key() string { return j.Key }
 func (j *jwtSecret) check(f *faults) {
+	j.owned.check(f)
 	f.required("key", j.Key)
 	f.oneOf("algorithm", j.Algorithm, "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256")
 	if strings.HasPrefix(j.Algorithm, "HS") {
@@ -87,8 +93,11 @@ type group struct {
 
 func newGroup() entity { return &group{owned: ofConsumer()} }
 
-func (g *group) key() string     { return g.Group + " " + g.Consumer.key }
-func (g *group) check(f *faults) { f.required("group", g.Group) }
+func (g *group) key() string { return g.Group + " " + g.Consumer.key }
+func (g *group) check(f *faults) {
+	g.owned.check(f)
+	f.required("group", g.Group)
+}
 
 // directory is the consumers of a configuration and how to find them.
 type directory struct {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,7 +35,7 @@ func newRequestTransformer(c *requestTransformer, _ *pluginEntity, wrong *faults
 	body := edits{drop: c.Remove.Body, rename: c.Rename.Body, replace: c.Replace.Body, add: c.Add.Body, extend: c.Append.Body}
 	for field, e := range map[string]edits{"headers": headers, "querystring": query, "body": body} {
 		e.check(field, wrong)
-		for _, entry := range append(append(append([]string{c.Replace.URI}, e.replace...), e.add...), e.extend...) {
+		for _, entry := range slices.Concat([]string{c.Replace.URI}, e.replace, e.add, e.extend) {
 			if strings.Contains(template.ReplaceAllString(entry, ""), "$(") {
 				wrong.add("config", entry+": this stand-in for Kong only renders $(headers.x), $(query_params.x) and $(uri_captures.x)")
 			}
