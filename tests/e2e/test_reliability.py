@@ -61,6 +61,15 @@ def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> Non
     assert part.ends_at_zero()
 
 
+def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) -> None:
+    # The provider asks five times, then forgets the cluster.
+    part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
+    assert part.up(check=False).returncode != 0
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
 def test_a_cluster_that_failed_to_start_is_removed(part: Part) -> None:
     part.account.broken = "no capacity"
     assert "no capacity" in part.up(check=False).stdout
