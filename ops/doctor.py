@@ -30,26 +30,27 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
     Raises:
         OpsError: the state or the account can't be read.
     """
+    locks = states.locks(stack)
+    for lock in locks:
+        if lock.stale is False:
+            return [Finding(f"{lock} is changing the stack: wait for it, and ask again")]
     state, things = states.read(stack), inventory(api, stack.settings)
     # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
     unknown = sorted((t for t in things if not t.orphan and _lost(t, state)), key=lambda t: t.kind, reverse=True)
     clusters = {each["id"]: each["status"]["state"] for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
     return [
-        *(_locked(lock, stack) for lock in states.locks(stack) if lock.stale is not False),
+        *(_locked(lock, stack) for lock in locks),
+        *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
         *_orphans(things, stack),
-        *_vanished(api, state, stack),
         *_drift(api, state, stack),
     ]
 
 
 def _locked(lock: Lock, stack: Stack) -> Finding:
-    sure = "is gone" if lock.stale else "may still work there: ask them first"
-    return Finding(
-        f"the stack is locked by {lock.owner} on {lock.host} (process {lock.pid}) since {lock.since}, who {sure}",
-        [[f"pulumi cancel --yes --stack {stack.name}"]],
-    )
+    sure = "which is gone" if lock.stale else "which may still work there: ask them first"
+    return Finding(f"the stack is locked by {lock}, {sure}", [[f"pulumi cancel --yes --stack {stack.name}"]])
 
 
 def _lost(thing: Thing, state: State) -> bool:

@@ -70,6 +70,9 @@ class Lock:
     pid: int
     since: str
 
+    def __str__(self) -> str:
+        return f"process {self.pid} of {self.owner} on {self.host} (since {self.since})"
+
     @property
     def stale(self) -> bool | None:
         """Whether its owner is gone; None: it was another machine's."""

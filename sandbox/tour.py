@@ -78,6 +78,7 @@ def up(console: Console) -> None:
         ("pulumi stack --show-urns", "everything in the stack"),
         ("kubectl get all --all-namespaces", "what runs in the cluster"),
         ("python -m ops bill --stack sandbox", "what DigitalOcean would charge"),
+        ("python -m ops doctor --stack sandbox", "whether state and account agree"),
         ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
     ):
         console.print(f"{command:36} [dim]# {meaning}[/dim]", highlight=False)

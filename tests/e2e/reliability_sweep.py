@@ -18,13 +18,13 @@ from tests.e2e.reliability import Part, until
 Command = Literal["up", "destroy"]
 KINDS: dict[str, dict[str, Any]] = {
     "refused": {"kind": "status", "status": 422},
-    "broken": {"kind": "status", "status": 500, "times": 5},
+    "broken": {"kind": "status", "status": 500, "times": None},
     "busy": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
-    "hung up": {"kind": "refuse", "times": 5},
+    "hung up": {"kind": "refuse", "times": None},
     "unanswered": {"kind": "drop_after"},
     "killed": {},
 }
-"""What happens to a call; 5 times: more than the provider repeats."""
+"""What happens to a call; None: to all from it on, until the command has given up."""
 
 
 def main(kinds: list[str]) -> int:

@@ -177,6 +177,13 @@ def test_a_registry_that_was_there_before_the_stack_is_not_on_its_bill(terminal:
     assert terminal.billed() == {("registry", "mine")}
 
 
+def test_one_subscription_pays_for_all_registries(terminal: Terminal) -> None:
+    terminal.registry("theirs", "professional")
+    terminal.registry("kong-doks-1234567", "professional")
+    (thing,) = terminal.json("bill")["things"]
+    assert (thing["id"], thing["monthly"]) == ("kong-doks-1234567", 0)
+
+
 def test_every_page_of_a_list_is_read(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 1000
     pools = [{"name": "default", "size": "s-1vcpu-2gb", "count": 201}]

@@ -61,6 +61,15 @@ def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> Non
     assert part.ends_at_zero()
 
 
+def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) -> None:
+    # The provider asks five times, then forgets the cluster.
+    part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
+    assert part.up(check=False).returncode != 0
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
 def test_a_cluster_that_failed_to_start_is_removed(part: Part) -> None:
     part.account.broken = "no capacity"
     assert "no capacity" in part.up(check=False).stdout
@@ -88,8 +97,17 @@ def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_clus
 
 
 def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Part) -> None:
-    part.account.settings.cluster_create = 2
-    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    part.account.settings.cluster_create = 6
+    said: list[str] = []
+
+    def doctor_says_wait() -> bool:
+        if part.has("POST", "/v2/kubernetes/clusters"):
+            said.extend(finding["problem"] for finding in part.doctor())
+        return bool(said)
+
+    part.cut("up", signal.SIGKILL, doctor_says_wait)
+    (problem,) = said
+    assert "is changing the stack: wait for it" in problem
     locked = part.destroy(check=False)
     assert "the stack is currently locked" in locked.stdout + locked.stderr
     part.run("sh", "-c", part.doctor()[0]["fixes"][0][0])
@@ -150,16 +168,22 @@ def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
     assert part.up(check=False).returncode != 0
     checkpoint.unlink()
     assert any(finding["fixes"] for finding in part.doctor())
-    part.run("pulumi", "stack", "init", "dev", check=False)
+    part.run("pulumi", "stack", "init", "dev")
     part.run("pulumi", "stack", "import", "--file", "backup.json")
     assert part.doctor() == []
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()
 
 
-def test_a_registry_and_a_cluster_that_were_deleted_by_hand_are_taken_out_of_the_state(part: Part) -> None:
+def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> None:
     part.up()
     cluster = _cluster(part)
+    pool = part.account.cloud.clusters.records[cluster].document["node_pools"][0]
+    part.account.cloud.clusters.resize(part.account.cloud.clusters.records[cluster].document, pool, 2, ready=True)
+    (drift,) = part.doctor()
+    assert drift["problem"] == f"node count of cluster {cluster}: 1 in the state, 2 in the account"
+    part.mend()
+    assert pool["count"] == 1
     part.run("python", "-m", "ops", "remove", "cluster", cluster, "--yes")
     until(lambda: not part.account.cloud.clusters.records)
     (registry,) = part.account.cloud.registries.documents
@@ -176,3 +200,11 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     part.destroy()
     assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
     assert list(part.account.cloud.registries.documents) == ["mine"]
+
+
+def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "incorrect passphrase" in failed.stdout + failed.stderr
+    assert list(part.account.cloud.calls) == []
