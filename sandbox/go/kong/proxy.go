@@ -188,6 +188,7 @@ func (x *exchange) proxied(response *http.Response) {
 	response.Header.Set("X-Kong-Request-Id", x.id)
 	x.filterHeader(response.Header)
 	x.holdBack(response)
+	statusLast(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.status = response.StatusCode
 	}
