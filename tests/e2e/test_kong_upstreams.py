@@ -168,6 +168,29 @@ def test_probes_take_a_target_out_and_back_in(gateway: Gateway, echoes: list[int
         until(lambda: quiet(probed))
 
 
+def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> None:
+    class Hasty(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(409)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hasty")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with served(Hasty) as hasty, served() as echo:
+        gateway.configure(
+            service(hasty, route(name="hasty", paths=["/hasty"]), name="hasty"),
+            service(echo, route(name="echo", paths=["/echo"]), name="echo"),
+        )
+        for size in (1, 1000, 300_000):
+            answers = [gateway.client.post(path, content=b"x" * size) for path in ("/hasty", "/echo") * 10]
+            assert {answer.status_code for answer in answers[::2]} <= {409, 502}, "or it broke off, as it may"
+            assert {answer.text for answer in answers[::2] if answer.status_code == 409} == {"hasty"}
+            assert {len(answer.json()["body"]) for answer in answers[1::2]} == {size}
+
+
 def until(done: Callable[[], bool]) -> None:
     for _ in range(2000):
         if done():

@@ -52,3 +52,18 @@ func (x *exchange) speakGRPC(status int, message string) {
 	x.Header().Set("Grpc-Message", message)
 	x.answer(status, "")
 }
+
+// statusLast moves a gRPC status that came with the headers, without any message, behind them. The proxy may flush
+// headers at once; a client takes a stream that then ends without a status for broken.
+func statusLast(response *http.Response) {
+	if response.ContentLength != 0 || response.Header.Get("Grpc-Status") == "" {
+		return
+	}
+	response.Trailer = http.Header{}
+	for _, name := range []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"} {
+		if values := response.Header.Values(name); len(values) > 0 {
+			response.Trailer[name] = values
+			response.Header.Del(name)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -94,8 +95,6 @@ func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKe
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{recorder: &recorder{ResponseWriter: w}, gateway: g, snapshot: g.current.Load(), start: time.Now(), told: http.Header{}}
-	// The service may answer before it has read the whole request: neither side waits for the other.
-	http.NewResponseController(w).EnableFullDuplex()
 	x.request = r.WithContext(context.WithValue(r.Context(), exchangeKey, x))
 	g.requests.Add(1)
 	var id [16]byte
@@ -127,7 +126,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.balancer = x.snapshot.upstreams[strings.ToLower(x.service.Host)]
 	x.sent = time.Now()
-	g.proxy.ServeHTTP(x.recorder, x.request)
+	// A service may answer before it has read the whole request. Go's server closes the request's body at the first
+	// byte of an answer unless it is told not to, and then leaves it to the handler to read the rest.
+	controller := http.NewResponseController(w)
+	duplex := r.ProtoMajor == 1 && r.ContentLength != 0 && controller.EnableFullDuplex() == nil
+	if g.proxy.ServeHTTP(x.recorder, x.request); duplex {
+		controller.Flush()
+		io.Copy(io.Discard, r.Body)
+	}
 }
 
 func (x *exchange) demandHTTPS() {
@@ -188,6 +194,7 @@ func (x *exchange) proxied(response *http.Response) {
 	response.Header.Set("X-Kong-Request-Id", x.id)
 	x.filterHeader(response.Header)
 	x.holdBack(response)
+	statusLast(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.status = response.StatusCode
 	}
