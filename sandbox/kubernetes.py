@@ -100,9 +100,11 @@ class Kubernetes:
         self._report("starting etcd, API server, controllers, scheduler, containerd, kubelet and kube-proxy")
         self._namespaces = Namespaces(self._directory)
         self._relay = self._connect(self._namespaces, listener)
-        # All at once: each tries until what it needs is there.
+        # All at once: each tries until what it needs is there. Only the kubelet gives up without its container runtime.
         commands = control_plane.commands(self._directory) | node.commands(self._node, self._directory)
-        for name, command in commands.items():
+        for name, command in sorted(commands.items(), key=lambda item: item[0] == "kubelet"):
+            if name == "kubelet":
+                self._children["containerd"].wait_until(node.runtime_socket(self._directory).exists)
             self._children[name] = Child(name, self._namespaces.command(*command), env=PATH)
 
         with self._client() as client:

@@ -79,7 +79,7 @@ def configure(node: Node, directory: Path) -> None:
     """Writes the configuration that `commands` read, and makes the pods' cgroup."""
     for cgroup in cgroups():
         cgroup.mkdir(exist_ok=True)
-    socket = _socket(directory)
+    socket = runtime_socket(directory)
     (directory / "containerd.toml").write_text(_CONTAINERD.format(directory=directory, socket=socket))
     docker_hub = directory / "registries" / "docker.io"
     docker_hub.mkdir(parents=True)
@@ -132,7 +132,7 @@ def _kubelet(node: Node, directory: Path) -> object:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "providerID": node.provider_id,
-        "containerRuntimeEndpoint": f"unix://{_socket(directory)}",
+        "containerRuntimeEndpoint": f"unix://{runtime_socket(directory)}",
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
@@ -186,7 +186,7 @@ def _kube_proxy(node: Node, directory: Path) -> object:
     }
 
 
-def _socket(directory: Path) -> Path:
+def runtime_socket(directory: Path) -> Path:
     return directory / "containerd.sock"
 
 
