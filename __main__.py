@@ -51,6 +51,7 @@ gateway = Gateway(
     "kong",
     GatewayArgs(
         namespace=settings.GATEWAY_NAMESPACE,
+        cluster=cluster.resource,
         kube_context=config.kube_context,
         chart_repository=config.chart_repository,
         service_type=config.proxy_service_type,
@@ -58,7 +59,7 @@ gateway = Gateway(
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
         environment=policies.gateway_environment(config.gateway),
     ),
-    opts=in_cluster,
+    opts=pulumi.ResourceOptions(provider=cluster.provider),
 )
 
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.

@@ -36,6 +36,7 @@ class GatewayArgs:
 
     Attributes:
         namespace: its own; created.
+        cluster: the stack's own, with which the rest goes; None: one that was there before.
         kube_context: the kubeconfig's context that leads to the cluster, if the user has one for it.
         chart_repository: URL of a Helm repository with the chart `kong`.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
@@ -45,6 +46,7 @@ class GatewayArgs:
     """
 
     namespace: str
+    cluster: pulumi.Resource | None
     kube_context: str | None = None
     chart_repository: str
     service_type: str
@@ -61,9 +63,7 @@ class Gateway(pulumi.ComponentResource):
         namespace = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self), namespace_options(opts.deleted_with if opts else None)
-            ),
+            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
         )
         self.release = kubernetes.helm.v3.Release(
             name,
@@ -77,13 +77,13 @@ class Gateway(pulumi.ComponentResource):
             atomic=True,
             # Seconds; a load balancer takes minutes.
             timeout=600,
-            # Never deleted_with the cluster: uninstalling waits until DigitalOcean has removed the load balancer. With
-            # the cluster gone first, nothing would remove it, and it would go on costing.
+            # Never deleted_with the cluster, nor below a component that is, since the engine hands that down: uninstalling
+            # waits until DigitalOcean has removed the load balancer. With the cluster gone first, it would go on costing.
             opts=pulumi.ResourceOptions(parent=self),
         )
         in_release = pulumi.ResourceOptions(
             parent=self,
-            deleted_with=opts.deleted_with if opts else None,
+            deleted_with=args.cluster,
             # Kong's kinds come with its chart.
             depends_on=[self.release],
         )

@@ -58,6 +58,10 @@ class Stack:
         resources: list[dict[str, Any]] = exported["deployment"].get("resources", [])
         return resources
 
+    def cluster_urn(self) -> str:
+        kind = "digitalocean:index/kubernetesCluster:KubernetesCluster"
+        return next(str(resource["urn"]) for resource in self.resources() if resource["type"] == kind)
+
     def kubernetes(self, *arguments: str) -> dict[str, Any]:
         """`kubectl get` as data."""
         got: dict[str, Any] = json.loads(self.run("kubectl", "get", *arguments, "-o", "json").stdout)

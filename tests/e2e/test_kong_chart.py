@@ -23,7 +23,11 @@ pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't bu
 
 CHART = PROJECT / "sandbox" / "chart" / "kong"
 VALUES = json.dumps(
-    values(GatewayArgs(namespace="kong", chart_repository=CHARTS, service_type="LoadBalancer", digitalocean=True))
+    values(
+        GatewayArgs(
+            namespace="kong", cluster=None, chart_repository=CHARTS, service_type="LoadBalancer", digitalocean=True
+        )
+    )
 )
 """The program's own."""
 

@@ -133,6 +133,13 @@ def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack
     assert stack.run("kubectl", "get", "deployment", "baz-deployment", check=False).returncode != 0
 
 
+def test_kong_is_uninstalled_and_never_just_dropped_with_the_cluster(stack: Stack) -> None:
+    # As the engine has it: a child is deleted with what its parent is deleted with.
+    by_type = {resource["type"]: resource for resource in stack.resources()}
+    assert "deletedWith" not in by_type["kubernetes:helm.sh/v3:Release"]
+    assert by_type["kubernetes:apps/v1:Deployment"]["deletedWith"] == stack.cluster_urn()
+
+
 def test_images_are_named_by_digest(stack: Stack) -> None:
     for name in ("foo", "bar"):
         spec = stack.kubernetes("deployment", f"{name}-deployment")["spec"]["template"]["spec"]

@@ -93,17 +93,20 @@ class Recorder(mocks.MockMonitor):
         super().__init__(answers)
         self.refusal = refusal
         self.registered: list[dict[str, Any]] = []
+        self.deleted_with: dict[str, str] = {}
         self.invoked: list[str] = []
         self.outputs: dict[str, Any] = {}
 
     def RegisterResource(self, request: messages.RegisterResourceRequest) -> object:  # noqa: N802 -- the engine's name
         response = super().RegisterResource(request)
+        # The engine hands this down from parent to child; the mocks' doesn't.
+        self.deleted_with[response.urn] = request.deletedWith or self.deleted_with.get(request.parent, "")
         if request.type != "pulumi:pulumi:Stack":
             self.registered.append(
                 described(request, response.urn, request.object)
                 | {
                     "created": True,
-                    "deleted_with": request.deletedWith,
+                    "deleted_with": self.deleted_with[response.urn],
                     "ignore_changes": list(request.ignoreChanges),
                     "create_timeout": request.customTimeouts.create,
                 }
