@@ -77,8 +77,8 @@ class Gateway(pulumi.ComponentResource):
             atomic=True,
             # Seconds; a load balancer takes minutes.
             timeout=600,
-            # Never deleted_with the cluster, nor below a component that is, since the engine hands that down: uninstalling
-            # waits until DigitalOcean has removed the load balancer. With the cluster gone first, it would go on costing.
+            # Never deleted_with the cluster, nor below a component that is, since the engine hands that down:
+            # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
             opts=pulumi.ResourceOptions(parent=self),
         )
         in_release = pulumi.ResourceOptions(
