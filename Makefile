@@ -35,7 +35,7 @@ e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m pytest -q tests/e2e
 
 .PHONY: soak
-soak: .venv/.ready ## the tests that take minutes: every example on the running stack
+soak: .venv/.ready ## the tests that take minutes: every example, and more ways out
 	@$(PYTHON) -m sandbox tools
 	@$(PYTHON) -m pytest -q -m soak tests/e2e
 

@@ -61,6 +61,7 @@ def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> Non
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) -> None:
     # The provider asks five times, then forgets the cluster.
     part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
@@ -70,6 +71,7 @@ def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) 
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_a_cluster_that_failed_to_start_is_removed(part: Part) -> None:
     part.account.broken = "no capacity"
     assert "no capacity" in part.up(check=False).stdout
@@ -86,6 +88,7 @@ def _cluster(part: Part) -> str:
     return next(iter(part.account.cloud.clusters.records))
 
 
+@pytest.mark.soak
 def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_cluster(part: Part) -> None:
     part.account.settings.cluster_create = 2
     part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
@@ -96,6 +99,7 @@ def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_clus
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Part) -> None:
     part.account.settings.cluster_create = 6
     said: list[str] = []
@@ -140,6 +144,7 @@ def part_with_a_bucket(tmp_path: Path) -> Iterator[Part]:
     server.stop()
 
 
+@pytest.mark.soak
 def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part_with_a_bucket: Part) -> None:
     part = part_with_a_bucket
     part.account.settings.cluster_create = 8
@@ -160,6 +165,7 @@ def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part_with
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
     part.up()
     part.run("pulumi", "stack", "export", "--file", "backup.json")
@@ -175,6 +181,7 @@ def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> None:
     part.up()
     cluster = _cluster(part)
@@ -202,6 +209,7 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     assert list(part.account.cloud.registries.documents) == ["mine"]
 
 
+@pytest.mark.soak
 def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
     part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
     failed = part.up(check=False)

@@ -111,6 +111,7 @@ def rotated(stack: Stack) -> Iterator[Stack]:
     stack.up()
 
 
+@pytest.mark.soak
 def test_after_a_new_token_nothing_is_made_again_and_destroy_ends_the_bill(rotated: Stack) -> None:
     preview: dict[str, Any] = json.loads(rotated.pulumi("preview", "--json").stdout)
     # What is read is a Service that Helm made.
@@ -129,6 +130,7 @@ def without_cluster(stack: Stack) -> Iterator[Stack]:
     stack.up()
 
 
+@pytest.mark.soak
 def test_a_cluster_deleted_by_hand_is_taken_out_of_the_state_and_its_load_balancer_off_the_bill(
     without_cluster: Stack,
 ) -> None:
