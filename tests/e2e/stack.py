@@ -72,6 +72,12 @@ class Stack:
         items = self.kubernetes("pods", "-l", f"app={app}")["items"]
         return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
 
+    def kong_address(self) -> str:
+        """The address of Kong's pod; while it is replaced, of the new one."""
+        pods = self.kubernetes("pods", "-n", "kong")["items"]
+        (address,) = [pod["status"]["podIP"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return str(address)
+
     def api(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON, or a text that isn't
         """A call to DigitalOcean's API."""
         headers = {"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"}

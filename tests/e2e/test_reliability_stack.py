@@ -58,6 +58,7 @@ def stored() -> dict[str, str]:
     return {key: httpx.get(f"{bucket}/{key}").text for key in keys}
 
 
+@pytest.mark.soak
 def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(stack: Stack) -> None:
     secrets: set[str] = {stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
     process = subprocess.Popen(

@@ -170,7 +170,7 @@ def test_the_bill_is_what_the_tutorial_costs(stack: Stack) -> None:  # noqa: ARG
 
 
 def test_kongs_admin_api_is_out_of_reach_from_other_pods(stack: Stack) -> None:
-    address = stack.kubernetes("pods", "-n", "kong")["items"][0]["status"]["podIP"]
+    address = stack.kong_address()
     connect = "import socket, sys; sys.exit(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2]))))"
     exec_in_foo = ("kubectl", "exec", "deployment/foo-deployment", "--", "python", "-c", connect, address)
     # The proxy's port answers, so address and pod are the right ones.
