@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import typer
@@ -57,11 +58,10 @@ def daemon_pid() -> int | None:
     """The process id of the running sandbox, if one runs."""
     try:
         pid = int(_PID.read_text())
-        words = (f"/proc/{pid}/cmdline", b"sandbox.daemon")
-        with open(words[0], "rb") as file:  # noqa: PTH123 -- a proc file
-            return pid if words[1] in file.read() else None
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ValueError, ProcessLookupError):
         return None
+    return pid if b"sandbox.daemon" in command else None
 
 
 @app.command()
