@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn, get_args
@@ -46,14 +47,25 @@ def lines(model: type[BaseModel], error: ValidationError, secrets: Collection[st
         for complaint in detail.get("ctx", {}).get("complaints") or [_translate(model, fields, place, detail)]:
             key = _join(*place, *([complaint.key] if complaint.key else []))
             shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
-            line = f"{shown} {complaint.problem}; allowed: {complaint.allowed}; fix: {complaint.fix}".lstrip()
+            told = f"allowed: {complaint.allowed}; fix: {complaint.fix}"
             if hidden and shown:
-                line = line.replace(shown, "(secret)").replace(str(complaint.value), "(secret)")
-            yield f"{key}: {line}"
+                shown, told = "(secret)", _without(told, str(complaint.value))
+            line = f"{shown} {complaint.problem}; {told}".lstrip()
+            yield _on_one_line(f"{key}: {line}")
 
 
 def _join(*parts: int | str) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+
+
+def _without(text: str, value: str) -> str:
+    """A text that may repeat a secret value, as a word of its own."""
+    return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "(secret)", text) if value.strip() else text
+
+
+def _on_one_line(text: str) -> str:
+    """Keys are the user's own, and may hold anything."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> Iterator[FieldInfo]:

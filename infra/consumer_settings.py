@@ -41,7 +41,7 @@ class Jwt(Model):
 class Consumer(Model):
     """Somebody, or a program, with credentials of its own."""
 
-    name: Label
+    name: Label = Field(examples=["alice"])
     groups: list[Label] = Field([], description="names as of services", examples=[["team-a"]])
     jwt: Jwt | None = Field(
         None, description="key, algorithm, secret or publicKey", examples=["{algorithm: RS256, publicKey: ...}"]

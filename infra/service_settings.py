@@ -26,8 +26,8 @@ class Limits(Model):
 
 
 class Resources(Model):
-    requests: Requests = Requests()
-    limits: Limits = Limits()
+    requests: Requests = Field(Requests(), description="cpu, memory", examples=[{"memory": "24Mi"}])
+    limits: Limits = Field(Limits(), description="cpu, memory", examples=[{"memory": "128Mi"}])
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:
@@ -56,7 +56,9 @@ class Service(RoutePolicies):
         description="names of letters, digits and _, with text as values",
         examples=[{"LOG_LEVEL": "info"}],
     )
-    resources: Resources = Resources()
+    resources: Resources = Field(
+        Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
+    )
 
     @property
     def health_path(self) -> str | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, NoReturn, Self
@@ -43,8 +44,8 @@ class Registry(Model):
         description="a registry's host (docker.io for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
-    username: str | None = None
-    password: SecretStr | None = None
+    username: str | None = Field(None, description="who may push and pull", examples=["user"])
+    password: SecretStr | None = Field(None, description="a token or password, a secret", examples=["a secret"])
 
     @property
     def plain_password(self) -> str | None:
@@ -176,8 +177,8 @@ def read() -> Settings:
     values: dict[str, Any] = {key: value for key in known | present if (value := config.get(key)) is not None}
     for key, value in values.items():
         if value[:1] in ("[", "{"):
-            with contextlib.suppress(json.JSONDecodeError):
-                values[key] = json.loads(value)
+            with contextlib.suppress(ValueError):
+                values[key] = json.loads(value, parse_float=_finite, parse_constant=_finite)
     secret = {key for key in values if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}")}
     try:
         settings = Settings.model_validate(values)
@@ -191,6 +192,13 @@ def read() -> Settings:
             for place in clear
         )
     return settings
+
+
+def _finite(text: str) -> float:
+    """A number as JSON has it, which Python's parser doesn't hold to; 1e400 would be infinite as well."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _refuse(lines: Iterable[str]) -> NoReturn:

@@ -14,14 +14,16 @@ from tests.e2e.stack import Stack, control
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `last` end what the others share, so they run after them, in the order of their number."""
+    """All that needs the one sandbox is one worker's; tests marked `last` end it, in the order of their number."""
 
     def number(item: pytest.Item) -> int:
         marker = item.get_closest_marker("last")
         return int(marker.args[0]) if marker else 0
 
-    # Without a server first: what can fail in a second shouldn't wait for a cluster.
-    items.sort(key=lambda item: (number(item), "stack" in getattr(item, "fixturenames", ())))
+    items.sort(key=number)
+    for item in items:
+        if "sandbox" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("sandbox"))
 
 
 def sandbox_command(*arguments: str) -> None:

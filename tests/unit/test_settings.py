@@ -31,6 +31,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         'registry.server: "user" is not allowed; allowed: a registry\'s host (docker.io for Docker Hub)',
     ),
     "an empty path": ({"registry": {"kind": "other", "server": "ghcr.io//u"}}, 'registry.server: "ghcr.io//u" is'),
+    "an infinite number": (
+        {"services": [FOO | {"plugins": {"cors": {"max_age": float("inf")}}}]},
+        "a list of services",
+    ),
+    "a key of two lines": ({"services": [FOO | {"po\nrt": 1}]}, "services[0].po\\nrt: is not a known key"),
+    "nobody's name": ({"consumers": [{"name": None}]}, "consumers[0].name: is not allowed; allowed: lower-case"),
     "a number in words": ({"nodeCount": "two"}, 'nodeCount: "two" is not allowed; allowed: 1 to 512 nodes; fix: '),
     "no nodes": ({"nodeCount": "0"}, 'nodeCount: "0" is not allowed'),
     "a version of its own": ({"kubernetesVersion": "latest"}, 'kubernetesVersion: "latest" is not allowed'),
@@ -155,6 +161,14 @@ def test_a_secret_is_not_repeated_in_an_error(
     assert planted not in "".join(lines)
     assert any(line.startswith("kong-doks:services[0].path: (secret) is not allowed") for line in lines)
     assert any(line.startswith("kong-doks:registry.password: ") for line in lines)
+
+
+def test_a_short_secret_leaves_the_rest_of_its_error_readable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key == "kong-doks:registry")
+    (line,) = errors(monkeypatch, capsys, {"registry": "e"})
+    assert line.startswith("kong-doks:registry: (secret) is not allowed; allowed: a registry; fix: ")
 
 
 @pytest.mark.parametrize(

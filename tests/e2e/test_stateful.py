@@ -1,0 +1,150 @@
+"""Whatever people do to a stack, and whatever happens meanwhile: it converges, and ends at zero."""
+
+import json
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.e2e.reliability import Part, until
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "refused": {"kind": "status", "status": 422},
+    "a server's error": {"kind": "status", "status": 500},
+    "too many requests": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
+    "hung up": {"kind": "refuse"},
+    "taken without an answer": {"kind": "drop_after"},
+}
+SIGNALS = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM, "killed": signal.SIGKILL}
+
+
+class DigitalOceanPart(RuleBasedStateMachine):
+    """A person, a stack and an account."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.part = Part(Path(self.folder.name))
+        self.cloud = self.part.account.cloud
+        self.part.account.settings.cluster_create = 0.3
+        self.tokens = [self.part.environment["DIGITALOCEAN_TOKEN"]]
+        self.said: list[str] = []
+
+    @rule(nodes=st.integers(1, 3), tier=st.sampled_from(["starter", "basic"]))
+    def edit(self, nodes: int, tier: str) -> None:
+        self.part.configure(nodeCount=nodes, registry={"kind": "digitalocean", "tier": tier})
+
+    @rule(command=st.sampled_from(["up", "up", "destroy", "refresh"]))
+    def run(self, command: str) -> None:
+        ended = self._type("pulumi", command, "--yes", "--skip-preview", "--non-interactive")
+        event(f"{command} {'failed' if ended else 'succeeded'}")
+
+    @rule(command=st.sampled_from(["up", "destroy"]), how=st.sampled_from(sorted(SIGNALS)), after=st.integers(0, 8))
+    def cut(self, command: str, how: str, after: int) -> None:
+        self.cloud.calls.clear()
+        self.part.cut(command, SIGNALS[how], lambda: len(self.cloud.calls) > after)
+        event(f"{command} {how}")
+        self._made()
+
+    @rule(fault=st.sampled_from(sorted(FAULTS)), skip=st.integers(0, 8))
+    def plant(self, fault: str, skip: int) -> None:
+        self.part.fault(path="/v2/", skip=skip, **FAULTS[fault])
+        event(f"planted: {fault}")
+
+    @precondition(lambda self: self.cloud.clusters.records)
+    @rule()
+    def delete_the_cluster_by_hand(self) -> None:
+        self._made()
+        for record in list(self.cloud.clusters.records.values()):
+            self.cloud.clusters.delete(record)
+        until(lambda: not self.cloud.clusters.records)
+        event("cluster deleted by hand")
+
+    @precondition(lambda self: self.cloud.registries.documents)
+    @rule()
+    def delete_the_registry_by_hand(self) -> None:
+        for name in list(self.cloud.registries.documents):
+            self.cloud.registries.delete(name)
+        event("registry deleted by hand")
+
+    @rule()
+    def rotate_the_token(self) -> None:
+        self.tokens.append(f"dop_v1_{len(self.tokens):064x}")
+        self.cloud.tokens = {self.tokens[-1]: None}
+        self.part.environment["DIGITALOCEAN_TOKEN"] = self.tokens[-1]
+
+    @rule()
+    def converge(self) -> None:
+        """What docs/reliability.md says to type: `up` again, or what the doctor says."""
+        self._made()
+        self.cloud.faults.clear()
+        if self.part.up(check=False).returncode:
+            self.part.mend()
+            self.part.up()
+        assert self.part.mend() == []
+        self._ledger_is_state()
+        event("converged")
+
+    @invariant()
+    def the_state_is_valid_and_no_secret_is_in_it(self) -> None:
+        exported = self.part.run("pulumi", "stack", "export").stdout
+        assert json.loads(exported)["version"]
+        self.said.append(exported)
+        assert not any(token in text for token in self._secrets() for text in self.said)
+        self.said.clear()
+
+    def teardown(self) -> None:
+        """It ends at zero, by the commands that people have."""
+        self._made()
+        self.cloud.faults.clear()
+        if self.part.destroy(check=False).returncode or self.part.doctor():
+            self.part.mend()
+        assert self.part.ends_at_zero()
+        event("ended at zero")
+        self.part.account.stop()
+        self.folder.cleanup()
+
+    def _type(self, *command: str) -> int:
+        done = self.part.run(*command, check=False)
+        self.said += [done.stdout, done.stderr]
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "panic:" not in done.stdout + done.stderr
+        return done.returncode
+
+    def _made(self) -> None:
+        """Waits for clusters that are being made: they can neither be adopted nor removed before."""
+        until(lambda: all(each.state != "provisioning" for each in self.cloud.clusters.records.values()))
+
+    def _secrets(self) -> set[str]:
+        records = self.cloud.clusters.records.values()
+        return {*self.tokens, *self.cloud.registries.credentials, *(t for each in records for t in each.tokens)}
+
+    def _ledger_is_state(self) -> None:
+        known = {
+            (kind, resource["id"])
+            for resource in self.part.resources()
+            for suffix, kind in (("KubernetesCluster", "kubernetes_cluster"), ("ContainerRegistry", "registry"))
+            if resource["type"].endswith(f":{suffix}")
+        }
+        billed = {(e.kind, e.id) for e in self.cloud.ledger.entries if e.ended_at is None}
+        assert {each for each in billed if each[0] in {"kubernetes_cluster", "registry"}} == known
+        nodes = sum(1 for kind, _ in billed if kind == "droplet")
+        clusters = self.cloud.clusters.records.values()
+        assert nodes == sum(pool["count"] for each in clusters for pool in each.document["node_pools"])
+
+
+_SOAK = settings.get_current_profile_name() == "soak"
+
+TestAStackThatAnythingHappensTo = DigitalOceanPart.TestCase
+TestAStackThatAnythingHappensTo.settings = settings(
+    max_examples=40 if _SOAK else 2,
+    stateful_step_count=12 if _SOAK else 6,
+    phases=[Phase.generate],  # each step takes seconds
+    suppress_health_check=list(HealthCheck),
+)
+pytestmark = pytest.mark.timeout(7200)
