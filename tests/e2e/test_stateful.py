@@ -26,14 +26,16 @@ SIGNALS = {"interrupted": signal.SIGINT, "terminated": signal.SIGTERM, "killed":
 class DigitalOceanPart(RuleBasedStateMachine):
     """A person, a stack and an account."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(up=st.booleans())
+    def begin(self, up: bool) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.part = Part(Path(self.folder.name))
         self.cloud = self.part.account.cloud
         self.part.account.settings.cluster_create = 0.3
         self.tokens = [self.part.environment["DIGITALOCEAN_TOKEN"]]
         self.said: list[str] = []
+        if up:
+            self.part.up()
 
     @rule(nodes=st.integers(1, 3), tier=st.sampled_from(["starter", "basic"]))
     def edit(self, nodes: int, tier: str) -> None:
