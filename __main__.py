@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import policies, settings
+from infra import counters, policies, settings
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
@@ -47,23 +47,8 @@ else:
 # Objects in a cluster that is destroyed go with it: no call for each, and no credential needed.
 in_cluster = pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.resource)
 
-gateway = Gateway(
-    "kong",
-    GatewayArgs(
-        namespace=settings.GATEWAY_NAMESPACE,
-        cluster=cluster.resource,
-        kube_context=config.kube_context,
-        chart_repository=config.chart_repository,
-        service_type=config.proxy_service_type,
-        digitalocean=not config.kube_context,
-        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
-        environment=policies.gateway_environment(config.gateway),
-    ),
-    opts=pulumi.ResourceOptions(provider=cluster.provider),
-)
-
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
-if wanted.kind == "digitalocean" and not adopted and not any(service.build for service in config.services):
+if wanted.kind == "digitalocean" and not adopted and not any(each.build for each in config.workloads):
     registry = Registry()  # nothing to push
 elif wanted.kind == "digitalocean":
     registry = DigitalOceanRegistry(
@@ -76,6 +61,26 @@ else:
     registry = Registry()
 
 namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
+
+# One count for all of Kong's pods; None: there is one pod, or nothing to count.
+counting = counters.host(settings.GATEWAY_NAMESPACE) if config.shared_limits else None
+gateway = Gateway(
+    "kong",
+    GatewayArgs(
+        namespace=settings.GATEWAY_NAMESPACE,
+        cluster=cluster.resource,
+        kube_context=config.kube_context,
+        chart_repository=config.chart_repository,
+        service_type=config.proxy_service_type,
+        digitalocean=not config.kube_context,
+        replicas=config.gateway.replicas,
+        count_for=namespace.name if counting else None,
+        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting)),
+        password_places=policies.password_places(config.gateway, counting),
+        environment=policies.gateway_environment(config.gateway),
+    ),
+    opts=pulumi.ResourceOptions(provider=cluster.provider),
+)
 
 consumers = [
     Consumer(
@@ -92,7 +97,7 @@ consumers = [
     for consumer in config.consumers
 ]
 
-for service in config.services:
+for service in config.workloads:
     # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
     platform = None if config.kube_context else "linux/amd64"
     image = (
@@ -100,7 +105,7 @@ for service in config.services:
         if service.build
         else ReadyImage(service.image)
     )
-    rules = policies.route_rules(service)
+    rules = policies.route_rules(service, counting)
     Service(
         service.name,
         ServiceArgs(
@@ -112,10 +117,11 @@ for service in config.services:
             port=service.port,
             replicas=service.replicas,
             health=service.health_path,
-            env=config.as_set("services", service.env),
+            env=config.environment(service),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
-            plugins=config.as_set("services", rules.plugins),
+            plugins=config.as_set(service.key, rules.plugins),
+            password_places=policies.password_places(service, counting),
             route_plugins=rules.named,
             route_annotations=rules.route,
             upstream_annotations=rules.upstream,

@@ -1,7 +1,7 @@
 """Who may use the services: consumers, their credentials and their groups."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -77,8 +77,8 @@ class Consumer(Model):
         return self
 
 
-def complaints(consumers: Sequence[Consumer], services: Sequence[RoutePolicies]) -> Iterator[Complaint]:
-    """What doesn't fit among consumers, and between them and the services."""
+def complaints(consumers: Sequence[Consumer], routes: Mapping[str, RoutePolicies]) -> Iterator[Complaint]:
+    """What doesn't fit among consumers, and between them and the routes, which are by their place."""
     once: dict[str, list[str | None]] = {
         "name": [each.name for each in consumers],
         "jwt.key": [each.issuer for each in consumers],
@@ -92,17 +92,17 @@ def complaints(consumers: Sequence[Consumer], services: Sequence[RoutePolicies])
                 shown = None if key == "apiKey" else value
                 yield Complaint(f"consumers[{index}].{key}", shown, "each once", f"give it another {key}")
     groups = sorted({group for each in consumers for group in each.groups})
-    for index, service in enumerate(services):
-        if service.auth and not any(each.can(service.auth) for each in consumers):
-            credential = "jwt" if service.auth == "jwt" else "apiKey"
+    for place, route in routes.items():
+        if route.auth and not any(each.can(route.auth) for each in consumers):
+            credential = "jwt" if route.auth == "jwt" else "apiKey"
             allowed = f"what a consumer has a credential for, and none has {credential}"
             fix = "add to consumers, for example {name: alice, jwt: {algorithm: RS256, publicKey: ...}}"
-            yield Complaint(f"services[{index}].auth", service.auth, allowed, fix)
-        for position, group in enumerate(service.allow):
+            yield Complaint(f"{place}.auth", route.auth, allowed, fix)
+        for position, group in enumerate(route.allow):
             if group not in groups:
                 allowed = f"groups of consumers, which are {', '.join(groups) or 'none'}"
                 fix = f"add groups: [{group}] to a consumer"
-                yield Complaint(f"services[{index}].allow[{position}]", group, allowed, fix)
+                yield Complaint(f"{place}.allow[{position}]", group, allowed, fix)
 
 
 def secrets(consumers: Sequence[Consumer]) -> Iterator[str]:

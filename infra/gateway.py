@@ -10,7 +10,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import versions
-from infra.kong import gateway_plugin
+from infra.counters import Counters, CountersArgs
+from infra.kong import Plugin, gateway_plugin
 from infra.namespace import namespace_options
 
 LOCAL_PORT = 8080
@@ -41,7 +42,10 @@ class GatewayArgs:
         chart_repository: URL of a Helm repository with the chart `kong`.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
+        replicas: how many pods.
+        count_for: the services' namespace, if the pods are to count together for its plugins.
         plugins: Kong's plugins for every request, with their configuration.
+        password_places: which of them count there, and where their configuration has the password.
         environment: settings of Kong's that those need.
     """
 
@@ -51,7 +55,10 @@ class GatewayArgs:
     chart_repository: str
     service_type: str
     digitalocean: bool
+    replicas: int = 1
+    count_for: pulumi.Input[str] | None = None
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
+    password_places: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,14 +88,24 @@ class Gateway(pulumi.ComponentResource):
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
             opts=pulumi.ResourceOptions(parent=self),
         )
+        counters: Sequence[pulumi.Resource] = []
+        if args.count_for is not None:
+            counters = Counters(
+                "rate-limits",
+                CountersArgs(namespace=namespace.metadata.name, services=args.count_for),
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+            ).ready
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
-            # Kong's kinds come with its chart.
-            depends_on=[self.release],
+            # Kong's kinds come with its chart; and a limit whose counters aren't there yet is none.
+            depends_on=[self.release, *counters],
         )
-        plugins = [gateway_plugin(plugin, config, in_release) for plugin, config in args.plugins.items()]
-        self.ready: Sequence[pulumi.Resource] = [self.release, *plugins]
+        plugins = [
+            gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
+            for name, config in args.plugins.items()
+        ]
+        self.ready: Sequence[pulumi.Resource] = [self.release, *counters, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
@@ -139,6 +156,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "admin": {"enabled": False},
         "manager": {"enabled": False},
         "proxy": {"type": args.service_type, **(_PROXY_PROTOCOL if proxy_protocol else {})},
+        **(_several(args.replicas) if args.replicas > 1 else {}),
         # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/service_settings.py).
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "containerSecurityContext": restricted,
@@ -152,6 +170,21 @@ def values(args: GatewayArgs) -> dict[str, Any]:
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
             "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
         },
+    }
+
+
+def _several(replicas: int) -> dict[str, Any]:
+    """Pods on different nodes, if there are so many, of which no more than one is taken away on purpose."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "kong"}},
+    }
+    return {
+        "replicaCount": replicas,
+        "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
+        "topologySpreadConstraints": [spread],
     }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.counters import PASSWORD
+
 _API = "configuration.konghq.com/v1"
 _CLASS = {"kubernetes.io/ingress.class": "kong"}
 """Without it the controller ignores consumers and plugins for all, and says nothing."""
@@ -27,10 +29,27 @@ class KongObject(pulumi.CustomResource):
         super().__init__(f"kubernetes:{_API}:{kind}", name, properties, opts)
 
 
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin with its configuration.
+
+    Attributes:
+        password_place: where in it the controller puts the counters' password (a JSON pointer), if it is to.
+    """
+
+    name: str
+    config: pulumi.Input[Mapping[str, Any]]
+    password_place: str | None = None
+
+    def fields(self, password: Mapping[str, str]) -> Mapping[str, Any]:
+        patch = {"path": self.password_place, "valueFrom": {"secretKeyRef": password}}
+        patches = {"configPatches": [patch]} if self.password_place else {}
+        return {"plugin": self.name, "config": self.config, **patches}
+
+
 def route_plugin(
     service: str,
-    plugin: str,
-    config: pulumi.Input[Mapping[str, Any]],
+    plugin: Plugin,
     namespace: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
 ) -> KongObject:
@@ -38,20 +57,20 @@ def route_plugin(
 
     Kong never lets an object change its plugin; here another plugin is another object, and so never replaces one.
     """
-    name = plugin_name(service, plugin)
+    name = plugin_name(service, plugin.name)
     metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}
-    return KongObject("KongPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+    return KongObject("KongPlugin", name, metadata, plugin.fields(PASSWORD), opts)
 
 
 def plugin_name(service: str, plugin: str) -> str:
     return f"{service}.{plugin}"  # no service has a dot in its name
 
 
-def gateway_plugin(plugin: str, config: pulumi.Input[Mapping[str, Any]], opts: pulumi.ResourceOptions) -> KongObject:
-    """A plugin for every request; a route's own of the same kind takes its place there."""
-    name = f"gateway.{plugin}"
+def gateway_plugin(plugin: Plugin, namespace: str, opts: pulumi.ResourceOptions) -> KongObject:
+    """A plugin for every request; a route's own of the same kind takes its place there. `namespace` is Kong's."""
+    name = f"gateway.{plugin.name}"
     metadata = {"name": name, "labels": {"global": "true"}, "annotations": _CLASS}
-    return KongObject("KongClusterPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+    return KongObject("KongClusterPlugin", name, metadata, plugin.fields(PASSWORD | {"namespace": namespace}), opts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.policy_settings import Changes, Cors, GatewayPolicies, Policies, RateLimit, RoutePolicies, Timeouts
+from infra.policy_settings import (
+    Changes,
+    Cors,
+    GatewayPolicies,
+    Policies,
+    RateLimit,
+    RoutePolicies,
+    Timeouts,
+    Tracing,
+)
 
 Plugins = Mapping[str, Mapping[str, Any]]
 """Plugin -> its configuration; what isn't said is Kong's default."""
@@ -42,8 +51,9 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-def route_rules(policies: RoutePolicies) -> RouteRules:
-    plugins = dict(_shared(policies))
+def route_rules(policies: RoutePolicies, counters: str | None = None) -> RouteRules:
+    """A route's policies. `counters`: where Kong's pods count together; None: each counts for itself."""
+    plugins = dict(_shared(policies, counters))
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
@@ -67,8 +77,9 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
     )
 
 
-def gateway_plugins(policies: GatewayPolicies) -> Plugins:
-    plugins = dict(_shared(policies))
+def gateway_plugins(policies: GatewayPolicies, counters: str | None = None) -> Plugins:
+    """The plugins for every request; `counters` as of a route."""
+    plugins = dict(_shared(policies, counters))
     if policies.request_id:
         plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
     if policies.access_log:
@@ -101,10 +112,28 @@ def gateway_environment(policies: GatewayPolicies) -> Mapping[str, str]:
     return environment
 
 
-def _shared(policies: Policies) -> Plugins:
+def password_places(policies: Policies, counters: str | None) -> Mapping[str, str]:
+    """Plugins that need the counters' password, and where in their configuration (a JSON pointer)."""
+    return {"rate-limiting": "/redis/password"} if counters and policies.rate_limit else {}
+
+
+def tracing_environment(tracing: Tracing | None, service: str) -> Mapping[str, str]:
+    """What OpenTelemetry's SDKs read, in whatever language a service is written."""
+    if tracing is None:
+        return {}
+    return {
+        "OTEL_SERVICE_NAME": service,
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": tracing.url,
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        # Kong decides which requests are traced; what comes from elsewhere, such as probes, isn't.
+        "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+    }
+
+
+def _shared(policies: Policies, counters: str | None) -> Plugins:
     plugins: dict[str, Mapping[str, Any]] = dict(policies.plugins)
     if policies.rate_limit:
-        plugins["rate-limiting"] = _rate_limiting(policies.rate_limit)
+        plugins["rate-limiting"] = _rate_limiting(policies.rate_limit, counters)
     if policies.allow_ips or policies.deny_ips:
         lists = {"allow": policies.allow_ips, "deny": policies.deny_ips}
         plugins["ip-restriction"] = {name: [str(each) for each in list_] for name, list_ in lists.items() if list_}
@@ -129,10 +158,15 @@ def _shared(policies: Policies) -> Plugins:
     return plugins
 
 
-def _rate_limiting(limit: RateLimit) -> Mapping[str, Any]:
-    # `local`: each pod counts by itself, which is the whole count as long as there is one.
+def _rate_limiting(limit: RateLimit, counters: str | None) -> Mapping[str, Any]:
     by = {"limit_by": limit.by} | ({"header_name": limit.header} if limit.header else {})
-    return {**limit.windows, **by, "policy": "local"}
+    if counters is None:
+        # Each pod counts by itself, which is the whole count as long as there is one.
+        return {**limit.windows, **by, "policy": "local"}
+    # Kong's default of two seconds would hold up every request while the node of the counters is away. Without them
+    # requests pass: a limit is no access control, and worth less than the services behind it.
+    redis = {"host": counters, "timeout": 500}
+    return {**limit.windows, **by, "policy": "redis", "fault_tolerant": True, "redis": redis}
 
 
 def _cors(cors: Cors) -> Mapping[str, Any]:

@@ -219,6 +219,7 @@ class Tracing(Model):
 class GatewayPolicies(Policies):
     """What only the gateway as a whole can have."""
 
+    replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
     request_id: bool = Field(False, description="true or false", examples=[True])
     access_log: bool = Field(False, description="true or false", examples=[True])
     http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])

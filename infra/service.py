@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import apps, core, meta, networking
 
-from infra.kong import plugin_name, route_plugin
+from infra.kong import Plugin, plugin_name, route_plugin
 
 CLOSING_SECONDS = 5
 """How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
@@ -28,6 +28,7 @@ class ServiceArgs:
         requests: cpu and memory that are kept free for each pod.
         limits: cpu and memory that a pod can't exceed.
         plugins: Kong's plugins that have to be there, with their configuration.
+        password_places: which of them count with others of Kong's pods, and where their configuration has the password.
         route_plugins: those of them that apply.
         route_annotations: what else the gateway is told of the route.
         upstream_annotations: what it is told of the service.
@@ -46,6 +47,7 @@ class ServiceArgs:
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    password_places: Mapping[str, str]
     route_plugins: Sequence[str]
     route_annotations: Mapping[str, str]
     upstream_annotations: Mapping[str, str]
@@ -67,7 +69,8 @@ class Service(pulumi.ComponentResource):
 
         after_gateway = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway]))
         plugins = [
-            route_plugin(name, plugin, config, args.namespace, after_gateway) for plugin, config in args.plugins.items()
+            route_plugin(name, Plugin(kind, config, args.password_places.get(kind)), args.namespace, after_gateway)
+            for kind, config in args.plugins.items()
         ]
         named = {"konghq.com/plugins": ",".join(plugin_name(name, plugin) for plugin in args.route_plugins)}
         apps.v1.Deployment(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -41,23 +41,38 @@ class Resources(Model):
         return self
 
 
-class Service(RoutePolicies):
-    """A microservice behind the gateway: built from a directory, or a ready-made image; and its route's policies."""
+class Workload(RoutePolicies):
+    """What answers on a route, and the route's policies."""
 
     name: ServiceName
     path: UrlPath
+    replicas: int = Field(1, ge=1, le=100, description="1 to 100 (to stop a service, remove its entry)", examples=[1])
+    resources: Resources = Field(
+        Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
+    )
+    tracing: bool = Field(True, description="true or false", examples=[False])
+
+    @model_validator(mode="after")
+    def _is_not_the_gateway(self) -> Self:
+        if self.name == "proxy":
+            fix = "give it another name"
+            raise_any([Complaint("name", self.name, "any but proxy, whose URL is the gateway's", fix)])
+        return self
+
+
+class Service(Workload):
+    """A microservice behind the gateway: built from a directory, or a ready-made image."""
+
+    key: ClassVar[str] = "services"
+
     build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
     image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
     port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
-    replicas: int = Field(1, ge=1, le=100, description="1 to 100 (to stop a service, remove its entry)", examples=[1])
     health: UrlPath | None = Field(None, description='a path from "/" on', examples=["/healthz"])
     env: dict[EnvironmentName, str] = Field(
         {},
         description="names of letters, digits and _, with text as values",
         examples=[{"LOG_LEVEL": "info"}],
-    )
-    resources: Resources = Field(
-        Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
     )
 
     @property
@@ -75,8 +90,6 @@ class Service(RoutePolicies):
             yield Complaint("health", self.health, "unset with protocol: grpc", "remove health")
         if "PORT" in self.env:
             yield Complaint("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
-        if self.name == "proxy":
-            yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
         if bool(self.build) == bool(self.image):
             problem = "has both build and image" if self.build else "has neither build nor image"
             yield Complaint("", None, "exactly one of them", f"keep for example build: apps/{self.name}", problem)

@@ -4,19 +4,20 @@ import contextlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import pulumi
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import complaints, consumer_settings, versions
+from infra import aggregate_settings, complaints, consumer_settings, policies, versions
+from infra.aggregate_settings import Aggregate
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
 from infra.fields import REPOSITORY_PREFIX, Label, Model
 from infra.policy_settings import GatewayPolicies
-from infra.service_settings import Service
+from infra.service_settings import Service, Workload
 
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
@@ -91,6 +92,11 @@ class Settings(Model):
     services: list[Service] = Field(
         [], description="a list of services", examples=["[{name: foo, path: /foo, build: apps/foo}]"]
     )
+    aggregates: list[Aggregate] = Field(
+        [],
+        description="a list of routes over several services",
+        examples=["[{name: overview, path: /overview, backends: {foo: /foo, bar: /bar}}]"],
+    )
     gateway: GatewayPolicies = Field(
         GatewayPolicies(), description="policies for all services", examples=["{requestId: true}"]
     )
@@ -109,6 +115,28 @@ class Settings(Model):
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
 
+    @property
+    def workloads(self) -> Sequence[Service | Aggregate]:
+        """Everything that has a route."""
+        return [*self.services, *self.aggregates]
+
+    @property
+    def _places(self) -> Mapping[str, Workload]:
+        """The same by its place in the configuration."""
+        lists: Sequence[Sequence[Service | Aggregate]] = (self.services, self.aggregates)
+        return {f"{each.key}[{index}]": each for entries in lists for index, each in enumerate(entries)}
+
+    @property
+    def shared_limits(self) -> bool:
+        """Whether the gateway's pods have to count rate limits together."""
+        return self.gateway.replicas > 1 and any(each.rate_limit for each in (self.gateway, *self.workloads))
+
+    def environment(self, workload: Service | Aggregate) -> Mapping[str, pulumi.Input[str]]:
+        """What a container is told beside its port."""
+        own = workload.environment(self.services) if isinstance(workload, Aggregate) else workload.env
+        traced = self.gateway.tracing if workload.tracing else None
+        return {**policies.tracing_environment(traced, workload.name), **self.as_set(workload.key, own)}
+
     def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
         """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
         if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}"):
@@ -117,31 +145,38 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any([*self._duplicates(), *self._misfits(), *consumer_settings.complaints(self.consumers, self.services)])
+        raise_any(
+            [
+                *self._duplicates(),
+                *self._misfits(),
+                *aggregate_settings.complaints(self.aggregates, self.services),
+                *consumer_settings.complaints(self.consumers, self._places),
+            ]
+        )
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
-        names = Counter(service.name for service in self.services)
+        names = Counter(each.name for each in self._places.values())
         # Of two services on one path, the one whose headers a request has goes before the one for all requests.
-        routes = Counter((service.path, frozenset(service.when_headers.items())) for service in self.services)
-        for index, service in enumerate(self.services):
-            if names[service.name] > 1:
-                yield Complaint(f"services[{index}].name", service.name, "each name once", "give it another name")
-            if routes[service.path, frozenset(service.when_headers.items())] > 1:
+        paths = Counter((each.path, frozenset(each.when_headers.items())) for each in self._places.values())
+        for place, each in self._places.items():
+            if names[each.name] > 1:
+                yield Complaint(f"{place}.name", each.name, "each name once", "give it another name")
+            if paths[each.path, frozenset(each.when_headers.items())] > 1:
                 allowed, fix = "each path once, but for other whenHeaders", "give it another path"
-                yield Complaint(f"services[{index}].path", service.path, allowed, fix)
+                yield Complaint(f"{place}.path", each.path, allowed, fix)
             # Or a header of the client's own choice would be the way around them.
-            first = next(each for each in self.services if each.path == service.path)
+            first = next(other for other in self._places.values() if other.path == each.path)
             for field in ("auth", "allow", "allow_ips", "deny_ips"):
-                if getattr(service, field) != getattr(first, field):
+                if getattr(each, field) != getattr(first, field):
                     allowed = f"the same as of {first.name}, which has the same path"
                     key = to_camel(field)
-                    yield Complaint(f"services[{index}].{key}", None, allowed, f"copy {key} from one to the other")
+                    yield Complaint(f"{place}.{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
         if self.namespace == GATEWAY_NAMESPACE:
             yield Complaint("namespace", self.namespace, "any but the gateway's own", "write namespace: default")
-        built = [service for service in self.services if service.build]
+        built = [each for each in self.workloads if each.build]
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):
                 if (value := getattr(self, field)) != type(self).model_fields[field].default:

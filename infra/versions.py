@@ -14,3 +14,7 @@ KONG = "3.9.3"
 # Never 3.4.0: its images were withdrawn (GHSA-58mg-ww7q-xw3p).
 # renovate: datasource=docker depName=kong/kubernetes-ingress-controller
 KONG_CONTROLLER = "3.5.13"
+
+# Redis itself is no longer under the BSD licence from 7.4 on.
+# renovate: datasource=docker depName=valkey/valkey
+VALKEY = "8.1.4"

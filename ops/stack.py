@@ -45,6 +45,7 @@ class Settings(_Model):
     kube_context: str
     registry: Registry
     services: list[Service]
+    aggregates: list[dict[str, Any]]
     proxy_service_type: str
 
     @property
@@ -58,8 +59,8 @@ class Settings(_Model):
 
     @property
     def uses_registry(self) -> bool:
-        builds = self.registry.existing or any(service.build for service in self.services)
-        return self.makes_cluster and self.registry.kind == "digitalocean" and builds
+        builds = bool(self.aggregates) or any(service.build for service in self.services)
+        return self.makes_cluster and self.registry.kind == "digitalocean" and (builds or self.registry.existing)
 
 
 class Stack:

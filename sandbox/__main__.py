@@ -15,7 +15,7 @@ import httpx
 import typer
 from rich.console import Console
 
-from sandbox import cleanup, tour
+from sandbox import cleanup, images, tour
 from sandbox.addresses import API
 from sandbox.environment import NotRunningError
 from sandbox.paths import LOGS, PROJECT, RUN
@@ -35,7 +35,7 @@ _START_SECONDS = 90
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except (ToolsError, NotRunningError, ChildFailedError, tour.TourError) as error:
+    except (ToolsError, NotRunningError, ChildFailedError, images.ImageError, tour.TourError) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except httpx.TransportError as error:
@@ -144,6 +144,16 @@ def down() -> None:
     with _errors_in_one_line():
         tour.down(console)
     stop()
+
+
+@app.command()
+def image(name: str) -> None:
+    """Make an image that only some stacks need: valkey, for rate limits of several gateways."""
+    if name not in images.OPTIONAL:
+        console.print(f"no such image: {name}; there are: {', '.join(images.OPTIONAL)}", style="red", markup=False)
+        raise typer.Exit(2)
+    with _errors_in_one_line(), Report(console).step(f"image {name}"):
+        images.publish(lambda _: None, [images.OPTIONAL[name]()])
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 
 from infra import versions
-from sandbox import python_base
+from sandbox import debian, python_base
 from sandbox.addresses import MIRROR
 from sandbox.layers import Layer, Repository
 from sandbox.paths import PROJECT, tool
@@ -70,6 +71,24 @@ def python() -> Image:
     return Image("library/python", tags, python_base.SETTINGS, python_base.recipe, python_base.fill)
 
 
+def valkey() -> Image:
+    """Debian's Redis under the name of its descendant, which speaks the same protocol."""
+
+    def fill(layer: Layer) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            debian.unpack(["redis-server"], Path(folder), layer)
+        layer.link("usr/local/bin/valkey-server", "/usr/bin/redis-server")
+
+    def recipe() -> bytes:
+        return debian.recipe() + Path(__file__).read_bytes()
+
+    return Image("valkey/valkey", [versions.VALKEY], {"Env": [_PATH], "Cmd": ["valkey-server"]}, recipe, fill)
+
+
+OPTIONAL = {"valkey": valkey}
+"""Images that only some stacks need: `python -m sandbox image NAME`."""
+
+
 def publish(report: Callable[[str], None], images: Sequence[Image] | None = None) -> None:
     """Pushes to the mirror what it doesn't have yet.
 
@@ -98,5 +117,5 @@ def _publish(image: Image, client: httpx.Client, report: Callable[[str], None]) 
             repository.push(made, image.fill, image.settings)
         for tag in image.tags:
             repository.tag(made, tag)
-    except (httpx.HTTPError, python_base.PackagesError, OSError) as error:
+    except (httpx.HTTPError, debian.PackagesError, OSError) as error:
         raise ImageError(f"{image.repository}: {error}") from error

@@ -8,11 +8,11 @@ import io
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
+from sandbox import debian
 from sandbox.layers import Layer
 
 SETTINGS = {
@@ -21,17 +21,9 @@ SETTINGS = {
 }
 
 _ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv")
-# What only maintainer scripts and command-line users need.
-_LEFT_OUT = {"ca-certificates", "debconf", "dpkg", "install-info"}
-_DROPPED = re.compile(r"usr/share/(doc|doc-base|info|lintian|locale|man|menu|pixmaps|applications)/|.*/__pycache__/")
-_MERGED = ("bin", "lib", "lib64", "sbin")
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Paths of this machine mean nothing inside an image, so not all settings are taken along.
 _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries"}
-
-
-class PackagesError(Exception):
-    """Debian's packages can't be had; the message is apt's."""
 
 
 def pip_conf() -> bytes:
@@ -49,27 +41,23 @@ def pip_conf() -> bytes:
 
 def recipe() -> bytes:
     """Everything that decides on the image but the packages' versions: a base that is there isn't rebuilt for those."""
-    return Path(__file__).read_bytes() + pip_conf() + _CA_BUNDLE.read_bytes()
+    return Path(__file__).read_bytes() + debian.recipe() + pip_conf() + _CA_BUNDLE.read_bytes()
 
 
 def fill(layer: Layer) -> None:
     """Puts the image's files into `layer`.
 
     Raises:
-        PackagesError: apt can't download them.
+        debian.PackagesError: apt can't download them.
     """
-    for directory in _MERGED:
-        layer.link(directory, f"usr/{directory}")
     with tempfile.TemporaryDirectory() as folder:
-        packages = _download(Path(folder))
-        for package in packages.values():
-            _unpack(package, layer)
-        for applet in _applets(_member(packages["busybox-static"], r".*/bin/busybox"), Path(folder)):
+        packages = debian.unpack(_ROOTS, Path(folder), layer)
+        for applet in _applets(debian.member(packages["busybox-static"], r".*/bin/busybox"), Path(folder)):
             layer.link(f"usr/bin/{applet}", "busybox")
         for name in ("passwd", "group"):
-            layer.file(f"etc/{name}", _member(packages["base-passwd"], rf".*/{name}\.master"))
+            layer.file(f"etc/{name}", debian.member(packages["base-passwd"], rf".*/{name}\.master"))
         version = next(match[1] for name in packages if (match := re.fullmatch(r"(python3\.\d+)-minimal", name)))
-        _install_pip(_member(packages["python3-pip-whl"], r".*/pip-.*\.whl"), version, layer)
+        _install_pip(debian.member(packages["python3-pip-whl"], r".*/pip-.*\.whl"), version, layer)
     layer.file("etc/nsswitch.conf", b"hosts: files dns\n")
     layer.file("etc/pip.conf", pip_conf())
     layer.file(str(_CA_BUNDLE.relative_to("/")), _CA_BUNDLE.read_bytes())
@@ -86,75 +74,6 @@ def _install_pip(wheel: bytes, version: str, layer: Layer) -> None:
     script = b"#!/usr/local/bin/python3\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
     for name in ("pip", "pip3"):
         layer.file(f"usr/local/bin/{name}", script, 0o755)
-
-
-def _download(folder: Path) -> dict[str, Path]:
-    try:
-        _apt(["download", *_closure()], folder)
-    except PackagesError:
-        # No package lists yet, or older ones than the archive.
-        _apt(["update"], folder)
-        _apt(["download", *_closure()], folder)
-    return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
-
-
-def _closure() -> list[str]:
-    """The packages that _ROOTS need, of alternatives the first."""
-    listed = subprocess.run(
-        ["apt-cache", "depends", "--recurse", "--important", *_ROOTS], check=False, capture_output=True, text=True
-    ).stdout
-    needs: dict[str, list[str]] = {}
-    package, skip = "", False
-    for line in listed.splitlines():
-        if not line.startswith(" "):
-            package = line
-        elif edge := re.fullmatch(r" ([ |])(?:Pre)?Depends: (\S+)", line):
-            if not skip:
-                needs.setdefault(package, []).append(edge[2])
-            skip = edge[1] == "|"
-    found: set[str] = set()
-    todo = list(_ROOTS)
-    while todo:
-        name = todo.pop()
-        # A name in angle brackets is a virtual one; those met here stand for dpkg's own needs.
-        if name not in found and name not in _LEFT_OUT and not name.startswith("<"):
-            found.add(name)
-            todo += needs.get(name, [])
-    return sorted(found)
-
-
-def _apt(arguments: list[str], folder: Path) -> None:
-    done = subprocess.run(["apt-get", "-q", *arguments], cwd=folder, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise PackagesError(f"apt-get {arguments[0]} failed: {done.stderr.strip()}")
-
-
-def _contents(package: Path) -> tarfile.TarFile:
-    data = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True, capture_output=True).stdout
-    return tarfile.open(fileobj=io.BytesIO(data))
-
-
-def _member(package: Path, pattern: str) -> bytes:
-    with _contents(package) as files:
-        member = files.extractfile(next(name for name in files.getnames() if re.fullmatch(pattern, name)))
-        assert member is not None  # noqa: S101 -- a regular file
-        return member.read()
-
-
-def _unpack(package: Path, layer: Layer) -> None:
-    with _contents(package) as files:
-        for entry in files:
-            data = files.extractfile(entry) if entry.isreg() else None
-            entry.name = _merged(entry.name)
-            if entry.islnk():
-                entry.linkname = _merged(entry.linkname)
-            if entry.name and not _DROPPED.match(f"{entry.name}/"):
-                layer.add(entry, data)
-
-
-def _merged(path: str) -> str:
-    path = path.removeprefix(".").strip("/")
-    return f"usr/{path}" if path.split("/")[0] in _MERGED else path
 
 
 def _applets(busybox: bytes, folder: Path) -> list[str]:

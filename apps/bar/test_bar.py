@@ -1,6 +1,9 @@
 """What the bar microservice answers."""
 
+import pytest
+
 from apps.bar.app import app
+from apps.bar.tracing import post_worker_init
 
 client = app.test_client()
 
@@ -19,3 +22,8 @@ def test_it_says_that_it_is_healthy() -> None:
 def test_it_answers_nothing_else() -> None:
     assert client.get("/").status_code == 404
     assert client.post("/bar").status_code == 405
+
+
+def test_it_traces_nothing_where_no_collector_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
+    post_worker_init(None)  # no worker is touched

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox import images
 from sandbox.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
@@ -15,12 +16,14 @@ pytestmark = pytest.mark.soak
 CHECKS: dict[str, list[tuple[str, int, str]]] = {
     # Path, status, a header of the answer.
     "addresses": [("/foo", 403, ""), ("/bar", 200, "")],
+    "aggregation": [("/overview", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "")],
     "auth": [("/foo", 401, "WWW-Authenticate"), ("/bar", 200, "")],
     "canary": [("/foo", 200, ""), ("/bar", 200, "")],
     "everything": [("/foo", 401, "X-Request-ID"), ("/greeting", 200, "X-Frame-Options")],
     "observability": [("/foo", 200, "X-Request-ID"), ("/bar", 200, "X-Request-ID")],
     "plugins": [("/foo", 200, "X-Order-ID"), ("/bar", 200, "")],
     "protection": [("/foo", 200, "Content-Security-Policy"), ("/bar", 503, "")],
+    "replicas": [("/foo", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "")],
     "rate-limit": [("/foo", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "X-RateLimit-Limit-Hour")],
     "transformation": [("/foo", 200, ""), ("/greeting", 200, "")],
 }
@@ -28,6 +31,7 @@ CHECKS: dict[str, list[tuple[str, int, str]]] = {
 
 @pytest.fixture(scope="module")
 def changed(stack: Stack) -> Iterator[Configured]:
+    images.publish(print, [images.valkey()])
     with configured(stack) as changed:
         yield changed
 

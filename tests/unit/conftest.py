@@ -43,6 +43,22 @@ RUNS: dict[str, dict[str, Any]] = {
         "secret_keys": ["kong-doks:services"],
     },
     "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},
+    "several gateways": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"replicas": 2, "rateLimit": {"second": 50}},
+            "kong-doks:services": [FOO | {"rateLimit": {"minute": 60}, "botDetection": True}, BAR],
+        },
+    },
+    "several gateways without limits": {"stack": "dev", "config": {"kong-doks:gateway": {"replicas": 2}}},
+    "own traces": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "http://otel:4318/v1/traces"}},
+            "kong-doks:services": [FOO | {"env": {"OTEL_SERVICE_NAME": "shop"}}],
+            "kong-doks:aggregates": [{"name": "overview", "path": "/overview", "backends": {"foo": "/foo"}}],
+        },
+    },
     "consumers in clear": {"stack": "dev", "config": POLICIES},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {

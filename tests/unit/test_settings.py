@@ -197,7 +197,9 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     types: dict[object, str] = {int: "integer", bool: "boolean", settings.Registry: "object", GatewayPolicies: "object"}
     for key, entry in declared.items():
         assert entry["description"]
-        expected = "array" if key in {"services", "consumers"} else types.get(fields[key].annotation, "string")
+        expected = (
+            "array" if key in {"services", "aggregates", "consumers"} else types.get(fields[key].annotation, "string")
+        )
         assert entry["type"] == expected
 
 
