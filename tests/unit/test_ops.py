@@ -29,3 +29,14 @@ def test_a_value_of_the_wrong_type_is_said_by_its_key(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text("config: {'kong-doks:nodeCount': many}")
     with pytest.raises(Exception, match=r"Pulumi.dev.yaml: kong-doks:nodeCount: .*integer.*; fix: "):
         Stack("dev", tmp_path)
+
+
+def test_an_aggregate_is_built_and_so_needs_the_registry(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    file = tmp_path / "Pulumi.dev.yaml"
+    config: dict[str, object] = {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3"}]}
+    file.write_text(yaml.safe_dump({"config": config}))
+    assert not Stack("dev", tmp_path).settings.makes_registry
+    config["kong-doks:aggregates"] = [{"name": "all", "path": "/all", "backends": {"web": "/"}}]
+    file.write_text(yaml.safe_dump({"config": config}))
+    assert Stack("dev", tmp_path).settings.makes_registry
