@@ -75,7 +75,7 @@ def gateway_plugins(policies: GatewayPolicies) -> Plugins:
         plugins["file-log"] = {"path": "/dev/stdout"}
     if policies.http_log:
         plugins["http-log"] = {"http_endpoint": policies.http_log.url}
-    if policies.metrics:
+    if policies.metrics or policies.monitoring:
         # All but the first few numbers are off unless they are asked for.
         kinds = ("status_code", "latency", "bandwidth", "upstream_health")
         plugins["prometheus"] = {f"{kind}_metrics": True for kind in kinds}

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Label, Model, UrlPath
+from infra.monitoring_settings import MonitoringSwitch
 
 BUNDLED = frozenset(
     """
@@ -223,6 +224,9 @@ class GatewayPolicies(Policies):
     access_log: bool = Field(False, description="true or false", examples=[True])
     http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
     metrics: bool = Field(False, description="true or false", examples=[True])
+    monitoring: MonitoringSwitch = Field(
+        None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
+    )
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
 
     @property
@@ -231,7 +235,7 @@ class GatewayPolicies(Policies):
             "correlation-id": self.request_id,
             "file-log": self.access_log,
             "http-log": self.http_log is not None,
-            "prometheus": self.metrics,
+            "prometheus": self.metrics or self.monitoring is not None,
             "opentelemetry": self.tracing is not None,
             **super().sets,
         }
