@@ -101,7 +101,7 @@ for service in config.services:
         if service.build
         else ReadyImage(service.image)
     )
-    rules = policies.route_rules(service)
+    rules = policies.route_rules(service, config.gateway)
     Service(
         service.name,
         ServiceArgs(
@@ -116,7 +116,8 @@ for service in config.services:
             env=config.as_set("services", service.env),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
-            plugins=config.as_set("services", rules.plugins),
+            # A route's plugin may have something of the gateway's in it.
+            plugins=config.as_set("gateway", config.as_set("services", rules.plugins)),
             route_plugins=rules.named,
             route_annotations=rules.route,
             upstream_annotations=rules.upstream,

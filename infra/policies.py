@@ -42,10 +42,15 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-def route_rules(policies: RoutePolicies) -> RouteRules:
+def route_rules(policies: RoutePolicies, gateway: GatewayPolicies) -> RouteRules:
     plugins = dict(_shared(policies))
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
+    if policies.auth:
+        # The route's takes the place of the gateway's, which has to go on.
+        effective = {**_shared(gateway), **plugins}
+        change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
+        plugins["request-transformer"] = _without_claims(change, acl)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
     if policies.auth:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
@@ -65,6 +70,19 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
         ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
     )
+
+
+def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A request-transformer that also takes out what only Kong may say of a client, and a client said of itself.
+
+    The plugins for authentication replace or clear the other headers of that kind: X-Consumer-ID, -Username, -Custom-ID,
+    X-Credential-Identifier, X-Anonymous-Consumer. They run first, so what they say can't be taken out here.
+    """
+    claims = ["X-Credential-Username"]
+    if acl.get("hide_groups_header", not acl):
+        claims.append("X-Consumer-Groups")  # otherwise acl, which runs first too, has replaced it
+    remove = change.get("remove", {})
+    return {**change, "remove": {**remove, "headers": [*remove.get("headers", []), *claims]}}
 
 
 def gateway_plugins(policies: GatewayPolicies) -> Plugins:
