@@ -17,8 +17,8 @@ _WINDOW = "$__rate_interval"
 def routes(namespace: str, service: str) -> str:
     """The label selector of a service's routes, as Kong's ingress controller names them.
 
-    That is <namespace>.<Ingress>.<Service>.<host>.<port>, or httproute.<namespace>.<HTTPRoute>.<rule>.<match>; both kinds
-    have the service's name here, and no name has a dot.
+    That is <namespace>.<Ingress>.<Service>.<host>.<port>, or httproute.<namespace>.<HTTPRoute>.<rule>.<match>; both
+    kinds have the service's name here, and no name has a dot.
     """
     return f'route=~"(httproute[.])?{namespace}[.]{service}[.].+"'
 

@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 from infra import alerts, dashboard, versions
 from infra.namespace import namespace_options
 
+
 @dataclass(frozen=True, kw_only=True)
 class MonitoringArgs:
     """Prometheus, and Grafana.
@@ -91,9 +92,9 @@ class Monitoring(pulumi.ComponentResource):
         self.commands = {"prometheus_command": f"{kubectl} port-forward service/prometheus-server 9090:80"}
         if args.grafana_charts:
             release("grafana", versions.GRAFANA_CHART, args.grafana_charts, grafana_values(), panels)
-            password = "'go-template={{index .data \"admin-password\" | base64decode}}'"
+            template = "'go-template={{index .data \"admin-password\" | base64decode}}'"
             self.commands["grafana_command"] = f"{kubectl} port-forward service/grafana 3000:80"
-            self.commands["grafana_password_command"] = f"{kubectl} get secret grafana --output {password}"
+            self.commands["grafana_password_command"] = f"{kubectl} get secret grafana --output {template}"
         self.register_outputs({})
 
 
@@ -109,7 +110,11 @@ def prometheus_files(gateway_namespace: str) -> dict[str, str]:
                 "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [gateway_namespace]}}],
                 "relabel_configs": [
                     # The port that Kong's chart names so: 8100, which the load balancer doesn't lead to.
-                    {"source_labels": ["__meta_kubernetes_pod_container_port_name"], "regex": "status", "action": "keep"},
+                    {
+                        "source_labels": ["__meta_kubernetes_pod_container_port_name"],
+                        "regex": "status",
+                        "action": "keep",
+                    },
                     {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
                     {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
                 ],

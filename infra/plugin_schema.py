@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
@@ -43,6 +43,18 @@ class _Record(BaseModel):
     """Kong turns no type into another, and knows no other fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+    needs: ClassVar[list[list[str]]] = []
+    """At least one of each of these groups of fields."""
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        present = {type(self).model_fields[field].alias for field, value in self if value is not None}
+        raise_any(
+            Complaint("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
+            for group in self.needs
+            if not present & set(group)
+        )
+        return self
 
 
 def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
@@ -51,35 +63,24 @@ def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
         if key == _AT_LEAST_ONE:
             continue
         annotation, allowed, example = _type(f"{name}.{key}", inner)
-        alias = key.removesuffix("!")
-        described = {"alias": alias, "description": allowed, "examples": [example]}
+        field = Field(
+            ... if key.endswith("!") else None, alias=key.removesuffix("!"), description=allowed, examples=[example]
+        )
         # Names of our own: Kong has some that a model keeps for itself.
-        fields[f"field_{index}"] = (
-            (annotation, Field(**described)) if key.endswith("!") else (annotation | None, Field(None, **described))
-        )
-    groups: list[list[str]] = schema.get(_AT_LEAST_ONE, [])
-
-    def has_one_of_each(self: BaseModel) -> BaseModel:
-        present = self.model_dump(by_alias=True, exclude_none=True)
-        raise_any(
-            Complaint("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
-            for group in groups
-            if not present.keys() & set(group)
-        )
-        return self
-
-    validators = {"has_one_of_each": model_validator(mode="after")(has_one_of_each)} if groups else {}
-    return create_model(name, __base__=_Record, __validators__=validators, **fields)
+        fields[f"field_{index}"] = (annotation if key.endswith("!") else annotation | None, field)
+    model = create_model(name, __base__=_Record, **fields)
+    model.needs = schema.get(_AT_LEAST_ONE, [])
+    return model
 
 
 def _type(name: str, schema: Schema) -> tuple[Any, str, Any]:
     """The type of a schema, what it allows in words, and an example."""
     if isinstance(schema, list):
-        inner, allowed, example = _type(name, schema[0])
-        return list[inner], f"a list, each {allowed}", [example]
+        item, allowed, example = _type(name, schema[0])
+        return list[item], f"a list, each {allowed}", [example]  # type: ignore[valid-type]  # made from the file
     if isinstance(schema, dict) and set(schema) == {"*"}:
-        inner, allowed, example = _type(name, schema["*"])
-        return dict[str, inner], f"names, each with {allowed}", {"name": example}
+        item, allowed, example = _type(name, schema["*"])
+        return dict[str, item], f"names, each with {allowed}", {"name": example}  # type: ignore[valid-type]  # the same
     if isinstance(schema, dict):
         fields = {key.removesuffix("!"): value for key, value in schema.items() if key != _AT_LEAST_ONE}
         shown = [key.removesuffix("!") for key in schema if key.endswith("!")] or list(fields)[:1]
@@ -112,7 +113,11 @@ def _number(match: re.Match[str]) -> tuple[Any, str, Any]:
     ]
     allowed = " ".join(["a whole number" if whole else "a number", *bounds])
     example = next(limit for limit in (least, most, 1) if limit is not None)
-    return Annotated[kind, Field(gt=over, ge=least, le=most)], allowed, int(example) if example == int(example) else example
+    return (
+        Annotated[kind, Field(gt=over, ge=least, le=most)],
+        allowed,
+        int(example) if example == int(example) else example,
+    )
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file

@@ -75,8 +75,8 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies) -> RouteRules
 def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:
     """A request-transformer that also takes out what only Kong may say of a client, and a client said of itself.
 
-    The plugins for authentication replace or clear the other headers of that kind: X-Consumer-ID, -Username, -Custom-ID,
-    X-Credential-Identifier, X-Anonymous-Consumer. They run first, so what they say can't be taken out here.
+    The plugins for authentication replace or clear the other headers of that kind (X-Consumer-ID, X-Consumer-Username,
+    X-Consumer-Custom-ID, X-Credential-Identifier, X-Anonymous-Consumer), and run first: their words have to stay.
     """
     claims = ["X-Credential-Username"]
     if acl.get("hide_groups_header", not acl):

@@ -83,7 +83,15 @@ CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
         ({}, {"plugins": {"acl": {"allow": ["team-a"]}}}, {"remove": {"headers": CLAIMS[:1]}}),
         ({"plugins": {"acl": {"deny": ["team-b"]}}}, {}, {"remove": {"headers": CLAIMS[:1]}}),
     ],
-    ids=["alone", "with allow", "beside a change", "with the gateway's change", "beside a plugin", "acl", "acl for all"],
+    ids=[
+        "alone",
+        "with allow",
+        "beside a change",
+        "with the gateway's change",
+        "beside a plugin",
+        "acl",
+        "acl for all",
+    ],
 )
 def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_is_lost(
     of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any]
@@ -275,7 +283,9 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "securityHeaders": True,
     }
     of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
-    assert {name for name, set_ in of_route.sets.items() if set_} == set(policies.route_rules(of_route, GatewayPolicies()).plugins)
+    assert {name for name, set_ in of_route.sets.items() if set_} == set(
+        policies.route_rules(of_route, GatewayPolicies()).plugins
+    )
     tracing = {"url": "http://otel:4318/v1/traces"}
     logs = {
         "requestId": True,
