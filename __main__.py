@@ -139,6 +139,7 @@ if watched := config.gateway.monitoring:
             grafana_charts=config.grafana_chart_repository if watched.grafana else None,
             retention=watched.retention,
             gateway_namespace=settings.GATEWAY_NAMESPACE,
+            gateway=gateway.namespace,
             services_namespace=config.namespace,
             services=[service.name for service in config.services],
         ),

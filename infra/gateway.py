@@ -60,7 +60,7 @@ class Gateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
-        namespace = kubernetes.core.v1.Namespace(
+        self.namespace = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
@@ -68,7 +68,7 @@ class Gateway(pulumi.ComponentResource):
         self.release = kubernetes.helm.v3.Release(
             name,
             name="kong",
-            namespace=namespace.metadata.name,
+            namespace=self.namespace.metadata.name,
             chart="kong",
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),

@@ -26,6 +26,7 @@ class MonitoringArgs:
         grafana_charts: URL of one with the chart `grafana`; None: no Grafana.
         retention: how long Prometheus keeps what it sees, as it writes durations.
         gateway_namespace: where Kong's pods are.
+        gateway: the resource that is this namespace.
         services_namespace: where the services are.
         services: their names, in the dashboard's order.
     """
@@ -37,6 +38,7 @@ class MonitoringArgs:
     grafana_charts: str | None
     retention: str
     gateway_namespace: str
+    gateway: pulumi.Resource
     services_namespace: str
     services: Sequence[str]
 
@@ -85,6 +87,7 @@ class Monitoring(pulumi.ComponentResource):
             # By which the sidecar of a Grafana that somebody else runs in the cluster finds it.
             {"grafana_dashboard": "1"},
         )
+        _let_see_pods(namespace, args, child)
         values = prometheus_values(args.retention, files)
         release("prometheus", versions.PROMETHEUS_CHART, args.prometheus_charts, values, config)
         context = f"--context {shlex.quote(args.kube_context)} " if args.kube_context else ""
@@ -96,6 +99,22 @@ class Monitoring(pulumi.ComponentResource):
             self.commands["grafana_command"] = f"{kubectl} port-forward service/grafana 3000:80"
             self.commands["grafana_password_command"] = f"{kubectl} get secret grafana --output {template}"
         self.register_outputs({})
+
+
+def _let_see_pods(namespace: pulumi.Input[str], args: MonitoringArgs, opts: pulumi.ResourceOptions) -> None:
+    """Prometheus sees Kong's pods and nothing else of the cluster; its chart would let it see all."""
+    rbac = kubernetes.rbac.v1
+    after_namespace = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[args.gateway]))
+    metadata = kubernetes.meta.v1.ObjectMetaArgs(name="prometheus", namespace=args.gateway_namespace)
+    pods = rbac.PolicyRuleArgs(api_groups=[""], resources=["pods"], verbs=["get", "list", "watch"])
+    role = rbac.Role("prometheus", metadata=metadata, rules=[pods], opts=after_namespace)
+    rbac.RoleBinding(
+        "prometheus",
+        metadata=metadata,
+        role_ref=rbac.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name),
+        subjects=[rbac.SubjectArgs(kind="ServiceAccount", name="prometheus-server", namespace=namespace)],
+        opts=opts,
+    )
 
 
 def prometheus_files(gateway_namespace: str) -> dict[str, str]:
@@ -131,6 +150,7 @@ def prometheus_values(retention: str, files: Mapping[str, str]) -> dict[str, Any
             part: {"enabled": False}
             for part in ("alertmanager", "kube-state-metrics", "prometheus-node-exporter", "prometheus-pushgateway")
         },
+        "rbac": {"create": False},
         # A container less: pods are replaced when the files change.
         "configmapReload": {"prometheus": {"enabled": False}},
         "server": {

@@ -66,6 +66,16 @@ def test_prometheus_finds_every_pod_of_kong(watched: Recording) -> None:
     assert rules == ["GatewayDown", "GatewayErrors", "GatewaySlow"]
 
 
+def test_prometheus_may_see_kongs_pods_and_nothing_else(watched: Recording) -> None:
+    role = watched.one("Role", "prometheus")
+    assert role.inputs["metadata"]["namespace"] == "kong"
+    assert role.inputs["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    assert "Namespace kong" in watched.before(role)
+    (who,) = watched.one("RoleBinding", "prometheus").inputs["subjects"]
+    assert who == {"kind": "ServiceAccount", "name": "prometheus-server", "namespace": "monitoring"}
+    assert values(watched, "prometheus")["rbac"] == {"create": False}
+
+
 def test_other_files_mean_other_pods() -> None:
     from infra.monitoring import prometheus_files, prometheus_values  # noqa: PLC0415 -- it takes a second
 
