@@ -17,18 +17,8 @@ VALUES = json.dumps(prometheus_values("7d", prometheus_files("kong")))
 
 def template(*options: str) -> subprocess.CompletedProcess[str]:
     """The chart with the program's values, and `options` over them."""
-    chart = PROJECT / "sandbox" / "chart" / "prometheus"
-    command = [
-        tool("helm"),
-        "template",
-        "prometheus",
-        str(chart),
-        "--namespace",
-        "monitoring",
-        "--values",
-        "-",
-        *options,
-    ]
+    helm, chart = str(tool("helm")), str(PROJECT / "sandbox" / "chart" / "prometheus")
+    command = [helm, "template", "prometheus", chart, "--namespace", "monitoring", "--values", "-", *options]
     return subprocess.run(command, input=VALUES, check=False, capture_output=True, text=True)
 
 
