@@ -35,6 +35,8 @@ def watched(stack: Stack) -> Iterator[Configured]:
     with configured(stack) as changed:
         gateway = example["kong-doks:gateway"]
         changed.set("gateway", gateway | {"monitoring": gateway["monitoring"] | {"grafana": False}})
+        changed.up(*example["kong-doks:services"])
+        # The dashboard is another one then, at the same place.
         changed.up(*example["kong-doks:services"], AWAY)
         eventually(lambda: changed.get("/away").status_code == 503)
         yield changed
