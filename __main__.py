@@ -15,6 +15,7 @@ from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
 from infra.image import Image, ImageArgs, ReadyImage
 from infra.kong import Consumer, ConsumerArgs
+from infra.monitoring import Monitoring, MonitoringArgs
 from infra.namespace import Namespace, NamespaceArgs
 from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
 from infra.service import Service, ServiceArgs
@@ -105,7 +106,7 @@ for service in config.workloads:
         if service.build
         else ReadyImage(service.image)
     )
-    rules = policies.route_rules(service, counting)
+    rules = policies.route_rules(service, config.gateway, counting)
     Service(
         service.name,
         ServiceArgs(
@@ -120,7 +121,8 @@ for service in config.workloads:
             env=config.environment(service),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
-            plugins=config.as_set(service.key, rules.plugins),
+            # A route's plugin may have something of the gateway's in it.
+            plugins=config.as_set("gateway", config.as_set(service.key, rules.plugins)),
             password_places=policies.password_places(service, counting),
             route_plugins=rules.named,
             route_annotations=rules.route,
@@ -131,6 +133,26 @@ for service in config.workloads:
         opts=in_cluster,
     )
     pulumi.export(f"{service.name}_url", pulumi.Output.concat(gateway.url, service.path))
+
+if watched := config.gateway.monitoring:
+    monitoring = Monitoring(
+        "monitoring",
+        MonitoringArgs(
+            namespace=settings.MONITORING_NAMESPACE,
+            cluster=cluster.resource,
+            kube_context=config.kube_context,
+            prometheus_charts=config.prometheus_chart_repository,
+            grafana_charts=config.grafana_chart_repository if watched.grafana else None,
+            retention=watched.retention,
+            gateway_namespace=settings.GATEWAY_NAMESPACE,
+            gateway=gateway.namespace,
+            services_namespace=config.namespace,
+            services=[service.name for service in config.workloads],
+        ),
+        opts=in_cluster,
+    )
+    for output, command in monitoring.commands.items():
+        pulumi.export(output, command)
 
 pulumi.export("proxy_ip", gateway.ip)
 pulumi.export("proxy_url", gateway.url)

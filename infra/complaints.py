@@ -40,18 +40,31 @@ def raise_any(complaints: Iterable[Complaint]) -> None:
 
 def lines(model: type[BaseModel], error: ValidationError, secrets: Collection[str]) -> Iterator[str]:
     """One line for each mistake. Values under the top-level keys in `secrets` are not shown."""
+    for place, fields, complaint in _complaints(model, error):
+        hidden = any(_is_secret(field) for field in fields) or bool(place and place[0] in secrets)
+        shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
+        told = f"allowed: {complaint.allowed}; fix: {complaint.fix}"
+        if hidden and shown:
+            shown, told = "(secret)", _without(told, str(complaint.value))
+        line = f"{shown} {complaint.problem}; {told}".lstrip()
+        yield _on_one_line(f"{complaint.key}: {line}")
+
+
+def found(model: type[BaseModel], error: ValidationError) -> Iterator[Complaint]:
+    """What a model that is none of the settings' own finds, for a rule of one of those."""
+    for _, _, complaint in _complaints(model, error):
+        yield complaint
+
+
+def _complaints(
+    model: type[BaseModel], error: ValidationError
+) -> Iterator[tuple[tuple[int | str, ...], Sequence[FieldInfo], Complaint]]:
+    """All mistakes: their place, the fields on the way there, and the complaint with its key from the model on."""
     for detail in error.errors(include_url=False):
         place = tuple(part for part in detail["loc"] if part != "[key]")
         fields = list(_fields(model, place))
-        hidden = any(_is_secret(field) for field in fields) or bool(place and place[0] in secrets)
-        for complaint in detail.get("ctx", {}).get("complaints") or [_translate(model, fields, place, detail)]:
-            key = _join(*place, *([complaint.key] if complaint.key else []))
-            shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
-            told = f"allowed: {complaint.allowed}; fix: {complaint.fix}"
-            if hidden and shown:
-                shown, told = "(secret)", _without(told, str(complaint.value))
-            line = f"{shown} {complaint.problem}; {told}".lstrip()
-            yield _on_one_line(f"{key}: {line}")
+        for each in detail.get("ctx", {}).get("complaints") or [_translate(model, fields, place, detail)]:
+            yield place, fields, each._replace(key=_join(*place, *([each.key] if each.key else [])))
 
 
 def _join(*parts: int | str) -> str:

@@ -67,7 +67,7 @@ class Gateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
-        namespace = kubernetes.core.v1.Namespace(
+        self.namespace = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
@@ -75,7 +75,7 @@ class Gateway(pulumi.ComponentResource):
         self.release = kubernetes.helm.v3.Release(
             name,
             name="kong",
-            namespace=namespace.metadata.name,
+            namespace=self.namespace.metadata.name,
             chart="kong",
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
@@ -92,7 +92,7 @@ class Gateway(pulumi.ComponentResource):
         if args.count_for is not None:
             counters = Counters(
                 "rate-limits",
-                CountersArgs(namespace=namespace.metadata.name, services=args.count_for),
+                CountersArgs(namespace=self.namespace.metadata.name, services=args.count_for),
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
             ).ready
         in_release = pulumi.ResourceOptions(

@@ -51,11 +51,16 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-def route_rules(policies: RoutePolicies, counters: str | None = None) -> RouteRules:
-    """A route's policies. `counters`: where Kong's pods count together; None: each counts for itself."""
+def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, counters: str | None = None) -> RouteRules:
+    """A route's policies beside the gateway's. `counters`: where Kong's pods count together; None: each for itself."""
     plugins = dict(_shared(policies, counters))
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
+    if policies.auth:
+        # The route's takes the place of the gateway's, which has to go on.
+        effective = {**_shared(gateway, counters), **plugins}
+        change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
+        plugins["request-transformer"] = _without_claims(change, acl)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
     if policies.auth:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
@@ -77,6 +82,19 @@ def route_rules(policies: RoutePolicies, counters: str | None = None) -> RouteRu
     )
 
 
+def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A request-transformer that also takes out what only Kong may say of a client, and a client said of itself.
+
+    The plugins for authentication replace or clear the other headers of that kind (X-Consumer-ID, X-Consumer-Username,
+    X-Consumer-Custom-ID, X-Credential-Identifier, X-Anonymous-Consumer), and run first: their words have to stay.
+    """
+    claims = ["X-Credential-Username"]
+    if acl.get("hide_groups_header", not acl):
+        claims.append("X-Consumer-Groups")  # otherwise acl, which runs first too, has replaced it
+    remove = change.get("remove", {})
+    return {**change, "remove": {**remove, "headers": [*remove.get("headers", []), *claims]}}
+
+
 def gateway_plugins(policies: GatewayPolicies, counters: str | None = None) -> Plugins:
     """The plugins for every request; `counters` as of a route."""
     plugins = dict(_shared(policies, counters))
@@ -86,7 +104,7 @@ def gateway_plugins(policies: GatewayPolicies, counters: str | None = None) -> P
         plugins["file-log"] = {"path": "/dev/stdout"}
     if policies.http_log:
         plugins["http-log"] = {"http_endpoint": policies.http_log.url}
-    if policies.metrics:
+    if policies.metrics or policies.monitoring:
         # All but the first few numbers are off unless they are asked for.
         kinds = ("status_code", "latency", "bandwidth", "upstream_health")
         plugins["prometheus"] = {f"{kind}_metrics": True for kind in kinds}

@@ -8,20 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
 
+from infra import plugin_schema
 from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Label, Model, UrlPath
-
-BUNDLED = frozenset(
-    """
-    acl acme ai-prompt-decorator ai-prompt-guard ai-prompt-template ai-proxy ai-request-transformer
-    ai-response-transformer aws-lambda azure-functions basic-auth bot-detection correlation-id cors datadog file-log
-    grpc-gateway grpc-web hmac-auth http-log ip-restriction jwt key-auth ldap-auth loggly oauth2 opentelemetry
-    post-function pre-function prometheus proxy-cache rate-limiting redirect request-size-limiting request-termination
-    request-transformer response-ratelimiting response-transformer session standard-webhooks statsd syslog tcp-log
-    udp-log zipkin
-    """.split()  # noqa: SIM905 -- a list of quoted words would be fifty lines
-)
-"""The plugins in Kong's open-source image, 3.9 (kong/constants.lua)."""
+from infra.monitoring_settings import MonitoringSwitch
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
@@ -149,15 +139,17 @@ class Policies(Model):
         return self
 
     def _plugin_complaints(self) -> Iterator[Complaint]:
-        for name in self.plugins:
-            if name not in BUNDLED:
-                close = difflib.get_close_matches(name, BUNDLED, n=1)
+        for name, config in self.plugins.items():
+            key = f"plugins.{name}"
+            if name not in (known := plugin_schema.plugins()):
+                close = difflib.get_close_matches(name, known, n=1)
                 fix = f"write {close[0]}" if close else f"remove {name}"
-                allowed = ", ".join(sorted(BUNDLED))
-                yield Complaint(f"plugins.{name}", None, allowed, fix, "is not a plugin of Kong's open-source image")
+                yield Complaint(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
             elif self.sets.get(name):
-                allowed = f"{name} once, and another key sets it already"
-                yield Complaint(f"plugins.{name}", None, allowed, f"remove plugins.{name}")
+                yield Complaint(key, None, f"{name} once, and another key sets it already", f"remove {key}")
+            else:
+                for each in plugin_schema.complaints(name, config):
+                    yield each._replace(key=f"{key}.{each.key}".removesuffix("."))
 
 
 class RoutePolicies(Policies):
@@ -224,6 +216,9 @@ class GatewayPolicies(Policies):
     access_log: bool = Field(False, description="true or false", examples=[True])
     http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
     metrics: bool = Field(False, description="true or false", examples=[True])
+    monitoring: MonitoringSwitch = Field(
+        None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
+    )
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
 
     @property
@@ -232,7 +227,7 @@ class GatewayPolicies(Policies):
             "correlation-id": self.request_id,
             "file-log": self.access_log,
             "http-log": self.http_log is not None,
-            "prometheus": self.metrics,
+            "prometheus": self.metrics or self.monitoring is not None,
             "opentelemetry": self.tracing is not None,
             **super().sets,
         }

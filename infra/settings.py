@@ -21,6 +21,7 @@ from infra.service_settings import Service, Workload
 
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
+MONITORING_NAMESPACE = "monitoring"
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
 
@@ -111,6 +112,18 @@ class Settings(Model):
         description="a chart repository's URL",
         examples=["https://charts.konghq.com"],
     )
+    prometheus_chart_repository: str = Field(
+        "https://prometheus-community.github.io/helm-charts",
+        pattern=r"^https?://\S+$",
+        description="a chart repository's URL",
+        examples=["https://prometheus-community.github.io/helm-charts"],
+    )
+    grafana_chart_repository: str = Field(
+        "https://grafana-community.github.io/helm-charts",
+        pattern=r"^https?://\S+$",
+        description="a chart repository's URL",
+        examples=["https://grafana-community.github.io/helm-charts"],
+    )
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
@@ -174,8 +187,9 @@ class Settings(Model):
                     yield Complaint(f"{place}.{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
-        if self.namespace == GATEWAY_NAMESPACE:
-            yield Complaint("namespace", self.namespace, "any but the gateway's own", "write namespace: default")
+        if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE):
+            allowed = "any but the gateway's own and its monitoring's"
+            yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
         built = [each for each in self.workloads if each.build]
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):

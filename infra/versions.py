@@ -18,3 +18,18 @@ KONG_CONTROLLER = "3.5.13"
 # Redis itself is no longer under the BSD licence from 7.4 on.
 # renovate: datasource=docker depName=valkey/valkey
 VALKEY = "8.1.4"
+
+# renovate: datasource=helm depName=prometheus registryUrl=https://prometheus-community.github.io/helm-charts
+PROMETHEUS_CHART = "28.10.0"
+
+# renovate: datasource=docker depName=prom/prometheus
+PROMETHEUS = "v3.10.0"
+"""The chart's own."""
+
+# The chart moved here from grafana.github.io/helm-charts in January 2026.
+# renovate: datasource=helm depName=grafana registryUrl=https://grafana-community.github.io/helm-charts
+GRAFANA_CHART = "11.1.0"
+
+# renovate: datasource=docker depName=grafana/grafana
+GRAFANA = "12.3.2"
+"""The chart's own."""

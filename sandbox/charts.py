@@ -1,4 +1,4 @@
-"""The chart repository: the stand-in for Kong's chart, completed with the CRDs of the real controller."""
+"""The chart repository: the stand-ins for charts; Kong's is completed with the CRDs of the real controller."""
 
 import shutil
 import subprocess
@@ -31,12 +31,13 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
         ChartError: helm refuses the chart.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    source = folder / "source" / "kong"
-    shutil.copytree(PROJECT / "sandbox" / "chart" / "kong", source)
-    fill_crds(source / "crds")
-    report("chart kong")
-    _helm("package", str(source), "--destination", str(folder))
-    shutil.rmtree(folder / "source")
+    source = folder / "source"
+    shutil.copytree(PROJECT / "sandbox" / "chart", source)
+    fill_crds(source / "kong" / "crds")
+    charts = sorted(source.iterdir())
+    report(f"charts {' '.join(chart.name for chart in charts)}")
+    _helm("package", *map(str, charts), "--destination", str(folder))
+    shutil.rmtree(source)
     _helm("repo", "index", str(folder), "--url", CHARTS)
     return folder
 

@@ -61,6 +61,8 @@ BINARIES = (
     # The source of an older controller: that of the pinned one isn't to be had.
     _binary("controller", f"kong/kubernetes-ingress-controller:{versions.KONG_CONTROLLER}", "/manager", user="1000"),
 )
+PROMETHEUS = _binary("prometheus", f"prom/prometheus:{versions.PROMETHEUS}", "/bin/prometheus", user="65534")
+"""Not one of BINARIES: its tool is built on demand."""
 
 
 def python() -> Image:

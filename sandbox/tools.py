@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from infra import versions
 from sandbox.paths import CACHE, PROJECT
 from sandbox.progress import Report
 
@@ -51,6 +52,9 @@ class Module:
     """Binary -> package."""
     version_flags: tuple[str, ...] = ()
     prepare: Callable[[Path], None] = field(default=lambda _: None)
+    tags: str = ""
+    on_demand: bool = False
+    """Built where `demand` asks for it, not for every sandbox."""
 
     @property
     def folder(self) -> Path:
@@ -58,7 +62,7 @@ class Module:
 
     @property
     def output(self) -> Path:
-        digest = hashlib.sha256("\n".join((_go_version(), *_FLAGS, *self.version_flags)).encode())
+        digest = hashlib.sha256("\n".join((_go_version(), *_FLAGS, *self.version_flags, *self.tags.split())).encode())
         for path in sorted(self.folder.rglob("*")):
             if path.suffix in {".go", ".mod", ".sum"}:
                 digest.update(str(path.relative_to(self.folder)).encode() + path.read_bytes())
@@ -126,6 +130,13 @@ MODULES = (
     Module("controller", {"controller": "github.com/kong/kubernetes-ingress-controller/v3/internal/cmd"}),
     Module("language", {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"}),
     Module("kong", {"kong": "."}),
+    Module(
+        "prometheus",
+        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        (f"-X github.com/prometheus/common/version.Version={versions.PROMETHEUS.removeprefix('v')}",),
+        tags="remove_all_sd,enable_kubernetes_sd",
+        on_demand=True,
+    ),
 )
 
 # Plugins of the machine's own Pulumi fit in just this version, commands from a version on.
@@ -223,11 +234,20 @@ def provide(report: Report) -> None:
     missing = [package for file, package in _PACKAGES.items() if not (shutil.which(file) or Path(file).exists())]
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Linking uses one core at a time: two builds side by side keep both busy.
-        builds = [pool.submit(_build, module, report) for module in MODULES]
+        builds = [pool.submit(_build, module, report) for module in MODULES if not module.on_demand]
         if missing:
             _install_packages(missing, report)
         for build in builds:
             build.result()
+
+
+def demand(name: str, report: Report) -> None:
+    """Builds the tool `name` that only some sandboxes need, unless it is there.
+
+    Raises:
+        ToolsError: it can't be had.
+    """
+    _build(next(module for module in MODULES if name in module.commands), report)
 
 
 def _install_packages(packages: list[str], report: Report) -> None:
@@ -281,6 +301,7 @@ def _go_build(module: Module, source: Path, packages: list[str], target: Path) -
             "build",
             "-v",
             *_FLAGS,
+            f"-tags={module.tags}",
             f"-ldflags=-s -w {' '.join(module.version_flags)}",
             "-o",
             f"{target}/",

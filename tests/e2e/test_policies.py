@@ -260,7 +260,7 @@ def test_credentials_are_in_clear_neither_in_config_nor_in_state(guarded: Config
 
 def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Configured) -> None:
     services = {service["name"]: service for service in SERVICES}
-    services["home"] = services["home"] | {"plugins": {"rate-limiting": {"minute": "many"}}}
+    services["home"] = services["home"] | {"plugins": {"acl": {"allow": ["a"], "deny": ["b"]}}}
     services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}
     with httpx.Client(transport=httpx.HTTPTransport(local_address=HOME)) as client:
         try:

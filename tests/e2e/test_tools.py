@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from sandbox import __main__ as commands
 from sandbox import tools
+from sandbox.progress import Report
 
 Install = Callable[[str, str], Path]
 
@@ -55,6 +57,18 @@ def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkey
     assert module.output == before
     source.write_text("package main // edited")
     assert module.output != before
+
+
+def test_what_only_some_sandboxes_need_is_built_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(tools, "_build", lambda module, _: built.append(module.name))
+    monkeypatch.setattr(tools, "_install_packages", lambda *_: None)
+    report = Report(Console(quiet=True))
+    tools.provide(report)
+    assert "engine" in built
+    assert "prometheus" not in built
+    tools.demand("prometheus", report)
+    assert built[-1] == "prometheus"
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "tools", "up"])

@@ -11,8 +11,8 @@ from infra.policy_settings import GatewayPolicies, RoutePolicies
 from tests.unit.conftest import Recording
 
 
-def route(**config: Any) -> policies.RouteRules:  # noqa: ANN401 -- JSON
-    return policies.route_rules(RoutePolicies.model_validate(config))
+def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> policies.RouteRules:  # noqa: ANN401 -- JSON
+    return policies.route_rules(RoutePolicies.model_validate(config), of_all or GatewayPolicies())
 
 
 def gateway(**config: Any) -> policies.Plugins:  # noqa: ANN401 -- JSON
@@ -37,7 +37,7 @@ def test_a_route_without_policies_has_none_of_kongs_objects(dev: Recording) -> N
 
 
 def test_only_the_route_with_auth_names_plugins(guarded: Recording) -> None:
-    assert annotations(guarded, "Ingress", "foo") == {"konghq.com/plugins": "foo.acl,foo.jwt"}
+    assert annotations(guarded, "Ingress", "foo") == {"konghq.com/plugins": "foo.acl,foo.jwt,foo.request-transformer"}
     assert annotations(guarded, "Ingress", "bar") == {}
 
 
@@ -54,7 +54,51 @@ def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
 def test_going_from_one_kind_of_auth_to_the_other_changes_nothing_but_the_route() -> None:
     tokens, keys = route(auth="jwt"), route(auth="key-auth")
     assert tokens.plugins == keys.plugins
-    assert (tokens.named, keys.named) == (("jwt",), ("key-auth",))
+    assert (tokens.named, keys.named) == (("jwt", "request-transformer"), ("key-auth", "request-transformer"))
+
+
+CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "expected"),
+    [
+        ({}, {}, {"remove": {"headers": CLAIMS}}),
+        ({}, {"allow": ["team-a"]}, {"remove": {"headers": CLAIMS}}),
+        (
+            {},
+            {"requestHeaders": {"remove": ["X-A"]}, "requestQuery": {"add": {"b": "c"}}},
+            {"remove": {"headers": ["X-A", *CLAIMS]}, "add": {"querystring": ["b:c"]}},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}},
+            {},
+            {"remove": {"headers": CLAIMS}, "add": {"headers": ["X-A:b"]}},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}},
+            {"plugins": {"request-transformer": {"remove": {"body": ["c"]}}}},
+            {"remove": {"body": ["c"], "headers": CLAIMS}},
+        ),
+        ({}, {"plugins": {"acl": {"allow": ["team-a"]}}}, {"remove": {"headers": CLAIMS[:1]}}),
+        ({"plugins": {"acl": {"deny": ["team-b"]}}}, {}, {"remove": {"headers": CLAIMS[:1]}}),
+    ],
+    ids=[
+        "alone",
+        "with allow",
+        "beside a change",
+        "with the gateway's change",
+        "beside a plugin",
+        "acl",
+        "acl for all",
+    ],
+)
+def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_is_lost(
+    of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    rules = route(GatewayPolicies.model_validate(of_all), auth="jwt", **config)
+    assert rules.plugins["request-transformer"] == expected
+    assert "request-transformer" in rules.named
 
 
 def test_a_route_waits_for_every_plugin_and_consumer_that_it_names(guarded: Recording) -> None:
@@ -72,7 +116,7 @@ def test_pods_behind_plugins_start_after_them_and_end_before_them(guarded: Recor
 def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Recording) -> None:
     cluster = guarded.one("KubernetesCluster").urn
     objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
-    assert len(objects) == 6
+    assert len(objects) == 7
     for each in objects:
         assert "Release kong" in guarded.before(each)
         assert each.deleted_with == cluster
@@ -212,6 +256,12 @@ def test_what_only_the_gateway_has_becomes_a_plugin_for_all(
     assert gateway(**config) == {plugin: expected}
 
 
+@pytest.mark.parametrize("monitoring", [True, {}, {"retention": "12h", "grafana": False}])
+def test_monitoring_needs_no_other_word_for_the_metrics(monitoring: object) -> None:
+    assert gateway(monitoring=monitoring) == gateway(metrics=True)
+    assert gateway(monitoring=False) == {}
+
+
 def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None:
     rules = route(securityHeaders=True, responseHeaders={"add": {"X-Frame-Options": "SAMEORIGIN"}, "remove": ["X-B"]})
     (config,) = rules.plugins.values()
@@ -233,7 +283,9 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "securityHeaders": True,
     }
     of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
-    assert {name for name, set_ in of_route.sets.items() if set_} == set(policies.route_rules(of_route).plugins)
+    assert {name for name, set_ in of_route.sets.items() if set_} == set(
+        policies.route_rules(of_route, GatewayPolicies()).plugins
+    )
     tracing = {"url": "http://otel:4318/v1/traces"}
     logs = {
         "requestId": True,

@@ -103,7 +103,7 @@ def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several:
 def test_only_our_own_limit_gets_the_password() -> None:
     theirs = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
     assert policies.password_places(theirs, "counters") == {}
-    assert policies.route_rules(theirs, "counters").plugins == {"rate-limiting": {"minute": 1}}
+    assert policies.route_rules(theirs, GatewayPolicies(), "counters").plugins == {"rate-limiting": {"minute": 1}}
     for ours in (RoutePolicies.model_validate(LIMIT), GatewayPolicies.model_validate(LIMIT)):
         assert policies.password_places(ours, "counters") == {"rate-limiting": "/redis/password"}
         assert policies.password_places(ours, None) == {}
