@@ -21,7 +21,7 @@ def host(namespace: str) -> str:
     return f"{_NAME}.{namespace}.svc"
 
 
-PASSWORD = {"name": _NAME, "key": "password"}
+PASSWORD = {"name": "kong-doks-rate-limits", "key": "password"}
 """The Secret and its key that has the password as JSON, in both of the namespaces."""
 
 
@@ -45,13 +45,13 @@ class Counters(pulumi.ComponentResource):
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata(namespace: pulumi.Input[str]) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=_NAME, namespace=namespace, labels=_LABELS)
+        def metadata(namespace: pulumi.Input[str], name: str = _NAME) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS)
 
         password = secrets.token_hex(32)
         secret = core.v1.Secret(
             name,
-            metadata=metadata(args.namespace),
+            metadata=metadata(args.namespace, PASSWORD["name"]),
             data=pulumi.Output.secret(
                 _encoded({PASSWORD["key"]: json.dumps(password), "valkey.conf": f"requirepass {password}\n"})
             ),
@@ -60,7 +60,7 @@ class Counters(pulumi.ComponentResource):
         )
         copy = core.v1.Secret(
             f"{name}-services",
-            metadata=metadata(args.services),
+            metadata=metadata(args.services, PASSWORD["name"]),
             data={PASSWORD["key"]: pulumi.Output.secret(secret.data[PASSWORD["key"]])},
             opts=child,
         )

@@ -169,7 +169,7 @@ def test_nobody_without_the_password_can_count_or_forget(busy: Configured) -> No
     )
     said = busy.stack.run("kubectl", "exec", "deployment/foo-deployment", "--", "python", "-c", ask).stdout
     assert "NOAUTH" in said
-    secret = busy.stack.kubernetes("secret", "-n", "kong", "rate-limits")["data"]["password"]
+    secret = busy.stack.kubernetes("secret", "-n", "kong", "kong-doks-rate-limits")["data"]["password"]
     password = json.loads(base64.b64decode(secret))
     plugin = busy.stack.run("kubectl", "get", "kongplugins,deployments,pods", "-A", "-o", "json").stdout
     state = busy.stack.pulumi("stack", "export").stdout

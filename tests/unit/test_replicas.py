@@ -50,7 +50,7 @@ def test_limits_are_counted_in_one_place_whose_password_no_plugin_shows(several:
         "fault_tolerant": True,
         "redis": {"host": "rate-limits.kong.svc", "timeout": 500},
     }
-    reference = {"name": "rate-limits", "key": "password"}
+    reference = {"name": "kong-doks-rate-limits", "key": "password"}
     assert plugin["configPatches"] == [{"path": "/redis/password", "valueFrom": {"secretKeyRef": reference}}]
     for_all = several.one("KongClusterPlugin", "gateway.rate-limiting").inputs
     assert for_all["configPatches"][0]["valueFrom"]["secretKeyRef"] == reference | {"namespace": "kong"}
