@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import policies, settings
+from infra import network, policies, settings
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
@@ -58,6 +58,8 @@ gateway = Gateway(
         digitalocean=not config.kube_context,
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
         environment=policies.gateway_environment(config.gateway),
+        metrics=config.gateway.metrics,
+        egress=network.gateway_egress(config.gateway, config.services, config.namespace, settings.GATEWAY_NAMESPACE),
     ),
     opts=pulumi.ResourceOptions(provider=cluster.provider),
 )
@@ -75,7 +77,15 @@ elif wanted.server:
 else:
     registry = Registry()
 
-namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
+namespace = Namespace(
+    "services",
+    NamespaceArgs(
+        name=config.namespace,
+        docker_config=registry.pull,
+        policies=network.service_policies(config.services, settings.GATEWAY_NAMESPACE),
+    ),
+    opts=in_cluster,
+)
 
 consumers = [
     Consumer(

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra import versions
+from infra import network, versions
 from infra.kong import gateway_plugin
-from infra.namespace import namespace_options
+from infra.namespace import default_deny, namespace_options, pod_security
 
 LOCAL_PORT = 8080
 """Of this machine; leads to a gateway that has no load balancer while `Gateway.command` runs."""
@@ -43,16 +43,20 @@ class GatewayArgs:
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
         plugins: Kong's plugins for every request, with their configuration.
         environment: settings of Kong's that those need.
+        metrics: whether pods of the cluster may read its metrics.
+        egress: where it may connect to, beside DNS and the API server.
     """
 
     namespace: str
-    cluster: pulumi.Resource | None
+    cluster: pulumi.CustomResource | None
     kube_context: str | None = None
     chart_repository: str
     service_type: str
     digitalocean: bool
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    metrics: bool = False
+    egress: Sequence[network.Outward] = ()
 
 
 class Gateway(pulumi.ComponentResource):
@@ -62,13 +66,29 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
         namespace = kubernetes.core.v1.Namespace(
             name,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace, labels=pod_security(args.cluster)),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
+        )
+        api = kubernetes.discovery.v1.EndpointSlice.get(
+            "kubernetes",
+            # Of a cluster that isn't there yet nothing can be looked up.
+            args.cluster.id.apply(lambda _: "default/kubernetes") if args.cluster else "default/kubernetes",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policies = network.gateway_policy(
+            metrics=args.metrics,
+            api_port=api.ports[0].port,
+            outward=args.egress,
+        )
+        closed = network.closed(
+            namespace.metadata.name,
+            {**default_deny(args.cluster), **policies},
+            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
         )
         self.release = kubernetes.helm.v3.Release(
             name,
             name="kong",
-            namespace=namespace.metadata.name,
+            namespace=closed,
             chart="kong",
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),

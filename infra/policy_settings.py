@@ -9,7 +9,8 @@ from pydantic import Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.complaints import Complaint, raise_any
-from infra.fields import HeaderName, Label, Model, UrlPath
+from infra.fields import HeaderName, Label, Model, Url, UrlPath
+from infra.network_settings import Egress
 
 BUNDLED = frozenset(
     """
@@ -204,14 +205,14 @@ class RoutePolicies(Policies):
 class HttpLog(Model):
     """Where a record of every request is posted."""
 
-    url: str = Field(pattern=r"^https?://\S+$", description="a URL", examples=["http://logs.default:9000/kong"])
+    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.default:9000/kong"])
 
 
 class Tracing(Model):
     """An OpenTelemetry collector."""
 
-    url: str = Field(
-        pattern=r"^https?://\S+$", description="a collector's URL", examples=["http://otel-collector:4318/v1/traces"]
+    url: Url = Field(
+        description="a URL of a name or an IPv4 address", examples=["http://otel-collector:4318/v1/traces"]
     )
     sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
 
@@ -224,6 +225,7 @@ class GatewayPolicies(Policies):
     http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
     metrics: bool = Field(False, description="true or false", examples=[True])
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
+    egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
 
     @property
     def sets(self) -> Mapping[str, bool]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from infra.complaints import Complaint, raise_any
 from infra.fields import IMAGE, EnvironmentName, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.network_settings import Ingress, ServiceEgress
 from infra.policy_settings import RoutePolicies
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,10 @@ class Service(RoutePolicies):
     )
     resources: Resources = Field(
         Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
+    )
+    ingress: Ingress = Field(Ingress(), description="namespaces", examples=[{"namespaces": ["monitoring"]}])
+    egress: ServiceEgress = Field(
+        ServiceEgress(), description="internet, services, namespaces, networks", examples=[{"services": ["bar"]}]
     )
 
     @property

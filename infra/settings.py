@@ -117,7 +117,14 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any([*self._duplicates(), *self._misfits(), *consumer_settings.complaints(self.consumers, self.services)])
+        raise_any(
+            [
+                *self._duplicates(),
+                *self._misfits(),
+                *self._strangers(),
+                *consumer_settings.complaints(self.consumers, self.services),
+            ]
+        )
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
@@ -159,6 +166,15 @@ class Settings(Model):
             yield Complaint(
                 "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} services to build", "write tier: professional"
             )
+
+    def _strangers(self) -> Iterator[Complaint]:
+        """Services that another one may connect to, and that aren't there."""
+        names = [service.name for service in self.services]
+        for index, service in enumerate(self.services):
+            for position, name in enumerate(service.egress.services):
+                if name not in names:
+                    place = f"services[{index}].egress.services[{position}]"
+                    yield Complaint(place, name, f"services, which are {', '.join(names)}", f"remove {name}")
 
 
 class DigitalOcean(NamedTuple):
