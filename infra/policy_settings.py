@@ -205,7 +205,7 @@ class RoutePolicies(Policies):
 class HttpLog(Model):
     """Where a record of every request is posted."""
 
-    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.default:9000/kong"])
+    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.tools:9000/kong"])
 
 
 class Tracing(Model):
@@ -222,7 +222,7 @@ class GatewayPolicies(Policies):
 
     request_id: bool = Field(False, description="true or false", examples=[True])
     access_log: bool = Field(False, description="true or false", examples=[True])
-    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
+    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.tools:9000/kong"}])
     metrics: bool = Field(False, description="true or false", examples=[True])
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
