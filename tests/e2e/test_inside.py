@@ -23,7 +23,6 @@ KONG = "system:serviceaccount:kong:kong"
 @pytest.fixture(scope="module")
 def beset(stack: Stack) -> Iterator[Stack]:
     """The stack as the tutorial has it, with a stranger's pod in the cluster and addresses outside of it."""
-    stack.up()
     with inside.stranger(stack), inside.addresses_behind_the_node():
         yield stack
 
