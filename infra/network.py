@@ -51,7 +51,8 @@ def closed(
 
 def default_deny() -> Mapping[str, Policy]:
     """Nothing in, nothing out, for every pod of the namespace that no other policy is about."""
-    return {"default-deny": _policy(meta.v1.LabelSelectorArgs())}
+    # The other policies have names of services, in which there is no dot.
+    return {"default.deny": _policy(meta.v1.LabelSelectorArgs())}
 
 
 def service_policies(services: Sequence[Service], gateway_namespace: str) -> Mapping[str, Policy]:

@@ -56,17 +56,17 @@ def test_every_namespace_of_the_stack_is_closed_and_every_pod_in_it_has_a_policy
         (each.inputs["metadata"]["namespace"], each.inputs["metadata"]["name"]) for each in dev.of("NetworkPolicy")
     }
     assert found == {
-        ("default", "default-deny"),
+        ("default", "default.deny"),
         ("default", "foo"),
         ("default", "bar"),
-        ("kong", "default-deny"),
+        ("kong", "default.deny"),
         ("kong", "kong"),
     }
     for each in dev.of("NetworkPolicy"):
         assert each.inputs["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert each.deleted_with == dev.one("KubernetesCluster").urn
     for each in dev.of("NetworkPolicy"):
-        if each.name == "default-deny":
+        if each.name == "default.deny":
             assert each.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 

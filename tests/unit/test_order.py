@@ -38,7 +38,7 @@ def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Rec
         "kubernetes kubernetes",
         "Namespace kong",
         "EndpointSlice kubernetes",
-        "NetworkPolicy default-deny",
+        "NetworkPolicy default.deny",
         "NetworkPolicy kong",
     }
 
