@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import counters, policies, settings
+from infra import counters, network, policies, settings
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
@@ -61,7 +61,17 @@ elif wanted.server:
 else:
     registry = Registry()
 
-namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
+namespace = Namespace(
+    "services",
+    NamespaceArgs(
+        name=config.namespace,
+        docker_config=registry.pull,
+        policies=network.service_policies(
+            config.workloads, config.namespace, settings.GATEWAY_NAMESPACE, config.gateway.tracing
+        ),
+    ),
+    opts=in_cluster,
+)
 
 # One count for all of Kong's pods; None: there is one pod, or nothing to count.
 counting = counters.host(settings.GATEWAY_NAMESPACE) if config.shared_limits else None
@@ -79,6 +89,8 @@ gateway = Gateway(
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting)),
         password_places=policies.password_places(config.gateway, counting),
         environment=policies.gateway_environment(config.gateway),
+        metrics=bool(config.gateway.metrics or config.gateway.monitoring),
+        egress=network.gateway_egress(config.gateway, config.workloads, config.namespace, settings.GATEWAY_NAMESPACE),
     ),
     opts=pulumi.ResourceOptions(provider=cluster.provider),
 )

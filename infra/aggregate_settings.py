@@ -45,6 +45,10 @@ class Aggregate(Workload):
     timeout: float = Field(2, gt=0, le=60, description="seconds for each service, up to 60", examples=[2])
     headers: list[HeaderName] = Field([], description="headers to pass on", examples=[["X-Tenant"]])
 
+    @property
+    def calls(self) -> Sequence[str]:
+        return list(dict.fromkeys([*super().calls, *self.backends]))
+
     def environment(self, services: Sequence[Service]) -> Mapping[str, str]:
         """What the container is told: whom to ask for what, and how long to wait."""
         ports = {service.name: service.port for service in services}

@@ -11,14 +11,14 @@ from pulumi_kubernetes import apps, core, meta
 
 from infra import versions
 
-_NAME = "rate-limits"
-_LABELS = {"app": _NAME}
+NAME = "rate-limits"
+_LABELS = {"app": NAME}
 _FOLDER = "/etc/valkey"
 
 
 def host(namespace: str) -> str:
     """The address of the counters in a namespace."""
-    return f"{_NAME}.{namespace}.svc"
+    return f"{NAME}.{namespace}.svc"
 
 
 PASSWORD = {"name": "kong-doks-rate-limits", "key": "password"}
@@ -45,7 +45,7 @@ class Counters(pulumi.ComponentResource):
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata(namespace: pulumi.Input[str], name: str = _NAME) -> meta.v1.ObjectMetaArgs:
+        def metadata(namespace: pulumi.Input[str], name: str = NAME) -> meta.v1.ObjectMetaArgs:
             return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS)
 
         password = secrets.token_hex(32)

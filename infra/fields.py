@@ -3,10 +3,12 @@
 People are told a field's description as what is allowed, and its example as the fix.
 """
 
+import ipaddress
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Label = Annotated[
@@ -43,6 +45,20 @@ Quantity = Annotated[
         examples=["250m", "128Mi"],
     ),
 ]
+
+
+def _has_host_and_port(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", host) or parts.port == 0:
+        raise ValueError(url)
+    if host.replace(".", "").isdecimal():
+        ipaddress.IPv4Address(host)
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_has_host_and_port)]
+"""Of a name or an IPv4 address."""
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.

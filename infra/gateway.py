@@ -9,10 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra import versions
+from infra import counters, network, versions
 from infra.counters import Counters, CountersArgs
 from infra.kong import Plugin, gateway_plugin
-from infra.namespace import namespace_options
+from infra.namespace import default_deny, namespace_options, pod_security
 
 LOCAL_PORT = 8080
 """Of this machine; leads to a gateway that has no load balancer while `Gateway.command` runs."""
@@ -47,10 +47,12 @@ class GatewayArgs:
         plugins: Kong's plugins for every request, with their configuration.
         password_places: which of them count there, and where their configuration has the password.
         environment: settings of Kong's that those need.
+        metrics: whether pods of the cluster may read its metrics.
+        egress: where it may connect to, beside DNS and the API server.
     """
 
     namespace: str
-    cluster: pulumi.Resource | None
+    cluster: pulumi.CustomResource | None
     kube_context: str | None = None
     chart_repository: str
     service_type: str
@@ -60,6 +62,8 @@ class GatewayArgs:
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
     password_places: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    metrics: bool = False
+    egress: Sequence[network.Outward] = ()
 
 
 class Gateway(pulumi.ComponentResource):
@@ -69,13 +73,30 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
         self.namespace = kubernetes.core.v1.Namespace(
             name,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace, labels=pod_security(args.cluster)),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
+        )
+        api = kubernetes.discovery.v1.EndpointSlice.get(
+            "kubernetes",
+            # Of a cluster that isn't there yet nothing can be looked up.
+            args.cluster.id.apply(lambda _: "default/kubernetes") if args.cluster else "default/kubernetes",
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policies = network.gateway_policy(
+            metrics=args.metrics,
+            counters=counters.NAME if args.count_for is not None else None,
+            api_port=api.ports[0].port,
+            outward=args.egress,
+        )
+        closed = network.closed(
+            self.namespace.metadata.name,
+            {**default_deny(args.cluster), **policies},
+            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
         )
         self.release = kubernetes.helm.v3.Release(
             name,
             name="kong",
-            namespace=self.namespace.metadata.name,
+            namespace=closed,
             chart="kong",
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
@@ -88,24 +109,24 @@ class Gateway(pulumi.ComponentResource):
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
             opts=pulumi.ResourceOptions(parent=self),
         )
-        counters: Sequence[pulumi.Resource] = []
+        counting: Sequence[pulumi.Resource] = []
         if args.count_for is not None:
-            counters = Counters(
+            counting = Counters(
                 "rate-limits",
-                CountersArgs(namespace=self.namespace.metadata.name, services=args.count_for),
+                CountersArgs(namespace=closed, services=args.count_for),
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
             ).ready
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
             # Kong's kinds come with its chart; and a limit whose counters aren't there yet is none.
-            depends_on=[self.release, *counters],
+            depends_on=[self.release, *counting],
         )
         plugins = [
             gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
             for name, config in args.plugins.items()
         ]
-        self.ready: Sequence[pulumi.Resource] = [self.release, *counters, *plugins]
+        self.ready: Sequence[pulumi.Resource] = [self.release, *counting, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":

@@ -10,8 +10,9 @@ from pydantic.alias_generators import to_camel
 
 from infra import plugin_schema
 from infra.complaints import Complaint, raise_any
-from infra.fields import HeaderName, Label, Model, UrlPath
+from infra.fields import HeaderName, Label, Model, Url, UrlPath
 from infra.monitoring_settings import MonitoringSwitch
+from infra.network_settings import Egress
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
@@ -196,14 +197,14 @@ class RoutePolicies(Policies):
 class HttpLog(Model):
     """Where a record of every request is posted."""
 
-    url: str = Field(pattern=r"^https?://\S+$", description="a URL", examples=["http://logs.default:9000/kong"])
+    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.tools:9000/kong"])
 
 
 class Tracing(Model):
     """An OpenTelemetry collector."""
 
-    url: str = Field(
-        pattern=r"^https?://\S+$", description="a collector's URL", examples=["http://otel-collector:4318/v1/traces"]
+    url: Url = Field(
+        description="a URL of a name or an IPv4 address", examples=["http://otel-collector:4318/v1/traces"]
     )
     sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
 
@@ -214,12 +215,13 @@ class GatewayPolicies(Policies):
     replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
     request_id: bool = Field(False, description="true or false", examples=[True])
     access_log: bool = Field(False, description="true or false", examples=[True])
-    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.default:9000/kong"}])
+    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.tools:9000/kong"}])
     metrics: bool = Field(False, description="true or false", examples=[True])
     monitoring: MonitoringSwitch = Field(
         None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
     )
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
+    egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
 
     @property
     def sets(self) -> Mapping[str, bool]:

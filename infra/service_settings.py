@@ -1,6 +1,6 @@
 """A service as the stack's configuration has it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from infra.complaints import Complaint, raise_any
 from infra.fields import IMAGE, EnvironmentName, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.network_settings import Ingress, ServiceEgress
 from infra.policy_settings import RoutePolicies
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,15 @@ class Workload(RoutePolicies):
         Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
     )
     tracing: bool = Field(True, description="true or false", examples=[False])
+    ingress: Ingress = Field(Ingress(), description="namespaces", examples=[{"namespaces": ["monitoring"]}])
+    egress: ServiceEgress = Field(
+        ServiceEgress(), description="internet, services, namespaces, networks", examples=[{"services": ["bar"]}]
+    )
+
+    @property
+    def calls(self) -> Sequence[str]:
+        """The services that it connects to."""
+        return self.egress.services
 
     @model_validator(mode="after")
     def _is_not_the_gateway(self) -> Self:

@@ -162,6 +162,7 @@ class Settings(Model):
             [
                 *self._duplicates(),
                 *self._misfits(),
+                *self._strangers(),
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
             ]
@@ -208,6 +209,15 @@ class Settings(Model):
             yield Complaint(
                 "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} services to build", "write tier: professional"
             )
+
+    def _strangers(self) -> Iterator[Complaint]:
+        """Services that another one may connect to, and that aren't there."""
+        names = [each.name for each in self.workloads]
+        for place, each in self._places.items():
+            for position, name in enumerate(each.egress.services):
+                if name not in names:
+                    key = f"{place}.egress.services[{position}]"
+                    yield Complaint(key, name, f"services, which are {', '.join(names)}", f"remove {name}")
 
 
 class DigitalOcean(NamedTuple):

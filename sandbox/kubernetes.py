@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sandbox import cleanup, control_plane, node
+from sandbox import cleanup, control_plane, network_policies, node
 from sandbox.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY
 from sandbox.certificates import Authority
 from sandbox.namespaces import PATH, Namespaces
@@ -99,6 +99,7 @@ class Kubernetes:
 
         self._report("starting etcd, API server, controllers, scheduler, containerd, kubelet and kube-proxy")
         self._namespaces = Namespaces(self._directory)
+        network_policies.close(self._namespaces)
         self._relay = self._connect(self._namespaces, listener)
         # All at once: each tries until what it needs is there. Only the kubelet gives up without its container runtime.
         commands = control_plane.commands(self._directory) | node.commands(self._node, self._directory)
@@ -112,12 +113,19 @@ class Kubernetes:
             # Admission refuses CoreDNS's pod without it.
             self._wait(client, "kube-apiserver", "/apis/scheduling.k8s.io/v1/priorityclasses/system-cluster-critical")
             self._report("API server up; applying cluster DNS, waiting for the node")
-            self._apply(_MANIFESTS / "coredns.yaml")
+            self._apply(_MANIFESTS)
+            self._start_network_policies(self._namespaces)
             self._wait(client, "kube-apiserver", "/readyz")
             self._children["kubelet"].wait_until(lambda: _ready(client, self._node.name), _START_SECONDS)
             # A namespace refuses pods until its service account is there.
             self._wait(client, "kube-controller-manager", "/api/v1/namespaces/default/serviceaccounts/default")
         self._report(f"node {self._node.name} ready")
+
+    def _start_network_policies(self, namespaces: Namespaces) -> None:
+        name = network_policies.NAME
+        command = network_policies.command(self._node.name, self._directory / f"{name}.kubeconfig")
+        agent = self._children[name] = Child(name, namespaces.command(*command), env=PATH)
+        agent.wait_until(lambda: network_policies.answers(namespaces))
 
     def _connect(self, namespaces: Namespaces, listener: socket.socket) -> Relay:
         """Makes the API server reachable on the machine's loopback, and the sandbox's services on the node's."""
@@ -141,6 +149,7 @@ class Kubernetes:
             "kube-controller-manager": ("system:kube-controller-manager", ""),
             "kube-scheduler": ("system:kube-scheduler", ""),
             "kube-proxy": ("system:kube-proxy", ""),
+            network_policies.NAME: ("system:network-policies", ""),
             "kubelet": (f"system:node:{self._node.name}", "system:nodes"),
         }
         rows = []

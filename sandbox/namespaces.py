@@ -67,6 +67,10 @@ class Namespaces:
         """The command that runs `argv` in the namespaces."""
         return ["nsenter", "--target", self._first, "--mount", "--net", "--pid", *argv]
 
+    def read(self, path: str) -> str:
+        """A file of /proc/net, as it is in the namespaces."""
+        return Path(f"/proc/{self._first}", Path(path).relative_to("/proc")).read_text()
+
     def listen(self, port: int) -> socket.socket:
         """A listener on the node's own loopback address."""
 

@@ -10,9 +10,10 @@ from sandbox.addresses import MIRROR, NODE
 from sandbox.control_plane import DNS_SERVICE, Command
 from sandbox.paths import tool
 
+POD_CIDR = "10.244.0.0/24"
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP = "kong-doks"
-_POD_CIDR = "10.244.0.0/24"
 _EVICTION_MIB = 100
 
 _CONTAINERD = """\
@@ -116,7 +117,7 @@ def _pod_network() -> object:
         "ipMasq": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": _POD_CIDR}]],
+            "ranges": [[{"subnet": POD_CIDR}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
@@ -178,7 +179,7 @@ def _kube_proxy(node: Node, directory: Path) -> object:
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
         "clientConnection": {"kubeconfig": f"{directory}/kube-proxy.kubeconfig"},
-        "clusterCIDR": _POD_CIDR,
+        "clusterCIDR": POD_CIDR,
         "hostnameOverride": node.name,
         # Conntrack's limits belong to the whole machine.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

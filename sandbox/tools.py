@@ -130,6 +130,8 @@ MODULES = (
     Module("controller", {"controller": "github.com/kong/kubernetes-ingress-controller/v3/internal/cmd"}),
     Module("language", {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"}),
     Module("kong", {"kong": "."}),
+    # Last: by then the engine has compiled nearly all that this shares with it.
+    Module("network-policies", {"network-policies": "."}),
     Module(
         "prometheus",
         {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
@@ -283,14 +285,16 @@ def _build(module: Module, report: Report) -> None:
             _copy_language_executors(source, built)
         module.output.mkdir(parents=True, exist_ok=True)
         for path in built.iterdir():
-            package = next((name for name, package in wanted.items() if _binary_name(package) == path.name), path.name)
+            package = next(
+                (name for name, package in wanted.items() if _binary_name(module, package) == path.name), path.name
+            )
             path.replace(module.output / package)
         shutil.rmtree(partial)
 
 
-def _binary_name(package: str) -> str:
+def _binary_name(module: Module, package: str) -> str:
     """What `go build` calls the command of a package."""
-    return "kong" if package == "." else package.rsplit("/", 1)[-1]
+    return module.name if package == "." else package.rsplit("/", 1)[-1]
 
 
 def _go_build(module: Module, source: Path, packages: list[str], target: Path) -> Iterator[str]:

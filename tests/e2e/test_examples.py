@@ -20,6 +20,7 @@ CHECKS: dict[str, list[tuple[str, int, str]]] = {
     "auth": [("/foo", 401, "WWW-Authenticate"), ("/bar", 200, "")],
     "canary": [("/foo", 200, ""), ("/bar", 200, "")],
     "everything": [("/foo", 401, "X-Request-ID"), ("/greeting", 200, "X-Frame-Options")],
+    "network": [("/foo", 200, ""), ("/bar", 200, "")],
     "observability": [("/foo", 200, "X-Request-ID"), ("/bar", 200, "X-Request-ID")],
     "plugins": [("/foo", 200, "X-Order-ID"), ("/bar", 200, "")],
     "protection": [("/foo", 200, "Content-Security-Policy"), ("/bar", 503, "")],

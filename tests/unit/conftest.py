@@ -25,6 +25,13 @@ POLICIES = {
     ],
     "kong-doks:gateway": {"requestId": True},
 }
+COLLECTORS = (
+    "http://logs:9000/",
+    "http://logs.tools:9000/",
+    "http://logs.tools.svc.cluster.local:9000/",
+    "https://logs.eu.example.com/in",
+    "http://10.108.0.5:9000/",
+)
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
@@ -76,6 +83,27 @@ RUNS: dict[str, dict[str, Any]] = {
             }
         },
         "secret_keys": ["kong-doks:registry"],
+    },
+    "egress": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                FOO
+                | {
+                    "egress": {
+                        "internet": False,
+                        "services": ["bar"],
+                        "namespaces": ["redis"],
+                        "networks": ["10.108.0.0/20"],
+                    }
+                },
+                BAR | {"ingress": {"namespaces": ["monitoring"]}},
+            ]
+        },
+    },
+    **{
+        f"logs to {url}": {"stack": "dev", "config": {"kong-doks:gateway": {"httpLog": {"url": url}}}}
+        for url in COLLECTORS
     },
     "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
     "token in config": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},

@@ -64,6 +64,10 @@ class Answers(mocks.Mocks):
                 made = {"ref": f"{args.inputs['tags'][0]}@{DIGEST}", "digest": DIGEST}
             case "Release":
                 made = {"status": {"namespace": args.inputs["namespace"]}}
+            case "EndpointSlice":
+                made = {"ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}
+            case "Namespace":
+                made = {"metadata": {**args.inputs["metadata"], "uid": "0b5c7e1a"}}
             case "Service" if args.resource_id:
                 ingress = [{"ip": "2604:a880::1"}, {"ip": "203.0.113.10"}]
                 made = {"status": {"loadBalancer": {"ingress": ingress}}}

@@ -32,8 +32,15 @@ def test_a_route_waits_for_its_service_and_the_gateway_and_not_for_pods(dev: Rec
     assert f"Service {'bar' if name == 'foo' else 'foo'}" not in needs
 
 
-def test_the_gateway_waits_for_nothing_but_cluster_and_namespace(dev: Recording) -> None:
-    assert dev.before(dev.one("Release")) == {"KubernetesCluster cluster", "kubernetes kubernetes", "Namespace kong"}
+def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Recording) -> None:
+    assert dev.before(dev.one("Release")) == {
+        "KubernetesCluster cluster",
+        "kubernetes kubernetes",
+        "Namespace kong",
+        "EndpointSlice kubernetes",
+        "NetworkPolicy default.deny",
+        "NetworkPolicy kong",
+    }
 
 
 def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:

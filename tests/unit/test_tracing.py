@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.unit.conftest import Recording
 from tests.unit.test_services import pod
 
-URL = "http://otel-collector.default:4318/v1/traces"
+URL = "http://otel-collector.tools:4318/v1/traces"
 
 
 def variables(recording: Recording, name: str) -> dict[str, str]:

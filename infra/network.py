@@ -1,0 +1,181 @@
+"""NetworkPolicies: pods talk to whom the stack, or its configuration, says, and to nobody else.
+
+DigitalOcean's clusters enforce them with Cilium, which knows pods, nodes and the API server by what they are: there an
+`ipBlock` never matches one of these, whatever its address. So what may be on a node is allowed by port alone. Ports are
+those of pods: policies apply behind Services. The kubelet's probes come from the node and always pass.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import pulumi
+from pulumi_kubernetes import meta, networking
+
+from infra.aggregate_settings import Aggregate
+from infra.network_settings import Egress
+from infra.policy_settings import GatewayPolicies, Tracing
+from infra.service_settings import Service
+
+Outward = networking.v1.NetworkPolicyEgressRuleArgs
+Inward = networking.v1.NetworkPolicyIngressRuleArgs
+Peer = networking.v1.NetworkPolicyPeerArgs
+Policy = networking.v1.NetworkPolicySpecArgs
+Port = networking.v1.NetworkPolicyPortArgs
+
+GATEWAY_PODS = {"app.kubernetes.io/name": "kong", "app.kubernetes.io/instance": "kong"}
+"""The labels of the pods of Kong's release."""
+PROXY_PORTS = (8000, 8443)
+METRICS_PORT = 8100
+
+# 169.254.169.254, the cloud's metadata, tells whoever asks what the node was started with.
+_ANY = {"0.0.0.0/0": ["169.254.0.0/16"], "::/0": ["fe80::/10"]}
+_PUBLIC = {
+    "0.0.0.0/0": ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"],
+    "::/0": ["fc00::/7", "fe80::/10"],
+}
+# DNS may be a pod or a process of the node, as NodeLocal DNSCache is.
+_DNS = Outward(ports=[Port(port=53, protocol=protocol) for protocol in ("UDP", "TCP")])
+
+
+def closed(
+    namespace: pulumi.Output[str], policies: Mapping[str, Policy], opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """The namespace's name, once the policies are there: for all that may not be there before."""
+    made = [
+        networking.v1.NetworkPolicy(
+            name, metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace), spec=policy, opts=opts
+        ).metadata.name
+        for name, policy in policies.items()
+    ]
+    return pulumi.Output.all(namespace, *made).apply(lambda known: str(known[0]))
+
+
+def default_deny() -> Mapping[str, Policy]:
+    """Nothing in, nothing out, for every pod of the namespace that no other policy is about."""
+    # The other policies have names of services, in which there is no dot.
+    return {"default.deny": _policy(meta.v1.LabelSelectorArgs())}
+
+
+def service_policies(
+    services: Sequence[Service | Aggregate], namespace: str, gateway_namespace: str, tracing: Tracing | None
+) -> Mapping[str, Policy]:
+    """For each service: in comes the gateway, to the service's port; out go its calls and its traces."""
+    ports = {service.name: service.port for service in services}
+
+    def policy(service: Service | Aggregate) -> Policy:
+        gateway = Peer(
+            namespace_selector=_namespace(gateway_namespace),
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
+        )
+        callers = [other.name for other in services if service.name in other.calls]
+        others = [Peer(pod_selector=_pods(callers))] if callers else []
+        others += [Peer(namespace_selector=_namespace(name)) for name in service.ingress.namespaces]
+        return _policy(
+            _pods([service.name]),
+            inward=[Inward(from_=[gateway, *others], ports=[Port(port=service.port, protocol="TCP")])],
+            outward=[
+                _DNS,
+                *_outward(service.egress),
+                *(
+                    Outward(to=[Peer(pod_selector=_pods([name]))], ports=[Port(port=ports[name], protocol="TCP")])
+                    for name in service.calls
+                ),
+                *(_collector(tracing.url, namespace) if tracing and service.tracing else ()),
+            ],
+        )
+
+    return {service.name: policy(service) for service in services}
+
+
+def gateway_policy(
+    *, metrics: bool, counters: str | None, api_port: pulumi.Input[int], outward: Sequence[Outward]
+) -> Mapping[str, Policy]:
+    """For Kong: requests come in from everywhere, and the cluster's pods read the metrics, if there are any.
+
+    Args:
+        metrics: whether there are.
+        counters: the app that Kong's pods count in together, if they do; nobody else reaches it.
+        api_port: where the cluster's API servers listen.
+        outward: where Kong may connect to besides.
+    """
+    inward = [Inward(ports=[Port(port=port, protocol="TCP") for port in PROXY_PORTS])]
+    if metrics:
+        every_pod = Peer(namespace_selector=meta.v1.LabelSelectorArgs())
+        inward.append(Inward(from_=[every_pod], ports=[Port(port=METRICS_PORT, protocol="TCP")]))
+    to_counters = [Outward(to=[Peer(pod_selector=_pods([counters]))])] if counters else []
+    to_api = Outward(ports=[Port(port=api_port, protocol="TCP")])
+    selector = meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS)
+    policies = {"kong": _policy(selector, inward=inward, outward=[_DNS, to_api, *outward, *to_counters])}
+    if counters:
+        policies[counters] = _policy(_pods([counters]), inward=[Inward(from_=[Peer(pod_selector=selector)])])
+    return policies
+
+
+def gateway_egress(
+    policies: GatewayPolicies, services: Sequence[Service | Aggregate], namespace: str, gateway_namespace: str
+) -> list[Outward]:
+    """Where Kong connects to: the services, the collectors that its configuration names, and what it says besides."""
+    collectors = [collector.url for collector in (policies.http_log, policies.tracing) if collector]
+    rules = [rule for url in collectors for rule in _collector(url, gateway_namespace)]
+    if services:
+        pods = Peer(namespace_selector=_namespace(namespace), pod_selector=_pods([each.name for each in services]))
+        rules.append(Outward(to=[pods]))
+    return [*rules, *_outward(policies.egress)]
+
+
+def _collector(url: str, own_namespace: str) -> Iterator[Outward]:
+    """To a host, which may be a Service of the cluster, in the words of its DNS, or anything else."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
+    networks: Mapping[str, Sequence[str]] = _ANY
+    namespace: str | None = None
+    match host.rstrip(".").split("."):
+        case [_]:
+            namespace, networks = own_namespace, {}
+        case [_, named, "svc", *_]:
+            namespace, networks = named, {}
+        case [_, named]:
+            namespace = named
+        case labels if all(label.isdecimal() for label in labels):
+            networks = {f"{host}/32": ()}
+    if namespace:
+        # Which port its pods have the Service alone knows.
+        yield Outward(to=[Peer(namespace_selector=_namespace(namespace))])
+    if networks:
+        to = [_block(cidr, *besides) for cidr, besides in networks.items()]
+        yield Outward(to=to, ports=[Port(port=port, protocol="TCP")])
+
+
+def _outward(egress: Egress) -> Iterator[Outward]:
+    peers = [Peer(namespace_selector=_namespace(name)) for name in egress.namespaces]
+    peers += [_block(str(network)) for network in egress.networks]
+    if egress.internet:
+        peers += [_block(cidr, *besides) for cidr, besides in _PUBLIC.items()]
+    if peers:
+        yield Outward(to=peers)
+
+
+def _policy(
+    selector: meta.v1.LabelSelectorArgs, inward: Sequence[Inward] = (), outward: Sequence[Outward] = ()
+) -> Policy:
+    return Policy(
+        pod_selector=selector,
+        policy_types=["Ingress", "Egress"],
+        ingress=[*inward] or None,
+        egress=[*outward] or None,
+    )
+
+
+def _pods(names: Sequence[str]) -> meta.v1.LabelSelectorArgs:
+    return meta.v1.LabelSelectorArgs(
+        match_expressions=[meta.v1.LabelSelectorRequirementArgs(key="app", operator="In", values=[*names])]
+    )
+
+
+def _namespace(name: str) -> meta.v1.LabelSelectorArgs:
+    # Every namespace has this label, by Kubernetes itself.
+    return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": name})
+
+
+def _block(cidr: str, *besides: str) -> Peer:
+    return Peer(ip_block=networking.v1.IPBlockArgs(cidr=cidr, except_=[*besides] or None))

@@ -1,0 +1,127 @@
+"""What a pod inside of the cluster can do, tried from real pods."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.addresses import NODE
+from sandbox.control_plane import KUBERNETES_SERVICE
+from tests.e2e import inside
+from tests.e2e.configured import Configured, configured
+from tests.e2e.inside import FOO, METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, pod, reached
+from tests.e2e.stack import Stack, control
+
+PLANTED = {
+    "consumers[0].jwt.secret": "planted-token-secret-of-32-letters",
+    "consumers[0].apiKey": "planted-key-of-20-letters",
+    "services[0].env.PASSWORD": "planted-password-of-foo",
+}
+KONG = "system:serviceaccount:kong:kong"
+
+
+@pytest.fixture(scope="module")
+def beset(stack: Stack) -> Iterator[Stack]:
+    """The stack as the tutorial has it, with a stranger's pod in the cluster and addresses outside of it."""
+    with inside.stranger(stack), inside.addresses_behind_the_node():
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def opened(beset: Stack) -> Iterator[Configured]:
+    """The same with more allowed to foo, and secrets in the configuration."""
+    egress = {"internet": False, "services": ["bar"], "namespaces": [STRANGERS], "networks": [f"{PRIVATE}/32"]}
+    foo = {"name": "foo", "path": "/foo", "build": "apps/foo", "egress": egress}
+    bar = {"name": "bar", "path": "/bar", "build": "apps/bar", "ingress": {"namespaces": [STRANGERS]}}
+    with configured(beset) as changed:
+        changed.set("consumers", [{"name": "alice", "jwt": {}}])
+        changed.set("services", [foo, bar])
+        for place, value in PLANTED.items():
+            beset.pulumi("config", "set", "--secret", "--path", f"kong-doks:{place}", value)
+        beset.up()
+        yield changed
+
+
+def test_the_gateway_reaches_the_services_and_everybody_the_gateway(beset: Stack) -> None:
+    assert beset.get("/foo").status_code == beset.get("/bar").status_code == 200
+    kong = address(beset, "-n", "kong")
+    assert reached(beset, STRANGER, f"{kong}:8000", f"{kong}:8443") == {f"{kong}:8000", f"{kong}:8443"}
+
+
+def test_no_other_pod_reaches_a_service(beset: Stack) -> None:
+    service = beset.kubernetes("service", "foo-service")["spec"]["clusterIP"]
+    pods = [f"{address(beset, '-l', f'app={name}')}:5000" for name in ("foo", "bar")]
+    # The stranger's own network is open.
+    assert reached(beset, STRANGER, *pods, f"{service}:5000", f"{PUBLIC}:80") == {f"{PUBLIC}:80"}
+    assert reached(beset, FOO, pods[1], f"{PUBLIC}:80") == {f"{PUBLIC}:80"}
+
+
+def test_no_other_pod_reaches_kongs_admin_api_status_or_the_controllers_ports(beset: Stack) -> None:
+    kong = address(beset, "-n", "kong")
+    ports = (8001, 8002, 8100, 8444, 8445, 10254, 10255, 10256)
+    assert reached(beset, STRANGER, *(f"{kong}:{port}" for port in ports)) == set()
+    # Without any policy the admin API wouldn't answer either: from the node, where none applies, it is refused.
+    assert "configuration_hash" in beset.kong(8100, "/status").stdout
+    for port in (8001, 8444):
+        assert "connection refused" in beset.kong(port, "/status", check=False).stderr
+
+
+def test_a_service_reaches_the_internet_and_nothing_private(beset: Stack) -> None:
+    inward = [f"{address(beset, '-n', STRANGERS)}:8080", f"{address(beset, '-n', 'kong')}:8000"]
+    outward = [f"{METADATA}:80", f"{PRIVATE}:80", f"{KUBERNETES_SERVICE}:443", f"{NODE}:10250"]
+    assert reached(beset, FOO, *inward, *outward, f"{PUBLIC}:80") == {f"{PUBLIC}:80"}
+    assert reached(beset, STRANGER, *inward, *outward) == {*inward, *outward}
+
+
+def test_a_service_resolves_names(beset: Stack) -> None:
+    resolve = "import socket; print(socket.gethostbyname('bar-service'))"
+    said = beset.run("kubectl", "exec", *FOO, "--", "python", "-c", resolve).stdout.strip()
+    assert said == beset.kubernetes("service", "bar-service")["spec"]["clusterIP"]
+
+
+@pytest.mark.parametrize("namespace", ["default", "kong"])
+def test_a_pod_that_runs_as_root_is_refused(beset: Stack, namespace: str) -> None:
+    refused = inside.create(beset, namespace, pod("root", "id", runAsUser=0, runAsNonRoot=False))
+    assert refused.returncode != 0
+    assert 'violates PodSecurity "restricted:latest"' in refused.stderr
+    # It is the user, and nothing else about the pod.
+    assert "runAsNonRoot" in refused.stderr
+    assert "allowPrivilegeEscalation" not in refused.stderr
+
+
+def test_services_have_no_account_and_kongs_may_not_change_what_runs(beset: Stack) -> None:
+    look = "import pathlib; print(*pathlib.Path('/var/run/secrets').rglob('*'))"
+    assert beset.run("kubectl", "exec", *FOO, "--", "python", "-c", look).stdout.split() == []
+
+    def may(account: str, verb: str, kind: str) -> bool:
+        asked = beset.run("kubectl", "auth", "can-i", verb, kind, "--as", account, "-n", "default", check=False)
+        assert asked.stdout.strip() in {"yes", "no"}, asked.stderr
+        return asked.stdout.strip() == "yes"
+
+    assert not may("system:serviceaccount:default:default", "get", "pods")
+    assert may(KONG, "watch", "ingresses")
+    forbidden = ("create pods", "create pods/exec", "update deployments", "create secrets", "update ingresses")
+    assert [each for each in forbidden if may(KONG, *each.split())] == []
+
+
+def test_a_service_reaches_what_its_entry_says_and_no_more(opened: Configured) -> None:
+    stack = opened.stack
+    bar, strange = f"{address(stack, '-l', 'app=bar')}:5000", f"{address(stack, '-n', STRANGERS)}:8080"
+    wanted = {bar, strange, f"{PRIVATE}:80"}
+    assert reached(stack, FOO, *wanted, f"{PUBLIC}:80", f"{METADATA}:80") == wanted
+    foo = f"{address(stack, '-l', 'app=foo')}:5000"
+    assert reached(stack, STRANGER, foo, bar) == {bar}
+
+
+def test_no_secret_is_in_events_or_images(opened: Configured) -> None:
+    stack = opened.stack
+    assert PLANTED["services[0].env.PASSWORD"] in stack.run("kubectl", "exec", *FOO, "--", "env").stdout
+    secrets = {*PLANTED.values(), stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
+    assert len(secrets) > len(PLANTED)
+    events = stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout
+    assert json.loads(events)["items"]
+    places = {"the cluster's events": events.encode(), **dict(inside.contents_of_images())}
+    # What is no secret is found where it has to be.
+    assert any(b"Hello from the foo microservice" in content for content in places.values())
+    found = [place for place, content in places.items() if any(secret.encode() in content for secret in secrets)]
+    assert found == []
