@@ -67,7 +67,7 @@ namespace = Namespace(
         name=config.namespace,
         docker_config=registry.pull,
         policies=network.service_policies(
-            config.workloads, config.namespace, settings.GATEWAY_NAMESPACE, config.gateway.tracing
+            config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
         ),
     ),
     opts=in_cluster,
@@ -89,7 +89,7 @@ gateway = Gateway(
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting)),
         password_places=policies.password_places(config.gateway, counting),
         environment=policies.gateway_environment(config.gateway),
-        metrics=bool(config.gateway.metrics or config.gateway.monitoring),
+        metrics=config.gateway.metrics or config.gateway.monitoring is not None,
         egress=network.gateway_egress(config.gateway, config.workloads, config.namespace, settings.GATEWAY_NAMESPACE),
     ),
     opts=pulumi.ResourceOptions(provider=cluster.provider),

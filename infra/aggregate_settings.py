@@ -1,7 +1,7 @@
 """One answer from several services: what asks them, and whom it may ask."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -46,8 +46,8 @@ class Aggregate(Workload):
     headers: list[HeaderName] = Field([], description="headers to pass on", examples=[["X-Tenant"]])
 
     @property
-    def calls(self) -> Sequence[str]:
-        return list(dict.fromkeys([*super().calls, *self.backends]))
+    def calls(self) -> Collection[str]:
+        return {*self.backends, *self.egress.services}
 
     def environment(self, services: Sequence[Service]) -> Mapping[str, str]:
         """What the container is told: whom to ask for what, and how long to wait."""

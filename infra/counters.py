@@ -11,14 +11,14 @@ from pulumi_kubernetes import apps, core, meta
 
 from infra import versions
 
-NAME = "rate-limits"
-_LABELS = {"app": NAME}
+_NAME = "rate-limits"
+LABELS = {"app": _NAME}
 _FOLDER = "/etc/valkey"
 
 
 def host(namespace: str) -> str:
     """The address of the counters in a namespace."""
-    return f"{NAME}.{namespace}.svc"
+    return f"{_NAME}.{namespace}.svc"
 
 
 PASSWORD = {"name": "kong-doks-rate-limits", "key": "password"}
@@ -45,8 +45,8 @@ class Counters(pulumi.ComponentResource):
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata(namespace: pulumi.Input[str], name: str = NAME) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS)
+        def metadata(namespace: pulumi.Input[str], name: str = _NAME) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=LABELS)
 
         password = secrets.token_hex(32)
         secret = core.v1.Secret(
@@ -69,11 +69,11 @@ class Counters(pulumi.ComponentResource):
             metadata=metadata(args.namespace),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=1,
-                selector=meta.v1.LabelSelectorArgs(match_labels=_LABELS),
+                selector=meta.v1.LabelSelectorArgs(match_labels=LABELS),
                 # Two at once would count apart.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(secret.metadata.name)
+                    metadata=meta.v1.ObjectMetaArgs(labels=LABELS), spec=_pod(secret.metadata.name)
                 ),
             ),
             opts=child,
@@ -82,7 +82,7 @@ class Counters(pulumi.ComponentResource):
             name,
             metadata=metadata(args.namespace),
             spec=core.v1.ServiceSpecArgs(
-                selector=_LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
+                selector=LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
             ),
             opts=child,
         )

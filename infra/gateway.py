@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra import counters, network, versions
+from infra import counters as counting
+from infra import network, versions
 from infra.counters import Counters, CountersArgs
 from infra.kong import Plugin, gateway_plugin
 from infra.namespace import default_deny, namespace_options, pod_security
@@ -84,9 +85,9 @@ class Gateway(pulumi.ComponentResource):
         )
         policies = network.gateway_policy(
             metrics=args.metrics,
-            counters=counters.NAME if args.count_for is not None else None,
             api_port=api.ports[0].port,
             outward=args.egress,
+            counters=counting.LABELS if args.count_for is not None else None,
         )
         closed = network.closed(
             self.namespace.metadata.name,
@@ -109,9 +110,9 @@ class Gateway(pulumi.ComponentResource):
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
             opts=pulumi.ResourceOptions(parent=self),
         )
-        counting: Sequence[pulumi.Resource] = []
+        counters: Sequence[pulumi.Resource] = []
         if args.count_for is not None:
-            counting = Counters(
+            counters = Counters(
                 "rate-limits",
                 CountersArgs(namespace=closed, services=args.count_for),
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
@@ -120,13 +121,13 @@ class Gateway(pulumi.ComponentResource):
             parent=self,
             deleted_with=args.cluster,
             # Kong's kinds come with its chart; and a limit whose counters aren't there yet is none.
-            depends_on=[self.release, *counting],
+            depends_on=[self.release, *counters],
         )
         plugins = [
             gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
             for name, config in args.plugins.items()
         ]
-        self.ready: Sequence[pulumi.Resource] = [self.release, *counting, *plugins]
+        self.ready: Sequence[pulumi.Resource] = [self.release, *counters, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":

@@ -16,6 +16,7 @@ from infra.network_settings import Egress
 from infra.policy_settings import GatewayPolicies, Tracing
 from infra.service_settings import Service
 
+Workload = Service | Aggregate
 Outward = networking.v1.NetworkPolicyEgressRuleArgs
 Inward = networking.v1.NetworkPolicyIngressRuleArgs
 Peer = networking.v1.NetworkPolicyPeerArgs
@@ -57,12 +58,12 @@ def default_deny() -> Mapping[str, Policy]:
 
 
 def service_policies(
-    services: Sequence[Service | Aggregate], namespace: str, gateway_namespace: str, tracing: Tracing | None
+    services: Sequence[Workload], gateway_namespace: str, namespace: str, tracing: Tracing | None
 ) -> Mapping[str, Policy]:
-    """For each service: in comes the gateway, to the service's port; out go its calls and its traces."""
+    """For each service: in comes the gateway, to the service's port."""
     ports = {service.name: service.port for service in services}
 
-    def policy(service: Service | Aggregate) -> Policy:
+    def policy(service: Workload) -> Policy:
         gateway = Peer(
             namespace_selector=_namespace(gateway_namespace),
             pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
@@ -76,11 +77,11 @@ def service_policies(
             outward=[
                 _DNS,
                 *_outward(service.egress),
+                *(_collector(tracing.url, namespace) if tracing and service.tracing else ()),
                 *(
                     Outward(to=[Peer(pod_selector=_pods([name]))], ports=[Port(port=ports[name], protocol="TCP")])
-                    for name in service.calls
+                    for name in sorted(service.calls)
                 ),
-                *(_collector(tracing.url, namespace) if tracing and service.tracing else ()),
             ],
         )
 
@@ -88,31 +89,40 @@ def service_policies(
 
 
 def gateway_policy(
-    *, metrics: bool, counters: str | None, api_port: pulumi.Input[int], outward: Sequence[Outward]
+    *,
+    metrics: bool,
+    api_port: pulumi.Input[int],
+    outward: Sequence[Outward],
+    counters: Mapping[str, str] | None = None,
 ) -> Mapping[str, Policy]:
     """For Kong: requests come in from everywhere, and the cluster's pods read the metrics, if there are any.
 
     Args:
         metrics: whether there are.
-        counters: the app that Kong's pods count in together, if they do; nobody else reaches it.
         api_port: where the cluster's API servers listen.
         outward: where Kong may connect to besides.
+        counters: labels of the pods in Kong's namespace that it counts with, if there are any; only it reaches them.
     """
     inward = [Inward(ports=[Port(port=port, protocol="TCP") for port in PROXY_PORTS])]
     if metrics:
         every_pod = Peer(namespace_selector=meta.v1.LabelSelectorArgs())
         inward.append(Inward(from_=[every_pod], ports=[Port(port=METRICS_PORT, protocol="TCP")]))
-    to_counters = [Outward(to=[Peer(pod_selector=_pods([counters]))])] if counters else []
     to_api = Outward(ports=[Port(port=api_port, protocol="TCP")])
     selector = meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS)
-    policies = {"kong": _policy(selector, inward=inward, outward=[_DNS, to_api, *outward, *to_counters])}
-    if counters:
-        policies[counters] = _policy(_pods([counters]), inward=[Inward(from_=[Peer(pod_selector=selector)])])
-    return policies
+    kong = [_DNS, to_api, *outward]
+    if not counters:
+        return {"kong": _policy(selector, inward=inward, outward=kong)}
+    counting = meta.v1.LabelSelectorArgs(match_labels=counters)
+    kong.append(Outward(to=[Peer(pod_selector=counting)]))
+    into_counters = Inward(from_=[Peer(pod_selector=selector)])
+    return {
+        "kong": _policy(selector, inward=inward, outward=kong),
+        "rate-limits": _policy(counting, inward=[into_counters]),
+    }
 
 
 def gateway_egress(
-    policies: GatewayPolicies, services: Sequence[Service | Aggregate], namespace: str, gateway_namespace: str
+    policies: GatewayPolicies, services: Sequence[Workload], namespace: str, gateway_namespace: str
 ) -> list[Outward]:
     """Where Kong connects to: the services, the collectors that its configuration names, and what it says besides."""
     collectors = [collector.url for collector in (policies.http_log, policies.tracing) if collector]

@@ -1,6 +1,6 @@
 """A service as the stack's configuration has it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -58,8 +58,8 @@ class Workload(RoutePolicies):
     )
 
     @property
-    def calls(self) -> Sequence[str]:
-        """The services that it connects to."""
+    def calls(self) -> Collection[str]:
+        """The services that it may call."""
         return self.egress.services
 
     @model_validator(mode="after")

@@ -162,9 +162,9 @@ class Settings(Model):
             [
                 *self._duplicates(),
                 *self._misfits(),
-                *self._strangers(),
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
+                *self._strangers(),
             ]
         )
         return self
@@ -212,11 +212,11 @@ class Settings(Model):
 
     def _strangers(self) -> Iterator[Complaint]:
         """Services that another one may connect to, and that aren't there."""
-        names = [each.name for each in self.workloads]
+        names = [service.name for service in self.services]
         for place, each in self._places.items():
-            for position, name in enumerate(each.egress.services):
+            for index, name in enumerate(each.egress.services):
                 if name not in names:
-                    key = f"{place}.egress.services[{position}]"
+                    key = f"{place}.egress.services[{index}]"
                     yield Complaint(key, name, f"services, which are {', '.join(names)}", f"remove {name}")
 
 

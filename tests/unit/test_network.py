@@ -116,6 +116,30 @@ def test_who_may_call_a_service_comes_in_there(opened_up: Recording) -> None:
     assert len(into_foo["from"]) == 1
 
 
+def test_an_aggregate_reaches_the_services_that_it_asks(run: Callable[[str], Recording]) -> None:
+    recording = run("example aggregation")
+    peers = [peer for rule in opened(recording, "overview") for peer in rule["to"] if "podSelector" in peer]
+    assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in peers] == [["bar"], ["foo"]]
+    (into_foo,) = policy(recording, "foo")["ingress"]
+    assert into_foo["from"][1]["podSelector"]["matchExpressions"][0]["values"] == ["overview"]
+
+
+def test_services_reach_the_collector_of_their_traces(run: Callable[[str], Recording], dev: Recording) -> None:
+    assert "tools" in namespaces(opened(run("example observability"), "foo"))
+    assert "tools" not in namespaces(opened(dev, "foo"))
+
+
+def test_kong_alone_reaches_what_its_pods_count_with(run: Callable[[str], Recording]) -> None:
+    recording = run("example replicas")
+    labels = recording.one("Deployment", "rate-limits").inputs["spec"]["template"]["metadata"]["labels"]
+    counters = policy(recording, "rate-limits")
+    assert counters["podSelector"]["matchLabels"] == labels
+    assert "egress" not in counters
+    (rule,) = counters["ingress"]
+    assert rule["from"][0]["podSelector"] == policy(recording, "kong")["podSelector"]
+    assert {"to": [{"podSelector": {"matchLabels": labels}}]} in opened(recording, "kong")
+
+
 def test_requests_reach_kong_from_everywhere_and_nothing_else_does(dev: Recording) -> None:
     ports = [{"port": port, "protocol": "TCP"} for port in (8000, 8443)]
     assert policy(dev, "kong")["ingress"] == [{"ports": ports}]
