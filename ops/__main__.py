@@ -19,7 +19,9 @@ from rich.table import Table
 
 from ops import cost as costs
 from ops import doctor as doctors
+from ops import past as pasts
 from ops import preflight as preflights
+from ops import state as states
 from ops.api import Api, ApiError, OpsError
 from ops.inventory import PATHS, Thing, inventory
 from ops.stack import Stack
@@ -106,15 +108,25 @@ def bill(
     """Show everything in the account that belongs to the stack, with what it costs."""
     with _errors_in_one_line():
         api, opened = _open(stack)
+        remembered = _past(opened)
         end = time.monotonic() + wait
         with errors.status("asking DigitalOcean") as status:
-            while (things := inventory(api, opened.settings)) and time.monotonic() < end:
+            while (things := inventory(api, opened.settings, remembered)) and time.monotonic() < end:
                 left = ", ".join(f"{thing.kind} {thing.name}" for thing in things)
                 status.update(f"{end - time.monotonic():.0f} s more for {left}")
                 time.sleep(POLL_SECONDS)
     _show_bill(things, stack, as_json=as_json)
     if expect_zero and things:
         raise typer.Exit(NO)
+
+
+def _past(stack: Stack) -> pasts.Past:
+    """A bill can be seen without Pulumi, too, and whatever became of the state."""
+    try:
+        return pasts.read(stack, states.read(stack))
+    except OpsError as error:
+        errors.print(f"only by the names in the configuration, since {error}", style="yellow", markup=False)
+        return pasts.Past()
 
 
 def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:

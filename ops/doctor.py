@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops import past
 from ops import state as states
 from ops.api import Api
 from ops.inventory import Thing, inventory, registries
@@ -34,10 +35,17 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
     for lock in locks:
         if lock.stale is False:
             return [Finding(f"{lock} is changing the stack: wait for it, and ask again")]
-    state, things = states.read(stack), inventory(api, stack.settings)
-    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
-    unknown = sorted((t for t in things if not t.orphan and _lost(t, state)), key=lambda t: t.kind, reverse=True)
+    state = states.read(stack)
+    things = inventory(api, stack.settings, past.read(stack, state))
     clusters = {each["id"]: each["status"]["state"] for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
+    # An earlier cluster that is going is no trouble for the one that took its place.
+    going = {each for each, status in clusters.items() if status == "deleting" and state.of(states.CLUSTER)}
+    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    unknown = sorted(
+        (t for t in things if not t.orphan and t.id not in going and _lost(t, state)),
+        key=lambda t: t.kind,
+        reverse=True,
+    )
     return [
         *(_locked(lock, stack) for lock in locks),
         *_vanished(api, state, stack),
@@ -81,6 +89,8 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     adopt = f"pulumi import {kind} {NAMES[kind]} {thing.id}{below} {options}"
     if status == "error":
         return Finding(f"{problem}, and will never run: remove it", [[remove]])
+    if state.of(kind):
+        return Finding(f"{problem}, which has another: remove it", [[remove]])
     if status == "deleting":
         return Finding(
             f"{problem}, and on its way out: wait", [[f"python -m ops bill --wait 600 --stack {stack.name}"]]

@@ -23,6 +23,8 @@ class Pending:
     operation: str
     urn: str
     type: str
+    name: str
+    """What it was to be called in the account, if it was to be called anything."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ def read(stack: Stack) -> State:
         raise
     deployment = json.loads(exported).get("deployment") or {}
     pending = [
-        Pending(each["type"], each["resource"]["urn"], each["resource"]["type"])
+        Pending(each["type"], resource["urn"], resource["type"], (resource.get("inputs") or {}).get("name") or "")
         for each in deployment.get("pending_operations") or []
+        for resource in [each["resource"]]
     ]
     return State(deployment.get("resources") or [], pending)
 
