@@ -108,25 +108,26 @@ def bill(
     """Show everything in the account that belongs to the stack, with what it costs."""
     with _errors_in_one_line():
         api, opened = _open(stack)
-        remembered = _past(opened)
+        past, blind = _past(opened)
         end = time.monotonic() + wait
         with errors.status("asking DigitalOcean") as status:
-            while (things := inventory(api, opened.settings, remembered)) and time.monotonic() < end:
+            while (things := inventory(api, opened.settings, past)) and time.monotonic() < end:
                 left = ", ".join(f"{thing.kind} {thing.name}" for thing in things)
                 status.update(f"{end - time.monotonic():.0f} s more for {left}")
                 time.sleep(POLL_SECONDS)
     _show_bill(things, stack, as_json=as_json)
+    if blind:
+        errors.print(blind, style="yellow", markup=False)
     if expect_zero and things:
         raise typer.Exit(NO)
 
 
-def _past(stack: Stack) -> pasts.Past:
-    """A bill can be seen without Pulumi, too, and whatever became of the state."""
+def _past(stack: Stack) -> tuple[pasts.Past, str]:
+    """What Pulumi remembers, or why nothing: a bill can be seen without it too, and whatever became of the state."""
     try:
-        return pasts.read(stack, states.read(stack))
+        return pasts.read(stack, states.read(stack)), ""
     except OpsError as error:
-        errors.print(f"only by the names in the configuration, since {error}", style="yellow", markup=False)
-        return pasts.Past()
+        return pasts.Past(), f"a cluster of another name than {stack.settings.cluster_name} would not be shown: {error}"
 
 
 def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:
