@@ -24,6 +24,7 @@ def cluster(part: Part) -> str:
     return next(iter(part.account.cloud.clusters.records))
 
 
+@pytest.mark.soak
 def test_a_cluster_is_found_after_its_name_was_edited(part: Part) -> None:
     part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
     assert part.up(check=False).returncode != 0
