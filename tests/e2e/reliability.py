@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -36,15 +36,17 @@ DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, exis
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
-_SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}]
 _QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 class Part:
     """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
 
-    def __init__(self, folder: Path, backend: str | None = None) -> None:
-        self.account = Account()
+    program = _PROGRAM
+    config: ClassVar[dict[str, Any]] = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
+
+    def __init__(self, folder: Path, backend: str | None = None, account: Account | None = None) -> None:
+        self.account = account or Account()
         self.project = folder / "project"
         self.state = folder / "state"
         self.state.mkdir(parents=True)
@@ -54,7 +56,7 @@ class Part:
         # The packages are this interpreter's, found on PATH.
         project = (PROJECT / "Pulumi.yaml").read_text()
         self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
-        self.project.joinpath("__main__.py").write_text(_PROGRAM)
+        self.project.joinpath("__main__.py").write_text(self.program)
         path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
         self.environment = {
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
@@ -116,7 +118,7 @@ class Part:
         self.account.cloud.faults.append(Fault(**keys))
 
     def configure(self, **values: object) -> None:
-        config = {f"kong-doks:{key}": value for key, value in ({"services": _SERVICES} | values).items()}
+        config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}
         salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
         (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
 
