@@ -8,8 +8,9 @@ from ops import past
 from ops import state as states
 from ops.api import Api
 from ops.inventory import Thing, inventory, registries
+from ops.locks import Lock, locks
 from ops.stack import Stack
-from ops.state import Lock, State
+from ops.state import State
 
 COMPONENTS = {states.CLUSTER: "kong-doks:cluster:Cluster", states.REGISTRY: "kong-doks:registry:DigitalOceanRegistry"}
 """The component that each resource is a child of."""
@@ -31,8 +32,8 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
     Raises:
         OpsError: the state or the account can't be read.
     """
-    locks = states.locks(stack)
-    for lock in locks:
+    held = locks(stack)
+    for lock in held:
         if lock.stale is False:
             return [Finding(f"{lock} is changing the stack: wait for it, and ask again")]
     state = states.read(stack)
@@ -47,7 +48,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         reverse=True,
     )
     return [
-        *(_locked(lock, stack) for lock in locks),
+        *(_locked(lock, stack) for lock in held),
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),

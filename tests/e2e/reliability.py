@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -43,7 +43,6 @@ class Part:
     """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
 
     program = _PROGRAM
-    config: ClassVar[dict[str, Any]] = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
 
     def __init__(self, folder: Path, backend: str | None = None, account: Account | None = None) -> None:
         self.account = account or Account()
@@ -77,6 +76,9 @@ class Part:
         self.run("pulumi", "stack", "init", "dev")
         self.configure()
 
+    def stop(self) -> None:
+        self.account.stop()
+
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
@@ -97,7 +99,7 @@ class Part:
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", "destroy", *_QUIET, check=check)
 
-    def cut(self, command: str, number: int, when: Callable[[], bool]) -> None:
+    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> None:
         """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
         process = subprocess.Popen(
             ["pulumi", command, *_QUIET],
@@ -109,13 +111,20 @@ class Part:
             # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
             start_new_session=True,
         )
-        until(when)
-        process.send_signal(number)
+        until(lambda: when() or process.poll() is not None)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.5)
         process.wait(60)
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.cloud.faults)."""
         self.account.cloud.faults.append(Fault(**keys))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the stack's file says unless a test changes it."""
+        return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
 
     def configure(self, **values: object) -> None:
         config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}

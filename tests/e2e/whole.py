@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+
+import yaml
 
 from sandbox import addresses, charts
 from sandbox.paths import PROJECT, tool
@@ -15,7 +17,6 @@ from tests.e2e.nodeless import Nodeless
 from tests.e2e.reliability import Part
 
 addresses.LOAD_BALANCERS = "127.78.0.0/24"  # beside a sandbox that runs
-_KEY = "7f3c9d52a1e84b06b7d04c58e6219a3f"
 
 
 class _Repository(http.server.SimpleHTTPRequestHandler):
@@ -27,17 +28,9 @@ class Whole(Part):
     """The stack `dev` with a service, a policy and a consumer; `relay` is the way to its cluster."""
 
     program = (PROJECT / "__main__.py").read_text()
-    config: ClassVar[dict[str, Any]] = {
-        "namespace": "services",
-        "services": [
-            {"name": "foo", "path": "/foo", "image": "user/foo:0.1", "auth": "key-auth", "rateLimit": {"minute": 60}}
-        ],
-        "consumers": [{"name": "alice", "apiKey": _KEY}],
-        "registry": {"kind": "other", "server": "ghcr.io/user", "username": "user", "password": "password"},
-    }
 
     def __init__(self, folder: Path) -> None:
-        self._nodeless = Nodeless(folder / "kubernetes", lambda token: bool(self.account.cloud.clusters.authenticate(token)))
+        self._nodeless = Nodeless(folder / "kubernetes", self._admits)
         self.relay = self._nodeless.relay
         repository = charts.package(lambda _: None, folder / "charts")
         # Beside the index, wherever that is served.
@@ -45,13 +38,26 @@ class Whole(Part):
         handler = functools.partial(_Repository, directory=str(repository))
         self._charts = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._charts.serve_forever, daemon=True).start()
-        self.config = self.config | {"chartRepository": f"http://127.0.0.1:{self._charts.server_port}"}
         account = Account(self._nodeless)
         account.settings.load_balancer_create = account.settings.load_balancer_delete = 0.5
         super().__init__(folder, account=account)
         shutil.copy(PROJECT / "Pulumi.README.md", self.project)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        example = yaml.safe_load((PROJECT / "examples" / "everything.yaml").read_text())["config"]
+        foo = {"name": "foo", "path": "/foo", "image": "user/foo:0.1", "auth": "jwt", "allow": ["team-a"]}
+        return {
+            "namespace": "services",
+            "services": [foo],
+            "consumers": example["kong-doks:consumers"],
+            "chartRepository": f"http://127.0.0.1:{self._charts.server_port}",
+        }
+
+    def _admits(self, token: str) -> bool:
+        return self.account.cloud.clusters.authenticate(token) is not None
+
     def stop(self) -> None:
-        self.account.stop()
+        super().stop()
         self._charts.shutdown()
         self._nodeless.end()
