@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops import past
+from ops import past, release
 from ops import state as states
 from ops.api import Api
-from ops.inventory import Thing, inventory, registries
+from ops.inventory import DEFAULT_POOL_TAG, Thing, inventory, registries
 from ops.locks import Lock, locks
 from ops.stack import Stack
 from ops.state import State
@@ -52,6 +52,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
+        *_stuck(api, clusters, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -110,6 +111,27 @@ def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Findi
         yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
 
 
+def _stuck(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """An install or upgrade of Kong that was cut short: "cannot re-use a name", "another operation is in progress"."""
+    if state.urn(states.GATEWAY) is None:
+        return
+    for cluster in state.of(states.CLUSTER):
+        if clusters.get(cluster) not in ("running", "degraded", "upgrading"):
+            continue
+        for record in release.records(api, cluster):
+            if record.interrupted or state.urn(states.RELEASE) is None:
+                yield Finding(
+                    f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
+                    "the next one, which takes over what is installed",
+                    [
+                        [
+                            f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}",
+                            f"pulumi up --stack {stack.name}",
+                        ]
+                    ],
+                )
+
+
 def _clear(stack: Stack) -> str:
     return f"pulumi refresh --yes --skip-preview --clear-pending-creates --stack {stack.name}"
 
@@ -145,18 +167,37 @@ def _drift(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
         found = api.find(f"kubernetes/clusters/{identifier}")
         if found is None:
             continue
-        for what, known, actual in _compare(resource["outputs"], found["kubernetes_cluster"]):
+        cluster, outputs = found["kubernetes_cluster"], resource["outputs"]
+        for what, known, actual in _compare(outputs, cluster):
             if known != actual:
                 yield Finding(
                     f"{what} of cluster {identifier}: {known} in the state, {actual} in the account",
                     [[f"pulumi up --refresh --stack {stack.name}"]],
                 )
+        yield from _pools(outputs.get("nodePool") or {}, cluster, resource["urn"], stack)
+
+
+def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stack) -> Iterator[Finding]:
+    """Node pools that were added or deleted by hand. Pulumi's provider looks at its own one only, by a tag."""
+    pools = {pool["id"]: pool for pool in cluster["node_pools"]}
+    own = next((each for each, pool in pools.items() if DEFAULT_POOL_TAG in (pool.get("tags") or [])), None)
+    if own is None or own != known.get("id"):
+        add = [] if own else [f"python -m ops add-pool {cluster['id']} --stack {stack.name}"]
+        refresh = f"pulumi refresh --yes --skip-preview --target '{urn}' --stack {stack.name}"
+        yield Finding(f"the node pool of cluster {cluster['id']} was deleted by hand", [[*add, refresh]])
+        return  # what else there is may be all that the pods have
+    for identifier, pool in pools.items():
+        if identifier != own:
+            yield Finding(
+                f"node pool {pool['name']} of cluster {cluster['id']}, {pool['count']} {pool['size']}, is not the "
+                "stack's",
+                [[f"python -m ops remove node_pool {cluster['id']}/node_pools/{identifier} --stack {stack.name}"]],
+            )
 
 
 def _compare(outputs: dict[str, Any], cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     yield "highly available control plane", bool(outputs.get("ha")), bool(cluster["ha"])
     known = outputs.get("nodePool") or {}
-    pools = {pool["id"]: pool for pool in cluster["node_pools"]}
-    if pool := pools.pop(known.get("id"), None):
-        yield "node count", int(known.get("nodeCount") or 0), pool["count"]
-    yield "further node pools", 0, len(pools)
+    for pool in cluster["node_pools"]:
+        if pool["id"] == known.get("id"):
+            yield "node count", int(known.get("nodeCount") or 0), pool["count"]

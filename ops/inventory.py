@@ -15,6 +15,9 @@ _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name."""
 
+DEFAULT_POOL_TAG = "terraform:default-node-pool"
+"""By which Pulumi's provider knows a cluster's own node pool."""
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -52,6 +55,8 @@ PATHS = {kind: each.path + "/{}" for kind, each in _TAGGED.items()} | {
     # With its load balancers, volumes and snapshots: without it they would be nobody's.
     "cluster": "kubernetes/clusters/{}/destroy_with_associated_resources/dangerous",
     "registry": "registries/{}",
+    # By cluster and pool: CLUSTER/node_pools/POOL.
+    "node_pool": "kubernetes/clusters/{}",
 }
 """What is asked to end a thing of a kind, by its id."""
 

@@ -9,6 +9,9 @@ from ops.stack import Stack
 
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+GATEWAY = "kong-doks:gateway:Gateway"
+"""The component that the release is a child of."""
 
 
 @dataclass(frozen=True)

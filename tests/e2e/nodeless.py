@@ -34,7 +34,8 @@ class Nodeless:
         (directory / "tokens.csv").write_text(f"{_TOKEN},admin,admin,system:masters\n")
         etcd, peer, port = _free_port(), _free_port(), _free_port()
         url = f"https://127.0.0.1:{port}"
-        (directory / "kubeconfig").write_text(_KUBECONFIG.format(url=url, directory=directory, token=_TOKEN))
+        self.kubeconfig = directory / "kubeconfig"
+        self.kubeconfig.write_text(_KUBECONFIG.format(url=url, directory=directory, token=_TOKEN))
         context = ssl.create_default_context(cadata=authority.pem.decode())
         self._children = _start(directory, etcd, peer, port)
         self._api = httpx.Client(
@@ -53,7 +54,8 @@ class Nodeless:
         """A cluster's end: everything of its stack goes. The control plane stays for the next one."""
         for service in self._items("/api/v1/services"):
             self._patch(f"/api/v1/namespaces/{_place(service, 'services')}", {"metadata": {"finalizers": None}})
-        groups = {
+        # Who of them goes, by name and labels.
+        groups: dict[str, Callable[[str, dict[str, str]], bool]] = {
             "/api/v1/namespaces": lambda name, _: name not in _OWN_NAMESPACES,
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": lambda *_: True,
             "/apis/networking.k8s.io/v1/ingressclasses": lambda *_: True,

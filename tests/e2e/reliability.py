@@ -156,8 +156,9 @@ class Part:
             for command in findings[0]["fixes"][0]:
                 typed.append(command)
                 # What would ask a person is told yes.
-                asks = " --yes" if "ops remove" in command else " --yes --skip-preview"
-                self.run("sh", "-c", command if "--yes" in command or "ops bill" in command else command + asks)
+                asks = {"pulumi": " --yes --skip-preview", "python -m ops remove": " --yes"}
+                yes = next((words for start, words in asks.items() if command.startswith(start)), "")
+                self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed
 
     def resources(self) -> list[dict[str, Any]]:

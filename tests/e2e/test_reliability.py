@@ -149,11 +149,17 @@ def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
     # DigitalOcean keeps the last pool, so another one came first.
     part.account.cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
     part.account.cloud.clusters.resize(record.document, record.document["node_pools"].pop(0), 0, ready=True)
-    part.mend()
-    (drift,) = [each["name"] for each in record.document["node_pools"]]
-    assert drift == "mycluster-default-pool"
+    typed = part.mend()
+    assert [command.split(" --")[0].rpartition(" ")[0] for command in typed if "-m ops" in command] == [
+        "python -m ops add-pool",
+        "python -m ops remove node_pool",
+    ]
+    (pool,) = record.document["node_pools"]
+    assert pool["name"] == "mycluster-default-pool"
+    # It is the stack's own again.
     part.configure(nodeCount=2)
     part.up()
+    assert pool["count"] == 2
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()
 

@@ -57,6 +57,10 @@ class Whole(Part):
     def _admits(self, token: str) -> bool:
         return self.account.cloud.clusters.authenticate(token) is not None
 
+    def kubectl(self, *arguments: str) -> str:
+        """What the cluster's administrator does, past the relay's cuts."""
+        return self.run(str(tool("kubectl")), f"--kubeconfig={self._nodeless.kubeconfig}", *arguments).stdout
+
     def stop(self) -> None:
         super().stop()
         self._charts.shutdown()
