@@ -52,7 +52,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
-        *_stuck(api, clusters, state, stack),
+        *_release(api, clusters, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -111,25 +111,29 @@ def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Findi
         yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
 
 
-def _stuck(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
-    """An install or upgrade of Kong that was cut short: "cannot re-use a name", "another operation is in progress"."""
+def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """Kong, where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
     if state.urn(states.GATEWAY) is None:
         return
+    up = f"pulumi up --stack {stack.name}"
     for cluster in state.of(states.CLUSTER):
         if clusters.get(cluster) not in ("running", "degraded", "upgrading"):
             continue
-        for record in release.records(api, cluster):
+        found = release.records(api, cluster)
+        for record in found:
+            # Helm then says: cannot re-use a name that is still in use.
             if record.interrupted or state.urn(states.RELEASE) is None:
                 yield Finding(
                     f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
                     "the next one, which takes over what is installed",
-                    [
-                        [
-                            f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}",
-                            f"pulumi up --stack {stack.name}",
-                        ]
-                    ],
+                    [[f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}", up]],
                 )
+        if not found and state.urn(states.RELEASE):
+            # Helm then says: release: not found.
+            yield Finding(
+                "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
+                [[f"pulumi refresh --yes --skip-preview --stack {stack.name}"]],
+            )
 
 
 def _clear(stack: Stack) -> str:

@@ -111,7 +111,7 @@ class Part:
             # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
             start_new_session=True,
         )
-        until(lambda: when() or process.poll() is not None)
+        until(lambda: when() or process.poll() is not None, 300)
         for _ in range(times):
             process.send_signal(number)
             time.sleep(0.5)

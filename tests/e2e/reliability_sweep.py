@@ -49,7 +49,9 @@ class Sweep:
         if isinstance(part, Whole):
             self._calls, self._faults = part.relay.writes, part.relay.faults
         part.account.settings.cluster_create = 0.3
-        self.length: dict[Command, int] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
+        self.calls: dict[Command, list[Any]] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
+        """What a command asks for that nobody cuts."""
+        self.length = {command: len(calls) for command, calls in self.calls.items()}
 
     def case(self, kind: str, number: int) -> str:
         """One case; what mended it. A case that nothing mends is told, and counted."""
@@ -61,13 +63,12 @@ class Sweep:
         finally:
             self._empty()
 
-    def _whole(self, command: Command) -> int:
-        """How many calls a command makes that nobody cuts."""
+    def _whole(self, command: Command) -> list[Any]:
         self._calls.clear()
         self._part.run("pulumi", command, *QUIET)
         if command == "destroy":
             until(lambda: not self._cloud.clusters.records)
-        return len(self._calls)
+        return list(self._calls)
 
     def _command(self, command: Command, kind: str, number: int) -> str:
         cut = number < self.length[command] and self._cut(command, kind, number)
