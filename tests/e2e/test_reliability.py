@@ -11,6 +11,7 @@ from ops import preflight
 from ops.state import CLUSTER
 from tests.e2e.digitalocean_provider.engine import TOKEN
 from tests.e2e.reliability import Part, until
+from tests.e2e.reliability_sweep import Sweep
 
 
 @pytest.fixture
@@ -35,6 +36,16 @@ def test_what_passes_is_waited_out(part: Part) -> None:
     assert part.ends_at_zero()
     assert {fault.times for fault in part.account.cloud.faults} == {0}
     assert part.clusters_ever() == 1
+
+
+def test_a_piece_of_the_sweep_converges(part: Part) -> None:
+    sweep = Sweep(part)
+    # The registry's creation and its first use, the cluster's deletion.
+    number = next(n for n, call in enumerate(sweep.calls["up"]) if (call.method, call.path) == ("POST", "/v2/registry"))
+    assert "up by" in sweep.case("unanswered", number)
+    assert "destroy by" in sweep.case("unanswered", sweep.length["destroy"] - 1)
+    assert sweep.figures["cuts"] == sweep.figures["converged"] == 3
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:

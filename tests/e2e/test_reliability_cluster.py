@@ -10,7 +10,8 @@ from tests.e2e.reliability import until
 from tests.e2e.reliability_sweep import Sweep
 from tests.e2e.whole import Whole
 
-pytestmark = pytest.mark.soak
+# One control plane for all of them.
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("nodeless")]
 
 
 @pytest.fixture(scope="module")

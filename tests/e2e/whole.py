@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import shutil
 import subprocess
 import threading
@@ -10,13 +11,11 @@ from typing import Any
 
 import yaml
 
-from sandbox import addresses, charts
+from sandbox import charts
 from sandbox.paths import PROJECT, tool
 from tests.e2e.digitalocean_provider.engine import Account
 from tests.e2e.nodeless import Nodeless
 from tests.e2e.reliability import Part
-
-addresses.LOAD_BALANCERS = "127.78.0.0/24"  # beside a sandbox that runs
 
 
 class _Repository(http.server.SimpleHTTPRequestHandler):
@@ -39,6 +38,8 @@ class Whole(Part):
         self._charts = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._charts.serve_forever, daemon=True).start()
         account = Account(self._nodeless)
+        # Beside a sandbox that runs, and another of these.
+        account.cloud.load_balancers.addresses = [f"127.78.{os.getpid() % 250}.{host}" for host in range(10, 20)]
         account.settings.load_balancer_create = account.settings.load_balancer_delete = 0.5
         super().__init__(folder, account=account)
         shutil.copy(PROJECT / "Pulumi.README.md", self.project)
