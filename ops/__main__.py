@@ -19,9 +19,12 @@ from rich.table import Table
 
 from ops import cost as costs
 from ops import doctor as doctors
+from ops import past as pasts
 from ops import preflight as preflights
+from ops import release as releases
+from ops import state as states
 from ops.api import Api, ApiError, OpsError
-from ops.inventory import PATHS, Thing, inventory
+from ops.inventory import DEFAULT_POOL_TAG, PATHS, Thing, inventory
 from ops.stack import Stack
 
 NO, UNANSWERED = 1, 3
@@ -106,15 +109,26 @@ def bill(
     """Show everything in the account that belongs to the stack, with what it costs."""
     with _errors_in_one_line():
         api, opened = _open(stack)
+        past, blind = _past(opened)
         end = time.monotonic() + wait
         with errors.status("asking DigitalOcean") as status:
-            while (things := inventory(api, opened.settings)) and time.monotonic() < end:
+            while (things := inventory(api, opened.settings, past)) and time.monotonic() < end:
                 left = ", ".join(f"{thing.kind} {thing.name}" for thing in things)
                 status.update(f"{end - time.monotonic():.0f} s more for {left}")
                 time.sleep(POLL_SECONDS)
     _show_bill(things, stack, as_json=as_json)
+    if blind:
+        errors.print(blind, style="yellow", markup=False)
     if expect_zero and things:
         raise typer.Exit(NO)
+
+
+def _past(stack: Stack) -> tuple[pasts.Past, str]:
+    """What Pulumi remembers, or why nothing: a bill can be seen without it too, and whatever became of the state."""
+    try:
+        return pasts.read(stack, states.read(stack)), ""
+    except OpsError as error:
+        return pasts.Past(), f"a cluster of another name than {stack.settings.cluster_name} would not be shown: {error}"
 
 
 def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:
@@ -175,6 +189,33 @@ def remove(
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             console.print(f"{kind} {identifier}: gone already")
+
+
+@app.command()
+def add_pool(
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")], stack: StackName = "dev"
+) -> None:
+    """Give a cluster the stack's node pool back, after that was deleted by hand."""
+    with _errors_in_one_line():
+        api, opened = _open(stack)
+        settings = opened.settings
+        pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
+        pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
+        api.call("POST", f"kubernetes/clusters/{cluster}/node_pools", pool)
+    console.print(f"node pool {pool['name']}: on its way (pulumi refresh --stack {stack})")
+
+
+@app.command()
+def forget_release(
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")],
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` says it.")],
+    stack: StackName = "dev",
+) -> None:
+    """Delete Helm's record of an install of Kong that was cut short. What is installed stays."""
+    with _errors_in_one_line():
+        api, _ = _open(stack)
+        releases.forget(api, cluster, record)
+    console.print(f"{record}: forgotten (pulumi up --stack {stack})")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops import past, release
 from ops import state as states
 from ops.api import Api
-from ops.inventory import Thing, inventory, registries
+from ops.inventory import DEFAULT_POOL_TAG, Thing, inventory, registries
+from ops.locks import Lock, locks
 from ops.stack import Stack
-from ops.state import Lock, State
+from ops.state import State
 
 COMPONENTS = {states.CLUSTER: "kong-doks:cluster:Cluster", states.REGISTRY: "kong-doks:registry:DigitalOceanRegistry"}
 """The component that each resource is a child of."""
@@ -30,19 +32,27 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
     Raises:
         OpsError: the state or the account can't be read.
     """
-    locks = states.locks(stack)
-    for lock in locks:
+    held = locks(stack)
+    for lock in held:
         if lock.stale is False:
             return [Finding(f"{lock} is changing the stack: wait for it, and ask again")]
-    state, things = states.read(stack), inventory(api, stack.settings)
-    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
-    unknown = sorted((t for t in things if not t.orphan and _lost(t, state)), key=lambda t: t.kind, reverse=True)
+    state = states.read(stack)
+    things = inventory(api, stack.settings, past.read(stack, state))
     clusters = {each["id"]: each["status"]["state"] for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
+    # An earlier cluster that is going is no trouble for the one that took its place.
+    going = {each for each, status in clusters.items() if status == "deleting" and state.of(states.CLUSTER)}
+    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    unknown = sorted(
+        (t for t in things if not t.orphan and t.id not in going and _lost(t, state)),
+        key=lambda t: t.kind,
+        reverse=True,
+    )
     return [
-        *(_locked(lock, stack) for lock in locks),
+        *(_locked(lock, stack) for lock in held),
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
+        *_release(api, clusters, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -81,6 +91,8 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     adopt = f"pulumi import {kind} {NAMES[kind]} {thing.id}{below} {options}"
     if status == "error":
         return Finding(f"{problem}, and will never run: remove it", [[remove]])
+    if state.of(kind):
+        return Finding(f"{problem}, which has another: remove it", [[remove]])
     if status == "deleting":
         return Finding(
             f"{problem}, and on its way out: wait", [[f"python -m ops bill --wait 600 --stack {stack.name}"]]
@@ -97,6 +109,31 @@ def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Findi
     if rest:
         named = ", ".join(f"{each.operation} {each.urn.rpartition('::')[2]} ({each.type})" for each in rest)
         yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
+
+
+def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """Kong, where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
+    if state.urn(states.GATEWAY) is None:
+        return
+    up = f"pulumi up --stack {stack.name}"
+    for cluster in state.of(states.CLUSTER):
+        if clusters.get(cluster) not in ("running", "degraded", "upgrading"):
+            continue
+        found = release.records(api, cluster)
+        for record in found:
+            # Helm then says: cannot re-use a name that is still in use.
+            if record.interrupted or state.urn(states.RELEASE) is None:
+                yield Finding(
+                    f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
+                    "the next one, which takes over what is installed",
+                    [[f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}", up]],
+                )
+        if not found and state.urn(states.RELEASE):
+            # Helm then says: release: not found.
+            yield Finding(
+                "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
+                [[f"pulumi refresh --yes --skip-preview --stack {stack.name}"]],
+            )
 
 
 def _clear(stack: Stack) -> str:
@@ -134,18 +171,37 @@ def _drift(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
         found = api.find(f"kubernetes/clusters/{identifier}")
         if found is None:
             continue
-        for what, known, actual in _compare(resource["outputs"], found["kubernetes_cluster"]):
+        cluster, outputs = found["kubernetes_cluster"], resource["outputs"]
+        for what, known, actual in _compare(outputs, cluster):
             if known != actual:
                 yield Finding(
                     f"{what} of cluster {identifier}: {known} in the state, {actual} in the account",
                     [[f"pulumi up --refresh --stack {stack.name}"]],
                 )
+        yield from _pools(outputs.get("nodePool") or {}, cluster, resource["urn"], stack)
+
+
+def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stack) -> Iterator[Finding]:
+    """Node pools that were added or deleted by hand. Pulumi's provider looks at its own one only, by a tag."""
+    pools = {pool["id"]: pool for pool in cluster["node_pools"]}
+    own = next((each for each, pool in pools.items() if DEFAULT_POOL_TAG in (pool.get("tags") or [])), None)
+    if own is None or own != known.get("id"):
+        add = [] if own else [f"python -m ops add-pool {cluster['id']} --stack {stack.name}"]
+        refresh = f"pulumi refresh --yes --skip-preview --target '{urn}' --stack {stack.name}"
+        yield Finding(f"the node pool of cluster {cluster['id']} was deleted by hand", [[*add, refresh]])
+        return  # what else there is may be all that the pods have
+    for identifier, pool in pools.items():
+        if identifier != own:
+            yield Finding(
+                f"node pool {pool['name']} of cluster {cluster['id']}, {pool['count']} {pool['size']}, is not the "
+                "stack's",
+                [[f"python -m ops remove node_pool {cluster['id']}/node_pools/{identifier} --stack {stack.name}"]],
+            )
 
 
 def _compare(outputs: dict[str, Any], cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     yield "highly available control plane", bool(outputs.get("ha")), bool(cluster["ha"])
     known = outputs.get("nodePool") or {}
-    pools = {pool["id"]: pool for pool in cluster["node_pools"]}
-    if pool := pools.pop(known.get("id"), None):
-        yield "node count", int(known.get("nodeCount") or 0), pool["count"]
-    yield "further node pools", 0, len(pools)
+    for pool in cluster["node_pools"]:
+        if pool["id"] == known.get("id"):
+            yield "node count", int(known.get("nodeCount") or 0), pool["count"]

@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 
 from ops import prices
 from ops.api import Api
+from ops.past import Past
 from ops.stack import Settings
 
 Document = dict[str, Any]
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name."""
+
+DEFAULT_POOL_TAG = "terraform:default-node-pool"
+"""By which Pulumi's provider knows a cluster's own node pool."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,21 @@ PATHS = {kind: each.path + "/{}" for kind, each in _TAGGED.items()} | {
     # With its load balancers, volumes and snapshots: without it they would be nobody's.
     "cluster": "kubernetes/clusters/{}/destroy_with_associated_resources/dangerous",
     "registry": "registries/{}",
+    # By cluster and pool: CLUSTER/node_pools/POOL.
+    "node_pool": "kubernetes/clusters/{}",
 }
 """What is asked to end a thing of a kind, by its id."""
 
 
-def inventory(api: Api, settings: Settings) -> list[Thing]:
+def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
     """All that the stack has in the account, and all that clusters left behind which are gone.
 
-    Whose leftovers these were can't be told any more: the cluster's name went with it.
+    Whose leftovers these were can't be told any more: the cluster's name went with it. A cluster that is there is known
+    by its name, or by the stack's past, where the configuration has another name by now.
     """
     clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
-    own = {each["id"]: each for each in clusters if settings.makes_cluster and each["name"] == settings.cluster_name}
+    named = settings.cluster_name if settings.makes_cluster else None
+    own = {each["id"]: each for each in clusters if each["name"] == named or past.made(each)}
     gone_unless = {each["id"] for each in clusters}
     found = [_thing("cluster", each, prices.HIGH_AVAILABILITY if each.get("ha") else 0) for each in own.values()]
     for kind, (path, key, query) in _TAGGED.items():

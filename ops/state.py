@@ -1,19 +1,17 @@
-"""What Pulumi knows of a stack: its state, and who holds its lock."""
+"""What Pulumi knows of a stack: its state."""
 
 import json
-import os
-import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ops.api import OpsError
 from ops.stack import Stack
 
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+GATEWAY = "kong-doks:gateway:Gateway"
+"""The component that the release is a child of."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +21,8 @@ class Pending:
     operation: str
     urn: str
     type: str
+    name: str
+    """What it was to be called in the account, if it was to be called anything."""
 
 
 @dataclass(frozen=True)
@@ -55,46 +55,8 @@ def read(stack: Stack) -> State:
         raise
     deployment = json.loads(exported).get("deployment") or {}
     pending = [
-        Pending(each["type"], each["resource"]["urn"], each["resource"]["type"])
+        Pending(each["type"], resource["urn"], resource["type"], (resource.get("inputs") or {}).get("name") or "")
         for each in deployment.get("pending_operations") or []
+        for resource in [each["resource"]]
     ]
     return State(deployment.get("resources") or [], pending)
-
-
-@dataclass(frozen=True)
-class Lock:
-    """Who changes the stack, or was about to when they ended."""
-
-    owner: str
-    host: str
-    pid: int
-    since: str
-
-    def __str__(self) -> str:
-        return f"process {self.pid} of {self.owner} on {self.host} (since {self.since})"
-
-    @property
-    def stale(self) -> bool | None:
-        """Whether its owner is gone; None: it was another machine's."""
-        if self.host != socket.gethostname():
-            return None
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        return False
-
-
-def locks(stack: Stack) -> list[Lock]:
-    """The locks of a state in files. Of any other backend's, `pulumi up` itself tells."""
-    parts = urlsplit(json.loads(stack.pulumi("whoami", "--json")).get("url") or "")
-    if parts.scheme != "file":
-        return []
-    root = Path(url2pathname(f"{parts.netloc}{parts.path}")).expanduser()
-    found = []
-    for file in sorted(root.glob(f".pulumi/locks/**/{stack.name}/*.json")):
-        lock = json.loads(file.read_text())
-        found.append(Lock(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"]))
-    return found

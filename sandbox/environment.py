@@ -12,7 +12,7 @@ from sandbox.paths import CACHE, PROJECT, RUN
 from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
 
 _JSON = RUN / "environment.json"
-_SHELL = RUN / "env"
+SHELL = RUN / "env"
 _PULUMI_HOME = CACHE / "pulumi"
 STATE = "http://127.0.0.1:5555"
 """The object storage that keeps Pulumi's state, as Spaces would."""
@@ -61,7 +61,7 @@ def write_environment(token: str, docker_config: Path) -> None:
     for path, text in (
         (_JSON, json.dumps(variables, indent=2)),
         (
-            _SHELL,
+            SHELL,
             "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items() if name != "PATH")
             + f'export PATH={shlex.quote(variables["PATH"])}:"$PATH"\n',
         ),

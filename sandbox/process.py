@@ -21,11 +21,13 @@ class ChildFailedError(Exception):
 
 
 class Child:
-    """A running command. `stop` is idempotent."""
+    """A running command that logs to `<logs>/<name>.log`. `stop` is idempotent."""
 
-    def __init__(self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None, logs: Path = LOGS
+    ) -> None:
         self.name = name
-        self.log = LOGS / f"{name}.log"
+        self.log = logs / f"{name}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             self._process = _SPAWNER.submit(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox.addresses import API
-from sandbox.environment import environment
+from sandbox.environment import SHELL, environment
 from sandbox.paths import PROJECT, RUN
 
 STACK = "sandbox"
@@ -105,7 +105,10 @@ def down(console: Console) -> None:
     book = ledger(wait=60)  # deletes take effect after they are answered
     _show(console, book)
     if book["hourly"]:
-        raise TourError(f"something is still billed: {book['hourly']:.5f} USD an hour")
+        raise TourError(
+            f"something is still billed: {book['hourly']:.5f} USD an hour; "
+            f"fix: . {SHELL}; python -m ops doctor --stack {STACK}"
+        )
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:

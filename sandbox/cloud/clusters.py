@@ -226,6 +226,18 @@ class Clusters:
             cloud.later(cloud.settings.node_delete, partial(cloud.remove_droplet, node["droplet_id"]))
         del nodes[count:]
 
+    def remove_node(self, document: Document, pool: Document, node: Document, *, replace: bool) -> None:
+        """Takes one node, and puts another in its place if asked to.
+
+        Raises:
+            ApiError: it is the one that is real.
+        """
+        if self._real and node is document["node_pools"][0]["nodes"][0]:
+            raise ApiError(422, "this sandbox can't replace the machine that its cluster runs on")
+        pool["nodes"].remove(node)
+        self._cloud.later(self._cloud.settings.node_delete, partial(self._cloud.remove_droplet, node["droplet_id"]))
+        self.resize(document, pool, pool["count"] - (not replace), ready=True)
+
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
         record.document["node_pools"].append(pool)

@@ -271,6 +271,17 @@ def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     return "", 204
 
 
+@family.serves(f"DELETE {POOLS}/<pool_id>/nodes/<node_id>", "kubernetes:update")
+def delete_node(cluster_id: str, pool_id: str, node_id: str) -> ResponseReturnValue:
+    record = cloud.cluster(cluster_id)
+    pool = _pool(record, pool_id)
+    node = next((each for each in pool["nodes"] if each["id"] == node_id), None)
+    if node is None:
+        raise NotFoundError
+    cloud.clusters.remove_node(record.document, pool, node, replace=request.args.get("replace") == "1")
+    return "", 202
+
+
 def _integrate(*, enabled: bool) -> ResponseReturnValue:
     """The pull secret itself isn't put into the cluster: the program brings its own."""
     asked = body()

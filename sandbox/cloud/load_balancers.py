@@ -100,7 +100,7 @@ class LoadBalancers:
         self._leaving: set[str] = set()
         self._forwarder = Forwarder()
         network = ipaddress.ip_network(addresses.LOAD_BALANCERS)
-        self._pool = [str(host) for host in network.hosts()][FIRST_ADDRESS - 1 :]
+        self.addresses = [str(host) for host in network.hosts()][FIRST_ADDRESS - 1 :]
 
     def create(self, request: Document) -> Document:
         """Records and bills a load balancer; it becomes active, with an address, after the settings' delay.
@@ -143,7 +143,7 @@ class LoadBalancers:
     def _activate(self, document: Document) -> None:
         if document["id"] in self.remaining():
             taken = {other["ip"] for other in self.documents.values()}
-            document["ip"] = next(address for address in self._pool if address not in taken)
+            document["ip"] = next(address for address in self.addresses if address not in taken)
             document["status"] = "active"
 
     def remaining(self) -> dict[str, Document]:

@@ -36,15 +36,16 @@ DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, exis
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
-_SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}]
 _QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 class Part:
     """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
 
-    def __init__(self, folder: Path, backend: str | None = None) -> None:
-        self.account = Account()
+    program = _PROGRAM
+
+    def __init__(self, folder: Path, backend: str | None = None, account: Account | None = None) -> None:
+        self.account = account or Account()
         self.project = folder / "project"
         self.state = folder / "state"
         self.state.mkdir(parents=True)
@@ -54,7 +55,7 @@ class Part:
         # The packages are this interpreter's, found on PATH.
         project = (PROJECT / "Pulumi.yaml").read_text()
         self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
-        self.project.joinpath("__main__.py").write_text(_PROGRAM)
+        self.project.joinpath("__main__.py").write_text(self.program)
         path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
         self.environment = {
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
@@ -74,6 +75,9 @@ class Part:
         }
         self.run("pulumi", "stack", "init", "dev")
         self.configure()
+
+    def stop(self) -> None:
+        self.account.stop()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -95,7 +99,7 @@ class Part:
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", "destroy", *_QUIET, check=check)
 
-    def cut(self, command: str, number: int, when: Callable[[], bool]) -> None:
+    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> None:
         """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
         process = subprocess.Popen(
             ["pulumi", command, *_QUIET],
@@ -107,16 +111,23 @@ class Part:
             # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
             start_new_session=True,
         )
-        until(when)
-        process.send_signal(number)
+        until(lambda: when() or process.poll() is not None, 300)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.5)
         process.wait(60)
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.cloud.faults)."""
         self.account.cloud.faults.append(Fault(**keys))
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the stack's file says unless a test changes it."""
+        return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
+
     def configure(self, **values: object) -> None:
-        config = {f"kong-doks:{key}": value for key, value in ({"services": _SERVICES} | values).items()}
+        config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}
         salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
         (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
 
@@ -145,8 +156,9 @@ class Part:
             for command in findings[0]["fixes"][0]:
                 typed.append(command)
                 # What would ask a person is told yes.
-                asks = " --yes" if "ops remove" in command else " --yes --skip-preview"
-                self.run("sh", "-c", command if "--yes" in command or "ops bill" in command else command + asks)
+                asks = {"pulumi": " --yes --skip-preview", "python -m ops remove": " --yes"}
+                yes = next((words for start, words in asks.items() if command.startswith(start)), "")
+                self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed
 
     def resources(self) -> list[dict[str, Any]]:

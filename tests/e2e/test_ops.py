@@ -162,6 +162,13 @@ def test_a_load_balancer_that_outlived_its_cluster_is_on_the_bill_and_can_be_rem
     assert terminal.ops("bill", "--expect-zero").returncode == 0
 
 
+def test_without_pulumi_a_bill_says_what_it_could_not_look_for(terminal: Terminal) -> None:
+    assert (
+        "a cluster of another name than mycluster would not be shown: pulumi: not on PATH"
+        in terminal.ops("bill").stderr
+    )
+
+
 def test_what_belongs_to_others_is_not_on_the_bill(terminal: Terminal) -> None:
     terminal.load_balancer(terminal.cluster(name="theirs"))
     terminal.registry("theirs")

@@ -1,19 +1,18 @@
 """Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
 
-import getpass
+import re
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ops import preflight
+from ops.state import CLUSTER
 from tests.e2e.digitalocean_provider.engine import TOKEN
 from tests.e2e.reliability import Part, until
+from tests.e2e.reliability_sweep import Sweep
 
 
 @pytest.fixture
@@ -38,6 +37,14 @@ def test_what_passes_is_waited_out(part: Part) -> None:
     assert part.ends_at_zero()
     assert {fault.times for fault in part.account.cloud.faults} == {0}
     assert part.clusters_ever() == 1
+
+
+def test_a_piece_of_the_sweep_converges(part: Part) -> None:
+    sweep = Sweep(part)
+    last = sweep.length["destroy"] - 1
+    assert re.fullmatch("up by .*, destroy by .*", sweep.case("unanswered", last))
+    assert sweep.figures["cuts"] == sweep.figures["converged"] == 2
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
@@ -123,45 +130,54 @@ def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Pa
     assert part.ends_at_zero()
 
 
+def test_an_up_that_was_interrupted_ends_what_it_began_and_the_next_one_goes_on(part: Part) -> None:
+    part.account.settings.cluster_create = 3
+    part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    # Known to the state, and not locked: nothing for the doctor.
+    assert part.doctor() == []
+    assert [each["id"] for each in part.resources() if each["type"] == CLUSTER] == [_cluster(part)]
+    part.up()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_an_up_that_was_interrupted_twice_is_mended_by_the_doctor(part: Part) -> None:
+    part.account.settings.cluster_create = 5
+    part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"), times=2)
+    assert [each for each in part.resources() if each["type"] == CLUSTER] == []
+    until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
+    assert any("pulumi import" in command for command in part.mend())
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
+    part.up()
+    record = part.account.cloud.clusters.records[_cluster(part)]
+    # DigitalOcean keeps the last pool, so another one came first.
+    part.account.cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
+    part.account.cloud.clusters.resize(record.document, record.document["node_pools"].pop(0), 0, ready=True)
+    typed = part.mend()
+    assert [command.split(" --")[0].rpartition(" ")[0] for command in typed if "-m ops" in command] == [
+        "python -m ops add-pool",
+        "python -m ops remove node_pool",
+    ]
+    (pool,) = record.document["node_pools"]
+    assert pool["name"] == "mycluster-default-pool"
+    # It is the stack's own again.
+    part.configure(nodeCount=2)
+    part.up()
+    assert pool["count"] == 2
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
 def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
     part.up()
     part.fault(method="DELETE", path="regist", kind="timeout", seconds=2)
     part.cut("destroy", signal.SIGINT, lambda: part.has("DELETE", "regist"))
-    assert part.ends_at_zero()
-
-
-@pytest.fixture
-def part_with_a_bucket(tmp_path: Path) -> Iterator[Part]:
-    """Its state is in object storage, as on Spaces."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    httpx.put(f"{url}/state").raise_for_status()
-    part = Part(tmp_path, f"s3://state?endpoint={url}&region=us-east-1&s3ForcePathStyle=true")
-    yield part
-    part.account.stop()
-    server.stop()
-
-
-@pytest.mark.soak
-def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part_with_a_bucket: Part) -> None:
-    part = part_with_a_bucket
-    part.account.settings.cluster_create = 8
-    refused = []
-
-    def second_refuses() -> bool:
-        if part.has("POST", "/v2/kubernetes/clusters"):
-            refused.append(part.up(check=False))
-        return bool(refused)
-
-    part.cut("up", signal.SIGINT, second_refuses)
-    said = refused[0].stdout + refused[0].stderr
-    assert refused[0].returncode != 0
-    assert "the stack is currently locked by 1 lock(s)" in said
-    assert f"created by {getpass.getuser()}@{socket.gethostname()}" in said
-    part.mend()
-    assert part.clusters_ever() == 1
     assert part.ends_at_zero()
 
 

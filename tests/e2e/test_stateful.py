@@ -37,9 +37,13 @@ class DigitalOceanPart(RuleBasedStateMachine):
         if up:
             self.part.up()
 
-    @rule(nodes=st.integers(1, 3), tier=st.sampled_from(["starter", "basic"]))
-    def edit(self, nodes: int, tier: str) -> None:
-        self.part.configure(nodeCount=nodes, registry={"kind": "digitalocean", "tier": tier})
+    @rule(
+        nodes=st.integers(1, 3),
+        tier=st.sampled_from(["starter", "basic"]),
+        name=st.sampled_from(["mycluster", "other"]),
+    )
+    def edit(self, nodes: int, tier: str, name: str) -> None:
+        self.part.configure(clusterName=name, nodeCount=nodes, registry={"kind": "digitalocean", "tier": tier})
 
     @rule(command=st.sampled_from(["up", "up", "destroy", "refresh"]))
     def run(self, command: str) -> None:

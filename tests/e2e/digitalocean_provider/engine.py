@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from werkzeug.serving import make_server
 
-from sandbox.cloud import Cloud, ClusterRecord, Settings, create_app
+from sandbox.cloud import Cloud, ClusterRecord, KubernetesLike, Settings, create_app
 from sandbox.provider.properties import Properties, decode, encode, secrets_in
 
 TOKEN = "dop_v1_" + "5" * 64
@@ -135,11 +135,16 @@ class FakeKubernetes:
 
 
 class Account:
-    """A DigitalOcean account that notes the calls with their bodies; `url` is its API."""
+    """A DigitalOcean account that notes the calls with their bodies; `url` is its API.
 
-    def __init__(self) -> None:
+    Args:
+        kubernetes: what its clusters are; without one they are empty names.
+    """
+
+    def __init__(self, kubernetes: KubernetesLike | None = None) -> None:
         self.settings = Settings(cluster_delete=0.5, node_create=0, node_delete=0, cluster_upgrade=0.5)
-        self.cloud = Cloud(TOKEN, self._start, self.settings, real_kubernetes=False)
+        self.cloud = Cloud(TOKEN, self._start, self.settings, real_kubernetes=bool(kubernetes))
+        self._kubernetes = kubernetes or FakeKubernetes()
         self.calls: list[tuple[str, str, Any]] = []
         self.broken = ""
         app = create_app(self.cloud)
@@ -148,10 +153,10 @@ class Account:
         self.url = f"http://127.0.0.1:{self._server.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def _start(self, _record: ClusterRecord) -> FakeKubernetes:
+    def _start(self, _record: ClusterRecord) -> KubernetesLike:
         if self.broken:
             raise RuntimeError(self.broken)
-        return FakeKubernetes()
+        return self._kubernetes
 
     def _note_calls_of(self, app: Flask) -> None:
         def note() -> None:

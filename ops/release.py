@@ -1,0 +1,64 @@
+"""Helm's records of Kong's release, in the cluster: an `up` that was killed leaves one that stops every later one."""
+
+import base64
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from ops.api import Api, OpsError
+
+_SECRETS = "/api/v1/namespaces/kong/secrets"
+_CREDENTIAL_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Record:
+    """One revision of the release: a Secret. Helm says in `status` how far it got."""
+
+    name: str
+    status: str
+
+    @property
+    def interrupted(self) -> bool:
+        return self.status.startswith("pending-") or self.status == "uninstalling"
+
+
+def records(api: Api, cluster: str) -> list[Record]:
+    """The release's revisions in their order.
+
+    Raises:
+        OpsError: the cluster can't be asked.
+    """
+    with _cluster(api, cluster) as kubernetes:
+        answer = kubernetes.get(_SECRETS, params={"labelSelector": "owner=helm,name=kong"}).raise_for_status()
+        labelled = [(each["metadata"]["name"], each["metadata"]["labels"]) for each in answer.json()["items"]]
+    labelled.sort(key=lambda each: int(each[1]["version"]))
+    return [Record(name, labels["status"]) for name, labels in labelled]
+
+
+def forget(api: Api, cluster: str, name: str) -> None:
+    """Deletes a record; what was installed stays, and Helm takes it over at the next install.
+
+    Raises:
+        OpsError: the cluster can't be asked, or refuses.
+    """
+    with _cluster(api, cluster) as kubernetes:
+        answer = kubernetes.delete(f"{_SECRETS}/{name}")
+        if answer.status_code != HTTPStatus.NOT_FOUND:
+            answer.raise_for_status()
+
+
+@contextmanager
+def _cluster(api: Api, identifier: str) -> Iterator[httpx.Client]:
+    found = api.get(f"kubernetes/clusters/{identifier}/credentials", expiry_seconds=_CREDENTIAL_SECONDS)
+    trust = ssl.create_default_context(cadata=base64.b64decode(found["certificate_authority_data"]).decode())
+    bearer = {"Authorization": f"Bearer {found['token']}"}
+    try:
+        with httpx.Client(base_url=found["server"], verify=trust, headers=bearer, timeout=30) as client:
+            yield client
+    except httpx.HTTPError as error:
+        raise OpsError(f"the API server of cluster {identifier}: {error}; fix: try again") from None

@@ -1,0 +1,85 @@
+"""The scopes that docs/reliability.md lists for the commands of ops/: enough together, and none too many."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops import preflight
+from tests.e2e.digitalocean_provider.engine import TOKEN, Account
+from tests.e2e.test_ops import Terminal, until
+
+READING = set(preflight.READING)
+ASKED_BY = {
+    "account:read": "preflight",
+    "sizes:read": "cost",
+    "kubernetes:read": "bill",
+    "registry:read": "bill",
+    "droplet:read": "bill",
+    "load_balancer:read": "bill",
+    "block_storage:read": "bill",
+    "block_storage_snapshot:read": "bill",
+}
+REMOVING = {
+    "cluster": "kubernetes:delete",
+    "registry": "registry:delete",
+    "droplet": "droplet:delete",
+    "load_balancer": "load_balancer:delete",
+    "volume": "block_storage:delete",
+    "snapshot": "block_storage_snapshot:delete",
+}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    account = Account()
+    yield Terminal(account, tmp_path)
+    account.stop()
+
+
+def things(terminal: Terminal) -> dict[str, str]:
+    """One of each kind, by its id."""
+    cluster = terminal.cluster()
+    tags = [f"k8s:{cluster}"]
+    terminal.registry("kong-doks-1234567")
+    body = {"name": "data", "size_gigabytes": 10, "region": "nyc1", "tags": tags}
+    volume = terminal.api("POST", "/v2/volumes", body)["volume"]["id"]
+    snapshot = terminal.api("POST", f"/v2/volumes/{volume}/snapshots", {"name": "before", "tags": tags})["snapshot"]
+    return {
+        "snapshot": snapshot["id"],
+        "volume": volume,
+        "load_balancer": terminal.load_balancer(cluster),
+        "droplet": next(iter(terminal.account.cloud.droplets)),
+        "registry": "kong-doks-1234567",
+        "cluster": cluster,
+    }
+
+
+def test_with_the_scopes_for_reading_the_account_is_seen_and_priced(terminal: Terminal) -> None:
+    things(terminal)
+    terminal.account.cloud.tokens = {TOKEN: sorted(READING)}
+    assert len(terminal.json("bill")["things"]) == 6
+    assert terminal.json("cost")["monthly"] > 0
+
+
+@pytest.mark.parametrize("scope", sorted(READING))
+def test_without_any_of_the_scopes_for_reading_a_question_stays_open(terminal: Terminal, scope: str) -> None:
+    terminal.account.cloud.tokens = {TOKEN: sorted(READING - {scope})}
+    done = terminal.ops(ASKED_BY[scope])
+    if ASKED_BY[scope] == "preflight":
+        assert (done.returncode, "missing: account:read" in done.stdout) == (1, True)
+    else:
+        assert (done.returncode, "403" in done.stderr) == (3, True)
+
+
+def test_each_kind_is_removed_with_its_own_scope_and_not_without(terminal: Terminal) -> None:
+    found = things(terminal)
+    for kind, identifier in found.items():
+        others = {scope for each, scope in REMOVING.items() if each != kind}
+        terminal.account.cloud.tokens = {TOKEN: sorted(READING | others)}
+        refused = terminal.ops("remove", kind, identifier, "--yes")
+        assert (refused.returncode, "403" in refused.stderr) == (3, True)
+        terminal.account.cloud.tokens = {TOKEN: [REMOVING[kind]]}
+        assert terminal.ops("remove", kind, identifier, "--yes").returncode == 0
+    terminal.account.cloud.tokens = {TOKEN: None}
+    until(lambda: terminal.billed() == set())

@@ -1,0 +1,77 @@
+"""Every way out ends at zero: what goes wrong in the cluster. The API server is real, the nodes are not."""
+
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.reliability import until
+from tests.e2e.reliability_sweep import Sweep
+from tests.e2e.whole import Whole
+
+# One control plane for all of them.
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("nodeless")]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    whole = Whole(tmp_path_factory.mktemp("whole"))
+    yield whole
+    whole.stop()
+
+
+@pytest.fixture
+def whole(shared: Whole) -> Iterator[Whole]:
+    """The stack, down before and after."""
+    yield shared
+    assert shared.ends_at_zero()
+
+
+def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> None:
+    whole.up()
+    whole.kubectl("delete", "namespace", "services", "kong")
+    balancers = whole.account.cloud.load_balancers.documents
+    # The load balancer goes with its Service.
+    until(lambda: not balancers)
+    whole.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
+    assert len(balancers) == 1
+    kinds = "deployment,service,ingress,kongplugin,kongconsumer,secret"
+    assert len(whole.kubectl("get", kinds, "-n", "services", "-o", "name").split()) >= 8
+    assert whole.kubectl("get", "deployment", "-n", "kong", "-o", "name") == "deployment.apps/kong\n"
+    assert whole.doctor() == []
+
+
+def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole: Whole) -> None:
+    gateway = whole.project / "infra" / "gateway.py"
+    before = gateway.read_text()
+    gateway.write_text(re.sub(r"timeout=\d+", "timeout=15", before))
+    assert gateway.read_text() != before
+    whole.account.settings.load_balancer_create = 3600
+    try:
+        failed = whole.up(check=False)
+    finally:
+        whole.account.settings.load_balancer_create = 0.5
+        gateway.write_text(before)
+    assert failed.returncode != 0
+    assert "release kong failed, and has been uninstalled due to atomic being set" in failed.stdout
+    # Kong is uninstalled, and with it the load balancer that nobody could reach goes.
+    until(lambda: not whole.account.cloud.load_balancers.documents)
+    whole.up()
+    assert len(whole.account.cloud.load_balancers.documents) == 1
+
+
+def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: Whole) -> None:
+    sweep = Sweep(whole)
+    # The first write after Helm's own record, which is what stays.
+    record = next(n for n, write in enumerate(sweep.calls["up"]) if write == "POST /api/v1/namespaces/kong/secrets")
+    assert sweep.case("killed", record + 1) == "up by the doctor"
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh(whole: Whole) -> None:
+    sweep = Sweep(whole)
+    last = sweep.length["destroy"] - 1
+    assert sweep.case("unanswered", last) == "up by up, destroy by the doctor"
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)

@@ -1,0 +1,109 @@
+"""A state in object storage, as on Spaces: who holds its lock, and how it comes back."""
+
+import getpass
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.e2e.reliability import Part, until
+
+
+class Bucket:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def keys(self, part: str) -> list[str]:
+        """The keys that have `part` in them, in their order."""
+        return [key for key in re.findall("<Key>(.*?)</Key>", httpx.get(f"{self.url}?list-type=2").text) if part in key]
+
+    def read(self, key: str) -> bytes:
+        return httpx.get(f"{self.url}/{key}").raise_for_status().content
+
+    def write(self, key: str, content: bytes) -> None:
+        httpx.put(f"{self.url}/{key}", content=content).raise_for_status()
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    httpx.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()  # of one process, it is one for all
+    bucket = Bucket(f"http://{host}:{port}/state")
+    httpx.put(bucket.url).raise_for_status()
+    yield bucket
+    server.stop()
+
+
+@pytest.fixture
+def part(tmp_path: Path, bucket: Bucket) -> Iterator[Part]:
+    endpoint = bucket.url.removesuffix("/state")
+    part = Part(tmp_path, f"s3://state?endpoint={endpoint}&region=us-east-1&s3ForcePathStyle=true")
+    yield part
+    part.stop()
+
+
+def test_the_lock_of_a_killed_up_in_a_bucket_is_found_and_removed(part: Part) -> None:
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    until(lambda: all(each.state == "running" for each in part.account.cloud.clusters.records.values()))
+    found = part.doctor()
+    assert f"of {getpass.getuser()} on {socket.gethostname()}" in found[0]["problem"]
+    assert "which is gone" in found[0]["problem"]
+    assert part.mend()[0].startswith("pulumi cancel")
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part: Part) -> None:
+    part.account.settings.cluster_create = 15
+    refused = []
+
+    def second_refuses() -> bool:
+        if part.has("POST", "/v2/kubernetes/clusters"):
+            (held,) = part.doctor()
+            assert "is changing the stack: wait for it" in held["problem"]
+            refused.append(part.up(check=False))
+        return bool(refused)
+
+    part.cut("up", signal.SIGINT, second_refuses)
+    said = refused[0].stdout + refused[0].stderr
+    assert refused[0].returncode != 0
+    assert "the stack is currently locked by 1 lock(s)" in said
+    assert f"created by {getpass.getuser()}@{socket.gethostname()}" in said
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
+    part.environment["PULUMI_BACKEND_URL"] = part.environment["PULUMI_BACKEND_URL"].replace("//state", "//elsewhere")
+    done = part.run("python", "-m", "ops", "doctor", check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert "elsewhere" in done.stderr
+
+
+@pytest.mark.soak
+def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part, bucket: Bucket) -> None:
+    part.up()
+    part.configure(nodeCount=2)
+    part.up()
+    (state,) = bucket.keys(".pulumi/stacks/kong-doks/dev.json")
+    bucket.write(state, bucket.read(state)[:1000])
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "Traceback" not in failed.stdout + failed.stderr
+    done = part.run("python", "-m", "ops", "doctor", check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    newest = bucket.keys(".checkpoint.json")[-1]
+    assert "history/kong-doks/dev" in newest
+    bucket.write(state, bucket.read(newest))
+    assert part.doctor() == []
+    assert "2 unchanged" in part.up().stdout or part.clusters_ever() == 1
+    assert part.ends_at_zero()
