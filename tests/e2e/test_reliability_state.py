@@ -1,12 +1,12 @@
 """A state in object storage, as on Spaces: who holds its lock, and how it comes back."""
 
 import getpass
-import re
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3  # type: ignore[import-untyped]
 import httpx
 import pytest
 from moto.server import ThreadedMotoServer
@@ -15,18 +15,25 @@ from tests.e2e.reliability import Part, until
 
 
 class Bucket:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    """The bucket `state` of an object storage; an object of it is read only with a key."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        self._client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **key)
+        self._client.create_bucket(Bucket="state")
 
     def keys(self, part: str) -> list[str]:
         """The keys that have `part` in them, in their order."""
-        return [key for key in re.findall("<Key>(.*?)</Key>", httpx.get(f"{self.url}?list-type=2").text) if part in key]
+        entries = self._client.list_objects_v2(Bucket="state")["Contents"]
+        return [entry["Key"] for entry in entries if part in entry["Key"]]
 
     def read(self, key: str) -> bytes:
-        return httpx.get(f"{self.url}/{key}").raise_for_status().content
+        content: bytes = self._client.get_object(Bucket="state", Key=key)["Body"].read()
+        return content
 
     def write(self, key: str, content: bytes) -> None:
-        httpx.put(f"{self.url}/{key}", content=content).raise_for_status()
+        self._client.put_object(Bucket="state", Key=key, Body=content)
 
 
 @pytest.fixture
@@ -34,17 +41,15 @@ def bucket() -> Iterator[Bucket]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    httpx.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()  # of one process, it is one for all
-    bucket = Bucket(f"http://{host}:{port}/state")
-    httpx.put(bucket.url).raise_for_status()
-    yield bucket
+    endpoint = f"http://{host}:{port}"
+    httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()  # of one process, it is one for all
+    yield Bucket(endpoint)
     server.stop()
 
 
 @pytest.fixture
 def part(tmp_path: Path, bucket: Bucket) -> Iterator[Part]:
-    endpoint = bucket.url.removesuffix("/state")
-    part = Part(tmp_path, f"s3://state?endpoint={endpoint}&region=us-east-1&s3ForcePathStyle=true")
+    part = Part(tmp_path, f"s3://state?endpoint={bucket.endpoint}&region=us-east-1&s3ForcePathStyle=true")
     yield part
     part.stop()
 
@@ -86,7 +91,7 @@ def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
     part.environment["PULUMI_BACKEND_URL"] = part.environment["PULUMI_BACKEND_URL"].replace("//state", "//elsewhere")
     done = part.run("python", "-m", "ops", "doctor", check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
-    assert "elsewhere" in done.stderr
+    assert "bucket does not exist" in done.stderr
 
 
 @pytest.mark.soak
@@ -94,7 +99,7 @@ def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part,
     part.up()
     part.configure(nodeCount=2)
     part.up()
-    (state,) = bucket.keys(".pulumi/stacks/kong-doks/dev.json")
+    state = ".pulumi/stacks/kong-doks/dev.json"
     bucket.write(state, bucket.read(state)[:1000])
     failed = part.up(check=False)
     assert failed.returncode != 0
@@ -105,5 +110,6 @@ def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part,
     assert "history/kong-doks/dev" in newest
     bucket.write(state, bucket.read(newest))
     assert part.doctor() == []
-    assert "2 unchanged" in part.up().stdout or part.clusters_ever() == 1
+    part.up()
+    assert part.clusters_ever() == 1
     assert part.ends_at_zero()
