@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pulumi
 
-from infra import policies, settings
+from infra import dns, policies, settings
 from infra.account import existing_registry, newest_version
+from infra.certificates import Certificate, CertificateArgs
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
 from infra.image import Image, ImageArgs, ReadyImage
@@ -26,6 +27,7 @@ account = settings.read_digitalocean()
 version = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
+zone = dns.zone_of(config.domain) if config.domain and not config.kube_context else None
 
 cluster: Cluster | ExistingCluster
 if config.kube_context:
@@ -56,7 +58,8 @@ gateway = Gateway(
         chart_repository=config.chart_repository,
         service_type=config.proxy_service_type,
         digitalocean=not config.kube_context,
-        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
+        domain=config.domain or None,
+        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, https=bool(config.domain))),
         environment=policies.gateway_environment(config.gateway),
     ),
     opts=pulumi.ResourceOptions(provider=cluster.provider),
@@ -76,6 +79,27 @@ else:
     registry = Registry()
 
 namespace = Namespace("services", NamespaceArgs(name=config.namespace, docker_config=registry.pull), opts=in_cluster)
+
+certificate = None
+if config.domain:
+    record = dns.record(config.domain, zone, gateway.ip, gateway.ready) if zone else None
+    certificate = Certificate(
+        "certificate",
+        CertificateArgs(
+            domain=config.domain,
+            email=config.email,
+            acme=config.acme,
+            namespace=namespace.name,
+            manager_namespace=settings.CERTIFICATES_NAMESPACE,
+            cluster=cluster.resource,
+            chart_repository=config.cert_manager_chart_repository,
+            found=record,
+            gateway=gateway.ready,
+        ),
+        opts=in_cluster,
+    )
+    if not record:
+        pulumi.export("dns_record", pulumi.Output.concat(config.domain, ". A ", gateway.ip))
 
 consumers = [
     Consumer(
@@ -100,7 +124,7 @@ for service in config.services:
         if service.build
         else ReadyImage(service.image)
     )
-    rules = policies.route_rules(service)
+    rules = policies.route_rules(service, https=bool(config.domain))
     Service(
         service.name,
         ServiceArgs(
@@ -119,6 +143,8 @@ for service in config.services:
             route_plugins=rules.named,
             route_annotations=rules.route,
             upstream_annotations=rules.upstream,
+            domain=config.domain or None,
+            tls_secret=certificate.secret if certificate else None,
             # Whom a route asks for has to be known before it asks.
             gateway=[*gateway.ready, *(consumers if service.auth else [])],
         ),

@@ -16,6 +16,8 @@ _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """For APIs, whose answers are no pages (OWASP REST security cheat sheet). A service's own headers win."""
+_HTTPS_ONLY = {"Strict-Transport-Security": "max-age=63072000"}
+"""Two years (OWASP). Browsers heed it where they trust the certificate, so not with one from staging."""
 
 _AUTH: Plugins = {
     # A token that never expires is refused, and one in a URL, which logs would keep.
@@ -42,8 +44,9 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-def route_rules(policies: RoutePolicies) -> RouteRules:
-    plugins = dict(_shared(policies))
+def route_rules(policies: RoutePolicies, *, https: bool = False) -> RouteRules:
+    """What a route's policies come to; with `https` it answers over that alone, and sends everyone else there."""
+    plugins = dict(_shared(policies, https=https))
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
@@ -60,15 +63,15 @@ def route_rules(policies: RoutePolicies) -> RouteRules:
         named=tuple(sorted(named)),
         route=_annotations(
             ({"strip-path": "true"} if policies.strip_path or policies.rewrite else {})
-            | ({"protocols": "grpc,grpcs"} if grpc else {})
+            | _protocols(grpc=grpc, https=https)
             | {f"headers.{name}": value for name, value in policies.when_headers.items()}
         ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
     )
 
 
-def gateway_plugins(policies: GatewayPolicies) -> Plugins:
-    plugins = dict(_shared(policies))
+def gateway_plugins(policies: GatewayPolicies, *, https: bool = False) -> Plugins:
+    plugins = dict(_shared(policies, https=https))
     if policies.request_id:
         plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
     if policies.access_log:
@@ -101,7 +104,14 @@ def gateway_environment(policies: GatewayPolicies) -> Mapping[str, str]:
     return environment
 
 
-def _shared(policies: Policies) -> Plugins:
+def _protocols(*, grpc: bool, https: bool) -> dict[str, str]:
+    if grpc:
+        return {"protocols": "grpcs" if https else "grpc,grpcs"}
+    # Kong's own answer would be 426, which no browser follows.
+    return {"protocols": "https", "https-redirect-status-code": "308"} if https else {}
+
+
+def _shared(policies: Policies, *, https: bool) -> Plugins:
     plugins: dict[str, Mapping[str, Any]] = dict(policies.plugins)
     if policies.rate_limit:
         plugins["rate-limiting"] = _rate_limiting(policies.rate_limit)
@@ -123,7 +133,8 @@ def _shared(policies: Policies) -> Plugins:
         plugins["request-transformer"] = request
     headers = policies.response_headers or Changes()
     if policies.security_headers:
-        headers = headers.model_copy(update={"add": _SECURITY_HEADERS | headers.add})
+        secure = _SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
+        headers = headers.model_copy(update={"add": secure | headers.add})
     if response := _transformer(headers=headers, json=policies.response_body):
         plugins["response-transformer"] = response
     return plugins

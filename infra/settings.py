@@ -11,15 +11,17 @@ import pulumi
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import complaints, consumer_settings, versions
+from infra import certificate_settings, complaints, consumer_settings, versions
+from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
-from infra.fields import REPOSITORY_PREFIX, Label, Model
+from infra.fields import DOMAIN, REPOSITORY_PREFIX, Label, Model
 from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service
 
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
+CERTIFICATES_NAMESPACE = "cert-manager"
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
 
@@ -99,11 +101,28 @@ class Settings(Model):
         description="a list of consumers",
         examples=["[{name: alice, jwt: {algorithm: RS256, publicKey: ...}}]"],
     )
+    domain: str = Field(
+        "",
+        pattern=rf"^({DOMAIN})?$",
+        max_length=253,
+        description="a domain in lower case, without a wildcard",
+        examples=["api.example.com"],
+    )
+    email: str = Field(
+        "", pattern=r"^([^@\s]+@[^@\s]+)?$", description="an e-mail address", examples=["ops@example.com"]
+    )
+    acme: Acme = Field(Acme(), description="server, ca, profile", examples=["{server: production}"])
     chart_repository: str = Field(
         "https://charts.konghq.com",
         pattern=r"^https?://\S+$",
         description="a chart repository's URL",
         examples=["https://charts.konghq.com"],
+    )
+    cert_manager_chart_repository: str = Field(
+        "https://charts.jetstack.io",
+        pattern=r"^https?://\S+$",
+        description="a chart repository's URL",
+        examples=["https://charts.jetstack.io"],
     )
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
@@ -117,7 +136,14 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any([*self._duplicates(), *self._misfits(), *consumer_settings.complaints(self.consumers, self.services)])
+        raise_any(
+            [
+                *self._duplicates(),
+                *self._misfits(),
+                *consumer_settings.complaints(self.consumers, self.services),
+                *certificate_settings.complaints(self),
+            ]
+        )
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
@@ -139,8 +165,9 @@ class Settings(Model):
                     yield Complaint(f"services[{index}].{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
-        if self.namespace == GATEWAY_NAMESPACE:
-            yield Complaint("namespace", self.namespace, "any but the gateway's own", "write namespace: default")
+        if self.namespace in (GATEWAY_NAMESPACE, CERTIFICATES_NAMESPACE):
+            allowed = "any but the gateway's own and cert-manager's"
+            yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
         built = [service for service in self.services if service.build]
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):

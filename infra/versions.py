@@ -14,3 +14,7 @@ KONG = "3.9.3"
 # Never 3.4.0: its images were withdrawn (GHSA-58mg-ww7q-xw3p).
 # renovate: datasource=docker depName=kong/kubernetes-ingress-controller
 KONG_CONTROLLER = "3.5.13"
+
+# renovate: datasource=helm depName=cert-manager registryUrl=https://charts.jetstack.io
+CERT_MANAGER = "v1.19.5"
+"""The chart and the images."""

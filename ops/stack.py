@@ -45,6 +45,7 @@ class Settings(_Model):
     kube_context: str
     registry: Registry
     services: list[Service]
+    domain: str
     proxy_service_type: str
 
     @property

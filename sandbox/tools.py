@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from infra import versions
 from sandbox.paths import CACHE, PROJECT
 from sandbox.progress import Report
 
@@ -51,6 +52,8 @@ class Module:
     """Binary -> package."""
     version_flags: tuple[str, ...] = ()
     prepare: Callable[[Path], None] = field(default=lambda _: None)
+    on_demand: bool = False
+    """Built where `demand` asks for it, not for every sandbox."""
 
     @property
     def folder(self) -> Path:
@@ -126,6 +129,16 @@ MODULES = (
     Module("controller", {"controller": "github.com/kong/kubernetes-ingress-controller/v3/internal/cmd"}),
     Module("language", {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"}),
     Module("kong", {"kong": "."}),
+    Module(
+        "certificates",
+        {
+            "cert-manager": "./cert-manager",
+            "acmesolver": "./acmesolver",
+            "pebble": "github.com/letsencrypt/pebble/v2/cmd/pebble",
+        },
+        (f"-X github.com/cert-manager/cert-manager/pkg/util.AppVersion={versions.CERT_MANAGER}",),
+        on_demand=True,
+    ),
 )
 
 # Plugins of the machine's own Pulumi fit in just this version, commands from a version on.
@@ -223,11 +236,20 @@ def provide(report: Report) -> None:
     missing = [package for file, package in _PACKAGES.items() if not (shutil.which(file) or Path(file).exists())]
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Linking uses one core at a time: two builds side by side keep both busy.
-        builds = [pool.submit(_build, module, report) for module in MODULES]
+        builds = [pool.submit(_build, module, report) for module in MODULES if not module.on_demand]
         if missing:
             _install_packages(missing, report)
         for build in builds:
             build.result()
+
+
+def demand(name: str, report: Report) -> None:
+    """Builds the tool `name` that only some sandboxes need, and its module's others, unless they are there.
+
+    Raises:
+        ToolsError: it can't be had.
+    """
+    _build(next(module for module in MODULES if name in module.commands), report)
 
 
 def _install_packages(packages: list[str], report: Report) -> None:
