@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pulumi
 
-from infra import counters, network, policies, settings
+from infra import counters, dns, network, policies, settings
 from infra.account import existing_registry, newest_version
+from infra.certificates import Certificate, CertificateArgs
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
 from infra.image import Image, ImageArgs, ReadyImage
@@ -27,6 +28,7 @@ account = settings.read_digitalocean()
 version = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
+zone = dns.zone_of(config.domain) if config.domain and not config.kube_context else None
 
 cluster: Cluster | ExistingCluster
 if config.kube_context:
@@ -66,9 +68,12 @@ namespace = Namespace(
     NamespaceArgs(
         name=config.namespace,
         docker_config=registry.pull,
-        policies=network.service_policies(
-            config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
-        ),
+        policies={
+            **network.service_policies(
+                config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
+            ),
+            **(network.solver_policy(settings.GATEWAY_NAMESPACE) if config.domain else {}),
+        },
     ),
     opts=in_cluster,
 )
@@ -86,14 +91,42 @@ gateway = Gateway(
         digitalocean=not config.kube_context,
         replicas=config.gateway.replicas,
         count_for=namespace.name if counting else None,
-        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting)),
+        domain=config.domain or None,
+        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting, https=bool(config.domain))),
         password_places=policies.password_places(config.gateway, counting),
         environment=policies.gateway_environment(config.gateway),
         metrics=config.gateway.metrics or config.gateway.monitoring is not None,
-        egress=network.gateway_egress(config.gateway, config.workloads, config.namespace, settings.GATEWAY_NAMESPACE),
+        egress=network.gateway_egress(
+            config.gateway,
+            config.workloads,
+            config.namespace,
+            settings.GATEWAY_NAMESPACE,
+            solvers=bool(config.domain),
+        ),
     ),
     opts=pulumi.ResourceOptions(provider=cluster.provider),
 )
+
+certificate = None
+if config.domain:
+    record = dns.record(config.domain, zone, gateway.ip, gateway.ready) if zone else None
+    certificate = Certificate(
+        "certificate",
+        CertificateArgs(
+            domain=config.domain,
+            email=config.email,
+            acme=config.acme,
+            namespace=namespace.name,
+            manager_namespace=settings.CERTIFICATES_NAMESPACE,
+            cluster=cluster.resource,
+            chart_repository=config.cert_manager_chart_repository,
+            found=record,
+            gateway=gateway.ready,
+        ),
+        opts=in_cluster,
+    )
+    if not record:
+        pulumi.export("dns_record", pulumi.Output.concat(config.domain, ". A ", gateway.ip))
 
 consumers = [
     Consumer(
@@ -118,7 +151,7 @@ for service in config.workloads:
         if service.build
         else ReadyImage(service.image)
     )
-    rules = policies.route_rules(service, config.gateway, counting)
+    rules = policies.route_rules(service, config.gateway, counting, https=bool(config.domain))
     Service(
         service.name,
         ServiceArgs(
@@ -139,6 +172,8 @@ for service in config.workloads:
             route_plugins=rules.named,
             route_annotations=rules.route,
             upstream_annotations=rules.upstream,
+            domain=config.domain or None,
+            tls_secret=certificate.secret if certificate else None,
             # Whom a route asks for has to be known before it asks.
             gateway=[*gateway.ready, *(consumers if service.auth else [])],
         ),

@@ -37,6 +37,7 @@ UrlPath = Annotated[
         examples=["/foo"],
     ),
 ]
+DOMAIN = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 Quantity = Annotated[
     str,
     Field(

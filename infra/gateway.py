@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
+import pulumi_digitalocean as digitalocean
 import pulumi_kubernetes as kubernetes
 
 from infra import counters as counting
@@ -20,16 +21,9 @@ LOCAL_PORT = 8080
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
-_PROXY_PROTOCOL: Mapping[str, Any] = {
-    "annotations": {
-        # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
-        # and has no PROXY protocol.
-        "service.beta.kubernetes.io/do-loadbalancer-type": "REGIONAL",
-        "service.beta.kubernetes.io/do-loadbalancer-enable-proxy-protocol": "true",
-    },
-    "http": {"parameters": ["proxy_protocol"]},
-    "tls": {"parameters": ["http2", "proxy_protocol"]},
-}
+_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
+_LOAD_BALANCER = "kubernetes.digitalocean.com/load-balancer-id"
+"""DigitalOcean's mark on a Service that has got its load balancer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +39,7 @@ class GatewayArgs:
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
         replicas: how many pods.
         count_for: the services' namespace, if the pods are to count together for its plugins.
+        domain: by which clients find it, over HTTPS alone.
         plugins: Kong's plugins for every request, with their configuration.
         password_places: which of them count there, and where their configuration has the password.
         environment: settings of Kong's that those need.
@@ -60,6 +55,7 @@ class GatewayArgs:
     digitalocean: bool
     replicas: int = 1
     count_for: pulumi.Input[str] | None = None
+    domain: str | None = None
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
     password_places: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -137,8 +133,14 @@ class Gateway(pulumi.ComponentResource):
                 pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(address)
+            self.ip: pulumi.Output[str] = (
+                digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER]).ip
+                if _by_name(args)
+                else proxy.status.load_balancer.ingress.apply(address)
+            )
             self.url = pulumi.Output.concat("http://", self.ip)
+            if args.domain:
+                self.url = pulumi.Output.from_input(f"https://{args.domain}")
         else:
             self.ip = pulumi.Output.from_input("127.0.0.1")
             self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
@@ -147,6 +149,29 @@ class Gateway(pulumi.ComponentResource):
                 f"kubectl {context}--namespace {args.namespace} port-forward service/kong-proxy {LOCAL_PORT}:80"
             )
         self.register_outputs({"ip": self.ip, "url": self.url})
+
+
+def _by_name(args: GatewayArgs) -> bool:
+    """Whether the cluster knows the load balancer by its name alone."""
+    return args.digitalocean and bool(args.domain)
+
+
+def _proxy_protocol(args: GatewayArgs) -> dict[str, Any]:
+    annotations = {
+        # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
+        # and has no PROXY protocol.
+        f"{_ANNOTATION}type": "REGIONAL",
+        f"{_ANNOTATION}enable-proxy-protocol": "true",
+    }
+    if _by_name(args):
+        # From an address the cluster's nodes would take a short cut to Kong, without the PROXY protocol; and before it
+        # has the ACME server look, cert-manager looks whether the domain leads to its answer.
+        annotations[f"{_ANNOTATION}hostname"] = str(args.domain)
+    return {
+        "annotations": annotations,
+        "http": {"parameters": ["proxy_protocol"]},
+        "tls": {"parameters": ["http2", "proxy_protocol"]},
+    }
 
 
 def values(args: GatewayArgs) -> dict[str, Any]:
@@ -177,7 +202,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         # The admin API stays on the pod's loopback, for the controller beside it.
         "admin": {"enabled": False},
         "manager": {"enabled": False},
-        "proxy": {"type": args.service_type, **(_PROXY_PROTOCOL if proxy_protocol else {})},
+        "proxy": {"type": args.service_type, **(_proxy_protocol(args) if proxy_protocol else {})},
         **(_several(args.replicas) if args.replicas > 1 else {}),
         # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/service_settings.py).
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},

@@ -25,6 +25,8 @@ Port = networking.v1.NetworkPolicyPortArgs
 
 GATEWAY_PODS = {"app.kubernetes.io/name": "kong", "app.kubernetes.io/instance": "kong"}
 """The labels of the pods of Kong's release."""
+SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
+"""The labels of cert-manager's pods, in the services' namespace, that answer an ACME server."""
 PROXY_PORTS = (8000, 8443)
 METRICS_PORT = 8100
 
@@ -55,6 +57,15 @@ def default_deny() -> Mapping[str, Policy]:
     """Nothing in, nothing out, for every pod of the namespace that no other policy is about."""
     # The other policies have names of services, in which there is no dot.
     return {"default.deny": _policy(meta.v1.LabelSelectorArgs())}
+
+
+def solver_policy(gateway_namespace: str) -> Mapping[str, Policy]:
+    """For the pods by which cert-manager answers an ACME server: the question comes through the gateway."""
+    gateway = Peer(
+        namespace_selector=_namespace(gateway_namespace),
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
+    )
+    return {"acme": _policy(meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS), inward=[Inward(from_=[gateway])])}
 
 
 def service_policies(
@@ -122,13 +133,26 @@ def gateway_policy(
 
 
 def gateway_egress(
-    policies: GatewayPolicies, services: Sequence[Workload], namespace: str, gateway_namespace: str
+    policies: GatewayPolicies, services: Sequence[Workload], namespace: str, gateway_namespace: str, *, solvers: bool
 ) -> list[Outward]:
-    """Where Kong connects to: the services, the collectors that its configuration names, and what it says besides."""
+    """Where Kong connects to: the services, the collectors that its configuration names, and what it says besides.
+
+    Args:
+        policies: its configuration.
+        services: all that it has routes to.
+        namespace: theirs.
+        gateway_namespace: its own.
+        solvers: whether cert-manager answers ACME servers by it.
+    """
     collectors = [collector.url for collector in (policies.http_log, policies.tracing) if collector]
     rules = [rule for url in collectors for rule in _collector(url, gateway_namespace)]
     if services:
         pods = Peer(namespace_selector=_namespace(namespace), pod_selector=_pods([each.name for each in services]))
+        rules.append(Outward(to=[pods]))
+    if solvers:
+        pods = Peer(
+            namespace_selector=_namespace(namespace), pod_selector=meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS)
+        )
         rules.append(Outward(to=[pods]))
     return [*rules, *_outward(policies.egress)]
 

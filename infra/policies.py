@@ -25,6 +25,8 @@ _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """For APIs, whose answers are no pages (OWASP REST security cheat sheet). A service's own headers win."""
+_HTTPS_ONLY = {"Strict-Transport-Security": "max-age=63072000"}
+"""Two years (OWASP). Browsers heed it where they trust the certificate, so not with one from staging."""
 
 _AUTH: Plugins = {
     # A token that never expires is refused, and one in a URL, which logs would keep.
@@ -51,14 +53,23 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, counters: str | None = None) -> RouteRules:
-    """A route's policies beside the gateway's. `counters`: where Kong's pods count together; None: each for itself."""
-    plugins = dict(_shared(policies, counters))
+def route_rules(
+    policies: RoutePolicies, gateway: GatewayPolicies, counters: str | None = None, *, https: bool = False
+) -> RouteRules:
+    """A route's policies beside the gateway's.
+
+    Args:
+        policies: the route's.
+        gateway: the gateway's.
+        counters: where Kong's pods count together; None: each for itself.
+        https: it answers over that alone, and sends everyone else there.
+    """
+    plugins = dict(_shared(policies, counters, https=https))
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     if policies.auth:
         # The route's takes the place of the gateway's, which has to go on.
-        effective = {**_shared(gateway, counters), **plugins}
+        effective = {**_shared(gateway, counters, https=https), **plugins}
         change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
         plugins["request-transformer"] = _without_claims(change, acl)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
@@ -75,7 +86,7 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, counters: str
         named=tuple(sorted(named)),
         route=_annotations(
             ({"strip-path": "true"} if policies.strip_path or policies.rewrite else {})
-            | ({"protocols": "grpc,grpcs"} if grpc else {})
+            | _protocols(grpc=grpc, https=https)
             | {f"headers.{name}": value for name, value in policies.when_headers.items()}
         ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
@@ -95,9 +106,9 @@ def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mappin
     return {**change, "remove": {**remove, "headers": [*remove.get("headers", []), *claims]}}
 
 
-def gateway_plugins(policies: GatewayPolicies, counters: str | None = None) -> Plugins:
-    """The plugins for every request; `counters` as of a route."""
-    plugins = dict(_shared(policies, counters))
+def gateway_plugins(policies: GatewayPolicies, counters: str | None = None, *, https: bool = False) -> Plugins:
+    """The plugins for every request; `counters` and `https` as of a route."""
+    plugins = dict(_shared(policies, counters, https=https))
     if policies.request_id:
         plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
     if policies.access_log:
@@ -148,7 +159,14 @@ def tracing_environment(tracing: Tracing | None, service: str) -> Mapping[str, s
     }
 
 
-def _shared(policies: Policies, counters: str | None) -> Plugins:
+def _protocols(*, grpc: bool, https: bool) -> dict[str, str]:
+    if grpc:
+        return {"protocols": "grpcs" if https else "grpc,grpcs"}
+    # Kong's own answer would be 426, which no browser follows.
+    return {"protocols": "https", "https-redirect-status-code": "308"} if https else {}
+
+
+def _shared(policies: Policies, counters: str | None, *, https: bool) -> Plugins:
     plugins: dict[str, Mapping[str, Any]] = dict(policies.plugins)
     if policies.rate_limit:
         plugins["rate-limiting"] = _rate_limiting(policies.rate_limit, counters)
@@ -170,7 +188,8 @@ def _shared(policies: Policies, counters: str | None) -> Plugins:
         plugins["request-transformer"] = request
     headers = policies.response_headers or Changes()
     if policies.security_headers:
-        headers = headers.model_copy(update={"add": _SECURITY_HEADERS | headers.add})
+        secure = _SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
+        headers = headers.model_copy(update={"add": secure | headers.add})
     if response := _transformer(headers=headers, json=policies.response_body):
         plugins["response-transformer"] = response
     return plugins

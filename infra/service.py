@@ -32,6 +32,8 @@ class ServiceArgs:
         route_plugins: those of them that apply.
         route_annotations: what else the gateway is told of the route.
         upstream_annotations: what it is told of the service.
+        domain: what requests have to ask for; None: whatever they do.
+        tls_secret: the Secret that has the domain's certificate.
         gateway: Kong, and what has to be there for routes to work.
     """
 
@@ -51,6 +53,8 @@ class ServiceArgs:
     route_plugins: Sequence[str]
     route_annotations: Mapping[str, str]
     upstream_annotations: Mapping[str, str]
+    domain: str | None = None
+    tls_secret: pulumi.Input[str] | None = None
     gateway: Sequence[pulumi.Resource]
 
 
@@ -110,12 +114,16 @@ class Service(pulumi.ComponentResource):
             )
         )
         path = networking.v1.HTTPIngressPathArgs(path=args.path, path_type="Prefix", backend=backend)
+        paths = networking.v1.HTTPIngressRuleValueArgs(paths=[path])
         networking.v1.Ingress(
             name,
             metadata=metadata("", {**(named if args.route_plugins else {}), **args.route_annotations}),
             spec=networking.v1.IngressSpecArgs(
                 ingress_class_name="kong",
-                rules=[networking.v1.IngressRuleArgs(http=networking.v1.HTTPIngressRuleValueArgs(paths=[path]))],
+                rules=[networking.v1.IngressRuleArgs(host=args.domain, http=paths)],
+                tls=[networking.v1.IngressTLSArgs(hosts=[args.domain], secret_name=args.tls_secret)]
+                if args.domain
+                else None,
             ),
             # Pulumi waits until the controller has written the route's address; without Kong that never happens.
             opts=pulumi.ResourceOptions.merge(after_gateway, pulumi.ResourceOptions(depends_on=plugins)),

@@ -11,17 +11,19 @@ import pulumi
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from infra import aggregate_settings, complaints, consumer_settings, policies, versions
+from infra import aggregate_settings, certificate_settings, complaints, consumer_settings, policies, versions
 from infra.aggregate_settings import Aggregate
+from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
-from infra.fields import REPOSITORY_PREFIX, Label, Model
+from infra.fields import DOMAIN, REPOSITORY_PREFIX, Label, Model
 from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service, Workload
 
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
 MONITORING_NAMESPACE = "monitoring"
+CERTIFICATES_NAMESPACE = "cert-manager"
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
 
@@ -106,6 +108,17 @@ class Settings(Model):
         description="a list of consumers",
         examples=["[{name: alice, jwt: {algorithm: RS256, publicKey: ...}}]"],
     )
+    domain: str = Field(
+        "",
+        pattern=rf"^({DOMAIN})?$",
+        max_length=253,
+        description="a domain in lower case, without a wildcard",
+        examples=["api.example.com"],
+    )
+    email: str = Field(
+        "", pattern=r"^([^@\s]+@[^@\s]+)?$", description="an e-mail address", examples=["ops@example.com"]
+    )
+    acme: Acme = Field(Acme(), description="server, ca, profile", examples=["{server: production}"])
     chart_repository: str = Field(
         "https://charts.konghq.com",
         pattern=r"^https?://\S+$",
@@ -123,6 +136,12 @@ class Settings(Model):
         pattern=r"^https?://\S+$",
         description="a chart repository's URL",
         examples=["https://grafana-community.github.io/helm-charts"],
+    )
+    cert_manager_chart_repository: str = Field(
+        "https://charts.jetstack.io",
+        pattern=r"^https?://\S+$",
+        description="a chart repository's URL",
+        examples=["https://charts.jetstack.io"],
     )
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
@@ -165,6 +184,7 @@ class Settings(Model):
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
                 *self._strangers(),
+                *certificate_settings.complaints(self),
             ]
         )
         return self
@@ -188,8 +208,8 @@ class Settings(Model):
                     yield Complaint(f"{place}.{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
-        if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE):
-            allowed = "any but the gateway's own and its monitoring's"
+        if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE):
+            allowed = "any but the gateway's own, its monitoring's and cert-manager's"
             yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
         built = [each for each in self.workloads if each.build]
         if self.kube_context:

@@ -33,3 +33,7 @@ GRAFANA_CHART = "11.1.0"
 # renovate: datasource=docker depName=grafana/grafana
 GRAFANA = "12.3.2"
 """The chart's own."""
+
+# renovate: datasource=helm depName=cert-manager registryUrl=https://charts.jetstack.io
+CERT_MANAGER = "v1.19.5"
+"""The chart and the images."""

@@ -47,6 +47,14 @@ REGISTRY = {
     "registry:delete": Probe("DELETE", f"registries/{_NOWHERE}"),
 }
 
+_RECORD = "domains/nowhere.invalid/records/0"
+DOMAIN = {
+    "domain:read": Probe("GET", "domains"),
+    "domain:create": Probe("POST", "domains", {}),
+    "domain:update": Probe("PUT", _RECORD, {}),
+    "domain:delete": Probe("DELETE", _RECORD),
+}
+
 
 @dataclass(frozen=True)
 class Check:
@@ -73,7 +81,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
             yield Check("token", False, str(error))
             return
         account = None
-    probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {})
+    probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {}) | (DOMAIN if settings.domain else {})
     missing = [scope for scope, probe in probes.items() if not _allowed(api, probe)]
     yield Check(
         "scopes",

@@ -46,6 +46,7 @@ class Settings(_Model):
     registry: Registry
     services: list[Service]
     aggregates: list[dict[str, Any]]
+    domain: str
     proxy_service_type: str
 
     @property

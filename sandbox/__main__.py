@@ -15,13 +15,13 @@ import httpx
 import typer
 from rich.console import Console
 
-from sandbox import cleanup, images, tour
-from sandbox.addresses import API
+from sandbox import charts, cleanup, images, tour
+from sandbox.addresses import ACME, API
 from sandbox.environment import NotRunningError
 from sandbox.paths import LOGS, PROJECT, RUN
 from sandbox.process import ChildFailedError
 from sandbox.progress import Report
-from sandbox.tools import ToolsError, provide
+from sandbox.tools import ToolsError, demand, provide
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -35,7 +35,14 @@ _START_SECONDS = 90
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except (ToolsError, NotRunningError, ChildFailedError, images.ImageError, tour.TourError) as error:
+    except (
+        ToolsError,
+        NotRunningError,
+        ChildFailedError,
+        tour.TourError,
+        charts.ChartError,
+        images.ImageError,
+    ) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except httpx.TransportError as error:
@@ -103,6 +110,36 @@ def start() -> None:
                 lines = log.read_text().splitlines()
                 step.detail(lines[-1] if lines else "")
                 time.sleep(0.1)
+
+
+@app.command()
+def certificates() -> None:
+    """Give the running sandbox what a stack with a domain needs: an ACME authority, name servers, cert-manager."""
+    with _errors_in_one_line():
+        if not daemon_pid():
+            raise NotRunningError("no sandbox is running: `make up` starts one")
+        report = Report(console)
+        demand("pebble", report)
+        folder, ready = RUN / "acme", RUN / "acme" / "ready"
+        if not ready.exists():
+            images.publish(report.say, images.CERTIFICATES)
+            charts.add_cert_manager()
+            with report.step("start the ACME authority"), (LOGS / "acme.log").open("wb") as out:
+                # Ends with all that names the run directory: `stop` sees to that.
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "sandbox.acme", str(folder)],
+                    cwd=PROJECT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                end = time.monotonic() + _START_SECONDS
+                while not ready.exists():
+                    if process.poll() is not None or time.monotonic() > end:
+                        raise ToolsError(f"it did not start; see {LOGS / 'acme.log'}")
+                    time.sleep(0.1)
+        console.print(f"ACME directory: {ACME}\nthe authority that knows it: {folder / 'ca.crt'}", soft_wrap=True)
 
 
 @app.command()

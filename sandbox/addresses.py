@@ -17,8 +17,18 @@ MIRROR = "127.0.0.1:5501"
 LOAD_BALANCERS = "127.77.0.0/24"
 """Load balancers take addresses from .10 on."""
 
+FIRST_LOAD_BALANCER = "127.77.0.10"
+
 NODE = "10.116.0.2"
 """The cluster's node: the address for its NodePorts. It shares no network with the machine but a cable to it."""
 
+SERVICES = "10.96.0.0/16"
+"""The cluster's Services."""
+
 NODE_GATEWAY = "10.116.0.1"
 """The machine, as the node and the pods see it; they reach nothing else outside the cluster."""
+
+ACME_PORT = 14000
+
+ACME = f"https://{NODE_GATEWAY}:{ACME_PORT}/dir"
+"""The directory of the ACME authority, for stacks with a domain."""

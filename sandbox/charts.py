@@ -1,15 +1,18 @@
-"""The chart repository: the stand-ins for charts; Kong's is completed with the CRDs of the real controller."""
+"""The chart repository: stand-ins for charts, Kong's with the CRDs of the real controller; and cert-manager's own."""
 
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from infra import versions
 from sandbox.addresses import CHARTS
 from sandbox.paths import PROJECT, RUN, tool
 from sandbox.tools import module_folder
 
 _CONTROLLER = PROJECT / "sandbox" / "go" / "controller"
+_CERTIFICATES = PROJECT / "sandbox" / "go" / "certificates"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _CRDS = "github.com/kong/kubernetes-configuration"
 
 
@@ -40,6 +43,25 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     shutil.rmtree(source)
     _helm("repo", "index", str(folder), "--url", CHARTS)
     return folder
+
+
+def add_cert_manager(folder: Path = RUN / "charts") -> None:
+    """Adds cert-manager's chart, as it is in its Go module; a release only fills its version in.
+
+    Raises:
+        ChartError: helm refuses the chart.
+        ToolsError: the Go module can't be had.
+    """
+    source = folder / "source" / "cert-manager"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(module_folder(_CERTIFICATES, _CERT_MANAGER) / "deploy" / "charts" / "cert-manager", source)
+    source.chmod(0o755)
+    template = (source / "Chart.template.yaml").read_text()
+    (source / "Chart.yaml").write_text(template.replace("{{IS_PRERELEASE}}", "false"))
+    version = versions.CERT_MANAGER
+    _helm("package", str(source), "--version", version, "--app-version", version, "--destination", str(folder))
+    shutil.rmtree(folder / "source")
+    _helm("repo", "index", str(folder), "--url", CHARTS)
 
 
 def fill_crds(target: Path) -> None:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from sandbox.addresses import KUBERNETES_PORT, NODE
+from sandbox.addresses import KUBERNETES_PORT, NODE, SERVICES
 from sandbox.paths import tool
 
-SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 
@@ -38,7 +37,7 @@ def commands(directory: Path) -> dict[str, Command]:
             f"--etcd-servers={_ETCD}",
             f"--secure-port={KUBERNETES_PORT}",
             f"--advertise-address={NODE}",
-            f"--service-cluster-ip-range={SERVICE_CIDR}",
+            f"--service-cluster-ip-range={SERVICES}",
             f"--tls-cert-file={directory}/kube-apiserver.crt",
             f"--tls-private-key-file={directory}/kube-apiserver.key",
             f"--client-ca-file={directory}/ca.crt",
@@ -66,7 +65,7 @@ def commands(directory: Path) -> dict[str, Command]:
             f"--root-ca-file={directory}/ca.crt",
             f"--cluster-signing-cert-file={directory}/ca.crt",
             f"--cluster-signing-key-file={directory}/ca.key",
-            f"--service-cluster-ip-range={SERVICE_CIDR}",
+            f"--service-cluster-ip-range={SERVICES}",
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             # The default of 20 requests a second delays the first namespaces and rollouts by seconds.

@@ -37,9 +37,10 @@ class Image:
     fill: Callable[[Layer], None]
 
 
-def _binary(name: str, image: str, path: str, command: Sequence[str] = (), user: str = "") -> Image:
-    """An image that holds one static binary, the tool `name`."""
-    settings = {"Env": [_PATH], "Entrypoint": [path], "Cmd": list(command), "User": user}
+def _binary(name: str, image: str, entrypoint: str, command: Sequence[str] = (), user: str = "") -> Image:
+    """An image that holds one static binary, the tool `name`, where `entrypoint` says; that may have arguments."""
+    path, *_ = entrypoint.split()
+    settings = {"Env": [_PATH], "Entrypoint": entrypoint.split(), "Cmd": list(command), "User": user}
 
     def fill(layer: Layer) -> None:
         layer.directory("tmp", 0o1777)
@@ -63,6 +64,20 @@ BINARIES = (
 )
 PROMETHEUS = _binary("prometheus", f"prom/prometheus:{versions.PROMETHEUS}", "/bin/prometheus", user="65534")
 """Not one of BINARIES: its tool is built on demand."""
+
+CERTIFICATES = (
+    *(
+        _binary(
+            "cert-manager",
+            f"jetstack/cert-manager-{name}:{versions.CERT_MANAGER}",
+            f"/cert-manager {name}",
+            user="1000",
+        )
+        for name in ("controller", "webhook", "cainjector", "startupapicheck")
+    ),
+    _binary("acmesolver", f"jetstack/cert-manager-acmesolver:{versions.CERT_MANAGER}", "/acmesolver", user="1000"),
+)
+"""Quay's, for stacks with a domain. Their tools are built on demand."""
 
 
 def python() -> Image:

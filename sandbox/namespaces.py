@@ -13,7 +13,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sandbox.addresses import NODE, NODE_GATEWAY
+from sandbox.addresses import NODE, NODE_GATEWAY, SERVICES
 from sandbox.process import Child
 
 LINK = "kongdoks0"
@@ -41,6 +41,8 @@ while :; do sleep 1000000; done
 _CONNECT = f"""
 ip address add {NODE}/30 dev eth0
 ip link set eth0 up
+# The API server calls webhooks by their Services' addresses: without any route to them it wouldn't even begin to.
+ip route add {SERVICES} dev eth0
 """
 
 

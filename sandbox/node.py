@@ -43,7 +43,7 @@ disabled_plugins = [
 """
 
 # `server` is what containerd falls back to: an image that the mirror lacks is then not found at once.
-_DOCKER_HUB = f"""\
+_MIRRORED = f"""\
 server = "http://{MIRROR}"
 [host."http://{MIRROR}"]
   capabilities = ["pull", "resolve"]
@@ -82,9 +82,10 @@ def configure(node: Node, directory: Path) -> None:
         cgroup.mkdir(exist_ok=True)
     socket = runtime_socket(directory)
     (directory / "containerd.toml").write_text(_CONTAINERD.format(directory=directory, socket=socket))
-    docker_hub = directory / "registries" / "docker.io"
-    docker_hub.mkdir(parents=True)
-    (docker_hub / "hosts.toml").write_text(_DOCKER_HUB)
+    for registry in ("docker.io", "quay.io"):
+        hosts = directory / "registries" / registry
+        hosts.mkdir(parents=True)
+        (hosts / "hosts.toml").write_text(_MIRRORED)
     (directory / "cni").mkdir()
     _write(directory / "cni" / "pods.conflist", _pod_network())
     # Pods that use the node's DNS get no name server: the machine's can't be reached.

@@ -139,6 +139,16 @@ MODULES = (
         tags="remove_all_sd,enable_kubernetes_sd",
         on_demand=True,
     ),
+    Module(
+        "certificates",
+        {
+            "cert-manager": "./cert-manager",
+            "acmesolver": "./acmesolver",
+            "pebble": "github.com/letsencrypt/pebble/v2/cmd/pebble",
+        },
+        (f"-X github.com/cert-manager/cert-manager/pkg/util.AppVersion={versions.CERT_MANAGER}",),
+        on_demand=True,
+    ),
 )
 
 # Plugins of the machine's own Pulumi fit in just this version, commands from a version on.
@@ -244,7 +254,7 @@ def provide(report: Report) -> None:
 
 
 def demand(name: str, report: Report) -> None:
-    """Builds the tool `name` that only some sandboxes need, unless it is there.
+    """Builds the tool `name` that only some sandboxes need, and its module's others, unless they are there.
 
     Raises:
         ToolsError: it can't be had.

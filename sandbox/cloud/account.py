@@ -78,6 +78,9 @@ class Cloud:
         self.droplets: dict[str, Document] = {}
         self.volumes: dict[str, Document] = {}
         self.snapshots: dict[str, Document] = {}
+        self.domains: dict[str, list[Document]] = {}
+        """zone -> its records"""
+        self.last_record = 0
         self.vpcs: dict[str, Document] = {}
         default: Document = {
             "id": str(uuid.uuid4()),

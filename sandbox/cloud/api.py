@@ -3,7 +3,7 @@
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
-from sandbox.cloud import catalog, control, kubernetes_api, registry_api, resources_api
+from sandbox.cloud import catalog, control, domains_api, kubernetes_api, registry_api, resources_api
 from sandbox.cloud.account import Cloud
 from sandbox.cloud.gate import Family, Gate, cloud, page
 from sandbox.cloud.ledger import timestamp
@@ -24,7 +24,7 @@ def create_app(account: Cloud) -> Flask:
     app = Api(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["cloud"] = account
-    families = (family, kubernetes_api.family, registry_api.family, resources_api.family)
+    families = (family, kubernetes_api.family, registry_api.family, resources_api.family, domains_api.family)
     for blueprint in (*families, control.blueprint):
         app.register_blueprint(blueprint)
     Gate(app, {endpoint: scope for each in families for endpoint, scope in each.scopes.items()})

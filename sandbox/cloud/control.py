@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from sandbox.cloud.account import Settings
+from sandbox.cloud.domains_api import full_name
 from sandbox.cloud.errors import ApiError
 from sandbox.cloud.faults import Fault
 from sandbox.cloud.gate import body, cloud
@@ -81,6 +82,17 @@ def change_tokens() -> ResponseReturnValue:
         raise ApiError(400, "a token has a list of scopes, or null for all")
     cloud.tokens = tokens
     return {}
+
+
+@blueprint.get("/addresses")
+def addresses() -> ResponseReturnValue:
+    """What the account's zones say: name -> IPv4 addresses."""
+    found: dict[str, list[str]] = {}
+    for zone, records in cloud.domains.items():
+        for record in records:
+            values = found.setdefault(full_name(zone, record["name"]), [])
+            values += [record["data"]] if record["type"] == "A" else []
+    return found
 
 
 @blueprint.get("/secrets")

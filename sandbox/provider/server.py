@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from sandbox.provider import cluster, registry
+from sandbox.provider import cluster, domain, registry
 from sandbox.provider.client import Client, ProviderError
 from sandbox.provider.properties import Properties, decode, encode, secrets_in, unknown
 from sandbox.provider.resource import DEFAULTS, PartlyCreatedError, Resource, automatic_name
@@ -24,11 +24,14 @@ RESOURCES: Mapping[str, Resource] = {
     "digitalocean:index/containerRegistryDockerCredentials:ContainerRegistryDockerCredentials": (
         registry.ContainerRegistryDockerCredentials()
     ),
+    "digitalocean:index/dnsRecord:DnsRecord": domain.DnsRecord(),
 }
 FUNCTIONS: Mapping[str, Callable[[Client, Properties], Properties]] = {
     "digitalocean:index/getKubernetesVersions:getKubernetesVersions": cluster.get_kubernetes_versions,
     "digitalocean:index/getKubernetesCluster:getKubernetesCluster": cluster.get_kubernetes_cluster,
     "digitalocean:index/getContainerRegistry:getContainerRegistry": registry.get_container_registry,
+    "digitalocean:index/getDomains:getDomains": domain.get_domains,
+    "digitalocean:index/getLoadBalancer:getLoadBalancer": domain.get_load_balancer,
 }
 SETTINGS = {"apiEndpoint", "token", "httpRetryMax", "httpRetryWaitMin", "httpRetryWaitMax", "requestsPerSecond"} | {
     "spacesAccessId", "spacesEndpoint", "spacesSecretKey", "version", "pluginDownloadURL"

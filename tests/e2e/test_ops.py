@@ -312,6 +312,14 @@ def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
     assert terminal.account.cloud.ledger.entries == []
 
 
+def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) -> None:
+    terminal.configure(domain="api.example.com", email="ops@example.com")
+    terminal.account.cloud.tokens = {TOKEN: SCOPES}
+    assert terminal.failed()["scopes"]["said"] == f"missing: {', '.join(preflight.DOMAIN)}"
+    terminal.account.cloud.tokens = {TOKEN: [*SCOPES, *preflight.DOMAIN]}
+    assert terminal.failed() == {}
+
+
 @pytest.mark.parametrize(
     ("config", "name", "choice"),
     [

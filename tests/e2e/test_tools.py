@@ -79,3 +79,14 @@ def test_a_machine_that_cant_run_it_is_told_so_in_one_line(command: str, monkeyp
     assert result.output.startswith("The sandbox runs as root on Debian or Ubuntu.")
     assert "`local` stack" in result.output
     assert "Traceback" not in result.output
+
+
+def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(tools, "_build", lambda module, _: built.append(module.name))
+    monkeypatch.setattr(tools, "_PACKAGES", {})
+    tools.provide(Report())
+    assert "kong" in built
+    assert "certificates" not in built
+    tools.demand("pebble", Report())
+    assert built[-1] == "certificates"

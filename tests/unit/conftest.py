@@ -32,6 +32,13 @@ COLLECTORS = (
     "https://logs.eu.example.com/in",
     "http://10.108.0.5:9000/",
 )
+DOMAIN = {
+    "kong-doks:domain": "api.example.com",
+    "kong-doks:email": "ops@example.com",
+    "kong-doks:services": [FOO | {"securityHeaders": True}, BAR | {"protocol": "grpc"}],
+}
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+OWN_AUTHORITY = {"server": "https://ca.example/acme/directory", "ca": AUTHORITY, "profile": "short"}
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
@@ -120,6 +127,16 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
     },
     "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
+    "domain": {"stack": "dev", "config": DOMAIN},
+    "domain in preview": {"stack": "dev", "config": DOMAIN, "preview": True},
+    "domain kept elsewhere": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "api.example.org"}},
+    "domain itself": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "shop.example.com"}},
+    "production": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": {"server": "production"}}},
+    "own authority": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": OWN_AUTHORITY}},
+    "domain on an own cluster": {
+        "stack": "local",
+        "config": DOMAIN | {"kong-doks:proxyServiceType": "LoadBalancer"},
+    },
     **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
     "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
 }

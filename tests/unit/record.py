@@ -46,6 +46,11 @@ class Answers(mocks.Mocks):
             return {}
         if args.token.endswith(":getContainerRegistry"):
             return self._registry(args.args["name"], "basic")
+        if args.token.endswith(":getDomains"):
+            zones = ["example.com", "shop.example.com", "other.example"]
+            return {"id": "domains", "domains": [{"name": name, "ttl": 1800, "urn": name} for name in zones]}
+        if args.token.endswith(":getLoadBalancer"):
+            return {"id": args.args["id"], "ip": "198.51.100.7"}
         raise NotImplementedError(args.token)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
@@ -70,7 +75,8 @@ class Answers(mocks.Mocks):
                 made = {"metadata": {**args.inputs["metadata"], "uid": "0b5c7e1a"}}
             case "Service" if args.resource_id:
                 ingress = [{"ip": "2604:a880::1"}, {"ip": "203.0.113.10"}]
-                made = {"status": {"loadBalancer": {"ingress": ingress}}}
+                marks = {"kubernetes.digitalocean.com/load-balancer-id": "balancer"}
+                made = {"status": {"loadBalancer": {"ingress": ingress}}, "metadata": {"annotations": marks}}
         return f"{args.name}-id", {**args.inputs, **made}
 
     @staticmethod

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from infra import settings
+from infra.certificate_settings import Acme
 from infra.policy_settings import GatewayPolicies
 from infra.settings import Settings
 from tests.unit.conftest import FOO, PROJECT
@@ -194,7 +195,8 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     fields = {field.alias: field for field in Settings.model_fields.values()}
     assert list(declared) == list(fields)
     assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
-    types: dict[object, str] = {int: "integer", bool: "boolean", settings.Registry: "object", GatewayPolicies: "object"}
+    objects = {settings.Registry, GatewayPolicies, Acme}
+    types: dict[object, str] = {int: "integer", bool: "boolean", **dict.fromkeys(objects, "object")}
     for key, entry in declared.items():
         assert entry["description"]
         expected = (

@@ -1,0 +1,130 @@
+"""A stack with a domain: a certificate from a real ACME authority, which asks through the load balancer and Kong."""
+
+import datetime as dt
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from cryptography import x509
+
+from sandbox.acme import ROOT
+from sandbox.addresses import ACME
+from sandbox.paths import RUN
+from tests.e2e.configured import Configured, configured
+from tests.e2e.conftest import sandbox_command
+from tests.e2e.stack import Stack, eventually
+
+DOMAIN = "api.example.com"
+
+
+@pytest.fixture(scope="module")
+def authority(sandbox: None) -> str:  # noqa: ARG001 -- needs a running sandbox
+    """A running ACME authority; the certificate that it is known by."""
+    sandbox_command("certificates")
+    return (RUN / "acme" / "ca.crt").read_text()
+
+
+@pytest.fixture(scope="module")
+def secured(stack: Stack, authority: str) -> Iterator[Configured]:
+    stack.api("POST", "/v2/domains", json={"name": "example.com"})
+    with configured(stack) as changed:
+        changed.set("domain", DOMAIN)
+        changed.set("email", "ops@example.com")
+        changed.set("acme", {"server": ACME, "ca": authority, "profile": "minutes"})
+        services = [{"name": name, "path": f"/{name}", "build": f"apps/{name}"} for name in ("foo", "bar")]
+        changed.up(services[0] | {"securityHeaders": True}, services[1])
+        yield changed
+    # Without the domain everything of it is gone, and the routes answer over HTTP again.
+    assert [record["type"] for record in stack.api("GET", "/v2/domains/example.com/records")["domain_records"]] == [
+        "NS",
+        "NS",
+        "NS",
+    ]
+    eventually(lambda: stack.get("/foo").status_code == httpx.codes.OK)
+
+
+def trust() -> ssl.SSLContext:
+    """The authority's root, and no other."""
+    pem = httpx.get(ROOT, verify=False, trust_env=False).raise_for_status().text  # noqa: S501 -- a test's own root
+    return ssl.create_default_context(cadata=pem)
+
+
+def certificate(address: str, context: ssl.SSLContext) -> x509.Certificate:
+    """What a client gets that asks for the domain and verifies the answer."""
+    with (
+        socket.create_connection((address, 443), timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname=DOMAIN) as secure,
+    ):
+        return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"")
+
+
+class Client:
+    """Asks for the domain, whose address no resolver of this machine knows."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._http = httpx.Client(verify=trust(), trust_env=False, timeout=10)
+
+    def get(self, path: str, scheme: str = "https") -> httpx.Response:
+        return self._http.get(
+            f"{scheme}://{self._address}{path}", headers={"Host": DOMAIN}, extensions={"sni_hostname": DOMAIN}
+        )
+
+
+def test_a_domain_answers_over_verified_https_and_sends_http_there(secured: Configured) -> None:
+    client = Client(secured.address)
+    outputs = {name: secured.stack.output(name) for name in ("proxy_ip", "proxy_url", "foo_url")}
+    assert outputs == {
+        "proxy_ip": secured.address,
+        "proxy_url": f"https://{DOMAIN}",
+        "foo_url": f"https://{DOMAIN}/foo",
+    }
+    # `up` has ended, so it is there: nothing is waited for but Kong's controller, which looks every three seconds.
+    eventually(lambda: client.get("/foo").status_code == httpx.codes.OK, seconds=10)
+    answer = client.get("/foo")
+    assert answer.json() == {"msg": "Hello from the foo microservice"}
+    assert answer.headers["Strict-Transport-Security"] == "max-age=63072000"
+    assert "Strict-Transport-Security" not in client.get("/bar").headers
+    plain = client.get("/foo?page=2", scheme="http")
+    assert (plain.status_code, plain.headers["Location"]) == (308, f"https://{DOMAIN}/foo?page=2")
+    # Whoever asks for the bare address gets nothing of the services.
+    assert secured.get("/foo").status_code == httpx.codes.NOT_FOUND
+    records = secured.stack.api("GET", "/v2/domains/example.com/records?type=A")["domain_records"]
+    assert [(record["name"], record["data"]) for record in records] == [("api", secured.address)]
+
+
+@pytest.mark.soak
+def test_a_certificate_is_renewed_while_requests_go_on_and_none_fails(secured: Configured) -> None:
+    first = certificate(secured.address, trust())
+    assert first.not_valid_after_utc - first.not_valid_before_utc < dt.timedelta(minutes=4)
+    failed: list[object] = []
+    asked = 0
+    done = threading.Event()
+
+    def ask() -> None:
+        nonlocal asked
+        while not done.wait(0.05):
+            asked += 1
+            try:
+                # A new connection each time: it is the handshake that matters.
+                answer = Client(secured.address).get("/foo")
+                failed.extend([answer.status_code] if answer.status_code != httpx.codes.OK else [])
+            except httpx.HTTPError as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        context = trust()
+        eventually(lambda: certificate(secured.address, context).serial_number != first.serial_number, seconds=5 * 60)
+        while dt.datetime.now(dt.UTC) < first.not_valid_after_utc + dt.timedelta(seconds=5):
+            time.sleep(1)
+    finally:
+        done.set()
+        thread.join()
+    print(f"{asked} requests, {len(failed)} failed")
+    assert (asked > 100, failed) == (True, [])
