@@ -13,17 +13,19 @@ from infra import policies, settings
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
 from infra.gateway import Gateway, GatewayArgs
+from infra.gateway_api import GatewayApi, GatewayApiArgs
 from infra.image import Image, ImageArgs, ReadyImage
 from infra.kong import Consumer, ConsumerArgs
 from infra.namespace import Namespace, NamespaceArgs
 from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
 from infra.service import Service, ServiceArgs
+from infra.workload import VersionArgs
 
 config = settings.read()
 account = settings.read_digitalocean()
 
 # Asked before anything is made, since the answer may be no.
-version = "" if config.kube_context else newest_version(config.kubernetes_version)
+newest = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
 
@@ -36,7 +38,7 @@ else:
         ClusterArgs(
             name=config.cluster_name,
             region=config.region,
-            version=version,
+            version=newest,
             node_size=config.node_size,
             node_count=config.node_count,
             ha=config.ha,
@@ -62,8 +64,17 @@ gateway = Gateway(
     opts=pulumi.ResourceOptions(provider=cluster.provider),
 )
 
+# Ingress has no weights.
+gateway_api = None
+if any(service.canary for service in config.services):
+    gateway_api = GatewayApi(
+        "kong",
+        GatewayApiArgs(namespace=settings.GATEWAY_NAMESPACE, releases=config.gateway_api_releases),
+        opts=pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[gateway.release])),
+    )
+
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
-if wanted.kind == "digitalocean" and not adopted and not any(service.build for service in config.services):
+if wanted.kind == "digitalocean" and not adopted and not config.builds:
     registry = Registry()  # nothing to push
 elif wanted.kind == "digitalocean":
     registry = DigitalOceanRegistry(
@@ -92,35 +103,44 @@ consumers = [
     for consumer in config.consumers
 ]
 
+# DigitalOcean's nodes are amd64; your own cluster's are what builds here.
+platform = None if config.kube_context else "linux/amd64"
+
 for service in config.services:
-    # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
-    platform = None if config.kube_context else "linux/amd64"
-    image = (
-        Image(service.name, ImageArgs(directory=service.build, registry=registry, platform=platform))
-        if service.build
-        else ReadyImage(service.image)
-    )
+    versions = {}
+    for name, version in service.versions.items():
+        built = ImageArgs(directory=version.build, registry=registry, platform=platform)
+        image = Image(name, built) if version.build else ReadyImage(version.image)
+        versions[name] = VersionArgs(
+            image=image.ref,
+            image_digest=image.digest,
+            replicas=version.replicas,
+            health=service.health_of(version),
+            env=config.as_set("services", version.env),
+        )
     rules = policies.route_rules(service)
     Service(
         service.name,
         ServiceArgs(
             namespace=namespace.name,
-            image=image.ref,
-            image_digest=image.digest,
+            versions=versions,
+            shares=service.shares,
             pull_secret=namespace.pull_secret,
             path=service.path,
             port=service.port,
-            replicas=service.replicas,
-            health=service.health_path,
-            env=config.as_set("services", service.env),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
             plugins=config.as_set("services", rules.plugins),
             route_plugins=rules.named,
             route_annotations=rules.route,
             upstream_annotations=rules.upstream,
+            parent=gateway_api.parent if gateway_api and service.canary else None,
             # Whom a route asks for has to be known before it asks.
-            gateway=[*gateway.ready, *(consumers if service.auth else [])],
+            gateway=[
+                *gateway.ready,
+                *(consumers if service.auth else []),
+                *([gateway_api] if gateway_api and service.canary else []),
+            ],
         ),
         opts=in_cluster,
     )

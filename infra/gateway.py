@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import versions
+from infra.definitions import Definitions, of_chart
 from infra.kong import gateway_plugin
 from infra.namespace import namespace_options
 
@@ -65,6 +66,11 @@ class Gateway(pulumi.ComponentResource):
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
         )
+        definitions = Definitions(
+            name,
+            of_chart(args.chart_repository, "kong", versions.KONG_CHART),
+            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+        )
         self.release = kubernetes.helm.v3.Release(
             name,
             name="kong",
@@ -73,18 +79,20 @@ class Gateway(pulumi.ComponentResource):
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
             values=values(args),
+            skip_crds=True,
             # An install that failed half-way is removed; its name would be "still in use" for the next one.
             atomic=True,
             # Seconds; a load balancer takes minutes.
             timeout=600,
             # Never deleted_with the cluster, nor below a component that is, since the engine hands that down:
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
-            opts=pulumi.ResourceOptions(parent=self),
+            # The controller gives up where its kinds aren't defined.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[definitions]),
         )
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
-            # Kong's kinds come with its chart.
+            # On the way down they go while the controller is there.
             depends_on=[self.release],
         )
         plugins = [gateway_plugin(plugin, config, in_release) for plugin, config in args.plugins.items()]
@@ -144,7 +152,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "containerSecurityContext": restricted,
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
-            # Helm installs the chart's CRDs by itself; the template that this switches on looks into the cluster.
+            # infra/definitions.py does; the template that this switches on looks into the cluster.
             "installCRDs": False,
             # Its certificate would be new at every rendering.
             "admissionWebhook": {"enabled": False},

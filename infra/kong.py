@@ -7,24 +7,22 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from infra.objects import KubernetesObject
+
 _API = "configuration.konghq.com/v1"
 _CLASS = {"kubernetes.io/ingress.class": "kong"}
 """Without it the controller ignores consumers and plugins for all, and says nothing."""
 
 
-class KongObject(pulumi.CustomResource):
-    """One of Kong's kinds. Their fields are beside `metadata`; Pulumi's CustomResource only lets them have a `spec`."""
-
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        metadata: Mapping[str, pulumi.Input[Any]],
-        fields: Mapping[str, pulumi.Input[Any]],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        properties = {"apiVersion": _API, "kind": kind, "metadata": dict(metadata), **fields}
-        super().__init__(f"kubernetes:{_API}:{kind}", name, properties, opts)
+def _kong(
+    name: str,
+    kind: str,
+    metadata: Mapping[str, pulumi.Input[Any]],
+    fields: Mapping[str, pulumi.Input[Any]],
+    opts: pulumi.ResourceOptions,
+) -> KubernetesObject:
+    """One of Kong's kinds, whose fields are beside `metadata`."""
+    return KubernetesObject(name, {"apiVersion": _API, "kind": kind, "metadata": metadata, **fields}, opts)
 
 
 def route_plugin(
@@ -33,25 +31,27 @@ def route_plugin(
     config: pulumi.Input[Mapping[str, Any]],
     namespace: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
-) -> KongObject:
+) -> KubernetesObject:
     """A plugin for the routes that name it, as `plugin_name` says.
 
     Kong never lets an object change its plugin; here another plugin is another object, and so never replaces one.
     """
     name = plugin_name(service, plugin)
     metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}
-    return KongObject("KongPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+    return _kong(name, "KongPlugin", metadata, {"plugin": plugin, "config": config}, opts)
 
 
 def plugin_name(service: str, plugin: str) -> str:
     return f"{service}.{plugin}"  # no service has a dot in its name
 
 
-def gateway_plugin(plugin: str, config: pulumi.Input[Mapping[str, Any]], opts: pulumi.ResourceOptions) -> KongObject:
+def gateway_plugin(
+    plugin: str, config: pulumi.Input[Mapping[str, Any]], opts: pulumi.ResourceOptions
+) -> KubernetesObject:
     """A plugin for every request; a route's own of the same kind takes its place there."""
     name = f"gateway.{plugin}"
     metadata = {"name": name, "labels": {"global": "true"}, "annotations": _CLASS}
-    return KongObject("KongClusterPlugin", name, metadata, {"plugin": plugin, "config": config}, opts)
+    return _kong(name, "KongClusterPlugin", metadata, {"plugin": plugin, "config": config}, opts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +97,12 @@ class Consumer(pulumi.ComponentResource):
             credentials.append(credential("jwt", args.jwt))
         if args.api_key:
             credentials.append(credential("key-auth", {"key": args.api_key}))
-        KongObject(
-            "KongConsumer",
+        _kong(
             name,
+            "KongConsumer",
             {"name": name, "namespace": args.namespace, "annotations": _CLASS},
             {"username": name, "credentials": credentials},
-            # Kong's kinds come with its chart.
+            # On the way down it goes while the controller is there.
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[args.gateway])),
         )
         self.register_outputs({})

@@ -105,9 +105,20 @@ class Settings(Model):
         description="a chart repository's URL",
         examples=["https://charts.konghq.com"],
     )
+    gateway_api_releases: str = Field(
+        "https://github.com/kubernetes-sigs/gateway-api/releases/download",
+        pattern=r"^(https?://\S+)?$",
+        description='the URL of the releases, or "" where the cluster has the Gateway API',
+        examples=['""'],
+    )
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
+
+    @property
+    def builds(self) -> int:
+        """How many images the stack builds."""
+        return sum(bool(each.build) for service in self.services for each in service.versions.values())
 
     def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
         """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
@@ -121,12 +132,13 @@ class Settings(Model):
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
-        names = Counter(service.name for service in self.services)
+        names = Counter(name for service in self.services for name in {service.name, *service.versions})
         # Of two services on one path, the one whose headers a request has goes before the one for all requests.
         routes = Counter((service.path, frozenset(service.when_headers.items())) for service in self.services)
         for index, service in enumerate(self.services):
-            if names[service.name] > 1:
-                yield Complaint(f"services[{index}].name", service.name, "each name once", "give it another name")
+            if any(names[name] > 1 for name in (service.name, *service.versions)):
+                allowed = "each name once, with those of canaries, blues and greens"
+                yield Complaint(f"services[{index}].name", service.name, allowed, "give it another name")
             if routes[service.path, frozenset(service.when_headers.items())] > 1:
                 allowed, fix = "each path once, but for other whenHeaders", "give it another path"
                 yield Complaint(f"services[{index}].path", service.path, allowed, fix)
@@ -141,7 +153,6 @@ class Settings(Model):
     def _misfits(self) -> Iterator[Complaint]:
         if self.namespace == GATEWAY_NAMESPACE:
             yield Complaint("namespace", self.namespace, "any but the gateway's own", "write namespace: default")
-        built = [service for service in self.services if service.build]
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):
                 if (value := getattr(self, field)) != type(self).model_fields[field].default:
@@ -151,13 +162,13 @@ class Settings(Model):
                 yield Complaint(
                     "registry.kind", "digitalocean", "other or none beside kubeContext", "write registry: {kind: none}"
                 )
-        elif self.registry.kind == "none" and built:
+        elif self.registry.kind == "none" and self.builds:
             yield Complaint(
                 "registry.kind", "none", "digitalocean or other, since nodes pull images", "write kind: digitalocean"
             )
-        if self.registry.tier == "basic" and len(built) > BASIC_REPOSITORIES:
+        if self.registry.tier == "basic" and self.builds > BASIC_REPOSITORIES:
             yield Complaint(
-                "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} services to build", "write tier: professional"
+                "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} images to build", "write tier: professional"
             )
 
 

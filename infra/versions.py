@@ -14,3 +14,7 @@ KONG = "3.9.3"
 # Never 3.4.0: its images were withdrawn (GHSA-58mg-ww7q-xw3p).
 # renovate: datasource=docker depName=kong/kubernetes-ingress-controller
 KONG_CONTROLLER = "3.5.13"
+
+# The one that DOKS brings, too; the controller knows the next (KIC, version compatibility).
+# renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
+GATEWAY_API = "1.2.1"

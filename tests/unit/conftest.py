@@ -134,7 +134,7 @@ class Recording:
 @pytest.fixture(scope="session")
 def recordings() -> dict[str, Recording]:
     process = subprocess.run(
-        [sys.executable, Path(__file__).with_name("record.py")],
+        [sys.executable, "-m", "tests.unit.record"],
         input=json.dumps(RUNS),
         capture_output=True,
         text=True,

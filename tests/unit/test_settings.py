@@ -10,6 +10,7 @@ import yaml
 from infra import settings
 from infra.policy_settings import GatewayPolicies
 from infra.settings import Settings
+from infra.version_settings import Running
 from tests.unit.conftest import FOO, PROJECT
 
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
@@ -98,7 +99,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too many repositories": (
         {"registry": {"tier": "basic"}, "services": [FOO | {"name": f"s{n}", "path": f"/{n}"} for n in range(6)]},
-        'registry.tier: "basic" is not allowed; allowed: at most 5 services to build; fix: write tier: professional',
+        'registry.tier: "basic" is not allowed; allowed: at most 5 images to build; fix: write tier: professional',
     ),
     "a cluster beside a cluster": (
         {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodeCount": "3"},
@@ -181,7 +182,9 @@ def test_images_by_a_tag_that_stays_or_by_digest_are_fine(monkeypatch: pytest.Mo
 
 def test_a_service_needs_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     (service,) = read(monkeypatch, {"services": [FOO]}).services
-    assert (service.port, service.replicas, service.env, service.health_path) == (5000, 1, {}, "/healthz")
+    assert service.versions == {"foo": Running("apps/foo", "", 1, {})}
+    assert service.shares == {"foo": 100}
+    assert (service.port, service.health_of(service.versions["foo"])) == (5000, "/healthz")
 
 
 def test_numbers_do_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:
