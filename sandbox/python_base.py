@@ -20,7 +20,8 @@ SETTINGS = {
     "Cmd": ["python3"],
 }
 
-_ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv")
+# The last is there for packages with compiled parts; the official image has it, too.
+_ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv", "libstdc++6")
 # What only maintainer scripts and command-line users need.
 _LEFT_OUT = {"ca-certificates", "debconf", "dpkg", "install-info"}
 _DROPPED = re.compile(r"usr/share/(doc|doc-base|info|lintian|locale|man|menu|pixmaps|applications)/|.*/__pycache__/")

@@ -25,6 +25,17 @@ POLICIES = {
     ],
     "kong-doks:gateway": {"requestId": True},
 }
+CANARY = {
+    "kong-doks:services": [
+        FOO
+        | {"auth": "jwt", "allow": ["team-a"], "rewrite": "/v1", "retries": 1, "rateLimit": {"minute": 5}}
+        | {"canary": {"image": "user/foo:2", "weight": 25}},
+        BAR,
+    ],
+    "kong-doks:consumers": [
+        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}}
+    ],
+}
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
@@ -44,6 +55,33 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},
     "consumers in clear": {"stack": "dev", "config": POLICIES},
+    "canary": {"stack": "dev", "config": CANARY, "secret_keys": ["kong-doks:consumers"]},
+    "canary where the gateway API is": {
+        "stack": "dev",
+        "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
+        "secret_keys": ["kong-doks:consumers"],
+    },
+    "canary, grpc": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
+    },
+    "blue-green": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo", "replicas": 2, "env": {"LOG_LEVEL": "info", "MODE": "old"}}
+                | {
+                    "blueGreen": {
+                        "blue": {"build": "apps/foo"},
+                        "green": {"image": "user/foo:2", "replicas": 3, "env": {"MODE": "new"}},
+                        "live": "green",
+                    }
+                },
+            ]
+        },
+    },
+    "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
+    "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",
@@ -93,6 +131,7 @@ class Resource:
     created: bool
     id: str = ""
     deleted_with: str = ""
+    retained: bool = False
     ignore_changes: list[str] = field(default_factory=list)
     create_timeout: str = ""
 

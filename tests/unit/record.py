@@ -94,6 +94,10 @@ def definition(plural: str) -> str:
 
 def internet(request: httpx.Request) -> httpx.Response:
     """The chart repository, and the releases of the Gateway API."""
+    if request.url.host == "missing.example":
+        return httpx.Response(404)
+    if request.url.host == "empty.example":
+        return httpx.Response(200, text="entries: {}")
     archive = f"/archives/kong-{versions.KONG_CHART}.tgz"
     answers = {
         "/index.yaml": yaml.safe_dump(
@@ -162,6 +166,7 @@ class Recorder(mocks.MockMonitor):
                 | {
                     "created": True,
                     "deleted_with": self.deleted_with[response.urn],
+                    "retained": request.retainOnDelete,
                     "ignore_changes": list(request.ignoreChanges),
                     "create_timeout": request.customTimeouts.create,
                 }

@@ -62,8 +62,10 @@ def test_every_pinned_version_is_kept_up_to_date() -> None:
 
 
 def test_apps_install_only_what_is_locked_by_hash() -> None:
-    for app in ("foo", "bar"):
-        locked = (PROJECT / "apps" / app / "requirements.txt").read_text()
+    apps = [path.parent for path in (PROJECT / "apps").glob("*/Dockerfile")]
+    assert {"foo", "bar", "greeter"} <= {app.name for app in apps}
+    for app in apps:
+        locked = (app / "requirements.txt").read_text()
         pins = re.findall(r"^[a-z0-9-]+==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE)
         assert len(pins) == len(re.findall(r"^[a-z]", locked, re.MULTILINE))
-        assert "--require-hashes" in (PROJECT / "apps" / app / "Dockerfile").read_text()
+        assert "--require-hashes" in (app / "Dockerfile").read_text()

@@ -16,6 +16,7 @@ from tests.unit.conftest import FOO, PROJECT
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
 
 WEB = {"name": "web", "path": "/"}
+BLUE = {"name": "blue", "path": "/blue"}
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
@@ -79,6 +80,47 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [FOO | {"resources": {"requests": {"memory": "1Gi"}}}]},
         'services[0].resources.requests.memory: "1Gi" is not allowed; allowed: at most limits.memory, which is 128Mi',
     ),
+    "a canary of nothing": (
+        {"services": [FOO | {"canary": {"weight": 5}}]},
+        "services[0].canary: has neither build nor image; allowed: exactly one of them",
+    ),
+    "more than all requests": (
+        {"services": [FOO | {"canary": {"image": "a:1", "weight": 101}}]},
+        "services[0].canary.weight: 101 is not allowed; allowed: 0 to 100 of a hundred requests",
+    ),
+    "a canary whose tag moves": (
+        {"services": [FOO | {"canary": {"image": "a"}}]},
+        'services[0].canary.image: "a" is not allowed',
+    ),
+    "the name of a canary": (
+        {"services": [FOO | {"canary": {"image": "a:1"}}, BAR | {"name": "foo-canary"}]},
+        'services[1].name: "foo-canary" is not allowed; allowed: each name once, with those of canaries',
+    ),
+    "a name too long for a canary's objects": (
+        {"services": [FOO | {"name": "f" * 46, "canary": {"image": "a:1"}}]},
+        "allowed: at most 45 letters beside canary",
+    ),
+    "no colour live": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}}}]},
+        "services[0].blueGreen.live: is missing; allowed: blue or green",
+    ),
+    "a colour live that isn't there": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}, "live": "green"}}]},
+        'services[0].blueGreen.live: "green" is not allowed; allowed: one that is there',
+    ),
+    "an image beside colours": (
+        {"services": [FOO | {"blueGreen": {"blue": {"image": "a:1"}, "live": "blue"}}]},
+        "services[0].build: is not allowed; allowed: unset beside blueGreen, which says what runs",
+    ),
+    "a colour without an image": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"replicas": 1}, "live": "blue"}}]},
+        "services[0].blueGreen.blue: has neither build nor image",
+    ),
+    "a canary's port as a variable": (
+        {"services": [FOO | {"canary": {"image": "a:1", "env": {"PORT": "1"}}}]},
+        "services[0].canary.env.PORT: ",
+    ),
+    "not a URL of releases": ({"gatewayApiReleases": "v1.2.1"}, 'gatewayApiReleases: "v1.2.1" is not allowed'),
     "a registry of no kind": ({"registry": {"kind": "dockerhub"}}, "allowed: digitalocean, other or none"),
     "a registry where there are none": ({"registry": {"region": "nyc1"}}, 'registry.region: "nyc1" is not allowed'),
     "no such tier": ({"registry": {"tier": "free"}}, 'registry.tier: "free" is not allowed; allowed: starter'),
