@@ -96,7 +96,7 @@ consumers = [
             groups=consumer.groups,
             jwt=consumer.jwt_credential,
             api_key=consumer.plain_api_key,
-            gateway=gateway.release,
+            gateway=gateway.kinds,
         ),
         opts=in_cluster,
     )

@@ -1,6 +1,6 @@
 """Custom resource definitions (CRDs) as resources of the stack.
 
-Helm installs a chart's definitions once and never upgrades them; here a new version of the chart brings its own.
+Helm brings a chart's definitions at the first install and never upgrades them; here a new version of the chart does.
 """
 
 import io

@@ -57,7 +57,7 @@ class GatewayArgs:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Kong. `release` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
+    """Kong. `kinds` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
@@ -65,11 +65,6 @@ class Gateway(pulumi.ComponentResource):
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
-        )
-        definitions = Definitions(
-            name,
-            of_chart(args.chart_repository, "kong", versions.KONG_CHART),
-            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
         )
         self.release = kubernetes.helm.v3.Release(
             name,
@@ -79,24 +74,30 @@ class Gateway(pulumi.ComponentResource):
             version=versions.KONG_CHART,
             repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
             values=values(args),
-            skip_crds=True,
             # An install that failed half-way is removed; its name would be "still in use" for the next one.
             atomic=True,
             # Seconds; a load balancer takes minutes.
             timeout=600,
             # Never deleted_with the cluster, nor below a component that is, since the engine hands that down:
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
-            # The controller gives up where its kinds aren't defined.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[definitions]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
+        # Beside the release, not before it: the first time Helm brings them as well, and sooner; later the pods of a new
+        # version take longer.
+        definitions = Definitions(
+            name,
+            of_chart(args.chart_repository, "kong", versions.KONG_CHART),
+            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+        )
+        self.kinds: Sequence[pulumi.Resource] = [self.release, definitions]
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
             # On the way down they go while the controller is there.
-            depends_on=[self.release],
+            depends_on=self.kinds,
         )
         plugins = [gateway_plugin(plugin, config, in_release) for plugin, config in args.plugins.items()]
-        self.ready: Sequence[pulumi.Resource] = [self.release, *plugins]
+        self.ready: Sequence[pulumi.Resource] = [*self.kinds, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
@@ -152,7 +153,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "containerSecurityContext": restricted,
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
-            # infra/definitions.py does; the template that this switches on looks into the cluster.
+            # The template that this switches on looks into the cluster.
             "installCRDs": False,
             # Its certificate would be new at every rendering.
             "admissionWebhook": {"enabled": False},

@@ -70,7 +70,7 @@ class ConsumerArgs:
     groups: Sequence[str]
     jwt: Mapping[str, str] | None
     api_key: str | None
-    gateway: pulumi.Resource
+    gateway: Sequence[pulumi.Resource]
 
 
 class Consumer(pulumi.ComponentResource):
@@ -103,6 +103,6 @@ class Consumer(pulumi.ComponentResource):
             {"name": name, "namespace": args.namespace, "annotations": _CLASS},
             {"username": name, "credentials": credentials},
             # On the way down it goes while the controller is there.
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[args.gateway])),
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway])),
         )
         self.register_outputs({})

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.conftest import Recording
-from tests.unit.record import KONG_KINDS
 
 IN_CLUSTER = ["Namespace", "Secret", "Deployment", "Ingress"]
 
@@ -33,10 +32,9 @@ def test_a_route_waits_for_its_service_and_the_gateway_and_not_for_pods(dev: Rec
     assert f"Service {'bar' if name == 'foo' else 'foo'}" not in needs
 
 
-def test_the_gateway_waits_for_nothing_but_cluster_namespace_and_its_kinds(dev: Recording) -> None:
-    kinds = {f"CustomResourceDefinition {name}" for name in KONG_KINDS}
+def test_the_gateway_waits_for_nothing_but_cluster_and_namespace(dev: Recording) -> None:
     cluster = {"KubernetesCluster cluster", "kubernetes kubernetes"}
-    assert dev.before(dev.one("Release")) == {*cluster, "Namespace kong", *kinds}
+    assert dev.before(dev.one("Release")) == {*cluster, "Namespace kong"}
     assert dev.before(dev.of("CustomResourceDefinition")[0]) == cluster
 
 

@@ -79,12 +79,14 @@ def test_without_a_canary_there_is_nothing_of_the_gateway_api(dev: Recording, ru
         assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
-def test_kongs_kinds_are_defined_as_its_chart_has_them_before_kong_runs(dev: Recording) -> None:
-    release = dev.one("Release")
-    assert release.inputs["skipCrds"] is True
+def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
+    dev: Recording, run: Callable[[str], Recording]
+) -> None:
     for name in KONG_KINDS:
+        for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
+            for each in run("policies").of(kind):
+                assert f"CustomResourceDefinition {name}" in run("policies").before(each)
         definition = dev.one("CustomResourceDefinition", name)
-        assert f"CustomResourceDefinition {name}" in dev.before(release)
         assert definition.inputs["spec"]["names"]["plural"] == name.partition(".")[0]
         # What the cluster fills in would show as a difference.
         assert "status" not in definition.inputs
