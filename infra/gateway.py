@@ -82,8 +82,8 @@ class Gateway(pulumi.ComponentResource):
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # Beside the release, not before it: the first time Helm brings them as well, and sooner; later the pods of a new
-        # version take longer.
+        # Beside the release, not before it: the first time Helm brings them as well, and sooner; later a new version's
+        # pods take longer to come.
         definitions = Definitions(
             name,
             of_chart(args.chart_repository, "kong", versions.KONG_CHART),
