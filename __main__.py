@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pulumi
 
-from infra import policies, settings
+from infra import policies, settings, versions
 from infra.account import existing_registry, newest_version
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
+from infra.definitions import of_chart, of_gateway_api
 from infra.gateway import Gateway, GatewayArgs
 from infra.gateway_api import GatewayApi, GatewayApiArgs
 from infra.image import Image, ImageArgs, ReadyImage
@@ -25,6 +26,10 @@ config = settings.read()
 account = settings.read_digitalocean()
 
 # Asked before anything is made, since the answer may be no.
+kong_kinds = of_chart(config.chart_repository, "kong", versions.KONG_CHART)
+has_canaries = any(service.canary for service in config.services)
+asked_for = config.gateway_api_releases if has_canaries else ""
+gateway_api_kinds = of_gateway_api(asked_for, versions.GATEWAY_API) if asked_for else []
 newest = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
@@ -56,6 +61,7 @@ gateway = Gateway(
         cluster=cluster.resource,
         kube_context=config.kube_context,
         chart_repository=config.chart_repository,
+        definitions=kong_kinds,
         service_type=config.proxy_service_type,
         digitalocean=not config.kube_context,
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway)),
@@ -66,10 +72,10 @@ gateway = Gateway(
 
 # Ingress has no weights.
 gateway_api = None
-if any(service.canary for service in config.services):
+if has_canaries:
     gateway_api = GatewayApi(
         "kong",
-        GatewayApiArgs(namespace=settings.GATEWAY_NAMESPACE, releases=config.gateway_api_releases),
+        GatewayApiArgs(namespace=settings.GATEWAY_NAMESPACE, definitions=gateway_api_kinds),
         opts=pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[gateway.release])),
     )
 
@@ -107,11 +113,11 @@ consumers = [
 platform = None if config.kube_context else "linux/amd64"
 
 for service in config.services:
-    versions = {}
+    running = {}
     for name, version in service.versions.items():
         built = ImageArgs(directory=version.build, registry=registry, platform=platform)
         image = Image(name, built) if version.build else ReadyImage(version.image)
-        versions[name] = VersionArgs(
+        running[name] = VersionArgs(
             image=image.ref,
             image_digest=image.digest,
             replicas=version.replicas,
@@ -123,7 +129,7 @@ for service in config.services:
         service.name,
         ServiceArgs(
             namespace=namespace.name,
-            versions=versions,
+            versions=running,
             shares=service.shares,
             pull_secret=namespace.pull_secret,
             path=service.path,

@@ -4,8 +4,10 @@ Helm brings a chart's definitions at the first install and never upgrades them; 
 """
 
 import io
+import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urljoin
 
@@ -18,37 +20,51 @@ from infra.objects import KubernetesObject
 
 Definition = Mapping[str, Any]
 _SECONDS = 30
+_FAULTS = (
+    *(httpx.HTTPError, httpx.InvalidURL, OSError),
+    *(yaml.YAMLError, tarfile.TarError, EOFError, LookupError, TypeError, ValueError),
+)
 
 
 def of_chart(repository: str, chart: str, version: str) -> list[Definition]:
     """What is in the folder `crds` of a chart in a Helm repository. Failing to read it ends the program."""
-    key = "chartRepository"
     base = repository.rstrip("/") + "/"
-    index = yaml.load(_get(f"{base}index.yaml", key), Loader=yaml.CSafeLoader)
-    entries = index["entries"].get(chart, [])
-    if not (urls := [url for entry in entries if entry["version"] == version for url in entry["urls"]]):
-        allowed = f"a repository with the chart {chart} {version}"
-        complaints.refuse(f'kong-doks:{key}: "{repository}" has none; allowed: {allowed}; fix: remove {key}')
-    with tarfile.open(fileobj=io.BytesIO(_get(urljoin(base, urls[0]), key))) as archive:
-        files = [archive.extractfile(name) for name in archive.getnames() if name.startswith(f"{chart}/crds/")]
-        return [each for file in files if file for each in _definitions(file.read())]
+    with _refusal("chartRepository", repository, f"a repository with the chart {chart} {version}"):
+        entries = yaml.load(_get(f"{base}index.yaml"), Loader=yaml.CSafeLoader)["entries"][chart]
+        url = next(url for entry in entries if entry["version"] == version for url in entry["urls"])
+        with tarfile.open(fileobj=io.BytesIO(_get(urljoin(base, url)))) as archive:
+            files = [archive.extractfile(name) for name in archive.getnames() if name.startswith(f"{chart}/crds/")]
+            return [each for file in files if file for each in _definitions(file.read())]
 
 
 def of_gateway_api(releases: str, version: str) -> list[Definition]:
     """The standard channel of a release of the Kubernetes Gateway API. Failing to read it ends the program."""
-    manifest = _get(f"{releases.rstrip('/')}/v{version}/standard-install.yaml", "gatewayApiReleases")
-    return list(_definitions(manifest))
+    with _refusal("gatewayApiReleases", releases, f"releases of the Gateway API, with {version}"):
+        return list(_definitions(_get(f"{releases.rstrip('/')}/v{version}/standard-install.yaml")))
 
 
-def _get(url: str, key: str) -> bytes:
+@contextmanager
+def _refusal(key: str, value: str, allowed: str) -> Iterator[None]:
+    """One line for all that can be wrong with what somebody else's server says."""
     try:
-        transport = httpx.HTTPTransport(retries=2)
-        with httpx.Client(transport=transport, follow_redirects=True, timeout=_SECONDS) as client:
-            return client.get(url).raise_for_status().content
-    except httpx.HTTPError as error:
-        said = str(error).partition("\n")[0]
-        fix = "try again, or set it to a mirror that this machine reaches"
-        complaints.refuse(f'kong-doks:{key}: "{url}" can\'t be read ({said}); allowed: a URL that answers; fix: {fix}')
+        yield
+    except _FAULTS as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        fix = "try again, or name a mirror that this machine reaches"
+        line = f"{json.dumps(value)} can't be used ({said}); allowed: {allowed}; fix: {fix}"
+    except StopIteration:
+        line = (
+            f"{json.dumps(value)} doesn't have it; allowed: {allowed}; fix: remove {key}, or name a mirror that has it"
+        )
+    else:
+        return
+    complaints.refuse(f"kong-doks:{key}: {line}")
+
+
+def _get(url: str) -> bytes:
+    # A proxy is for others than this machine.
+    with httpx.Client(mounts={"all://127.0.0.1": None}, follow_redirects=True, timeout=_SECONDS) as client:
+        return client.get(url).raise_for_status().content
 
 
 def _definitions(manifest: bytes) -> Iterator[Definition]:

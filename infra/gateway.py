@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra import versions
-from infra.definitions import Definitions, of_chart
+from infra.definitions import Definition, Definitions
 from infra.kong import gateway_plugin
 from infra.namespace import namespace_options
 
@@ -40,6 +40,7 @@ class GatewayArgs:
         cluster: the stack's own, with which the rest goes; None: one that was there before.
         kube_context: the kubeconfig's context that leads to the cluster, if the user has one for it.
         chart_repository: URL of a Helm repository with the chart `kong`.
+        definitions: of Kong's kinds, as that chart has them.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
         plugins: Kong's plugins for every request, with their configuration.
@@ -52,6 +53,7 @@ class GatewayArgs:
     chart_repository: str
     service_type: str
     digitalocean: bool
+    definitions: Sequence[Definition] = ()
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -86,7 +88,7 @@ class Gateway(pulumi.ComponentResource):
         # pods take longer to come.
         definitions = Definitions(
             name,
-            of_chart(args.chart_repository, "kong", versions.KONG_CHART),
+            args.definitions,
             pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
         )
         self.kinds: Sequence[pulumi.Resource] = [self.release, definitions]

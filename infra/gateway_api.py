@@ -1,11 +1,11 @@
 """What the gateway needs beyond Ingress: the Kubernetes Gateway API, whose routes have weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 
-from infra import versions
-from infra.definitions import Definitions, of_gateway_api
+from infra.definitions import Definition, Definitions
 from infra.objects import KubernetesObject
 
 API = "gateway.networking.k8s.io/v1"
@@ -21,11 +21,11 @@ class GatewayApiArgs:
 
     Attributes:
         namespace: Kong's.
-        releases: where the Gateway API's releases are; "": the cluster has its definitions.
+        definitions: of its kinds; none: the cluster has them.
     """
 
     namespace: str
-    releases: str
+    definitions: Sequence[Definition]
 
 
 class GatewayApi(pulumi.ComponentResource):
@@ -34,10 +34,7 @@ class GatewayApi(pulumi.ComponentResource):
     def __init__(self, name: str, args: GatewayApiArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("kong-doks:gateway:GatewayApi", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
-        ready: list[pulumi.Resource] = []
-        if args.releases:
-            definitions = of_gateway_api(args.releases, versions.GATEWAY_API)
-            ready = [Definitions("gateway-api", definitions, child, _OURS)]
+        definitions = Definitions("gateway-api", args.definitions, child, _OURS)
         gateway_class = KubernetesObject(
             name,
             {
@@ -47,7 +44,7 @@ class GatewayApi(pulumi.ComponentResource):
                 "metadata": {"name": _NAME, "annotations": {"konghq.com/gatewayclass-unmanaged": "true"}},
                 "spec": {"controllerName": "konghq.com/kic-gateway-controller"},
             },
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=ready)),
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[definitions])),
         )
         # Routes are on all of Kong's ports, whatever listeners say.
         listener = {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}

@@ -82,6 +82,9 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
     "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
+    "no such version": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://old.example"}},
+    "no URL": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://["}},
+    "no index": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://portal.example"}},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",

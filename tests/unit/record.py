@@ -7,6 +7,7 @@ A process of its own, since Pulumi keeps its runtime in globals.
 # mypy: disable-error-code="no-untyped-call, import-untyped"
 
 import asyncio
+import functools
 import io
 import json
 import os
@@ -94,10 +95,14 @@ def definition(plural: str) -> str:
 
 def internet(request: httpx.Request) -> httpx.Response:
     """The chart repository, and the releases of the Gateway API."""
-    if request.url.host == "missing.example":
-        return httpx.Response(404)
-    if request.url.host == "empty.example":
-        return httpx.Response(200, text="entries: {}")
+    others = {
+        "missing.example": httpx.Response(404),
+        "empty.example": httpx.Response(200, text="entries: {}"),
+        "old.example": httpx.Response(200, text="entries: {kong: [{version: 3.0.0, urls: [kong-3.0.0.tgz]}]}"),
+        "portal.example": httpx.Response(200, text="<html>Log in</html>"),
+    }
+    if answer := others.get(request.url.host):
+        return answer
     archive = f"/archives/kong-{versions.KONG_CHART}.tgz"
     answers = {
         "/index.yaml": yaml.safe_dump(
@@ -239,6 +244,8 @@ def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
 
 def record(run: Mapping[str, Any]) -> dict[str, Any]:
     """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool, "refusal": text}."""
+    client = functools.partial(httpx.Client, transport=httpx.MockTransport(internet))
+    httpx.Client = client  # type: ignore[assignment, misc]
     os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
@@ -274,6 +281,5 @@ def program() -> None:
 
 
 if __name__ == "__main__":
-    httpx.HTTPTransport = lambda **_: httpx.MockTransport(internet)  # type: ignore[assignment, misc]
     runs = json.load(sys.stdin)
     json.dump({name: record(run) for name, run in runs.items()}, sys.stdout)

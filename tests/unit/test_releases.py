@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from infra import versions
 from tests.unit.conftest import Recording, Resource
 from tests.unit.record import GATEWAY_KINDS, KONG_KINDS
 
@@ -148,17 +147,24 @@ def test_a_version_has_what_its_service_has_but_for_what_it_says(run: Callable[[
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no chart", 'kong-doks:chartRepository: "https://missing.example/index.yaml" can\'t be read (Client error'),
+        ("no chart", "\"https://missing.example/\" can't be used (Client error '404 Not Found' for url"),
         (
             "no such chart",
-            f'"https://empty.example" has none; allowed: a repository with the chart kong {versions.KONG_CHART}',
+            "\"https://empty.example\" can't be used ('kong'); allowed: a repository with the chart kong 3.",
         ),
+        ("no such version", '"https://old.example" doesn\'t have it; allowed: a repository with the chart kong 3.'),
+        ("no URL", '"https://[" can\'t be used (Invalid'),
+        ("no index", '"https://portal.example" can\'t be used ('),
     ],
 )
-def test_a_chart_that_is_not_there_is_said_in_one_line(run: Callable[[str], Recording], name: str, said: str) -> None:
+def test_a_chart_that_cannot_be_had_is_said_in_one_line_before_anything_is_made(
+    run: Callable[[str], Recording], name: str, said: str
+) -> None:
     recording = run(name)
+    assert recording.resources == []
+    assert recording.invoked == []
     (error,) = recording.errors
-    assert said in error
+    assert error.startswith(f"kong-doks:chartRepository: {said}")
     assert "\n" not in error
     assert "; fix: " in error
     assert recording.status != 0
