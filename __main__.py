@@ -27,9 +27,10 @@ account = settings.read_digitalocean()
 
 # Asked before anything is made, since the answer may be no.
 kong_kinds = of_chart(config.chart_repository, "kong", versions.KONG_CHART)
+gateway_api_kinds = []
 has_canaries = any(service.canary for service in config.services)
-asked_for = config.gateway_api_releases if has_canaries else ""
-gateway_api_kinds = of_gateway_api(asked_for, versions.GATEWAY_API) if asked_for else []
+if has_canaries and config.gateway_api_releases:
+    gateway_api_kinds = of_gateway_api(config.gateway_api_releases, versions.GATEWAY_API)
 newest = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
