@@ -33,3 +33,7 @@ GRAFANA_CHART = "11.1.0"
 # renovate: datasource=docker depName=grafana/grafana
 GRAFANA = "12.3.2"
 """The chart's own."""
+
+# The one that DOKS brings, too; the controller knows the next (KIC, version compatibility).
+# renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
+GATEWAY_API = "1.2.1"

@@ -1,16 +1,18 @@
-"""The chart repository: the stand-ins for charts; Kong's is completed with the CRDs of the real controller."""
+"""The chart repository: the stand-ins for charts, Kong's with the CRDs of the real controller; the Gateway API."""
 
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from infra import versions
 from sandbox.addresses import CHARTS
 from sandbox.paths import PROJECT, RUN, tool
 from sandbox.tools import module_folder
 
 _CONTROLLER = PROJECT / "sandbox" / "go" / "controller"
 _CRDS = "github.com/kong/kubernetes-configuration"
+_GATEWAY_API = "sigs.k8s.io/gateway-api"
 
 
 class ChartError(Exception):
@@ -25,7 +27,7 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
         folder: is emptied.
 
     Returns:
-        The repository: `index.yaml` and the charts.
+        The repository: `index.yaml` and the charts, and under `gateway-api` a release of that.
 
     Raises:
         ChartError: helm refuses the chart.
@@ -39,7 +41,16 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     _helm("package", *map(str, charts), "--destination", str(folder))
     shutil.rmtree(source)
     _helm("repo", "index", str(folder), "--url", CHARTS)
+    _release_gateway_api(folder / "gateway-api" / f"v{versions.GATEWAY_API}")
     return folder
+
+
+def _release_gateway_api(target: Path) -> None:
+    """Puts the manifest of the standard channel together, as the project's own releases have it."""
+    target.mkdir(parents=True)
+    source = module_folder(_CONTROLLER, _GATEWAY_API) / "config" / "crd" / "standard"
+    documents = [path.read_text() for path in sorted(source.glob("gateway.networking.k8s.io_*.yaml"))]
+    (target / "standard-install.yaml").write_text("---\n".join(documents))
 
 
 def fill_crds(target: Path) -> None:

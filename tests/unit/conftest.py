@@ -32,6 +32,17 @@ COLLECTORS = (
     "https://logs.eu.example.com/in",
     "http://10.108.0.5:9000/",
 )
+CANARY = {
+    "kong-doks:services": [
+        FOO
+        | {"auth": "jwt", "allow": ["team-a"], "rewrite": "/v1", "retries": 1, "rateLimit": {"minute": 5}}
+        | {"canary": {"image": "user/foo:2", "weight": 25}},
+        BAR,
+    ],
+    "kong-doks:consumers": [
+        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}}
+    ],
+}
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
@@ -67,6 +78,49 @@ RUNS: dict[str, dict[str, Any]] = {
         },
     },
     "consumers in clear": {"stack": "dev", "config": POLICIES},
+    "canary": {"stack": "dev", "config": CANARY, "secret_keys": ["kong-doks:consumers"]},
+    "canary where the gateway API is": {
+        "stack": "dev",
+        "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
+        "secret_keys": ["kong-doks:consumers"],
+    },
+    "canary, grpc": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
+    },
+    "blue-green": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo", "replicas": 2, "env": {"LOG_LEVEL": "info", "MODE": "old"}}
+                | {
+                    "blueGreen": {
+                        "blue": {"build": "apps/foo"},
+                        "green": {"image": "user/foo:2", "replicas": 3, "env": {"MODE": "new"}},
+                        "live": "green",
+                    }
+                },
+            ]
+        },
+    },
+    "releases that are asked": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo"}
+                | {"blueGreen": {"blue": {"image": "a:1"}, "green": {"image": "a:2"}, "live": "green"}},
+                BAR | {"egress": {"services": ["foo"]}, "canary": {"image": "b:2"}},
+            ],
+            "kong-doks:aggregates": [
+                {"name": "overview", "path": "/overview", "backends": {"foo": "/foo", "bar": "/bar"}}
+            ],
+        },
+    },
+    "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
+    "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
+    "no such version": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://old.example"}},
+    "no URL": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://["}},
+    "no index": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://portal.example"}},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",
@@ -137,6 +191,7 @@ class Resource:
     created: bool
     id: str = ""
     deleted_with: str = ""
+    retained: bool = False
     ignore_changes: list[str] = field(default_factory=list)
     create_timeout: str = ""
 
@@ -178,7 +233,7 @@ class Recording:
 @pytest.fixture(scope="session")
 def recordings() -> dict[str, Recording]:
     process = subprocess.run(
-        [sys.executable, Path(__file__).with_name("record.py")],
+        [sys.executable, "-m", "tests.unit.record"],
         input=json.dumps(RUNS),
         capture_output=True,
         text=True,
