@@ -9,23 +9,31 @@ from pathlib import Path
 
 import pulumi
 
-from infra import counters, dns, network, policies, settings
+from infra import counters, dns, network, policies, settings, versions
 from infra.account import existing_registry, newest_version
 from infra.certificates import Certificate, CertificateArgs
 from infra.cluster import Cluster, ClusterArgs, ExistingCluster
+from infra.definitions import of_chart, of_gateway_api
 from infra.gateway import Gateway, GatewayArgs
+from infra.gateway_api import GatewayApi, GatewayApiArgs
 from infra.image import Image, ImageArgs, ReadyImage
 from infra.kong import Consumer, ConsumerArgs
 from infra.monitoring import Monitoring, MonitoringArgs
 from infra.namespace import Namespace, NamespaceArgs
 from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
 from infra.service import Service, ServiceArgs
+from infra.workload import VersionArgs
 
 config = settings.read()
 account = settings.read_digitalocean()
 
 # Asked before anything is made, since the answer may be no.
-version = "" if config.kube_context else newest_version(config.kubernetes_version)
+kong_kinds = of_chart(config.chart_repository, "kong", versions.KONG_CHART)
+gateway_api_kinds = []
+has_canaries = any(len(each.shares) > 1 for each in config.workloads)
+if has_canaries and config.gateway_api_releases:
+    gateway_api_kinds = of_gateway_api(config.gateway_api_releases, versions.GATEWAY_API)
+newest = "" if config.kube_context else newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
 zone = dns.zone_of(config.domain) if config.domain and not config.kube_context else None
@@ -39,7 +47,7 @@ else:
         ClusterArgs(
             name=config.cluster_name,
             region=config.region,
-            version=version,
+            version=newest,
             node_size=config.node_size,
             node_count=config.node_count,
             ha=config.ha,
@@ -51,7 +59,7 @@ else:
 in_cluster = pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.resource)
 
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
-if wanted.kind == "digitalocean" and not adopted and not any(each.build for each in config.workloads):
+if wanted.kind == "digitalocean" and not adopted and not config.builds:
     registry = Registry()  # nothing to push
 elif wanted.kind == "digitalocean":
     registry = DigitalOceanRegistry(
@@ -87,6 +95,7 @@ gateway = Gateway(
         cluster=cluster.resource,
         kube_context=config.kube_context,
         chart_repository=config.chart_repository,
+        definitions=kong_kinds,
         service_type=config.proxy_service_type,
         digitalocean=not config.kube_context,
         replicas=config.gateway.replicas,
@@ -127,6 +136,14 @@ if config.domain:
     )
     if not record:
         pulumi.export("dns_record", pulumi.Output.concat(config.domain, ". A ", gateway.ip))
+# Ingress has no weights.
+gateway_api = None
+if has_canaries:
+    gateway_api = GatewayApi(
+        "kong",
+        GatewayApiArgs(namespace=settings.GATEWAY_NAMESPACE, definitions=gateway_api_kinds),
+        opts=pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[gateway.release])),
+    )
 
 consumers = [
     Consumer(
@@ -136,34 +153,39 @@ consumers = [
             groups=consumer.groups,
             jwt=consumer.jwt_credential,
             api_key=consumer.plain_api_key,
-            gateway=gateway.release,
+            gateway=gateway.kinds,
         ),
         opts=in_cluster,
     )
     for consumer in config.consumers
 ]
 
+# DigitalOcean's nodes are amd64; your own cluster's are what builds here.
+platform = None if config.kube_context else "linux/amd64"
+
 for service in config.workloads:
-    # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
-    platform = None if config.kube_context else "linux/amd64"
-    image = (
-        Image(service.name, ImageArgs(directory=service.build, registry=registry, platform=platform))
-        if service.build
-        else ReadyImage(service.image)
-    )
+    running = {}
+    for name, version in service.versions.items():
+        built = ImageArgs(directory=version.build, registry=registry, platform=platform)
+        image = Image(name, built) if version.build else ReadyImage(version.image)
+        running[name] = VersionArgs(
+            image=image.ref,
+            image_digest=image.digest,
+            replicas=version.replicas,
+            health=service.health_of(version),
+            env=config.environment(service, version),
+        )
     rules = policies.route_rules(service, config.gateway, counting, https=bool(config.domain))
+    shared = gateway_api if len(service.shares) > 1 else None
     Service(
         service.name,
         ServiceArgs(
             namespace=namespace.name,
-            image=image.ref,
-            image_digest=image.digest,
+            versions=running,
+            shares=service.shares,
             pull_secret=namespace.pull_secret,
             path=service.path,
             port=service.port,
-            replicas=service.replicas,
-            health=service.health_path,
-            env=config.environment(service),
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
             # A route's plugin may have something of the gateway's in it.
@@ -174,8 +196,13 @@ for service in config.workloads:
             upstream_annotations=rules.upstream,
             domain=config.domain or None,
             tls_secret=certificate.secret if certificate else None,
+            parent=shared.parent if shared else None,
             # Whom a route asks for has to be known before it asks.
-            gateway=[*gateway.ready, *(consumers if service.auth else [])],
+            gateway=[
+                *gateway.ready,
+                *(consumers if service.auth else []),
+                *([shared] if shared else []),
+            ],
         ),
         opts=in_cluster,
     )

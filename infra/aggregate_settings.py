@@ -11,6 +11,7 @@ from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Model, ServiceName, UrlPath
 from infra.policy_settings import RoutePolicies
 from infra.service_settings import Service, Workload
+from infra.version_settings import Running
 
 ADDRESS = (
     "connection content-length expect host keep-alive proxy-authenticate proxy-authorization te trailer "
@@ -34,7 +35,6 @@ class Aggregate(Workload):
 
     key: ClassVar[str] = "aggregates"
     build: ClassVar[str] = "apps/aggregate"
-    image: ClassVar[str] = ""
     port: ClassVar[int] = 5000
     health_path: ClassVar[str] = "/healthz"
 
@@ -46,15 +46,23 @@ class Aggregate(Workload):
     headers: list[HeaderName] = Field([], description="headers to pass on", examples=[["X-Tenant"]])
 
     @property
+    def versions(self) -> Mapping[str, Running]:
+        """What runs. What it is told besides, `environment` says."""
+        return {self.name: Running(self.build, "", self.replicas, {})}
+
+    def health_of(self, _version: Running) -> str:
+        return self.health_path
+
+    @property
     def calls(self) -> Collection[str]:
         return {*self.backends, *self.egress.services}
 
     def environment(self, services: Sequence[Service]) -> Mapping[str, str]:
         """What the container is told: whom to ask for what, and how long to wait."""
-        ports = {service.name: service.port for service in services}
+        asked = {service.name: f"{service.host}:{service.port}" for service in services}
         backends = {
             name: {
-                "url": f"http://{name}-service:{ports[name]}{backend.path}",
+                "url": f"http://{asked[name]}{backend.path}",
                 "timeout": backend.timeout or self.timeout,
             }
             for name, backend in self.backends.items()

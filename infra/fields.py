@@ -20,11 +20,12 @@ Label = Annotated[
     ),
 ]
 # The longest name made of a service's is <name>-deployment, and Kubernetes allows 63 characters.
+LONGEST_NAME = 63 - len("-deployment")
 ServiceName = Annotated[
     str,
     Field(
         pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
-        max_length=63 - len("-deployment"),
+        max_length=LONGEST_NAME,
         description="lower-case letters, digits and hyphens, from a letter, at most 52",
         examples=["foo"],
     ),

@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 from infra import counters as counting
 from infra import network, versions
 from infra.counters import Counters, CountersArgs
+from infra.definitions import Definition, Definitions
 from infra.kong import Plugin, gateway_plugin
 from infra.namespace import default_deny, namespace_options, pod_security
 
@@ -35,6 +36,7 @@ class GatewayArgs:
         cluster: the stack's own, with which the rest goes; None: one that was there before.
         kube_context: the kubeconfig's context that leads to the cluster, if the user has one for it.
         chart_repository: URL of a Helm repository with the chart `kong`.
+        definitions: of Kong's kinds, as that chart has them.
         service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
         digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
         replicas: how many pods.
@@ -56,6 +58,7 @@ class GatewayArgs:
     replicas: int = 1
     count_for: pulumi.Input[str] | None = None
     domain: str | None = None
+    definitions: Sequence[Definition] = ()
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
     password_places: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class GatewayArgs:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Kong. `release` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
+    """Kong. `kinds` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
@@ -113,17 +116,25 @@ class Gateway(pulumi.ComponentResource):
                 CountersArgs(namespace=closed, services=args.count_for),
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
             ).ready
+        # Beside the release, not before it: the first time Helm brings them as well, and sooner; later a new version's
+        # pods take longer to come.
+        definitions = Definitions(
+            name,
+            args.definitions,
+            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+        )
+        self.kinds: Sequence[pulumi.Resource] = [self.release, definitions]
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
-            # Kong's kinds come with its chart; and a limit whose counters aren't there yet is none.
-            depends_on=[self.release, *counters],
+            # On the way down they go while the controller is there. A limit whose counters aren't there yet is none.
+            depends_on=[*self.kinds, *counters],
         )
         plugins = [
             gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
             for name, config in args.plugins.items()
         ]
-        self.ready: Sequence[pulumi.Resource] = [self.release, *counters, *plugins]
+        self.ready: Sequence[pulumi.Resource] = [*self.kinds, *counters, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":
@@ -209,7 +220,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "containerSecurityContext": restricted,
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
-            # Helm installs the chart's CRDs by itself; the template that this switches on looks into the cluster.
+            # The template that this switches on looks into the cluster.
             "installCRDs": False,
             # Its certificate would be new at every rendering.
             "admissionWebhook": {"enabled": False},

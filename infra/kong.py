@@ -8,25 +8,22 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.counters import PASSWORD
+from infra.objects import KubernetesObject
 
 _API = "configuration.konghq.com/v1"
 _CLASS = {"kubernetes.io/ingress.class": "kong"}
 """Without it the controller ignores consumers and plugins for all, and says nothing."""
 
 
-class KongObject(pulumi.CustomResource):
-    """One of Kong's kinds. Their fields are beside `metadata`; Pulumi's CustomResource only lets them have a `spec`."""
-
-    def __init__(
-        self,
-        kind: str,
-        name: str,
-        metadata: Mapping[str, pulumi.Input[Any]],
-        fields: Mapping[str, pulumi.Input[Any]],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
-        properties = {"apiVersion": _API, "kind": kind, "metadata": dict(metadata), **fields}
-        super().__init__(f"kubernetes:{_API}:{kind}", name, properties, opts)
+def _kong(
+    name: str,
+    kind: str,
+    metadata: Mapping[str, pulumi.Input[Any]],
+    fields: Mapping[str, pulumi.Input[Any]],
+    opts: pulumi.ResourceOptions,
+) -> KubernetesObject:
+    """One of Kong's kinds, whose fields are beside `metadata`."""
+    return KubernetesObject(name, {"apiVersion": _API, "kind": kind, "metadata": metadata, **fields}, opts)
 
 
 @dataclass(frozen=True)
@@ -52,25 +49,25 @@ def route_plugin(
     plugin: Plugin,
     namespace: pulumi.Input[str],
     opts: pulumi.ResourceOptions,
-) -> KongObject:
+) -> KubernetesObject:
     """A plugin for the routes that name it, as `plugin_name` says.
 
     Kong never lets an object change its plugin; here another plugin is another object, and so never replaces one.
     """
     name = plugin_name(service, plugin.name)
     metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}
-    return KongObject("KongPlugin", name, metadata, plugin.fields(PASSWORD), opts)
+    return _kong(name, "KongPlugin", metadata, plugin.fields(PASSWORD), opts)
 
 
 def plugin_name(service: str, plugin: str) -> str:
     return f"{service}.{plugin}"  # no service has a dot in its name
 
 
-def gateway_plugin(plugin: Plugin, namespace: str, opts: pulumi.ResourceOptions) -> KongObject:
+def gateway_plugin(plugin: Plugin, namespace: str, opts: pulumi.ResourceOptions) -> KubernetesObject:
     """A plugin for every request; a route's own of the same kind takes its place there. `namespace` is Kong's."""
     name = f"gateway.{plugin.name}"
     metadata = {"name": name, "labels": {"global": "true"}, "annotations": _CLASS}
-    return KongObject("KongClusterPlugin", name, metadata, plugin.fields(PASSWORD | {"namespace": namespace}), opts)
+    return _kong(name, "KongClusterPlugin", metadata, plugin.fields(PASSWORD | {"namespace": namespace}), opts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +86,7 @@ class ConsumerArgs:
     groups: Sequence[str]
     jwt: Mapping[str, str] | None
     api_key: str | None
-    gateway: pulumi.Resource
+    gateway: Sequence[pulumi.Resource]
 
 
 class Consumer(pulumi.ComponentResource):
@@ -116,12 +113,12 @@ class Consumer(pulumi.ComponentResource):
             credentials.append(credential("jwt", args.jwt))
         if args.api_key:
             credentials.append(credential("key-auth", {"key": args.api_key}))
-        KongObject(
-            "KongConsumer",
+        _kong(
             name,
+            "KongConsumer",
             {"name": name, "namespace": args.namespace, "annotations": _CLASS},
             {"username": name, "credentials": credentials},
-            # Kong's kinds come with its chart.
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[args.gateway])),
+            # On the way down it goes while the controller is there.
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway])),
         )
         self.register_outputs({})

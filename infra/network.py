@@ -23,6 +23,8 @@ Peer = networking.v1.NetworkPolicyPeerArgs
 Policy = networking.v1.NetworkPolicySpecArgs
 Port = networking.v1.NetworkPolicyPortArgs
 
+SERVICE_LABEL = "kong-doks/service"
+"""A label of pods: whose they are. All versions of a service have it, those that come or go with an update too."""
 GATEWAY_PODS = {"app.kubernetes.io/name": "kong", "app.kubernetes.io/instance": "kong"}
 """The labels of the pods of Kong's release."""
 SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
@@ -200,9 +202,9 @@ def _policy(
     )
 
 
-def _pods(names: Sequence[str]) -> meta.v1.LabelSelectorArgs:
+def _pods(services: Sequence[str]) -> meta.v1.LabelSelectorArgs:
     return meta.v1.LabelSelectorArgs(
-        match_expressions=[meta.v1.LabelSelectorRequirementArgs(key="app", operator="In", values=[*names])]
+        match_expressions=[meta.v1.LabelSelectorRequirementArgs(key=SERVICE_LABEL, operator="In", values=[*services])]
     )
 
 

@@ -1,17 +1,15 @@
 """A service as the stack's configuration has it."""
 
-from collections.abc import Collection, Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from infra.complaints import Complaint, raise_any
-from infra.fields import IMAGE, EnvironmentName, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.fields import LONGEST_NAME, Model, Quantity, ServiceName, UrlPath, quantity
 from infra.network_settings import Ingress, ServiceEgress
 from infra.policy_settings import RoutePolicies
-
-PROJECT = Path(__file__).resolve().parent.parent
+from infra.version_settings import BlueGreen, Canary, Running, Source, Version
 
 
 # A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
@@ -62,6 +60,11 @@ class Workload(RoutePolicies):
         """The services that it may call."""
         return self.egress.services
 
+    @property
+    def shares(self) -> Mapping[str, int]:
+        """Of a hundred requests, how many go to which version. A canary has an entry whatever its weight."""
+        return {self.name: 100}
+
     @model_validator(mode="after")
     def _is_not_the_gateway(self) -> Self:
         if self.name == "proxy":
@@ -70,46 +73,59 @@ class Workload(RoutePolicies):
         return self
 
 
-class Service(Workload):
+class Service(Workload, Source):
     """A microservice behind the gateway: built from a directory, or a ready-made image."""
 
     key: ClassVar[str] = "services"
 
-    build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
-    image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
     port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
     health: UrlPath | None = Field(None, description='a path from "/" on', examples=["/healthz"])
-    env: dict[EnvironmentName, str] = Field(
-        {},
-        description="names of letters, digits and _, with text as values",
-        examples=[{"LOG_LEVEL": "info"}],
-    )
+    canary: Canary | None = Field(None, description="build or image, weight", examples=[{"build": "apps/foo-next"}])
+    blue_green: BlueGreen | None = Field(None, description="blue, green, live", examples=[{"live": "blue"}])
 
     @property
-    def health_path(self) -> str | None:
+    def versions(self) -> Mapping[str, Running]:
+        """What runs, each under a name of its own."""
+        own = {} if self.blue_green else {self.name: Running(self.build, self.image, self.replicas, self.env)}
+        more: Mapping[str, Version] = self.blue_green.versions if self.blue_green else {}
+        if self.canary:
+            more = {"canary": self.canary}
+        return own | {f"{self.name}-{suffix}": each.over(self.env, self.replicas) for suffix, each in more.items()}
+
+    @property
+    def shares(self) -> Mapping[str, int]:
+        if self.blue_green:
+            return {f"{self.name}-{self.blue_green.live}": 100}
+        if self.canary:
+            return {self.name: 100 - self.canary.weight, f"{self.name}-canary": self.canary.weight}
+        return super().shares
+
+    @property
+    def host(self) -> str:
+        """Where others in the namespace find it: what is live; of a service with a canary, the service itself."""
+        return f"{next(iter(self.shares))}-service"
+
+    def health_of(self, version: Running) -> str | None:
         """What the probes ask for; None: they only connect, since not every image has such a path."""
-        return self.health or ("/healthz" if self.build and self.protocol == "http" else None)
+        return self.health or ("/healthz" if version.build and self.protocol == "http" else None)
 
     @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
+    def _fits_together(self) -> Self:
         raise_any(self._complaints())
         return self
 
     def _complaints(self) -> Iterator[Complaint]:
         if self.health and self.protocol == "grpc":
             yield Complaint("health", self.health, "unset with protocol: grpc", "remove health")
-        if "PORT" in self.env:
-            yield Complaint("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
-        if bool(self.build) == bool(self.image):
-            problem = "has both build and image" if self.build else "has neither build nor image"
-            yield Complaint("", None, "exactly one of them", f"keep for example build: apps/{self.name}", problem)
-        elif self.build and not (PROJECT / self.build / "Dockerfile").is_file():
-            yield Complaint(
-                "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
-            )
-        elif self.image:
-            # With a tag that moves, what runs changes without a rollout.
-            match = IMAGE.fullmatch(self.image)
-            if not match or not (match["digest"] or (match["tag"] or "latest") != "latest"):
-                allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
-                yield Complaint("image", self.image, allowed, "end it with a tag such as :0.1")
+        if not self.blue_green:
+            yield from self.source_complaints(f"apps/{self.name}")
+        else:
+            for key in ("build", "image", "canary"):
+                if getattr(self, key):
+                    allowed = "unset beside blueGreen, which says what runs"
+                    yield Complaint(key, None, allowed, f"move it to blueGreen.{self.blue_green.live}")
+        suffixes = ["canary"] if self.canary else list(self.blue_green.versions) if self.blue_green else []
+        # The longest name made of a version's is <version>-deployment, as with ServiceName.
+        if (length := max((len(f"-{suffix}") for suffix in suffixes), default=0)) + len(self.name) > LONGEST_NAME:
+            allowed = f"at most {LONGEST_NAME - length} letters beside {' and '.join(suffixes)}"
+            yield Complaint("name", self.name, allowed, "give it a shorter name")

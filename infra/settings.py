@@ -18,7 +18,8 @@ from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
 from infra.fields import DOMAIN, REPOSITORY_PREFIX, Label, Model
 from infra.policy_settings import GatewayPolicies
-from infra.service_settings import Service, Workload
+from infra.service_settings import Service
+from infra.version_settings import Running
 
 NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
@@ -143,6 +144,12 @@ class Settings(Model):
         description="a chart repository's URL",
         examples=["https://charts.jetstack.io"],
     )
+    gateway_api_releases: str = Field(
+        "https://github.com/kubernetes-sigs/gateway-api/releases/download",
+        pattern=r"^(https?://\S+)?$",
+        description='the URL of the releases, or "" where the cluster has the Gateway API',
+        examples=['""'],
+    )
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
@@ -153,7 +160,7 @@ class Settings(Model):
         return [*self.services, *self.aggregates]
 
     @property
-    def _places(self) -> Mapping[str, Workload]:
+    def _places(self) -> Mapping[str, Service | Aggregate]:
         """The same by its place in the configuration."""
         lists: Sequence[Sequence[Service | Aggregate]] = (self.services, self.aggregates)
         return {f"{each.key}[{index}]": each for entries in lists for index, each in enumerate(entries)}
@@ -163,9 +170,14 @@ class Settings(Model):
         """Whether the gateway's pods have to count rate limits together."""
         return self.gateway.replicas > 1 and any(each.rate_limit for each in (self.gateway, *self.workloads))
 
-    def environment(self, workload: Service | Aggregate) -> Mapping[str, pulumi.Input[str]]:
-        """What a container is told beside its port."""
-        own = workload.environment(self.services) if isinstance(workload, Aggregate) else workload.env
+    @property
+    def builds(self) -> int:
+        """How many images the stack builds."""
+        return sum(bool(each.build) for workload in self.workloads for each in workload.versions.values())
+
+    def environment(self, workload: Service | Aggregate, version: Running) -> Mapping[str, pulumi.Input[str]]:
+        """What the containers of a version are told beside their port."""
+        own = workload.environment(self.services) if isinstance(workload, Aggregate) else version.env
         traced = self.gateway.tracing if workload.tracing else None
         return {**policies.tracing_environment(traced, workload.name), **self.as_set(workload.key, own)}
 
@@ -190,12 +202,13 @@ class Settings(Model):
         return self
 
     def _duplicates(self) -> Iterator[Complaint]:
-        names = Counter(each.name for each in self._places.values())
+        names = Counter(name for each in self._places.values() for name in {each.name, *each.versions})
         # Of two services on one path, the one whose headers a request has goes before the one for all requests.
         paths = Counter((each.path, frozenset(each.when_headers.items())) for each in self._places.values())
         for place, each in self._places.items():
-            if names[each.name] > 1:
-                yield Complaint(f"{place}.name", each.name, "each name once", "give it another name")
+            if any(names[name] > 1 for name in (each.name, *each.versions)):
+                allowed = "each name once, with those of canaries, blues and greens"
+                yield Complaint(f"{place}.name", each.name, allowed, "give it another name")
             if paths[each.path, frozenset(each.when_headers.items())] > 1:
                 allowed, fix = "each path once, but for other whenHeaders", "give it another path"
                 yield Complaint(f"{place}.path", each.path, allowed, fix)
@@ -211,7 +224,11 @@ class Settings(Model):
         if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE):
             allowed = "any but the gateway's own, its monitoring's and cert-manager's"
             yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
-        built = [each for each in self.workloads if each.build]
+        for index, service in enumerate(self.services):
+            if self.domain and service.canary:
+                # Its HTTPRoute would need a listener with the certificate.
+                allowed = "unset beside domain, whose routes have no weights"
+                yield Complaint(f"services[{index}].canary", None, allowed, "use blueGreen, or whenHeaders")
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):
                 if (value := getattr(self, field)) != type(self).model_fields[field].default:
@@ -221,13 +238,13 @@ class Settings(Model):
                 yield Complaint(
                     "registry.kind", "digitalocean", "other or none beside kubeContext", "write registry: {kind: none}"
                 )
-        elif self.registry.kind == "none" and built:
+        elif self.registry.kind == "none" and self.builds:
             yield Complaint(
                 "registry.kind", "none", "digitalocean or other, since nodes pull images", "write kind: digitalocean"
             )
-        if self.registry.tier == "basic" and len(built) > BASIC_REPOSITORIES:
+        if self.registry.tier == "basic" and self.builds > BASIC_REPOSITORIES:
             yield Complaint(
-                "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} services to build", "write tier: professional"
+                "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} images to build", "write tier: professional"
             )
 
     def _strangers(self) -> Iterator[Complaint]:

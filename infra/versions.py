@@ -37,3 +37,7 @@ GRAFANA = "12.3.2"
 # renovate: datasource=helm depName=cert-manager registryUrl=https://charts.jetstack.io
 CERT_MANAGER = "v1.19.5"
 """The chart and the images."""
+
+# The one that DOKS brings, too; the controller knows the next (KIC, version compatibility).
+# renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
+GATEWAY_API = "1.2.1"

@@ -29,8 +29,22 @@ class Registry(_Model):
     existing: bool = False
 
 
-class Service(_Model):
+class Version(_Model):
     build: str = ""
+
+
+class BlueGreen(_Model):
+    blue: Version = Version()
+    green: Version = Version()
+
+
+class Service(Version):
+    canary: Version = Version()
+    blue_green: BlueGreen = BlueGreen()
+
+    @property
+    def builds(self) -> bool:
+        return any(each.build for each in (self, self.canary, self.blue_green.blue, self.blue_green.green))
 
 
 class Settings(_Model):
@@ -60,7 +74,7 @@ class Settings(_Model):
 
     @property
     def uses_registry(self) -> bool:
-        builds = bool(self.aggregates) or any(service.build for service in self.services)
+        builds = bool(self.aggregates) or any(service.builds for service in self.services)
         return self.makes_cluster and self.registry.kind == "digitalocean" and (builds or self.registry.existing)
 
 

@@ -1,4 +1,4 @@
-"""The chart repository: stand-ins for charts, Kong's with the CRDs of the real controller; and cert-manager's own."""
+"""The chart repository: stand-ins for charts, Kong's with the real controller's CRDs; cert-manager; the Gateway API."""
 
 import shutil
 import subprocess
@@ -14,6 +14,7 @@ _CONTROLLER = PROJECT / "sandbox" / "go" / "controller"
 _CERTIFICATES = PROJECT / "sandbox" / "go" / "certificates"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _CRDS = "github.com/kong/kubernetes-configuration"
+_GATEWAY_API = "sigs.k8s.io/gateway-api"
 
 
 class ChartError(Exception):
@@ -28,7 +29,7 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
         folder: is emptied.
 
     Returns:
-        The repository: `index.yaml` and the charts.
+        The repository: `index.yaml` and the charts, and under `gateway-api` a release of that.
 
     Raises:
         ChartError: helm refuses the chart.
@@ -42,6 +43,7 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     _helm("package", *map(str, charts), "--destination", str(folder))
     shutil.rmtree(source)
     _helm("repo", "index", str(folder), "--url", CHARTS)
+    _release_gateway_api(folder / "gateway-api" / f"v{versions.GATEWAY_API}")
     return folder
 
 
@@ -62,6 +64,14 @@ def add_cert_manager(folder: Path = RUN / "charts") -> None:
     _helm("package", str(source), "--version", version, "--app-version", version, "--destination", str(folder))
     shutil.rmtree(folder / "source")
     _helm("repo", "index", str(folder), "--url", CHARTS)
+
+
+def _release_gateway_api(target: Path) -> None:
+    """Puts the manifest of the standard channel together, as the project's own releases have it."""
+    target.mkdir(parents=True)
+    source = module_folder(_CONTROLLER, _GATEWAY_API) / "config" / "crd" / "standard"
+    documents = [path.read_text() for path in sorted(source.glob("gateway.networking.k8s.io_*.yaml"))]
+    (target / "standard-install.yaml").write_text("---\n".join(documents))
 
 
 def fill_crds(target: Path) -> None:

@@ -20,7 +20,8 @@ SETTINGS = {
     "Cmd": ["python3"],
 }
 
-_ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv")
+# The last is there for packages with compiled parts; the official image has it, too.
+_ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv", "libstdc++6")
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Paths of this machine mean nothing inside an image, so not all settings are taken along.
 _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries"}

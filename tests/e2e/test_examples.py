@@ -19,10 +19,13 @@ CHECKS: dict[str, list[tuple[str, int, str]]] = {
     "addresses": [("/foo", 403, ""), ("/bar", 200, "")],
     "aggregation": [("/overview", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "")],
     "auth": [("/foo", 401, "WWW-Authenticate"), ("/bar", 200, "")],
+    "blue-green": [("/foo", 200, ""), ("/bar", 200, "")],
     "canary": [("/foo", 200, ""), ("/bar", 200, "")],
     # The authority that the example names isn't reached from here; the way to HTTPS is there without it.
     "certificates": [("/foo", 308, "Location"), ("/bar", 308, "Location")],
     "everything": [("/foo", 401, "X-Request-ID"), ("/greeting", 200, "X-Frame-Options")],
+    # Requests that aren't gRPC.
+    "grpc": [("/greeter.Greeter/Greet", 415, ""), ("/foo", 200, "")],
     "network": [("/foo", 200, ""), ("/bar", 200, "")],
     "observability": [("/foo", 200, "X-Request-ID"), ("/bar", 200, "X-Request-ID")],
     "plugins": [("/foo", 200, "X-Order-ID"), ("/bar", 200, "")],
@@ -30,6 +33,7 @@ CHECKS: dict[str, list[tuple[str, int, str]]] = {
     "replicas": [("/foo", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "")],
     "rate-limit": [("/foo", 200, "X-RateLimit-Limit-Minute"), ("/bar", 200, "X-RateLimit-Limit-Hour")],
     "transformation": [("/foo", 200, ""), ("/greeting", 200, "")],
+    "weighted-canary": [("/foo", 200, ""), ("/bar", 200, "")],
 }
 
 ELSEWHERE = {"monitoring"}  # test_monitoring.py: its Grafana can't be had here
@@ -45,7 +49,8 @@ def changed(stack: Stack) -> Iterator[Configured]:
 @pytest.mark.parametrize("name", sorted({path.stem for path in (PROJECT / "examples").glob("*.yaml")} - ELSEWHERE))
 def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
     ours = yaml.safe_load(changed.file.read_text())
-    addresses = ("digitalocean:apiEndpoint", "kong-doks:chartRepository", "kong-doks:certManagerChartRepository")
+    repositories = ("chartRepository", "certManagerChartRepository", "gatewayApiReleases")
+    addresses = ("digitalocean:apiEndpoint", *(f"kong-doks:{each}" for each in repositories))
     example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
     example |= {key: ours["config"][key] for key in addresses}
     changed.file.write_text(yaml.safe_dump(ours | {"config": example}))

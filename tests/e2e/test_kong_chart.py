@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from infra import versions
 from infra.gateway import GatewayArgs, values
 from sandbox import charts
 from sandbox.addresses import CHARTS
@@ -159,3 +160,14 @@ def test_the_repository_holds_the_chart_with_the_controllers_crds(tmp_path: Path
         crds = [name for name in archive.getnames() if name.startswith("kong/crds/")]
     assert len(crds) == 12
     assert "kong/crds/configuration.konghq.com_kongplugins.yaml" in crds
+
+
+def test_beside_it_is_the_gateway_api_in_the_version_that_the_stack_asks_for(tmp_path: Path) -> None:
+    folder = charts.package(lambda _: None, tmp_path / "charts")
+    manifest = (folder / "gateway-api" / f"v{versions.GATEWAY_API}" / "standard-install.yaml").read_text()
+    definitions = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in yaml.safe_load_all(manifest)}
+    assert {"gatewayclasses", "gateways", "httproutes", "referencegrants"} <= {
+        name.split(".")[0] for name in definitions
+    }
+    releases = {annotations["gateway.networking.k8s.io/bundle-version"] for annotations in definitions.values()}
+    assert releases == {f"v{versions.GATEWAY_API}"}

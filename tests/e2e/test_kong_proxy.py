@@ -80,7 +80,10 @@ def test_it_is_ready_with_its_first_configuration_and_not_before(tmp_path: Path)
 def test_the_admin_api_tells_what_the_controller_looks_for(gateway: Gateway) -> None:
     root = gateway.admin.get("/").json()
     assert root["version"] == "3.9.3"
-    assert root["configuration"] == {"database": "off", "router_flavor": "traditional"}
+    configuration = root["configuration"]
+    assert (configuration["database"], configuration["router_flavor"]) == ("off", "traditional")
+    listeners = {each["port"]: (each["ip"], each["ssl"], each["http2"]) for each in configuration["proxy_listeners"]}
+    assert listeners == {gateway.port: ("127.0.0.1", False, False), gateway.tls_port: ("127.0.0.1", True, True)}
     assert gateway.admin.get("/nothing").json() == {"message": "Not found"}
 
 

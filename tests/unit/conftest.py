@@ -39,6 +39,17 @@ DOMAIN = {
 }
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 OWN_AUTHORITY = {"server": "https://ca.example/acme/directory", "ca": AUTHORITY, "profile": "short"}
+CANARY = {
+    "kong-doks:services": [
+        FOO
+        | {"auth": "jwt", "allow": ["team-a"], "rewrite": "/v1", "retries": 1, "rateLimit": {"minute": 5}}
+        | {"canary": {"image": "user/foo:2", "weight": 25}},
+        BAR,
+    ],
+    "kong-doks:consumers": [
+        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}}
+    ],
+}
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
@@ -74,6 +85,49 @@ RUNS: dict[str, dict[str, Any]] = {
         },
     },
     "consumers in clear": {"stack": "dev", "config": POLICIES},
+    "canary": {"stack": "dev", "config": CANARY, "secret_keys": ["kong-doks:consumers"]},
+    "canary where the gateway API is": {
+        "stack": "dev",
+        "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
+        "secret_keys": ["kong-doks:consumers"],
+    },
+    "canary, grpc": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
+    },
+    "blue-green": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo", "replicas": 2, "env": {"LOG_LEVEL": "info", "MODE": "old"}}
+                | {
+                    "blueGreen": {
+                        "blue": {"build": "apps/foo"},
+                        "green": {"image": "user/foo:2", "replicas": 3, "env": {"MODE": "new"}},
+                        "live": "green",
+                    }
+                },
+            ]
+        },
+    },
+    "releases that are asked": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo"}
+                | {"blueGreen": {"blue": {"image": "a:1"}, "green": {"image": "a:2"}, "live": "green"}},
+                BAR | {"egress": {"services": ["foo"]}, "canary": {"image": "b:2"}},
+            ],
+            "kong-doks:aggregates": [
+                {"name": "overview", "path": "/overview", "backends": {"foo": "/foo", "bar": "/bar"}}
+            ],
+        },
+    },
+    "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
+    "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
+    "no such version": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://old.example"}},
+    "no URL": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://["}},
+    "no index": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://portal.example"}},
     "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
     "existing registry": {
         "stack": "dev",
@@ -154,6 +208,7 @@ class Resource:
     created: bool
     id: str = ""
     deleted_with: str = ""
+    retained: bool = False
     ignore_changes: list[str] = field(default_factory=list)
     create_timeout: str = ""
 
@@ -195,7 +250,7 @@ class Recording:
 @pytest.fixture(scope="session")
 def recordings() -> dict[str, Recording]:
     process = subprocess.run(
-        [sys.executable, Path(__file__).with_name("record.py")],
+        [sys.executable, "-m", "tests.unit.record"],
         input=json.dumps(RUNS),
         capture_output=True,
         text=True,

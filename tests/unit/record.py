@@ -7,15 +7,19 @@ A process of its own, since Pulumi keeps its runtime in globals.
 # mypy: disable-error-code="no-untyped-call, import-untyped"
 
 import asyncio
+import functools
+import io
 import json
 import os
 import runpy
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pulumi
 import yaml
 from google.protobuf import empty_pb2
@@ -26,9 +30,14 @@ from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
+from infra import versions
+
 PROJECT = Path(__file__).resolve().parents[2]
 OFFERED = ["1.36.3-do.0", "1.35.7-do.1", "1.35.7-do.0", "1.34.10-do.0"]
 DOCKER_CONFIG = '{"auths": {"registry.digitalocean.com": {"auth": "dXNlcjpwYXNzLXdvcmQ="}}}'  # user:pass-word
+GATEWAY_API_RELEASES = "kubernetes-sigs/gateway-api/releases/download"
+KONG_KINDS = ("kongplugins.configuration.konghq.com", "kongconsumers.configuration.konghq.com")
+GATEWAY_KINDS = ("gateways.gateway.networking.k8s.io", "httproutes.gateway.networking.k8s.io")
 DIGEST = f"sha256:{'0' * 64}"
 
 
@@ -86,6 +95,61 @@ class Answers(mocks.Mocks):
         return {"id": name, "name": name, "endpoint": endpoint, "serverUrl": server, "subscriptionTierSlug": tier}
 
 
+def definition(plural: str) -> str:
+    """A custom resource definition as their authors write them, with what a cluster fills in itself."""
+    spec = {"group": plural.partition(".")[2], "names": {"plural": plural.partition(".")[0]}, "scope": "Namespaced"}
+    metadata = {"name": plural, "creationTimestamp": None, "annotations": {"from": "the author"}}
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
+    return yaml.safe_dump(crd | {"spec": spec, "status": {"conditions": []}})
+
+
+def internet(request: httpx.Request) -> httpx.Response:
+    """The chart repository, and the releases of the Gateway API."""
+    others = {
+        "missing.example": httpx.Response(404),
+        "empty.example": httpx.Response(200, text="entries: {}"),
+        "old.example": httpx.Response(200, text="entries: {kong: [{version: 3.0.0, urls: [kong-3.0.0.tgz]}]}"),
+        "portal.example": httpx.Response(200, text="<html>Log in</html>"),
+    }
+    if answer := others.get(request.url.host):
+        return answer
+    archive = f"/archives/kong-{versions.KONG_CHART}.tgz"
+    answers = {
+        "/index.yaml": yaml.safe_dump(
+            {
+                "entries": {
+                    "kong": [
+                        {"version": "3.0.0", "urls": ["archives/kong-3.0.0.tgz"]},
+                        {"version": versions.KONG_CHART, "urls": [archive.removeprefix("/")]},
+                    ]
+                }
+            }
+        ).encode(),
+        archive: packed(
+            {
+                "kong/crds/all.yaml": "---\n".join(map(definition, KONG_KINDS)),
+                "kong/charts/other/crds/other.yaml": definition("others.example.com"),
+                "kong/templates/service.yaml": "{{ .Values.no }}",
+            }
+        ),
+        f"{GATEWAY_API_RELEASES}/v{versions.GATEWAY_API}/standard-install.yaml": "---\n".join(
+            [*map(definition, GATEWAY_KINDS), "kind: ValidatingAdmissionPolicy\n"]
+        ).encode(),
+    }
+    found = next((body for end, body in answers.items() if request.url.path.endswith(end)), None)
+    return httpx.Response(200, content=found) if found else httpx.Response(404)
+
+
+def packed(files: Mapping[str, str]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return target.getvalue()
+
+
 class Refused(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
     """How the engine hands a provider's error on."""
 
@@ -117,6 +181,7 @@ class Recorder(mocks.MockMonitor):
                 | {
                     "created": True,
                     "deleted_with": self.deleted_with[response.urn],
+                    "retained": request.retainOnDelete,
                     "ignore_changes": list(request.ignoreChanges),
                     "create_timeout": request.customTimeouts.create,
                 }
@@ -189,6 +254,8 @@ def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
 
 def record(run: Mapping[str, Any]) -> dict[str, Any]:
     """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool, "refusal": text}."""
+    client = functools.partial(httpx.Client, transport=httpx.MockTransport(internet))
+    httpx.Client = client  # type: ignore[assignment, misc]
     os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)

@@ -11,17 +11,20 @@ DOCUMENTATION = PROJECT / "docs" / "gateway.md"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_becomes_a_stack_with_policies(run: Callable[[str], Recording], name: str) -> None:
+def test_an_example_becomes_a_stack_that_has_more_than_routes(run: Callable[[str], Recording], name: str) -> None:
     recording = run(f"example {name}")
     assert recording.errors == []
     assert recording.status == 0
-    assert {"foo", "bar"} <= {each.name for each in recording.of("Ingress")}
+    routes = recording.of("Ingress") + recording.of("HTTPRoute")
+    assert {"foo", "bar"} <= {each.name for each in routes}
     policies = recording.of("KongPlugin") + recording.of("KongClusterPlugin")
-    routes = [each.inputs["metadata"] for each in recording.of("Ingress")]
-    canary = any("konghq.com/headers.X-Canary" in route.get("annotations", {}) for route in routes)
+    told = [each.inputs["metadata"].get("annotations", {}) for each in routes]
+    canary = any("konghq.com/headers.X-Canary" in annotations for annotations in told)
+    grpc = any("konghq.com/protocols" in annotations for annotations in told)
+    versions = len(recording.of("Deployment")) > len(routes)
     rules = [rule for each in recording.of("NetworkPolicy") for rule in each.inputs["spec"].get("ingress", [])]
     opened = any(len(rule.get("from", [])) > 1 for rule in rules)  # to others than the gateway
-    assert policies or canary or opened
+    assert policies or canary or grpc or versions or opened
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

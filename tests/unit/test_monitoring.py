@@ -156,7 +156,7 @@ def test_the_dashboard_is_what_grafana_reads() -> None:
         ),
         (
             {"namespace": "monitoring"},
-            'namespace: "monitoring" is not allowed; allowed: any but the gateway\'s own and',
+            'namespace: "monitoring" is not allowed; allowed: any but the gateway\'s own, its',
         ),
     ],
 )

@@ -75,7 +75,7 @@ def test_in_a_cluster_of_yours_only_the_stacks_own_pods_are_selected(run: Callab
     assert {each.name for each in local.of("NetworkPolicy")} == {"foo", "bar", "kong"}
     labels = local.one("Deployment", "foo").inputs["spec"]["template"]["metadata"]["labels"]
     (expression,) = policy(local, "foo")["podSelector"]["matchExpressions"]
-    assert expression == {"key": "app", "operator": "In", "values": [labels["app"]]}
+    assert expression == {"key": "kong-doks/service", "operator": "In", "values": [labels["kong-doks/service"]]}
     assert policy(local, "kong")["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "kong"
 
 

@@ -1,6 +1,8 @@
 """The commands' own reading of the configuration agrees with the program's."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,6 +24,25 @@ def test_the_commands_see_the_stack_that_the_program_sees(name: str) -> None:
     assert [each.build for each in ours.services] == [each.build for each in theirs.services]
     for field in type(ours.registry).model_fields:
         assert getattr(ours.registry, field) == getattr(theirs.registry, field), field
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"build": "apps/foo"},
+        {"image": "a:1"},
+        {"image": "a:1", "canary": {"build": "apps/foo"}},
+        {"image": "a:1", "canary": {"image": "a:2"}},
+        {"blueGreen": {"blue": {"image": "a:1"}, "green": {"build": "apps/foo"}, "live": "blue"}},
+        {"blueGreen": {"green": {"image": "a:2"}, "live": "green"}},
+    ],
+)
+def test_the_commands_know_whether_a_stack_builds_anything(tmp_path: Path, service: dict[str, Any]) -> None:
+    services = [{"name": "foo", "path": "/foo"} | service]
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    (tmp_path / "Pulumi.dev.yaml").write_text(json.dumps({"config": {"kong-doks:services": services}}))
+    theirs = settings.Settings.model_validate({"services": services})
+    assert Stack("dev", tmp_path).settings.uses_registry == bool(theirs.builds)
 
 
 def test_a_value_of_the_wrong_type_is_said_by_its_key(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Rec
         "NetworkPolicy default.deny",
         "NetworkPolicy kong",
     }
+    cluster = {"KubernetesCluster cluster", "kubernetes kubernetes"}
+    assert dev.before(dev.of("CustomResourceDefinition")[0]) == cluster
 
 
 def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:

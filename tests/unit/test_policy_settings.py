@@ -192,7 +192,7 @@ def test_two_consumers_with_the_same_key_are_told_apart_without_it(
 
 def test_a_grpc_service_is_only_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     (service,) = read(monkeypatch, {"services": [FOO | {"protocol": "grpc"}]}).services
-    assert service.health_path is None
+    assert service.health_of(service.versions["foo"]) is None
 
 
 def test_two_services_may_share_a_path_where_headers_tell_requests_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_names_are_the_tutorials(dev: Recording, name: str) -> None:
     deployment = dev.one("Deployment", name).inputs
     assert deployment["metadata"]["name"] == f"{name}-deployment"
     assert deployment["metadata"]["namespace"] == "default"
-    assert deployment["spec"]["template"]["metadata"]["labels"] == {"app": name}
+    assert deployment["spec"]["template"]["metadata"]["labels"] == {"app": name, "kong-doks/service": name}
     assert [container["name"] for container in pod(dev, name)["containers"]] == ["api"]
     service = dev.one("Service", name).inputs
     assert service["metadata"]["name"] == f"{name}-service"

@@ -11,11 +11,13 @@ from infra import settings
 from infra.certificate_settings import Acme
 from infra.policy_settings import GatewayPolicies
 from infra.settings import Settings
+from infra.version_settings import Running
 from tests.unit.conftest import FOO, PROJECT
 
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
 
 WEB = {"name": "web", "path": "/"}
+BLUE = {"name": "blue", "path": "/blue"}
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
@@ -79,6 +81,47 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [FOO | {"resources": {"requests": {"memory": "1Gi"}}}]},
         'services[0].resources.requests.memory: "1Gi" is not allowed; allowed: at most limits.memory, which is 128Mi',
     ),
+    "a canary of nothing": (
+        {"services": [FOO | {"canary": {"weight": 5}}]},
+        "services[0].canary: has neither build nor image; allowed: exactly one of them",
+    ),
+    "more than all requests": (
+        {"services": [FOO | {"canary": {"image": "a:1", "weight": 101}}]},
+        "services[0].canary.weight: 101 is not allowed; allowed: 0 to 100 of a hundred requests",
+    ),
+    "a canary whose tag moves": (
+        {"services": [FOO | {"canary": {"image": "a"}}]},
+        'services[0].canary.image: "a" is not allowed',
+    ),
+    "the name of a canary": (
+        {"services": [FOO | {"canary": {"image": "a:1"}}, BAR | {"name": "foo-canary"}]},
+        'services[1].name: "foo-canary" is not allowed; allowed: each name once, with those of canaries',
+    ),
+    "a name too long for a canary's objects": (
+        {"services": [FOO | {"name": "f" * 46, "canary": {"image": "a:1"}}]},
+        "allowed: at most 45 letters beside canary",
+    ),
+    "no colour live": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}}}]},
+        "services[0].blueGreen.live: is missing; allowed: blue or green",
+    ),
+    "a colour live that isn't there": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}, "live": "green"}}]},
+        'services[0].blueGreen.live: "green" is not allowed; allowed: one that is there',
+    ),
+    "an image beside colours": (
+        {"services": [FOO | {"blueGreen": {"blue": {"image": "a:1"}, "live": "blue"}}]},
+        "services[0].build: is not allowed; allowed: unset beside blueGreen, which says what runs",
+    ),
+    "a colour without an image": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"replicas": 1}, "live": "blue"}}]},
+        "services[0].blueGreen.blue: has neither build nor image",
+    ),
+    "a canary's port as a variable": (
+        {"services": [FOO | {"canary": {"image": "a:1", "env": {"PORT": "1"}}}]},
+        "services[0].canary.env.PORT: ",
+    ),
+    "not a URL of releases": ({"gatewayApiReleases": "v1.2.1"}, 'gatewayApiReleases: "v1.2.1" is not allowed'),
     "a registry of no kind": ({"registry": {"kind": "dockerhub"}}, "allowed: digitalocean, other or none"),
     "a registry where there are none": ({"registry": {"region": "nyc1"}}, 'registry.region: "nyc1" is not allowed'),
     "no such tier": ({"registry": {"tier": "free"}}, 'registry.tier: "free" is not allowed; allowed: starter'),
@@ -99,7 +142,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "too many repositories": (
         {"registry": {"tier": "basic"}, "services": [FOO | {"name": f"s{n}", "path": f"/{n}"} for n in range(6)]},
-        'registry.tier: "basic" is not allowed; allowed: at most 5 services to build; fix: write tier: professional',
+        'registry.tier: "basic" is not allowed; allowed: at most 5 images to build; fix: write tier: professional',
     ),
     "a cluster beside a cluster": (
         {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodeCount": "3"},
@@ -182,7 +225,9 @@ def test_images_by_a_tag_that_stays_or_by_digest_are_fine(monkeypatch: pytest.Mo
 
 def test_a_service_needs_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     (service,) = read(monkeypatch, {"services": [FOO]}).services
-    assert (service.port, service.replicas, service.env, service.health_path) == (5000, 1, {}, "/healthz")
+    assert service.versions == {"foo": Running("apps/foo", "", 1, {})}
+    assert service.shares == {"foo": 100}
+    assert (service.port, service.health_of(service.versions["foo"])) == (5000, "/healthz")
 
 
 def test_numbers_do_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:

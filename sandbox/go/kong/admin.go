@@ -27,7 +27,10 @@ func (g *gateway) admin() http.Handler {
 		host, _ := os.Hostname()
 		reply(w, http.StatusOK, map[string]any{
 			"version": version, "hostname": host, "tagline": "Welcome to kong (a stand-in)",
-			"configuration": map[string]any{"database": "off", "router_flavor": "traditional"},
+			"configuration": map[string]any{
+				"database": "off", "router_flavor": "traditional",
+				"proxy_listeners": describeListens(g.settings.proxyListen), "stream_listeners": []any{},
+			},
 		})
 	})
 	mux.Handle("GET /status", g.status())

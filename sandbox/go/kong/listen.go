@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,6 +62,19 @@ func parseListens(value string) ([]listen, error) {
 		result = append(result, one)
 	}
 	return result, nil
+}
+
+// describeListens is how the admin API shows listeners; the controller matches a Gateway's with them.
+func describeListens(listens []listen) []any {
+	described := []any{}
+	for _, l := range listens {
+		ip, number, _ := net.SplitHostPort(l.address)
+		port, _ := strconv.Atoi(number)
+		described = append(described, map[string]any{
+			"ip": ip, "port": port, "listener": l.address, "ssl": l.ssl, "http2": l.http2, "proxy_protocol": l.proxyProtocol,
+		})
+	}
+	return described
 }
 
 // open is nil, without an error, when the machine has no such address family: Kong's chart always names both.

@@ -1,0 +1,41 @@
+"""What the greeter microservice answers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+
+from apps.greeter.app import server
+from apps.greeter.greeter_pb2 import Greeting, Request
+
+Channel = Any  # gRPC has no types
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    running, port = server(0)
+    running.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    running.stop(None).wait()
+
+
+def test_it_greets_by_name(channel: Channel) -> None:
+    greet = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
+    assert greet(Request(name="Ada"), timeout=10) == Greeting(text="Hello Ada")
+
+
+def test_it_greets_as_often_as_it_is_asked_to(channel: Channel) -> None:
+    greet = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
+    told = [each.text for each in greet(Request(name="Ada", times=3), timeout=10)]
+    assert told == ["Hello Ada, 1 of 3", "Hello Ada, 2 of 3", "Hello Ada, 3 of 3"]
+
+
+@pytest.mark.parametrize("times", [0, 1001])
+def test_it_says_how_often_it_can(channel: Channel, times: int) -> None:
+    greet = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
+    with pytest.raises(grpc.RpcError) as refused:
+        list(greet(Request(name="Ada", times=times), timeout=10))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "times: from 1 to 1000"

@@ -1,0 +1,88 @@
+"""The gRPC example, called as a client would: over TLS, through the gateway."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from apps.greeter.greeter_pb2 import Greeting, Request
+from sandbox.paths import PROJECT
+from tests.e2e.configured import Configured, configured
+from tests.e2e.stack import Stack, eventually
+
+pytestmark = pytest.mark.soak
+
+SERVICES: list[dict[str, Any]] = yaml.safe_load((PROJECT / "examples" / "grpc.yaml").read_text())["config"][
+    "kong-doks:services"
+]
+Channel = Any  # gRPC has no types
+
+
+@pytest.fixture(scope="module")
+def changed(stack: Stack) -> Iterator[Configured]:
+    with configured(stack) as changed:
+        changed.set("consumers", [{"name": "carol"}])
+        stack.pulumi("config", "set", "--secret", "--path", "kong-doks:consumers[0].apiKey", "planted-key-of-carol")
+        closed = {"name": "closed", "path": "/closed.Greeter", "build": "apps/greeter", "protocol": "grpc"}
+        changed.up(*SERVICES, closed | {"auth": "key-auth"})
+        yield changed
+
+
+@pytest.fixture
+def channel(changed: Configured) -> Iterator[Channel]:
+    # Kong's own certificate, as long as the gateway has no other.
+    certificate = ssl.get_server_certificate((changed.address, 443)).encode()
+    credentials = grpc.ssl_channel_credentials(certificate)
+    options = [("grpc.ssl_target_name_override", "localhost")]
+    with grpc.secure_channel(f"{changed.address}:443", credentials, options) as channel:
+        yield channel
+
+
+def greet(channel: Channel, **request: Any) -> Any:  # noqa: ANN401 -- protobuf's
+    method = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
+    return method(Request(**request), timeout=10)
+
+
+def status(channel: Channel, method: str) -> Any:  # noqa: ANN401 -- gRPC's
+    with pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary(method, Request.SerializeToString, Greeting.FromString)(Request(name="Ada"), timeout=10)
+    return refused.value.code()
+
+
+def test_a_call_is_answered(channel: Channel) -> None:
+    assert greet(channel, name="Ada").text == "Hello Ada"
+
+
+def test_a_stream_comes_message_by_message(channel: Channel) -> None:
+    method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
+    arrived = [(each.text, time.monotonic()) for each in method(Request(name="Ada", times=4, milliseconds=300))]
+    assert [text for text, _ in arrived] == [f"Hello Ada, {number} of 4" for number in range(1, 5)]
+    assert all(later - earlier > 0.2 for (_, earlier), (_, later) in pairwise(arrived))
+
+
+def test_what_the_service_refuses_and_what_it_lacks_are_its_own_statuses(channel: Channel) -> None:
+    method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
+    with pytest.raises(grpc.RpcError) as refused:
+        list(method(Request(name="Ada", times=0), timeout=10))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert status(channel, "/greeter.Greeter/Shout") == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_without_a_key_a_call_is_not_authenticated(channel: Channel) -> None:
+    eventually(lambda: status(channel, "/closed.Greeter/Greet") == grpc.StatusCode.UNAUTHENTICATED)
+
+
+def test_a_canary_takes_calls_too(changed: Configured, channel: Channel) -> None:
+    *others, greeter = SERVICES
+    changed.up(*others, greeter | {"canary": {"build": "apps/greeter", "weight": 50}})
+    (backends,) = [rule["backendRefs"] for rule in changed.stack.kubernetes("httproute", "greeter")["spec"]["rules"]]
+    assert {each["name"]: each["weight"] for each in backends} == {
+        "greeter-service": 5000,
+        "greeter-canary-service": 5000,
+    }
+    assert {greet(channel, name="Ada").text for _ in range(50)} == {"Hello Ada"}

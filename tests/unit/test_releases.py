@@ -1,0 +1,218 @@
+"""Versions of a service beside each other, and the requests between them; the definitions that the routes need."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import Recording, Resource
+from tests.unit.record import GATEWAY_KINDS, KONG_KINDS
+
+
+@pytest.fixture
+def canary(run: Callable[[str], Recording]) -> Recording:
+    return run("canary")
+
+
+def annotations(resource: Resource) -> dict[str, str]:
+    found: dict[str, str] = resource.inputs["metadata"].get("annotations", {})
+    return found
+
+
+def container(recording: Recording, name: str) -> dict[str, Any]:
+    (found,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a selector is of a pod with such labels. An empty one is of all."""
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", [])
+    )
+
+
+def test_a_canary_is_a_deployment_and_a_service_of_its_own(canary: Recording) -> None:
+    assert container(canary, "foo-canary")["image"] == "user/foo:2"
+    assert {each.name for each in canary.of("Deployment")} == {"foo", "foo-canary", "bar"}
+    service = canary.one("Service", "foo-canary").inputs
+    pods = canary.one("Deployment", "foo-canary").inputs["spec"]["template"]["metadata"]["labels"]
+    assert service["metadata"]["name"] == "foo-canary-service"
+    assert selects({"matchLabels": service["spec"]["selector"]}, pods)
+    assert not selects({"matchLabels": canary.one("Service", "foo").inputs["spec"]["selector"]}, pods)
+
+
+def test_requests_are_shared_out_by_weight_on_a_route_of_the_same_path(canary: Recording) -> None:
+    spec = canary.one("HTTPRoute").inputs["spec"]
+    assert spec["parentRefs"] == [{"name": "kong", "namespace": "kong"}]
+    (rule,) = spec["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/foo"}}]
+    shares = {each["name"]: each["weight"] for each in rule["backendRefs"]}
+    assert shares == {"foo-service": 7500, "foo-canary-service": 2500}
+    assert {each["port"] for each in rule["backendRefs"]} == {5000}
+    assert [each.name for each in canary.of("Ingress")] == ["bar"]
+
+
+def test_every_policy_of_the_service_is_one_of_its_canary(canary: Recording, run: Callable[[str], Recording]) -> None:
+    # The controller leaves a route out whose Services differ in an annotation of Kong's.
+    assert annotations(canary.one("Service", "foo")) == annotations(canary.one("Service", "foo-canary"))
+    assert annotations(canary.one("Service", "foo"))["konghq.com/retries"] == "1"
+    route = annotations(canary.one("HTTPRoute"))
+    assert route["konghq.com/plugins"] == "foo.acl,foo.jwt,foo.rate-limiting,foo.request-transformer"
+    assert route["konghq.com/strip-path"] == "true"
+    assert route["konghq.com/protocols"] == "http,https"
+    over_grpc = annotations(run("canary, grpc").one("HTTPRoute"))
+    assert over_grpc["konghq.com/protocols"] == "grpc,grpcs"
+
+
+def test_both_versions_pods_start_after_the_plugins_and_the_route_after_all_that_it_names(canary: Recording) -> None:
+    plugins = {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.rate-limiting"}
+    for name in ("foo", "foo-canary"):
+        assert plugins <= canary.before(canary.one("Deployment", name))
+    needs = canary.before(canary.one("HTTPRoute"))
+    assert plugins <= needs
+    assert {"Service foo", "Service foo-canary", "KongConsumer alice", "Release kong", "Gateway kong"} <= needs
+    assert {f"CustomResourceDefinition {name}" for name in GATEWAY_KINDS} <= needs
+
+
+def test_an_ingress_goes_only_when_kong_has_the_route_that_replaces_it(canary: Recording) -> None:
+    wait = annotations(canary.one("HTTPRoute"))["pulumi.com/waitFor"]
+    assert wait == 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
+
+
+def test_without_a_canary_there_is_nothing_of_the_gateway_api(dev: Recording, run: Callable[[str], Recording]) -> None:
+    for recording in (dev, run("blue-green")):
+        assert not [each for each in recording.resources if "gateway" in each.inputs.get("apiVersion", "")]
+        assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
+
+
+def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
+    dev: Recording, run: Callable[[str], Recording]
+) -> None:
+    for name in KONG_KINDS:
+        for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
+            for each in run("policies").of(kind):
+                assert f"CustomResourceDefinition {name}" in run("policies").before(each)
+        definition = dev.one("CustomResourceDefinition", name)
+        assert definition.inputs["spec"]["names"]["plural"] == name.partition(".")[0]
+        # What the cluster fills in would show as a difference.
+        assert "status" not in definition.inputs
+        assert "creationTimestamp" not in definition.inputs["metadata"]
+        assert annotations(definition) == {"from": "the author", "pulumi.com/patchForce": "true"}
+
+
+def test_a_kind_goes_with_the_stacks_own_cluster_and_never_before(canary: Recording) -> None:
+    definitions = canary.of("CustomResourceDefinition")
+    assert {each.name for each in definitions} == {*KONG_KINDS, *GATEWAY_KINDS}
+    assert {each.deleted_with for each in definitions} == {canary.one("KubernetesCluster").urn}
+    assert {each.retained for each in definitions} == {True}
+
+
+def test_in_anothers_cluster_kinds_stay(run: Callable[[str], Recording]) -> None:
+    assert {(each.deleted_with, each.retained) for each in run("local").of("CustomResourceDefinition")} == {("", True)}
+
+
+def test_doks_leaves_the_definitions_of_the_gateway_api_to_the_stack(canary: Recording) -> None:
+    policies = {
+        each.name: annotations(each).get("doks.digitalocean.com/install-policy")
+        for each in canary.of("CustomResourceDefinition")
+    }
+    assert policies == dict.fromkeys(GATEWAY_KINDS, "external") | dict.fromkeys(KONG_KINDS)
+
+
+def test_a_clusters_own_gateway_api_is_left_alone(run: Callable[[str], Recording]) -> None:
+    recording = run("canary where the gateway API is")
+    assert recording.one("HTTPRoute").name == "foo"
+    assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
+
+
+def test_of_blue_and_green_both_run_and_one_is_live(run: Callable[[str], Recording]) -> None:
+    recording = run("blue-green")
+    assert {each.name for each in recording.of("Deployment")} == {"foo-blue", "foo-green"}
+    (rule,) = recording.one("Ingress", "foo").inputs["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"]["name"] == "foo-green-service"
+    assert recording.outputs["foo_url"] == "http://203.0.113.10/foo"
+
+
+def test_a_version_has_what_its_service_has_but_for_what_it_says(run: Callable[[str], Recording]) -> None:
+    recording = run("blue-green")
+    seen = {
+        name: (
+            recording.one("Deployment", name).inputs["spec"]["replicas"],
+            {each["name"]: each["value"] for each in container(recording, name)["env"]},
+            "httpGet" in container(recording, name)["readinessProbe"],
+        )
+        for name in ("foo-blue", "foo-green")
+    }
+    common = {"PORT": "5000", "LOG_LEVEL": "info"}
+    assert seen == {
+        "foo-blue": (2, common | {"MODE": "old"}, True),
+        "foo-green": (3, common | {"MODE": "new"}, False),
+    }
+
+
+def policies(recording: Recording) -> dict[str, Any]:
+    return {each.name: each.inputs["spec"] for each in recording.of("NetworkPolicy")}
+
+
+def test_network_policies_hold_for_every_version(run: Callable[[str], Recording]) -> None:
+    recording = run("releases that are asked")
+    found = policies(recording)
+    whose = {"foo-blue": "foo", "foo-green": "foo", "bar": "bar", "bar-canary": "bar", "overview": "overview"}
+    pods = {each.name: each.inputs["spec"]["template"]["metadata"]["labels"] for each in recording.of("Deployment")}
+    assert set(pods) == set(whose)
+    *_, from_kong = found["kong"]["egress"]
+    for name, labels in pods.items():
+        assert {each for each in set(whose.values()) if selects(found[each]["podSelector"], labels)} == {whose[name]}
+        assert any(selects(peer["podSelector"], labels) for peer in from_kong["to"])
+    # Bar calls foo, and the aggregate both: every version of the one may, and every version of the other lets it.
+    for caller, called in (("bar", "foo"), ("overview", "foo"), ("overview", "bar")):
+        outward = [peer.get("podSelector") for rule in found[caller]["egress"] for peer in rule.get("to", [])]
+        (inward,) = found[called]["ingress"]
+        others = [peer["podSelector"] for peer in inward["from"][1:]]
+        assert all(
+            any(each and selects(each, pods[name]) for each in outward) for name in pods if whose[name] == called
+        )
+        assert all(any(selects(each, pods[name]) for each in others) for name in pods if whose[name] == caller)
+
+
+def test_no_policy_changes_while_a_version_comes_or_goes(canary: Recording, dev: Recording) -> None:
+    # A change would be in force before the new version answers, and while the old one still does.
+    assert policies(canary) == policies(dev)
+
+
+def test_an_aggregate_asks_what_is_live(run: Callable[[str], Recording]) -> None:
+    (told,) = [
+        json.loads(each["value"])
+        for each in container(run("releases that are asked"), "overview")["env"]
+        if each["name"] == "AGGREGATE"
+    ]
+    urls = {name: backend["url"] for name, backend in told["backends"].items()}
+    assert urls == {"foo": "http://foo-green-service:5000/foo", "bar": "http://bar-service:5000/bar"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no chart", "\"https://missing.example/\" can't be used (Client error '404 Not Found' for url"),
+        (
+            "no such chart",
+            "\"https://empty.example\" can't be used ('kong'); allowed: a repository with the chart kong 3.",
+        ),
+        ("no such version", '"https://old.example" doesn\'t have it; allowed: a repository with the chart kong 3.'),
+        ("no URL", '"https://[" can\'t be used (Invalid'),
+        ("no index", '"https://portal.example" can\'t be used ('),
+    ],
+)
+def test_a_chart_that_cannot_be_had_is_said_in_one_line_before_anything_is_made(
+    run: Callable[[str], Recording], name: str, said: str
+) -> None:
+    recording = run(name)
+    assert recording.resources == []
+    assert recording.invoked == []
+    (error,) = recording.errors
+    assert error.startswith(f"kong-doks:chartRepository: {said}")
+    assert "\n" not in error
+    assert "; fix: " in error
+    assert recording.status != 0
