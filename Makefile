@@ -4,8 +4,12 @@ PYTHON := .venv/bin/python
 STARTED := $(shell date +%s)
 # Bytecode is kept, whatever the caller's environment says: without it every `up` takes six seconds more.
 unexport PYTHONDONTWRITEBYTECODE
-# What needs the one sandbox is one worker's; the rest goes on beside it.
-BESIDE := --numprocesses 2 --dist loadgroup
+# The end-to-end tests that a marker chooses: those that need the one sandbox, and beside them the others.
+define e2e
+others=$$(mktemp); $(PYTHON) -m pytest -q -m '$(1) and not sandbox' tests/e2e > $$others 2>&1 & beside=$$!; \
+$(PYTHON) -m pytest -q -m '$(1) and sandbox' tests/e2e; ended=$$?; \
+wait $$beside || ended=$$?; cat $$others; rm $$others; exit $$ended
+endef
 SOURCES := __main__.py infra apps ops sandbox tests
 
 .PHONY: help
@@ -34,12 +38,12 @@ unit: .venv/.ready ## the program under mocks, the apps
 .PHONY: e2e
 e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m sandbox tools
-	@$(PYTHON) -m pytest -q $(BESIDE) tests/e2e
+	@$(call e2e,not soak)
 
 .PHONY: soak
 soak: .venv/.ready ## the tests that take minutes: every example, and more ways out
 	@$(PYTHON) -m sandbox tools
-	@$(PYTHON) -m pytest -q -m soak $(BESIDE) tests/e2e
+	@$(call e2e,soak)
 	@$(PYTHON) -m pytest -q --hypothesis-profile soak --hypothesis-show-statistics \
 	  tests/unit/test_generated_settings.py tests/e2e/test_stateful.py
 	@$(PYTHON) -m tests.e2e.reliability_sweep --every 3

@@ -13,17 +13,20 @@ from sandbox.paths import LOGS, PROJECT
 from tests.e2e.stack import Stack, control
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All that needs the one sandbox can be chosen, and run beside the rest."""
+    if "sandbox" in getattr(item, "fixturenames", ()):
+        item.add_marker("sandbox")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that needs the one sandbox is one worker's; tests marked `last` end it, in the order of their number."""
+    """Tests marked `last` end what the others share, so they run after them, in the order of their number."""
 
     def number(item: pytest.Item) -> int:
         marker = item.get_closest_marker("last")
         return int(marker.args[0]) if marker else 0
 
     items.sort(key=number)
-    for item in items:
-        if "sandbox" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("sandbox"))
 
 
 def sandbox_command(*arguments: str) -> None:

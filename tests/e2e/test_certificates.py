@@ -20,6 +20,8 @@ from tests.e2e.stack import Stack, eventually
 
 DOMAIN = "api.example.com"
 
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # cert-manager is compiled here, once
+
 
 @pytest.fixture(scope="module")
 def authority(sandbox: None) -> str:  # noqa: ARG001 -- needs a running sandbox
@@ -97,7 +99,6 @@ def test_a_domain_answers_over_verified_https_and_sends_http_there(secured: Conf
     assert [(record["name"], record["data"]) for record in records] == [("api", secured.address)]
 
 
-@pytest.mark.soak
 def test_a_certificate_is_renewed_while_requests_go_on_and_none_fails(secured: Configured) -> None:
     first = certificate(secured.address, trust())
     assert first.not_valid_after_utc - first.not_valid_before_utc < dt.timedelta(minutes=4)

@@ -11,7 +11,7 @@ from tests.e2e.reliability_sweep import Sweep
 from tests.e2e.whole import Whole
 
 # One control plane for all of them.
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("nodeless")]
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

@@ -118,7 +118,8 @@ class DigitalOceanPart(RuleBasedStateMachine):
     def _type(self, *command: str) -> int:
         done = self.part.run(*command, check=False)
         self.said += [done.stdout, done.stderr]
-        assert "Traceback" not in done.stdout + done.stderr
+        # Of the program's own: where a resource fails, the engine interrupts the program, and Pulumi shows that.
+        assert f'File "{self.part.project}' not in done.stdout + done.stderr
         assert "panic:" not in done.stdout + done.stderr
         return done.returncode
 
@@ -148,8 +149,8 @@ _SOAK = settings.get_current_profile_name() == "soak"
 
 TestAStackThatAnythingHappensTo = DigitalOceanPart.TestCase
 TestAStackThatAnythingHappensTo.settings = settings(
-    max_examples=40 if _SOAK else 2,
-    stateful_step_count=12 if _SOAK else 6,
+    max_examples=40 if _SOAK else 1,
+    stateful_step_count=12 if _SOAK else 4,
     phases=[Phase.generate],  # each step takes seconds
     suppress_health_check=list(HealthCheck),
 )
