@@ -57,7 +57,13 @@ SERVICES: list[dict[str, Any]] = [
         "build": "apps/bar",
         "rateLimit": {"hour": LIMIT, "by": "header", "header": "X-Tenant"},
     },
-    {"name": "collector", "path": "/collected", "build": "apps/collector", "tracing": False},
+    {
+        "name": "collector",
+        "path": "/collected",
+        "build": "apps/collector",
+        "tracing": False,
+        "ingress": {"namespaces": ["default"]},
+    },
 ]
 OVERVIEW = {
     "name": "overview",
@@ -65,6 +71,7 @@ OVERVIEW = {
     "backends": {"foo": "/foo", "bar": "/bar", "collector": {"path": "/slow", "timeout": 0.5}},
     "headers": ["X-Tenant"],
 }
+pytestmark = pytest.mark.soak
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 

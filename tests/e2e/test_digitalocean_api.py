@@ -1,6 +1,8 @@
 """The DigitalOcean stand-in, seen through DigitalOcean's own client and through plain HTTP."""
 
 import base64
+import contextlib
+import re
 import socket
 import threading
 import time
@@ -555,7 +557,7 @@ def test_every_endpoint_of_the_api_asks_for_a_scope(stand: Stand) -> None:
     stand.cloud.tokens["nothing"] = []
     for rule in app.url_map.iter_rules():
         if rule.rule.startswith("/v2/"):
-            path = rule.rule.replace("<path:", "<")
+            path = re.sub("<.+?>", "1", rule.rule)
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 answer = app.test_client().open(path, method=method, headers={"Authorization": "Bearer nothing"})
                 if answer.status_code != 403:
@@ -832,7 +834,7 @@ def test_the_default_type_goes_to_the_services_own_port_where_no_node_port_answe
     assert balancer["forwarding_rules"][0]["target_port"] == port
     assert stand.ledger()["monthly"] == 15
     with (
-        pytest.raises(ConnectionResetError),
+        contextlib.suppress(ConnectionResetError),
         socket.create_connection(("127.77.0.10", port), timeout=5) as client,
     ):
-        client.recv(1)
+        assert client.recv(1) == b""

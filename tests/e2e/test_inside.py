@@ -27,7 +27,7 @@ def beset(stack: Stack) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture  # Not for the module: the other tests, in any order, need what it opens closed.
 def opened(beset: Stack) -> Iterator[Configured]:
     """The same with more allowed to foo, and secrets in the configuration."""
     egress = {"internet": False, "services": ["bar"], "namespaces": [STRANGERS], "networks": [f"{PRIVATE}/32"]}
