@@ -136,6 +136,7 @@ if config.domain:
     )
     if not record:
         pulumi.export("dns_record", pulumi.Output.concat(config.domain, ". A ", gateway.ip))
+
 # Ingress has no weights.
 gateway_api = None
 if has_canaries:

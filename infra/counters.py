@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra import versions
+from infra.restricted import CONTAINER, POD
 
 _NAME = "rate-limits"
 LABELS = {"app": _NAME}
@@ -100,13 +101,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
-        security_context=core.v1.PodSecurityContextArgs(
-            run_as_non_root=True,
-            run_as_user=10001,
-            run_as_group=10001,
-            fs_group=10001,
-            seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-        ),
+        security_context=POD,
         # The password is in a file, since everybody on a node can read the arguments of a process.
         volumes=[
             core.v1.VolumeArgs(
@@ -129,11 +124,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
                 resources=core.v1.ResourceRequirementsArgs(
                     requests={"cpu": "10m", "memory": "16Mi"}, limits={"cpu": "250m", "memory": "64Mi"}
                 ),
-                security_context=core.v1.SecurityContextArgs(
-                    read_only_root_filesystem=True,
-                    allow_privilege_escalation=False,
-                    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-                ),
+                security_context=CONTAINER,
                 volume_mounts=[core.v1.VolumeMountArgs(name="password", mount_path=_FOLDER, read_only=True)],
                 readiness_probe=probe,
                 liveness_probe=probe,

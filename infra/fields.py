@@ -61,6 +61,7 @@ def _has_host_and_port(url: str) -> str:
 
 Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_has_host_and_port)]
 """Of a name or an IPv4 address."""
+ChartRepository = Annotated[str, Field(pattern=r"^https?://\S+$", description="a chart repository's URL")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.

@@ -16,7 +16,7 @@ from infra.aggregate_settings import Aggregate
 from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
-from infra.fields import DOMAIN, REPOSITORY_PREFIX, Label, Model
+from infra.fields import DOMAIN, REPOSITORY_PREFIX, ChartRepository, Label, Model
 from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service
 from infra.version_settings import Running
@@ -120,30 +120,10 @@ class Settings(Model):
         "", pattern=r"^([^@\s]+@[^@\s]+)?$", description="an e-mail address", examples=["ops@example.com"]
     )
     acme: Acme = Field(Acme(), description="server, ca, profile", examples=["{server: production}"])
-    chart_repository: str = Field(
-        "https://charts.konghq.com",
-        pattern=r"^https?://\S+$",
-        description="a chart repository's URL",
-        examples=["https://charts.konghq.com"],
-    )
-    prometheus_chart_repository: str = Field(
-        "https://prometheus-community.github.io/helm-charts",
-        pattern=r"^https?://\S+$",
-        description="a chart repository's URL",
-        examples=["https://prometheus-community.github.io/helm-charts"],
-    )
-    grafana_chart_repository: str = Field(
-        "https://grafana-community.github.io/helm-charts",
-        pattern=r"^https?://\S+$",
-        description="a chart repository's URL",
-        examples=["https://grafana-community.github.io/helm-charts"],
-    )
-    cert_manager_chart_repository: str = Field(
-        "https://charts.jetstack.io",
-        pattern=r"^https?://\S+$",
-        description="a chart repository's URL",
-        examples=["https://charts.jetstack.io"],
-    )
+    chart_repository: ChartRepository = "https://charts.konghq.com"
+    prometheus_chart_repository: ChartRepository = "https://prometheus-community.github.io/helm-charts"
+    grafana_chart_repository: ChartRepository = "https://grafana-community.github.io/helm-charts"
+    cert_manager_chart_repository: ChartRepository = "https://charts.jetstack.io"
     gateway_api_releases: str = Field(
         "https://github.com/kubernetes-sigs/gateway-api/releases/download",
         pattern=r"^(https?://\S+)?$",

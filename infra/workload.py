@@ -7,6 +7,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.network import SERVICE_LABEL
+from infra.restricted import CONTAINER, POD
 
 CLOSING_SECONDS = 5
 """How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
@@ -113,13 +114,7 @@ def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
         automount_service_account_token=False,
         enable_service_links=False,
         image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args.pull_secret)] if args.pull_secret else None,
-        security_context=core.v1.PodSecurityContextArgs(
-            run_as_non_root=True,
-            run_as_user=10001,
-            run_as_group=10001,
-            fs_group=10001,
-            seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-        ),
+        security_context=POD,
         termination_grace_period_seconds=30,
         volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi"))],
         containers=[
@@ -133,11 +128,7 @@ def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
                     for name, value in {"PORT": str(args.port), **version.env}.items()
                 ],
                 resources=core.v1.ResourceRequirementsArgs(requests=args.requests, limits=args.limits),
-                security_context=core.v1.SecurityContextArgs(
-                    read_only_root_filesystem=True,
-                    allow_privilege_escalation=False,
-                    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-                ),
+                security_context=CONTAINER,
                 volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- an own volume
                 # Not ready: no requests. Not live for half a minute: a new container.
                 readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),

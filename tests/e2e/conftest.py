@@ -10,6 +10,7 @@ import pytest
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
 from sandbox.paths import LOGS, PROJECT
+from tests.e2e.gateway import Gateway, running, served
 from tests.e2e.stack import Stack, control
 
 
@@ -31,6 +32,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def sandbox_command(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The proxy stand-in with nothing set; modules that need more have their own."""
+    with running(tmp_path_factory.mktemp("kong")) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[int]:
+    """The port of a service that answers with what it was asked."""
+    with served() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

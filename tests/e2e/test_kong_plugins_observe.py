@@ -29,12 +29,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield gateway
 
 
-@pytest.fixture(scope="module")
-def echo() -> Iterator[int]:
-    with served() as port:
-        yield port
-
-
 def collector(deliveries: "Queue[Delivery]", *statuses: int) -> type[http.server.BaseHTTPRequestHandler]:
     """Takes what it is sent; its first answers have `statuses`, all others 200."""
     left = list(statuses)

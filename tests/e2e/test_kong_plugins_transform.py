@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.paths import tool
-from tests.e2e.gateway import Echo, Gateway, running, served
+from tests.e2e.gateway import Echo, Gateway, served
 from tests.e2e.test_kong_proxy import route, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
@@ -31,12 +31,6 @@ class Answering(Echo):
         self.send_header("X-Twice", "1")
         self.end_headers()
         return encoded
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("kong")) as gateway:
-        yield gateway
 
 
 @pytest.fixture(scope="module")

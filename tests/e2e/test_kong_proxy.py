@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,6 @@ from tests.e2e.gateway import Gateway, free_ports, running, served
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
 TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("kong")) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-def echo() -> Iterator[int]:
-    with served() as port:
-        yield port
 
 
 def route(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON

@@ -1,7 +1,6 @@
 """The program's own words to Kong, on the proxy stand-in alone: without a cluster it takes a second."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from infra import plugin_schema, policies
 from infra.dashboard import dashboard
 from infra.policy_settings import GatewayPolicies, RoutePolicies
 from sandbox.paths import tool
-from tests.e2e.gateway import Gateway, running, served
+from tests.e2e.gateway import Gateway, running
 from tests.e2e.test_kong_plugins_observe import soon
 from tests.e2e.test_kong_proxy import route, service
 
@@ -27,18 +26,6 @@ CLAIMS = {
     "X-Anonymous-Consumer": "forged",
 }
 ALICE = {"username": "alice", "keyauth_credentials": [{"key": "k"}], "acls": [{"group": "team-a"}]}
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running(tmp_path_factory.mktemp("kong")) as gateway:
-        yield gateway
-
-
-@pytest.fixture(scope="module")
-def echo() -> Iterator[int]:
-    with served() as port:
-        yield port
 
 
 @pytest.mark.parametrize("config", [{}, {"allow": ["team-a"]}], ids=["auth", "auth and groups"])
