@@ -59,12 +59,13 @@ class Configured:
 
 
 @contextmanager
-def configured(stack: Stack) -> Iterator[Configured]:
-    """The stack, whose configuration may be changed; at the end it is as it was."""
+def configured(stack: Stack, *, restored: bool = True) -> Iterator[Configured]:
+    """The stack, whose configuration may be changed; at the end that is as it was, and the stack too if `restored`."""
     changed = Configured(stack)
     before = changed.file.read_text()
     try:
         yield changed
     finally:
         changed.file.write_text(before)
-        stack.up()
+        if restored:
+            stack.up()

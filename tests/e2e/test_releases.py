@@ -19,6 +19,8 @@ BAR: dict[str, Any] = {"name": "bar", "path": "/bar"}
 VAULT: dict[str, Any] = {"name": "vault", "path": "/vault", "rewrite": "/foo", "auth": "key-auth", "build": "apps/foo"}
 API_KEY = "planted-key-of-carol"
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def following(stack: Stack) -> Iterator[None]:
@@ -84,7 +86,6 @@ def test_canaries_and_colours_come_and_go_without_a_request_that_fails(stack: St
     assert [stack.kubernetes(kind, "-A")["items"] for kind in kinds] == [[], [], []]
 
 
-@pytest.mark.soak
 @pytest.mark.usefixtures("following")
 def test_a_canary_is_no_way_around_auth_neither_while_it_comes_nor_while_it_goes(stack: Stack) -> None:
     with configured(stack) as changed:

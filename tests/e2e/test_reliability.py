@@ -1,6 +1,5 @@
 """Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
 
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from ops import preflight
 from ops.state import CLUSTER
 from tests.e2e.digitalocean_provider.engine import TOKEN
 from tests.e2e.reliability import Part, until
-from tests.e2e.reliability_sweep import Sweep
 
 
 @pytest.fixture
@@ -37,14 +35,6 @@ def test_what_passes_is_waited_out(part: Part) -> None:
     assert part.ends_at_zero()
     assert {fault.times for fault in part.account.cloud.faults} == {0}
     assert part.clusters_ever() == 1
-
-
-def test_a_piece_of_the_sweep_converges(part: Part) -> None:
-    sweep = Sweep(part)
-    last = sweep.length["destroy"] - 1
-    assert re.fullmatch("up by .*, destroy by .*", sweep.case("unanswered", last))
-    assert sweep.figures["cuts"] == sweep.figures["converged"] == 2
-    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:

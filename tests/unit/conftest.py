@@ -1,10 +1,13 @@
 """The program, run once for each configuration below, as plain data."""
 
+import functools
 import json
+import operator
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -247,11 +250,32 @@ class Recording:
         return {f"{each.type.rpartition(':')[2]} {each.name}" for each in custom}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need recordings come after the others, during which these are made."""
+    items.sort(key=_needs_recordings)
+
+
+def _needs_recordings(item: pytest.Item) -> bool:
+    return "recordings" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recording(request: pytest.FixtureRequest) -> Iterator[list[Future[dict[str, Recording]]]]:
+    """Begins, if any test needs it, in two processes."""
+    names = list(RUNS) if any(map(_needs_recordings, request.session.items)) else []
+    with ThreadPoolExecutor() as at_once:
+        yield [at_once.submit(_recorded, part) for part in (names[::2], names[1::2]) if part]
+
+
 @pytest.fixture(scope="session")
-def recordings() -> dict[str, Recording]:
+def recordings(recording: list[Future[dict[str, Recording]]]) -> dict[str, Recording]:
+    return functools.reduce(operator.or_, (part.result() for part in recording))
+
+
+def _recorded(names: list[str]) -> dict[str, Recording]:
     process = subprocess.run(
         [sys.executable, "-m", "tests.unit.record"],
-        input=json.dumps(RUNS),
+        input=json.dumps({name: RUNS[name] for name in names}),
         capture_output=True,
         text=True,
         check=False,
