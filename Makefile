@@ -25,7 +25,9 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 	@$(PYTHON) -m sandbox down
 
 .PHONY: test
-test: lint unit e2e ## everything below
+test: .venv/.ready ## everything below
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint unit
+	@$(MAKE) --no-print-directory e2e
 
 .PHONY: lint
 lint: .venv/.ready ## ruff, mypy --strict

@@ -131,6 +131,7 @@ if config.domain:
             chart_repository=config.cert_manager_chart_repository,
             found=record,
             gateway=gateway.ready,
+            unnamed=has_canaries,
         ),
         opts=in_cluster,
     )
@@ -203,6 +204,7 @@ for service in config.workloads:
                 *gateway.ready,
                 *(consumers if service.auth else []),
                 *([shared] if shared else []),
+                *([certificate] if shared and certificate else []),
             ],
         ),
         opts=in_cluster,

@@ -30,6 +30,7 @@ class CertificateArgs:
         chart_repository: URL of a Helm repository with the chart `cert-manager`.
         found: what has to be there for the domain to lead to the gateway; None: somebody else sees to that.
         gateway: Kong, which passes the ACME server's question on.
+        unnamed: whether there are routes that can't name a certificate, as HTTPRoutes.
     """
 
     domain: str
@@ -41,6 +42,7 @@ class CertificateArgs:
     chart_repository: str
     found: pulumi.Resource | None
     gateway: Sequence[pulumi.Resource]
+    unnamed: bool
 
 
 class Certificate(pulumi.ComponentResource):
@@ -100,6 +102,22 @@ class Certificate(pulumi.ComponentResource):
             ),
         )
         self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: SECRET)
+        if args.unnamed:
+            kubernetes.networking.v1.Ingress(
+                name,
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=SECRET,
+                    namespace=args.namespace,
+                    # It leads nowhere, so the controller never says that it does.
+                    annotations={"pulumi.com/skipAwait": "true"},
+                ),
+                spec=kubernetes.networking.v1.IngressSpecArgs(
+                    ingress_class_name="kong",
+                    rules=[kubernetes.networking.v1.IngressRuleArgs(host=args.domain)],
+                    tls=[kubernetes.networking.v1.IngressTLSArgs(hosts=[args.domain], secret_name=self.secret)],
+                ),
+                opts=child,
+            )
         self.register_outputs({"secret": self.secret})
 
 

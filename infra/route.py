@@ -27,8 +27,8 @@ class RouteArgs:
         path: what leads to the service, with everything below.
         port: of the backends.
         backends: Services, with how many of a hundred requests each gets.
-        domain: what requests have to ask for; None: whatever they do. An HTTPRoute has none.
-        tls_secret: the Secret that has the domain's certificate.
+        domain: what requests have to ask for; None: whatever they do.
+        tls_secret: the Secret that has the domain's certificate; only an Ingress names it.
         parent: the Gateway; only an HTTPRoute has one.
     """
 
@@ -96,7 +96,11 @@ def _http_route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> Non
                 "labels": args.labels,
                 "annotations": annotations,
             },
-            "spec": {"parentRefs": [args.parent], "rules": [{"matches": matches, "backendRefs": backends}]},
+            "spec": {
+                "parentRefs": [args.parent],
+                **({"hostnames": [args.domain]} if args.domain else {}),
+                "rules": [{"matches": matches, "backendRefs": backends}],
+            },
         },
         opts,
     )

@@ -204,11 +204,6 @@ class Settings(Model):
         if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE):
             allowed = "any but the gateway's own, its monitoring's and cert-manager's"
             yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
-        for index, service in enumerate(self.services):
-            if self.domain and service.canary:
-                # Its HTTPRoute would need a listener with the certificate.
-                allowed = "unset beside domain, whose routes have no weights"
-                yield Complaint(f"services[{index}].canary", None, allowed, "use blueGreen, or whenHeaders")
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):
                 if (value := getattr(self, field)) != type(self).model_fields[field].default:

@@ -18,7 +18,7 @@ class Configured:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.file = stack.folder / "Pulumi.sandbox.yaml"
-        self.address = stack.output("proxy_ip")
+        self.address = stack.address
 
     def set(self, key: str, value: Any) -> None:  # noqa: ANN401 -- YAML
         document = yaml.safe_load(self.file.read_text())

@@ -22,6 +22,8 @@ class Stack:
         self.folder = folder
         self.name = name
         self.calls_of_first_preview: list[dict[str, Any]] = []
+        self.address = ""
+        """The gateway's, once the stack is up and has a load balancer."""
         self.environment = os.environ | environment() | {"KUBECONFIG": str(folder / "kubeconfig")}
         self.run("pulumi", "stack", "select", "--create", name, "--non-interactive")
 
@@ -45,8 +47,10 @@ class Stack:
     def up(self) -> str:
         """`pulumi up`; returns what it printed."""
         printed = self.pulumi("up", "--yes", "--skip-preview").stdout
+        outputs = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets").stdout)
+        self.address = outputs.get("proxy_ip", "")
         if self.name == "sandbox":
-            (self.folder / "kubeconfig").write_text(self.output("kubeconfig"))
+            (self.folder / "kubeconfig").write_text(outputs["kubeconfig"])
         return printed
 
     def output(self, name: str) -> str:
@@ -94,7 +98,7 @@ class Stack:
 
     def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
         with httpx.Client(**options) as client:
-            return client.get(f"http://{self.output('proxy_ip')}{path}", timeout=10)
+            return client.get(f"http://{self.address}{path}", timeout=10)
 
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON

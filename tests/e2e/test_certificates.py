@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,11 @@ from tests.e2e.conftest import sandbox_command
 from tests.e2e.stack import Stack, eventually
 
 DOMAIN = "api.example.com"
+FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+SERVICES: list[dict[str, Any]] = [
+    FOO | {"securityHeaders": True},
+    {"name": "bar", "path": "/bar", "build": "apps/bar"},
+]
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # cert-manager is compiled here, once
 
@@ -37,8 +43,7 @@ def secured(stack: Stack, authority: str) -> Iterator[Configured]:
         changed.set("domain", DOMAIN)
         changed.set("email", "ops@example.com")
         changed.set("acme", {"server": ACME, "ca": authority, "profile": "minutes"})
-        services = [{"name": name, "path": f"/{name}", "build": f"apps/{name}"} for name in ("foo", "bar")]
-        changed.up(services[0] | {"securityHeaders": True}, services[1])
+        changed.up(*SERVICES)
         yield changed
     # Without the domain everything of it is gone, and the routes answer over HTTP again.
     assert [record["type"] for record in stack.api("GET", "/v2/domains/example.com/records")["domain_records"]] == [
@@ -97,6 +102,17 @@ def test_a_domain_answers_over_verified_https_and_sends_http_there(secured: Conf
     assert secured.get("/foo").status_code == httpx.codes.NOT_FOUND
     records = secured.stack.api("GET", "/v2/domains/example.com/records?type=A")["domain_records"]
     assert [(record["name"], record["data"]) for record in records] == [("api", secured.address)]
+
+
+def test_a_canary_has_the_certificate_with_no_other_service_to_bring_it(secured: Configured) -> None:
+    try:
+        secured.up(FOO | {"canary": {"build": "apps/foo", "weight": 50}})
+        client = Client(secured.address)
+        assert client.get("/foo").json() == {"msg": "Hello from the foo microservice"}
+        assert client.get("/foo", scheme="http").status_code == 308
+        assert secured.get("/foo").status_code == httpx.codes.NOT_FOUND
+    finally:
+        secured.up(*SERVICES)
 
 
 def test_a_certificate_is_renewed_while_requests_go_on_and_none_fails(secured: Configured) -> None:

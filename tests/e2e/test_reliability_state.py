@@ -13,6 +13,8 @@ from moto.server import ThreadedMotoServer
 
 from tests.e2e.reliability import Part, until
 
+pytestmark = pytest.mark.soak
+
 
 class Bucket:
     """The bucket `state` of an object storage; an object of it is read only with a key."""
@@ -64,7 +66,6 @@ def test_the_lock_of_a_killed_up_in_a_bucket_is_found_and_removed(part: Part) ->
     assert part.ends_at_zero()
 
 
-@pytest.mark.soak
 def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part: Part) -> None:
     part.account.settings.cluster_create = 15
     refused = []
@@ -86,7 +87,6 @@ def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part: Par
     assert part.ends_at_zero()
 
 
-@pytest.mark.soak
 def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
     part.environment["PULUMI_BACKEND_URL"] = part.environment["PULUMI_BACKEND_URL"].replace("//state", "//elsewhere")
     done = part.run("python", "-m", "ops", "doctor", check=False)
@@ -94,7 +94,6 @@ def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
     assert "bucket does not exist" in done.stderr
 
 
-@pytest.mark.soak
 def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part, bucket: Bucket) -> None:
     part.up()
     part.configure(nodeCount=2)

@@ -185,6 +185,10 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
     "domain": {"stack": "dev", "config": DOMAIN},
+    "domain, canary": {
+        "stack": "dev",
+        "config": DOMAIN | {"kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}]},
+    },
     "domain in preview": {"stack": "dev", "config": DOMAIN, "preview": True},
     "domain kept elsewhere": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "api.example.org"}},
     "domain itself": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "shop.example.com"}},

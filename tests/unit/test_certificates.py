@@ -62,6 +62,23 @@ def test_zones_are_asked_for_before_anything_is_made(run: Run) -> None:
     assert run("domain in preview").outputs["proxy_url"] == "https://api.example.com"
 
 
+def test_a_canary_answers_for_the_domain_with_the_certificate_that_an_ingress_names(run: Run) -> None:
+    recording = run("domain, canary")
+    (ingress,) = recording.of("Ingress")
+    assert ingress.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert ingress.inputs["spec"] == {
+        "ingressClassName": "kong",
+        "rules": [{"host": "api.example.com"}],
+        "tls": [{"hosts": ["api.example.com"], "secretName": "gateway-tls"}],
+    }
+    route = recording.one("HTTPRoute")
+    assert route.inputs["spec"]["hostnames"] == ["api.example.com"]
+    annotations = route.inputs["metadata"]["annotations"]
+    assert annotations["konghq.com/protocols"] == "https"
+    assert annotations["konghq.com/https-redirect-status-code"] == "308"
+    assert {"Certificate certificate", "Ingress certificate"} <= recording.before(route)
+
+
 def test_outputs_name_the_domain_and_the_load_balancers_own_address(run: Run) -> None:
     outputs = run("domain").outputs
     assert outputs["proxy_ip"] == "198.51.100.7"
