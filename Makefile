@@ -4,12 +4,8 @@ PYTHON := .venv/bin/python
 STARTED := $(shell date +%s)
 # Bytecode is kept, whatever the caller's environment says: without it every `up` takes six seconds more.
 unexport PYTHONDONTWRITEBYTECODE
-# The end-to-end tests that a marker chooses: those that need the one sandbox, and beside them the others.
-define e2e
-others=$$(mktemp); $(PYTHON) -m pytest -q -m '$(1) and not sandbox' tests/e2e > $$others 2>&1 & beside=$$!; \
-$(PYTHON) -m pytest -q -m '$(1) and sandbox' tests/e2e; ended=$$?; \
-wait $$beside || ended=$$?; cat $$others; rm $$others; exit $$ended
-endef
+# Which end-to-end tests: those that need the one sandbox run beside the others.
+CHOSEN := not soak
 SOURCES := __main__.py infra apps ops sandbox tests
 
 .PHONY: help
@@ -26,8 +22,8 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 
 .PHONY: test
 test: .venv/.ready ## everything below
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint unit
-	@$(MAKE) --no-print-directory e2e
+	@$(PYTHON) -m sandbox tools
+	@$(MAKE) --no-print-directory -j2 sandboxed lint unit others
 
 .PHONY: lint
 lint: .venv/.ready ## ruff, mypy --strict
@@ -40,22 +36,28 @@ unit: .venv/.ready ## the program under mocks, the apps
 .PHONY: e2e
 e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m sandbox tools
-	@$(call e2e,not soak)
+	@$(MAKE) --no-print-directory -j2 sandboxed others
+
+.PHONY: sandboxed others
+sandboxed:
+	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and sandbox' tests/e2e
+others:
+	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/e2e
 
 .PHONY: soak
 soak: .venv/.ready ## the tests that take minutes: every example, and more ways out
 	@$(PYTHON) -m sandbox tools
-	@$(call e2e,soak)
+	@$(MAKE) --no-print-directory -j2 CHOSEN=soak sandboxed others
 	@$(PYTHON) -m pytest -q --hypothesis-profile soak --hypothesis-show-statistics \
 	  tests/unit/test_generated_settings.py tests/e2e/test_stateful.py
 	@$(PYTHON) -m tests.e2e.reliability_sweep --every 3
-	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --every 9
+	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain unanswered killed
 
 .PHONY: sweep
-sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
+sweep: .venv/.ready ## every cut of up and destroy, with the figures: an hour or two
 	@$(PYTHON) -m sandbox tools
 	@$(PYTHON) -m tests.e2e.reliability_sweep
-	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes
+	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain
 
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files

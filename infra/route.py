@@ -76,8 +76,11 @@ def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
             if args.domain
             else None,
         ),
-        # Pulumi waits until the controller has written the route's address; without Kong that never happens.
-        opts=opts,
+        # Pulumi waits until the controller has written the route's address: seconds. It writes none while Kong refuses
+        # a plugin of any route.
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
+        ),
     )
 
 

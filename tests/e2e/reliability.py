@@ -148,12 +148,20 @@ class Part:
         findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
         return findings
 
-    def mend(self) -> list[str]:
-        """Does what `ops doctor` says until it says no more; returns what was typed."""
+    def mend(self, until_typing: str = "") -> list[str]:
+        """Does what `ops doctor` says until it says no more, or only what is typed next anyway.
+
+        Returns:
+            What was typed.
+        """
         typed: list[str] = []
         while findings := self.doctor():
             assert len(typed) < 10, f"no end of it: {typed} {findings}"
-            for command in findings[0]["fixes"][0]:
+            fixes = ([c for c in found["fixes"][0] if c != until_typing] for found in findings)
+            commands = next(filter(None, fixes), None)
+            if not commands:
+                break
+            for command in commands:
                 typed.append(command)
                 # What would ask a person is told yes.
                 asks = {"pulumi": " --yes --skip-preview", "python -m ops remove": " --yes"}

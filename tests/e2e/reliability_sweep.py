@@ -3,10 +3,14 @@
 At `digitalocean` these are all calls of its API, at `kubernetes` the writes to the cluster's. Each case: an `up` that
 is cut, then what a person does (`up` again; where that doesn't do, what `ops doctor` says), a `destroy` that is cut,
 `destroy` again (or the doctor). Then nothing may be left, nothing may have been made twice.
+
+`--chain` needs minutes instead of hours: one stack for each kind of trouble, with `up` typed again and again, and each
+call cut in the first `up` that makes it, until there is none left; `destroy` likewise.
 """
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import tempfile
@@ -14,6 +18,8 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from sandbox.cloud.faults import Fault
 from tests.e2e.reliability import Part, until
@@ -34,7 +40,37 @@ KINDS: dict[str, dict[str, Any]] = {
     "killed": {},
 }
 """What happens to a call; None: to all from it on, until the command has given up."""
+IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 FIGURES = ("cuts", "converged", "of these by the doctor", "not converged", "orphans", "duplicates")
+
+
+class EachOnce(Fault):
+    """Hits each of `calls` ("METHOD path") in the first command that makes it; `struck` are those of earlier ones."""
+
+    calls: frozenset[str]
+    lasting: bool
+    """Whether it is hit as often as that command tries it."""
+    struck: set[str] = Field(default_factory=set)
+    now: set[str] = Field(default_factory=set)
+
+    def strikes(self, method: str, path: str) -> bool:
+        call = general(method, path)
+        if call not in self.calls or call in self.struck or (call in self.now and not self.lasting):
+            return False
+        self.now.add(call)
+        return True
+
+    def next_command(self) -> int:
+        """How many calls this one was hit at."""
+        hit = len(self.now)
+        self.struck |= self.now
+        self.now = set()
+        return hit
+
+
+def general(method: str, path: str) -> str:
+    """A call, whichever cluster it is about."""
+    return IDS.sub("<id>", f"{method} {path.partition('?')[0]}")
 
 
 class Sweep:
@@ -49,8 +85,8 @@ class Sweep:
         if isinstance(part, Whole):
             self._calls, self._faults = part.relay.writes, part.relay.faults
         part.account.settings.cluster_create = 0.3
-        self.calls: dict[Command, list[Any]] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
-        """What a command asks for that nobody cuts."""
+        self.calls: dict[Command, list[str]] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
+        """What a command asks for that nobody cuts, as "METHOD path"."""
         self.length = {command: len(calls) for command, calls in self.calls.items()}
 
     def case(self, kind: str, number: int) -> str:
@@ -63,12 +99,64 @@ class Sweep:
         finally:
             self._empty()
 
-    def _whole(self, command: Command) -> list[Any]:
+    def chain(self, kind: str) -> None:
+        """Every call of `up`, and of `destroy`, in one stack."""
+        try:
+            for command in ("up", "destroy"):
+                self._links(command, kind)
+        except AssertionError as error:
+            self.figures["not converged"] += 1
+            print(f"NOT CONVERGED {error}", flush=True)
+        finally:
+            self._empty()
+
+    def _links(self, command: Command, kind: str) -> None:
+        keys = {"kind": "status", "lasting": KINDS[kind].get("times", 1) is None, **KINDS[kind]}
+        fault = EachOnce(calls=frozenset(general(*call.split()) for call in self.calls[command]), **keys)
+        mended = False
+        while True:
+            ended = self._kill(command, fault) if kind == "killed" else self._hit(command, fault)
+            hit = fault.next_command()
+            self.figures["cuts"] += hit
+            print(f"{command}: cut at {hit}, {len(fault.struck)} of {len(fault.calls)}", flush=True)
+            if hit:
+                mended = False
+            elif not ended and (command == "up" or not self._part.doctor()):
+                break
+            else:
+                # Trying again doesn't do, so the doctor is asked; who has to know it all.
+                assert not mended, self._part.run("pulumi", command, *QUIET, check=False).stdout
+                typed = self._part.mend(until_typing=f"pulumi {command} --stack dev")
+                print(f"    the doctor: {'; '.join(typed)}", flush=True)
+                mended = True
+        self.figures["converged"] += len(fault.struck)
+        if command == "up":
+            self._count_duplicates()
+
+    def _hit(self, command: Command, fault: EachOnce) -> int:
+        """Runs a command; its exit status."""
+        self._faults.append(fault)
+        ended = self._part.run("pulumi", command, *QUIET, check=False).returncode
+        self._faults.clear()
+        return ended
+
+    def _kill(self, command: Command, fault: EachOnce) -> int:
+        """The same, killed at the first call that is new; 0: there was none, and it came to its end."""
+        self._calls.clear()
+
+        def strikes() -> bool:
+            return any(fault.strikes(*_words(call)) for call in list(self._calls))
+
+        self._part.cut(command, signal.SIGKILL, strikes)
+        self._wait_for_clusters()
+        return 0 if fault.now else self._part.run("pulumi", command, *QUIET, check=False).returncode
+
+    def _whole(self, command: Command) -> list[str]:
         self._calls.clear()
         self._part.run("pulumi", command, *QUIET)
         if command == "destroy":
             until(lambda: not self._cloud.clusters.records)
-        return list(self._calls)
+        return [" ".join(_words(call)) for call in self._calls]
 
     def _command(self, command: Command, kind: str, number: int) -> str:
         cut = number < self.length[command] and self._cut(command, kind, number)
@@ -81,20 +169,23 @@ class Sweep:
         self.figures["converged"] += cut
         self.figures["of these by the doctor"] += bool(cut and typed)
         if command == "up":
-            made = (
-                self._cloud.clusters.records,
-                self._cloud.registries.documents,
-                self._cloud.load_balancers.remaining(),
-            )
-            self.figures["duplicates"] += any(len(things) > 1 for things in made)
+            self._count_duplicates()
         return f"{command} by {'the doctor' if typed else command}" if cut else ""
+
+    def _count_duplicates(self) -> None:
+        cloud = self._cloud
+        made = (cloud.clusters.records, cloud.registries.documents, cloud.load_balancers.remaining())
+        self.figures["duplicates"] += any(len(things) > 1 for things in made)
+
+    def _wait_for_clusters(self) -> None:
+        until(lambda: all(each.state != "provisioning" for each in list(self._cloud.clusters.records.values())))
 
     def _cut(self, command: Command, kind: str, number: int) -> bool:
         """Whether there was such a call."""
         self._calls.clear()
         if kind == "killed":
             self._part.cut(command, signal.SIGKILL, lambda: len(self._calls) > number)
-            until(lambda: all(each.state != "provisioning" for each in list(self._cloud.clusters.records.values())))
+            self._wait_for_clusters()
         else:
             # Paths of the API's, not the test's own way in.
             self._faults.append(Fault(path="^/(v2|api|apis)/", skip=number, **KINDS[kind]))
@@ -122,11 +213,17 @@ class Sweep:
         cloud.ledger.entries.clear()
 
 
+def _words(call: Any) -> tuple[str, str]:  # noqa: ANN401 -- DigitalOcean's or the relay's
+    method, path = call.split() if isinstance(call, str) else (call.method, call.path)
+    return method, path
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; default: all")
     parser.add_argument("--at", choices=("digitalocean", "kubernetes"), default="digitalocean")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="CALL", help="the first call that is cut")
+    parser.add_argument("--chain", action="store_true", help="every call, in one stack for each kind")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="cut only every Nth call")
     options = parser.parse_args(arguments)
     if unknown := set(options.kinds) - KINDS.keys():
@@ -138,11 +235,20 @@ def main(arguments: list[str]) -> int:
         try:
             sweep = Sweep(part)
             print(f"calls: {sweep.length}", flush=True)
+
+            def tell() -> None:
+                told = ", ".join(f"{name}: {sweep.figures[name]}" for name in FIGURES)
+                print(f"    {time.monotonic() - began:.0f} s, {told}", flush=True)
+
             for kind in options.kinds or KINDS:
+                if options.chain:
+                    print(f"{kind}:", flush=True)
+                    sweep.chain(kind)
+                    tell()
+                    continue
                 for number in range(options.first, max(sweep.length.values()), options.every):
                     print(f"{kind} at call {number}: {sweep.case(kind, number)}", flush=True)
-                    told = ", ".join(f"{name}: {sweep.figures[name]}" for name in FIGURES)
-                    print(f"    {time.monotonic() - began:.0f} s, {told}", flush=True)
+                    tell()
         finally:
             part.stop()
     return 1 if any(sweep.figures[name] for name in ("not converged", "orphans", "duplicates")) else 0

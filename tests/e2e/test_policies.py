@@ -80,6 +80,7 @@ SERVICES: list[dict[str, Any]] = [
     {"name": "away", "path": "/away", "build": "apps/foo", "terminate": {"message": "Back at noon"}},
     VAULT,
 ]
+OTHERS = SERVICES[:-1]
 CONSUMERS: list[dict[str, Any]] = [
     {"name": "alice", "groups": ["team-a"], "jwt": {}},
     {
@@ -283,7 +284,8 @@ def test_no_secret_is_in_events_or_images(guarded: Configured) -> None:
 
 
 def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Configured) -> None:
-    services = {service["name"]: service for service in SERVICES}
+    # None is new: Pulumi waits for the controller to say that it has a route, which it does not while one is refused.
+    services = {service["name"]: service for service in OTHERS}
     services["home"] = services["home"] | {"plugins": {"acl": {"allow": ["a"], "deny": ["b"]}}}
     services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}
     with httpx.Client(transport=httpx.HTTPTransport(local_address=HOME)) as client:
@@ -293,7 +295,7 @@ def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Confi
             assert client.get(f"http://{guarded.address}/home").status_code == 404
             assert guarded.get("/foo").status_code == 401
         finally:
-            guarded.up(*SERVICES)
+            guarded.up(*OTHERS)
         eventually(lambda: client.get(f"http://{guarded.address}/home").status_code == 200)
 
 
@@ -303,13 +305,12 @@ def test_a_new_route_with_auth_never_answers_without_it(answers_of_a_new_route: 
 
 
 def test_a_route_with_auth_never_answers_without_it_on_its_way_to_another_auth_and_out(guarded: Configured) -> None:
-    others = [service for service in SERVICES if service is not VAULT]
     with guarded.asked_throughout("/vault") as changed:
-        guarded.up(*others, VAULT | {"auth": "key-auth"})
+        guarded.up(*OTHERS, VAULT | {"auth": "key-auth"})
         eventually(lambda: guarded.get("/vault", apikey=API_KEY).status_code == 200)
     assert guarded.get("/vault", Authorization=token("alice")).status_code == 401
     with guarded.asked_throughout("/vault") as removed:
-        guarded.up(*others)
+        guarded.up(*OTHERS)
         eventually(lambda: guarded.get("/vault").status_code == 404)
     assert set(changed) == {401}
     assert set(removed) - {503} == {401, 404}

@@ -37,6 +37,7 @@ def test_what_passes_is_waited_out(part: Part) -> None:
     assert part.clusters_ever() == 1
 
 
+@pytest.mark.soak
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
     listed = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
     part.account.cloud.tokens = {TOKEN: sorted(listed)}
@@ -120,6 +121,7 @@ def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Pa
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_an_up_that_was_interrupted_ends_what_it_began_and_the_next_one_goes_on(part: Part) -> None:
     part.account.settings.cluster_create = 3
     part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"))
@@ -206,6 +208,7 @@ def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> 
     assert part.ends_at_zero()
 
 
+@pytest.mark.soak
 def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) -> None:
     part.account.cloud.registries.create("mine", "starter", "nyc3")
     part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
