@@ -283,6 +283,7 @@ def test_no_secret_is_in_events_or_images(guarded: Configured) -> None:
     assert found == []
 
 
+@pytest.mark.soak
 def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Configured) -> None:
     # None is new: Pulumi waits for the controller to say that it has a route, which it does not while one is refused.
     services = {service["name"]: service for service in OTHERS}
@@ -295,7 +296,7 @@ def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Confi
             assert client.get(f"http://{guarded.address}/home").status_code == 404
             assert guarded.get("/foo").status_code == 401
         finally:
-            guarded.up(*OTHERS)
+            guarded.up(*SERVICES)
         eventually(lambda: client.get(f"http://{guarded.address}/home").status_code == 200)
 
 
