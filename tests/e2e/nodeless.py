@@ -95,8 +95,13 @@ class Nodeless:
         while not self._ending.wait(0.3):
             try:
                 for pod in self._items("/api/v1/pods"):
+                    path = f"/api/v1/namespaces/{_place(pod, 'pods')}"
+                    if "nodeName" not in pod["spec"]:
+                        # Or a Service, which Pulumi waits for, would never get the pod as its endpoint.
+                        target = {"kind": "Node", "name": _NODE["metadata"]["name"]}
+                        self._api.post(f"{path}/binding", json={"target": target}).raise_for_status()
                     if pod["status"].get("phase") != "Running":
-                        self._patch(f"/api/v1/namespaces/{_place(pod, 'pods')}/status", {"status": _RUNNING})
+                        self._patch(f"{path}/status", {"status": _RUNNING})
                 for ingress in self._items("/apis/networking.k8s.io/v1/ingresses"):
                     if not ingress["status"]["loadBalancer"]:
                         path = f"/apis/networking.k8s.io/v1/namespaces/{_place(ingress, 'ingresses')}/status"
@@ -113,7 +118,7 @@ class Nodeless:
 
 
 _BY = "app.kubernetes.io/managed-by"
-_NODE = {
+_NODE: Document = {
     "metadata": {"name": "nobody"},
     "spec": {"providerID": "digitalocean://1"},
     "status": {

@@ -121,14 +121,16 @@ class Sweep:
             print(f"{command}: cut at {hit}, {len(fault.struck)} of {len(fault.calls)}", flush=True)
             if hit:
                 mended = False
-            elif not ended and (command == "up" or not self._part.doctor()):
-                break
-            else:
-                # Trying again doesn't do, so the doctor is asked; who has to know it all.
-                assert not mended, self._part.run("pulumi", command, *QUIET, check=False).stdout
-                typed = self._part.mend(until_typing=f"pulumi {command} --stack dev")
+                continue
+            # Trying again doesn't do, or nothing should be left: the doctor is asked, and has to know it all at once.
+            assert not (ended and mended), self._part.run("pulumi", command, *QUIET, check=False).stdout
+            mended = bool(ended)
+            asked = ended or command == "destroy"
+            typed = self._part.mend(until_typing=f"pulumi {command} --stack dev") if asked else []
+            if typed:
                 print(f"    the doctor: {'; '.join(typed)}", flush=True)
-                mended = True
+            elif not ended:
+                break
         self.figures["converged"] += len(fault.struck)
         if command == "up":
             self._count_duplicates()
@@ -237,7 +239,9 @@ def main(arguments: list[str]) -> int:
             print(f"calls: {sweep.length}", flush=True)
 
             def tell() -> None:
-                told = ", ".join(f"{name}: {sweep.figures[name]}" for name in FIGURES)
+                # In a chain the doctor mends what several cuts have left.
+                names = [name for name in FIGURES if not options.chain or "doctor" not in name]
+                told = ", ".join(f"{name}: {sweep.figures[name]}" for name in names)
                 print(f"    {time.monotonic() - began:.0f} s, {told}", flush=True)
 
             for kind in options.kinds or KINDS:

@@ -133,7 +133,7 @@ def test_a_trace_goes_from_the_client_through_the_gateway_to_the_last_service(bu
         return {(name, span.kind): span for name, span in kept}
 
     last = ("foo", Span.SPAN_KIND_SERVER), ("bar", Span.SPAN_KIND_SERVER), ("overview", Span.SPAN_KIND_SERVER)
-    eventually(lambda: {("kong", Span.SPAN_KIND_SERVER), *last} <= set(ours()))
+    eventually(lambda: {("kong", Span.SPAN_KIND_SERVER), *last} <= set(ours()), seconds=90)
     by_id = {span.span_id: (name, span) for name, span in spans(busy)}
     for name in ("foo", "bar"):
         span, way = ours()[name, Span.SPAN_KIND_SERVER], [name]
