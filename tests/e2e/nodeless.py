@@ -96,10 +96,12 @@ class Nodeless:
             try:
                 for pod in self._items("/api/v1/pods"):
                     path = f"/api/v1/namespaces/{_place(pod, 'pods')}"
+                    if "deletionTimestamp" in pod["metadata"]:
+                        self._api.delete(path, params={"gracePeriodSeconds": "0"})
+                        continue
                     if "nodeName" not in pod["spec"]:
                         # Or a Service, which Pulumi waits for, would never get the pod as its endpoint.
-                        target = {"kind": "Node", "name": _NODE["metadata"]["name"]}
-                        self._api.post(f"{path}/binding", json={"target": target}).raise_for_status()
+                        self._api.post(f"{path}/binding", json=_binding(pod)).raise_for_status()
                     if pod["status"].get("phase") != "Running":
                         self._patch(f"{path}/status", {"status": _RUNNING})
                 for ingress in self._items("/apis/networking.k8s.io/v1/ingresses"):
@@ -142,6 +144,11 @@ clusters: [{{name: it, cluster: {{server: "{url}", certificate-authority: "{dire
 users: [{{name: it, user: {{token: "{token}"}}}}]
 contexts: [{{name: it, context: {{cluster: it, user: it}}}}]
 """
+
+
+def _binding(pod: Document) -> Document:
+    target = {"apiVersion": "v1", "kind": "Node", "name": _NODE["metadata"]["name"]}
+    return {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]}, "target": target}
 
 
 def _place(item: Document, kind: str) -> str:
