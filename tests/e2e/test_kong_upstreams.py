@@ -170,6 +170,8 @@ def test_probes_take_a_target_out_and_back_in(gateway: Gateway, echoes: list[int
 
 def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> None:
     class Hasty(http.server.BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # head and body at once: what it hasn't read may break the connection off between them
+
         def do_POST(self) -> None:
             self.send_response(409)
             self.send_header("Content-Length", "5")
