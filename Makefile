@@ -54,7 +54,7 @@ soak: .venv/.ready ## the tests that take minutes: every example, and more ways 
 	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain unanswered killed
 
 .PHONY: sweep
-sweep: .venv/.ready ## every cut of up and destroy, with the figures: an hour or two
+sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 	@$(PYTHON) -m sandbox tools
 	@$(PYTHON) -m tests.e2e.reliability_sweep
 	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain
