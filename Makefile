@@ -51,7 +51,7 @@ soak: .venv/.ready ## the tests that take minutes: every example, and more ways 
 	@$(PYTHON) -m pytest -q --hypothesis-profile soak --hypothesis-show-statistics \
 	  tests/unit/test_generated_settings.py tests/e2e/test_stateful.py
 	@$(PYTHON) -m tests.e2e.reliability_sweep --every 3
-	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain unanswered killed
+	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --every 9
 
 .PHONY: sweep
 sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours

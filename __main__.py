@@ -131,7 +131,7 @@ if config.domain:
             chart_repository=config.cert_manager_chart_repository,
             found=record,
             gateway=gateway.ready,
-            unnamed=has_canaries,
+            http_routes=has_canaries,
         ),
         opts=in_cluster,
     )

@@ -30,7 +30,7 @@ class CertificateArgs:
         chart_repository: URL of a Helm repository with the chart `cert-manager`.
         found: what has to be there for the domain to lead to the gateway; None: somebody else sees to that.
         gateway: Kong, which passes the ACME server's question on.
-        unnamed: whether there are routes that can't name a certificate, as HTTPRoutes.
+        http_routes: whether there are HTTPRoutes, which can't name a certificate.
     """
 
     domain: str
@@ -42,7 +42,7 @@ class CertificateArgs:
     chart_repository: str
     found: pulumi.Resource | None
     gateway: Sequence[pulumi.Resource]
-    unnamed: bool
+    http_routes: bool
 
 
 class Certificate(pulumi.ComponentResource):
@@ -102,7 +102,7 @@ class Certificate(pulumi.ComponentResource):
             ),
         )
         self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: SECRET)
-        if args.unnamed:
+        if args.http_routes:
             kubernetes.networking.v1.Ingress(
                 name,
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(

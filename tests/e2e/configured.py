@@ -44,7 +44,7 @@ class Configured:
 
         def ask() -> None:
             with httpx.Client(timeout=10) as client:
-                while not done.wait(0.03):
+                while not done.wait(0.01):
                     statuses.append(client.get(f"http://{self.address}{path}").status_code)
 
         thread = threading.Thread(target=ask)

@@ -230,6 +230,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if unknown := set(options.kinds) - KINDS.keys():
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(KINDS)}")
+    if options.chain and (options.first or options.every != 1):
+        parser.error("--chain cuts every call: not with --from or --every")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """What a pod inside of the cluster can do, tried from real pods."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,13 @@ from sandbox.control_plane import KUBERNETES_SERVICE
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.inside import FOO, METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, pod, reached
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, control
 
+PLANTED = {
+    "consumers[0].jwt.secret": "planted-token-secret-of-32-letters",
+    "consumers[0].apiKey": "planted-key-of-20-letters",
+    "services[0].env.PASSWORD": "planted-password-of-foo",
+}
 KONG = "system:serviceaccount:kong:kong"
 
 
@@ -21,14 +27,18 @@ def beset(stack: Stack) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture  # Not for the module: the other tests, in any order, need what it opens closed.
+@pytest.fixture(scope="class")  # Not for the module: the other tests, in any order, need what it opens closed.
 def opened(beset: Stack) -> Iterator[Configured]:
-    """The same with more allowed to foo."""
+    """The same with more allowed to foo, and secrets in the configuration."""
     egress = {"internet": False, "services": ["bar"], "namespaces": [STRANGERS], "networks": [f"{PRIVATE}/32"]}
     foo = {"name": "foo", "path": "/foo", "build": "apps/foo", "egress": egress}
     bar = {"name": "bar", "path": "/bar", "build": "apps/bar", "ingress": {"namespaces": [STRANGERS]}}
     with configured(beset) as changed:
-        changed.up(foo, bar)
+        changed.set("consumers", [{"name": "alice", "jwt": {}}])
+        changed.set("services", [foo, bar])
+        for place, value in PLANTED.items():
+            beset.pulumi("config", "set", "--secret", "--path", f"kong-doks:{place}", value)
+        beset.up()
         yield changed
 
 
@@ -94,10 +104,26 @@ def test_services_have_no_account_and_kongs_may_not_change_what_runs(beset: Stac
     assert [each for each in forbidden if may(KONG, *each.split())] == []
 
 
-def test_a_service_reaches_what_its_entry_says_and_no_more(opened: Configured) -> None:
-    stack = opened.stack
-    bar, strange = f"{address(stack, '-l', 'app=bar')}:5000", f"{address(stack, '-n', STRANGERS)}:8080"
-    wanted = {bar, strange, f"{PRIVATE}:80"}
-    assert reached(stack, FOO, *wanted, f"{PUBLIC}:80", f"{METADATA}:80") == wanted
-    foo = f"{address(stack, '-l', 'app=foo')}:5000"
-    assert reached(stack, STRANGER, foo, bar) == {bar}
+class TestWithMoreAllowed:
+    """One `opened` for both."""
+
+    def test_a_service_reaches_what_its_entry_says_and_no_more(self, opened: Configured) -> None:
+        stack = opened.stack
+        bar, strange = f"{address(stack, '-l', 'app=bar')}:5000", f"{address(stack, '-n', STRANGERS)}:8080"
+        wanted = {bar, strange, f"{PRIVATE}:80"}
+        assert reached(stack, FOO, *wanted, f"{PUBLIC}:80", f"{METADATA}:80") == wanted
+        foo = f"{address(stack, '-l', 'app=foo')}:5000"
+        assert reached(stack, STRANGER, foo, bar) == {bar}
+
+    def test_no_secret_is_in_events_or_images(self, opened: Configured) -> None:
+        stack = opened.stack
+        assert PLANTED["services[0].env.PASSWORD"] in stack.run("kubectl", "exec", *FOO, "--", "env").stdout
+        secrets = {*PLANTED.values(), stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
+        assert len(secrets) > len(PLANTED)
+        events = stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout
+        assert json.loads(events)["items"]
+        places = {"the cluster's events": events.encode(), **dict(inside.contents_of_images())}
+        # What is no secret is found where it has to be.
+        assert any(b"Hello from the foo microservice" in content for content in places.values())
+        found = [place for place, content in places.items() if any(secret.encode() in content for secret in secrets)]
+        assert found == []

@@ -1,5 +1,6 @@
 """Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from ops import preflight
 from ops.state import CLUSTER
 from tests.e2e.digitalocean_provider.engine import TOKEN
 from tests.e2e.reliability import Part, until
+from tests.e2e.reliability_sweep import Sweep
 
 
 @pytest.fixture
@@ -35,6 +37,15 @@ def test_what_passes_is_waited_out(part: Part) -> None:
     assert part.ends_at_zero()
     assert {fault.times for fault in part.account.cloud.faults} == {0}
     assert part.clusters_ever() == 1
+
+
+@pytest.mark.soak
+def test_a_piece_of_the_sweep_converges(part: Part) -> None:
+    sweep = Sweep(part)
+    last = sweep.length["destroy"] - 1
+    assert re.fullmatch("up by .*, destroy by .*", sweep.case("unanswered", last))
+    assert sweep.figures["cuts"] == sweep.figures["converged"] == 2
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
 @pytest.mark.soak

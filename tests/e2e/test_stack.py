@@ -197,24 +197,15 @@ def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None
     nothing_is_billed()
 
 
-def cluster_of_nobodys(stack: Stack) -> str:
-    """A running cluster that no stack has made; there is room for one in the account."""
-    clusters = "/v2/kubernetes/clusters"
-    found = stack.api("GET", clusters)["kubernetes_clusters"]
-    made = found[0] if found else stack.api("POST", clusters, json=CLUSTER)["kubernetes_cluster"]
-    path = f"{clusters}/{made['id']}"
-    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
-    return path
-
-
 @pytest.mark.soak
 @pytest.mark.last(3)
 def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(stack: Stack) -> None:
     # There is room for one cluster, and a deleted one takes a moment to go.
-    if stack.resources():
-        stack.pulumi("destroy", "--yes", "--skip-preview")
+    stack.pulumi("destroy", "--yes", "--skip-preview")
     eventually(lambda: stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"] == [])
-    path = cluster_of_nobodys(stack)
+    cluster = stack.api("POST", "/v2/kubernetes/clusters", json=CLUSTER)["kubernetes_cluster"]["id"]
+    path = f"/v2/kubernetes/clusters/{cluster}"
+    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
     (stack.folder / "kubeconfig").write_text(stack.api("GET", f"{path}/kubeconfig"))
     config = stack.folder / "Pulumi.local.yaml"
     document = yaml.safe_load(config.read_text())
@@ -238,11 +229,13 @@ def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(sta
         forward.wait()
     local.pulumi("destroy", "--yes", "--skip-preview")
     assert stack.run("kubectl", "get", "deployments", "-A", "-o", "name").stdout == "deployment.apps/coredns\n"
+    stack.api("DELETE", f"{path}/destroy_with_associated_resources/dangerous")
+    nothing_is_billed()
 
 
 @pytest.mark.last(4)
 def test_a_sandbox_that_is_killed_outright_leaves_nothing_that_stop_does_not_remove(stack: Stack) -> None:
-    cluster_of_nobodys(stack)
+    stack.up()
     pid = daemon_pid()
     assert pid
     os.kill(pid, signal.SIGKILL)
