@@ -66,9 +66,11 @@ lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	    --python-version 3.11 $$(basename $$file).in -o $$(basename $$file).txt) || exit 1; done
 
 .venv/.ready: requirements.txt requirements-dev.txt requirements-tools.txt
-	@command -v python3 >/dev/null || { echo "python3: not on PATH; install Python 3.11 or newer with its venv module"; exit 1; }
+	@python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "python3: not on PATH, too old or without its venv module; allowed: Python 3.11 or newer; fix: apt-get install python3-venv"; exit 1; }
 	@echo "Python packages into .venv ..."
 	@python3 -m venv .venv
 	@.venv/bin/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-tools.txt
 	@.venv/bin/uv pip install -q --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt -r requirements-dev.txt
+	@echo "Python packages into .venv: $$(($$(date +%s) - $(STARTED))) s"
 	@touch $@

@@ -172,7 +172,7 @@ for service in config.workloads:
         image = Image(name, built) if version.build else ReadyImage(version.image)
         running[name] = VersionArgs(
             image=image.ref,
-            image_digest=image.digest,
+            image_content=image.content,
             replicas=version.replicas,
             health=service.health_of(version),
             env=config.environment(service, version),

@@ -5,10 +5,10 @@ People are told a field's description as what is allowed, and its example as the
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 Label = Annotated[
@@ -28,6 +28,16 @@ ServiceName = Annotated[
         max_length=LONGEST_NAME,
         description="lower-case letters, digits and hyphens, from a letter, at most 52",
         examples=["foo"],
+    ),
+]
+# The longest name made of a cluster's is that of a node, <name>-default-pool-12345, which is a label as well.
+ClusterName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63 - len("-default-pool-12345"),
+        description="lower-case letters, digits and hyphens, from a letter, at most 44",
+        examples=["mycluster"],
     ),
 ]
 UrlPath = Annotated[
@@ -86,3 +96,12 @@ class Model(BaseModel):
     """Keys in camelCase, as Pulumi's are; unknown ones are mistakes."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- any field's
+        """Pydantic would take `true` for 1."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {int, float} & {annotation, *get_args(annotation)}:
+            raise ValueError(value)
+        return value

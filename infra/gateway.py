@@ -22,6 +22,8 @@ LOCAL_PORT = 8080
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
+_API_PROXY_PORTS = (443, 16443)
+"""Of cpc-bridge-proxy, which DigitalOcean runs on the nodes (Kubernetes limits page)."""
 _ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
 _LOAD_BALANCER = "kubernetes.digitalocean.com/load-balancer-id"
 """DigitalOcean's mark on a Service that has got its load balancer."""
@@ -84,7 +86,8 @@ class Gateway(pulumi.ComponentResource):
         )
         policies = network.gateway_policy(
             metrics=args.metrics,
-            api_port=api.ports[0].port,
+            # DigitalOcean's nodes may pass it on by a proxy of their own, on one of the others.
+            api_ports=[api.ports[0].port, *(_API_PROXY_PORTS if args.digitalocean else ())],
             outward=args.egress,
             counters=counting.LABELS if args.count_for is not None else None,
         )
@@ -216,7 +219,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
         "proxy": {"type": args.service_type, **(_proxy_protocol(args) if proxy_protocol else {})},
         **(_several(args.replicas) if args.replicas > 1 else {}),
         # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/service_settings.py).
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "45m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         "containerSecurityContext": restricted,
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
@@ -226,7 +229,7 @@ def values(args: GatewayArgs) -> dict[str, Any]:
             "admissionWebhook": {"enabled": False},
             # Fallback: what Kong refuses is left out, and everything else goes on being brought up to date.
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
-            "resources": {"requests": {"cpu": "25m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
+            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
         },
     }
 

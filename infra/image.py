@@ -13,7 +13,7 @@ class ReadyImage:
     """An image that is there already."""
 
     ref: pulumi.Input[str]
-    digest: None = None
+    content: None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class Image(pulumi.ComponentResource):
 
     ref: pulumi.Output[str]
     """What pods name."""
-    digest: pulumi.Output[str] | None
-    """Set where `ref` doesn't name it."""
+    content: pulumi.Output[str] | None
+    """Names what it was built from, where `ref` doesn't."""
 
     def __init__(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:image:Image", name, None, opts)
@@ -56,7 +56,8 @@ class Image(pulumi.ComponentResource):
             # stack's own goes as a whole.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
-        # Pods roll exactly when the digest changes. Kubernetes finds an image in a local engine by its tag only.
+        # Pods roll exactly when what was built changes. Kubernetes finds an image in a local engine by its tag only,
+        # and the engine may tell no digest.
         self.ref = built.ref if push else tag
-        self.digest = None if push else built.digest
+        self.content = None if push else built.context_hash
         self.register_outputs({"ref": self.ref})

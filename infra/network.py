@@ -67,7 +67,9 @@ def solver_policy(gateway_namespace: str) -> Mapping[str, Policy]:
         namespace_selector=_namespace(gateway_namespace),
         pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
     )
-    return {"acme": _policy(meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS), inward=[Inward(from_=[gateway])])}
+    # No service has a dot in its name.
+    solvers = meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS)
+    return {"acme.solver": _policy(solvers, inward=[Inward(from_=[gateway])])}
 
 
 def service_policies(
@@ -104,7 +106,7 @@ def service_policies(
 def gateway_policy(
     *,
     metrics: bool,
-    api_port: pulumi.Input[int],
+    api_ports: Sequence[pulumi.Input[int]],
     outward: Sequence[Outward],
     counters: Mapping[str, str] | None = None,
 ) -> Mapping[str, Policy]:
@@ -112,7 +114,7 @@ def gateway_policy(
 
     Args:
         metrics: whether there are.
-        api_port: where the cluster's API servers listen.
+        api_ports: where the cluster's API servers listen.
         outward: where Kong may connect to besides.
         counters: labels of the pods in Kong's namespace that it counts with, if there are any; only it reaches them.
     """
@@ -120,7 +122,7 @@ def gateway_policy(
     if metrics:
         every_pod = Peer(namespace_selector=meta.v1.LabelSelectorArgs())
         inward.append(Inward(from_=[every_pod], ports=[Port(port=METRICS_PORT, protocol="TCP")]))
-    to_api = Outward(ports=[Port(port=api_port, protocol="TCP")])
+    to_api = Outward(ports=[Port(port=port, protocol="TCP") for port in api_ports])
     selector = meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS)
     kong = [_DNS, to_api, *outward]
     if not counters:

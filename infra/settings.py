@@ -16,7 +16,7 @@ from infra.aggregate_settings import Aggregate
 from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
-from infra.fields import DOMAIN, REPOSITORY_PREFIX, ChartRepository, Label, Model
+from infra.fields import DOMAIN, REPOSITORY_PREFIX, ChartRepository, ClusterName, Label, Model
 from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service
 from infra.version_settings import Running
@@ -25,6 +25,7 @@ NAMESPACE = "kong-doks"
 GATEWAY_NAMESPACE = "kong"
 MONITORING_NAMESPACE = "monitoring"
 CERTIFICATES_NAMESPACE = "cert-manager"
+_OTHERS_NAMESPACES = (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE)
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
 
@@ -46,7 +47,7 @@ class Registry(Model):
     server: str | None = Field(
         None,
         pattern=REPOSITORY_PREFIX,
-        description="a registry's host (docker.io for Docker Hub), and path if it has one",
+        description="a registry's host (docker.io/<user> for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
     username: str | None = Field(None, description="who may push and pull", examples=["user"])
@@ -73,6 +74,9 @@ class Registry(Model):
                 yield Complaint(key, None, "with existing: true, only name (the registry has its own)", f"remove {key}")
         if self.kind == "other" and self.server is None:
             yield Complaint("server", None, "with kind other, a registry's host", "set registry.server: ghcr.io/user")
+        if self.server and (self.server == "docker.io" or self.server.startswith("index.docker.io")):
+            # Images by these names are pushed, and then not named by their digest.
+            yield Complaint("server", self.server, "for Docker Hub, docker.io/<user>", "write docker.io/<user>")
         if (self.username is None) != (self.password is None):
             yield Complaint("password", None, "username and password together, or neither", "set or remove both")
 
@@ -80,7 +84,7 @@ class Registry(Model):
 class Settings(Model):
     """Everything in a stack's file under `kong-doks:`; Pulumi.yaml describes the keys."""
 
-    cluster_name: Label = Field("mycluster", examples=["mycluster"])
+    cluster_name: ClusterName = "mycluster"
     region: str = Field("nyc1", pattern=r"^[a-z]{3}[0-9]$", description="a DigitalOcean region", examples=["nyc1"])
     node_size: str = Field(
         "s-1vcpu-2gb", pattern=r"^[a-z0-9_]+(-[a-z0-9.]+)+$", description="a Droplet size", examples=["s-1vcpu-2gb"]
@@ -201,8 +205,8 @@ class Settings(Model):
                     yield Complaint(f"{place}.{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:
-        if self.namespace in (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE):
-            allowed = "any but the gateway's own, its monitoring's and cert-manager's"
+        if self.namespace in _OTHERS_NAMESPACES or self.namespace.startswith("kube-"):
+            allowed = "any but the gateway's own, its monitoring's, cert-manager's and Kubernetes' (kube-...)"
             yield Complaint("namespace", self.namespace, allowed, "write namespace: default")
         if self.kube_context:
             for field in ("cluster_name", "region", "node_size", "node_count", "kubernetes_version", "ha"):

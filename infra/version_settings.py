@@ -1,5 +1,6 @@
 """What runs of a service: one version, or two with the requests between them, as the stack's configuration has it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -39,7 +40,7 @@ class Source(Model):
         if bool(self.build) == bool(self.image):
             problem = "has both build and image" if self.build else "has neither build nor image"
             yield Complaint("", None, "exactly one of them", f"keep for example build: {example}", problem)
-        elif self.build and not (PROJECT / self.build / "Dockerfile").is_file():
+        elif self.build and not os.path.isfile(PROJECT / self.build / "Dockerfile"):  # noqa: PTH113 -- Path's raises, where a name is too long
             yield Complaint(
                 "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
             )

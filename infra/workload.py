@@ -19,12 +19,12 @@ class VersionArgs:
 
     Attributes:
         image: what its pods run.
-        image_digest: rolls the pods where `image` alone doesn't name what it holds.
+        image_content: rolls the pods where `image` alone doesn't name what it holds.
         health: the path that the probes ask for; None: they only connect.
     """
 
     image: pulumi.Input[str]
-    image_digest: pulumi.Input[str] | None
+    image_content: pulumi.Input[str] | None
     replicas: int
     health: str | None
     env: Mapping[str, pulumi.Input[str]]
@@ -84,7 +84,7 @@ def workload(
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(
                     labels={**labels, SERVICE_LABEL: service_name},
-                    annotations={"kong-doks/image-digest": version.image_digest} if version.image_digest else None,
+                    annotations={"kong-doks/image-content": version.image_content} if version.image_content else None,
                 ),
                 spec=_pod(version, args),
             ),

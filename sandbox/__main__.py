@@ -95,7 +95,8 @@ def start() -> None:
             log = LOGS / "daemon.log"
             with log.open("wb") as out:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "sandbox.daemon"],
+                    # By the argument `stop` would know it, if it doesn't end by itself.
+                    [sys.executable, "-m", "sandbox.daemon", str(_READY)],
                     cwd=PROJECT,
                     stdin=subprocess.DEVNULL,
                     stdout=out,

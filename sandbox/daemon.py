@@ -1,14 +1,16 @@
-"""python -m sandbox.daemon: the process that is the running sandbox; SIGTERM ends it and everything in it."""
+"""python -m sandbox.daemon READY: the running sandbox, which makes that file; SIGTERM ends it and all in it."""
 
 import functools
 import http.server
 import logging
 import secrets
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +23,6 @@ from sandbox.cloud import Cloud, create_app
 from sandbox.cloud.clusters import ClusterRecord
 from sandbox.environment import STATE, STATE_BUCKET, write_environment
 from sandbox.kubernetes import Kubernetes, Node
-from sandbox.paths import RUN
 
 
 def _say(text: str) -> None:
@@ -88,7 +89,7 @@ def _start_kubernetes(record: ClusterRecord) -> Kubernetes:
     return kubernetes
 
 
-def main() -> None:
+def main(ready: Path) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -96,11 +97,11 @@ def main() -> None:
     started = time.monotonic()
     with ExitStack() as until:
         run(until)
-        (RUN / "ready").touch()
+        ready.touch()
         _say(f"ready after {time.monotonic() - started:.1f} s")
         stopping.wait()
         _say("stopping")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

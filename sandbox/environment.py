@@ -89,8 +89,8 @@ def _bundle_pulumi() -> Path:
     bundle = RUN / "pulumi"
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    # The CLI looks beside the file that it really is, so not a symbolic link.
-    (bundle / "pulumi").hardlink_to(pulumi)
+    # The CLI looks beside the file that it really is, so not a link.
+    shutil.copy2(pulumi, bundle / "pulumi")
     for script in host.parent.glob("pulumi-*python*"):
         (bundle / script.name).symlink_to(script)
     return bundle / "pulumi"

@@ -57,7 +57,7 @@ class Node:
     Attributes:
         name: The node's name in Kubernetes.
         provider_id: `digitalocean://<droplet id>`.
-        vcpus: CPUs that pods may use; never more than the machine has.
+        vcpus: CPUs of the droplet, of which DOKS keeps a tenth of one; never more than the machine has.
         memory_mib_for_pods: Allocatable memory in MiB; never more than the machine has.
         labels: Labels beside those that the kubelet sets itself.
     """
@@ -128,7 +128,7 @@ def _pod_network() -> object:
 
 def _kubelet(node: Node, directory: Path) -> object:
     memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    reserved_cpus = (os.cpu_count() or 1) - node.vcpus
+    reserved_cpus = max(0, (os.cpu_count() or 1) - node.vcpus) + 0.1
     reserved_mib = memory_mib - node.memory_mib_for_pods - _EVICTION_MIB
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -154,7 +154,7 @@ def _kubelet(node: Node, directory: Path) -> object:
         "makeIPTablesUtilChains": False,
         "enforceNodeAllocatable": ["pods"],
         # The machine is larger than the droplet that it plays: the difference is set aside.
-        "systemReserved": {"cpu": str(max(0, reserved_cpus)), "memory": f"{max(0, reserved_mib)}Mi"},
+        "systemReserved": {"cpu": f"{reserved_cpus:.1f}", "memory": f"{max(0, reserved_mib)}Mi"},
         # The disk is the machine's; its fill is no concern of the cluster's.
         "evictionHard": {
             "memory.available": f"{_EVICTION_MIB}Mi",

@@ -18,6 +18,7 @@ from sandbox.paths import PROJECT, RUN
 
 STACK = "sandbox"
 KUBECONFIG = RUN / "kubeconfig"
+_DOCTOR = f". {SHELL}; python -m ops doctor --stack {STACK}"
 
 
 class TourError(Exception):
@@ -69,8 +70,8 @@ def up(console: Console) -> None:
     KUBECONFIG.write_text(output("kubeconfig", "--show-secrets"))
     address = output("proxy_ip")
     console.rule("the tutorial's requests")
-    for path in ("", "/foo", "/bar"):
-        _show_request(console, f"http://{address}{path}")
+    for path, status in {"": 404, "/foo": 200, "/bar": 200}.items():
+        _show_request(console, f"http://{address}{path}", status)
     console.rule("look further")
     console.print(f"source {shlex.quote(str(RUN / 'env'))}", style="bold", highlight=False)
     for command, meaning in (
@@ -84,7 +85,12 @@ def up(console: Console) -> None:
         console.print(f"{command:36} [dim]# {meaning}[/dim]", highlight=False)
 
 
-def _show_request(console: Console, url: str) -> None:
+def _show_request(console: Console, url: str, status: int) -> None:
+    """Makes a request and shows the answer.
+
+    Raises:
+        TourError: it has another status.
+    """
     answer = httpx.get(url, timeout=10)
     console.print(f"[bold]$ curl -i {url}[/bold]", highlight=False)
     console.print(f"{answer.http_version} {answer.status_code} {answer.reason_phrase}", highlight=False)
@@ -93,22 +99,27 @@ def _show_request(console: Console, url: str) -> None:
             console.print(f"{header}: {answer.headers[header]}", style="dim", highlight=False)
     console.print(answer.text.strip(), highlight=False, markup=False)
     console.print()
+    if answer.status_code != status:
+        raise TourError(f"{url} answered {answer.status_code} instead of {status}; fix: {_DOCTOR}")
 
 
 def down(console: Console) -> None:
     """Destroys the stack and shows the bill."""
     console.rule("pulumi destroy")
     started = time.monotonic()
-    pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
+    try:
+        # An `up` that ended early may have made no stack.
+        pulumi("stack", "select", "--create", STACK)
+        pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
+    except TourError as error:
+        # The account is this machine's own: nothing goes on costing.
+        raise TourError(f"{error}; fix: {_DOCTOR}; or give it all up: {sys.executable} -m sandbox stop") from None
     console.print(f"pulumi destroy: {time.monotonic() - started:.0f} s")
     console.rule("the bill")
     book = ledger(wait=60)  # deletes take effect after they are answered
     _show(console, book)
     if book["hourly"]:
-        raise TourError(
-            f"something is still billed: {book['hourly']:.5f} USD an hour; "
-            f"fix: . {SHELL}; python -m ops doctor --stack {STACK}"
-        )
+        raise TourError(f"something is still billed: {book['hourly']:.5f} USD an hour; fix: {_DOCTOR}")
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:

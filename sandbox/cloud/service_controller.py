@@ -155,8 +155,8 @@ class ServiceController:
 
     def _publish(self, service: Document, address: str) -> None:
         hostname = service["metadata"].get("annotations", {}).get(f"{PREFIX}hostname")
-        # ipMode Proxy: kube-proxy must not answer for the address itself, or the load balancer is never passed.
-        ingress = [{"hostname": hostname}] if hostname else [{"ip": address, "ipMode": "Proxy"}]
+        # Without an ipMode, as DigitalOcean's: from inside the cluster the address leads past the load balancer.
+        ingress = [{"hostname": hostname}] if hostname else [{"ip": address, "ipMode": "VIP"}]
         if service.get("status", {}).get("loadBalancer", {}).get("ingress") != ingress:
             self._patch(service, {"status": {"loadBalancer": {"ingress": ingress}}}, "/status")
 

@@ -48,16 +48,23 @@ def echo() -> Iterator[int]:
         yield port
 
 
+def _git_status() -> str:
+    command = ("git", "status", "--porcelain")
+    return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[None]:
     """A running sandbox with an empty account; at the end nothing of it may be left on the machine."""
     if daemon_pid():
         pytest.exit("a sandbox is up, and these tests need an empty one: `make down` first", returncode=3)
+    before = _git_status()
     sandbox_command("start")
     yield
     print((LOGS / "daemon.log").read_text()[-4000:] if LOGS.exists() else "no logs")  # shown if something fails
     sandbox_command("stop")
     assert cleanup.leftovers() == []
+    assert _git_status() == before
 
 
 @pytest.fixture(scope="session")
@@ -87,4 +94,6 @@ def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a run
     stack.pulumi("preview")
     stack.calls_of_first_preview = control("GET", "calls")
     stack.up()
+    # All of it fits the tutorial's node beside the room that DOKS's own pods take.
+    assert stack.kubernetes("daemonset", "doks", "-n", "kube-system")["status"]["numberReady"] == 1
     return stack

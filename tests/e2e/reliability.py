@@ -99,8 +99,8 @@ class Part:
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", "destroy", *_QUIET, check=check)
 
-    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> None:
-        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
+    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> int:
+        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for the exit status."""
         process = subprocess.Popen(
             ["pulumi", command, *_QUIET],
             cwd=self.project,
@@ -115,7 +115,7 @@ class Part:
         for _ in range(times):
             process.send_signal(number)
             time.sleep(0.5)
-        process.wait(60)
+        return process.wait(300)
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.cloud.faults)."""

@@ -2,21 +2,25 @@
 
 At `digitalocean` these are all calls of its API, at `kubernetes` the writes to the cluster's. Each case: an `up` that
 is cut, then what a person does (`up` again; where that doesn't do, what `ops doctor` says), a `destroy` that is cut,
-`destroy` again (or the doctor). Then nothing may be left, nothing may have been made twice.
+`destroy` again (or the doctor). An `up` has converged if a preview then has nothing to change and the doctor nothing to
+say. At the end nothing may be left, nothing may have been made twice.
 
-`--chain` needs minutes instead of hours: one stack for each kind of trouble, with `up` typed again and again, and each
-call cut in the first `up` that makes it, until there is none left; `destroy` likewise.
+`--chain` needs minutes instead of hours: one stack, with all that is in its cluster, for each kind of trouble, `up`
+being typed again and again, and each call cut in the first `up` that makes it, until there is none left; `destroy`
+likewise. Calls that no further command makes, since they are done or go by another name, are "not reached".
 """
 
 import argparse
 import logging
 import re
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGINT, SIGKILL
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -30,18 +34,39 @@ if TYPE_CHECKING:
 
 Command = Literal["up", "destroy"]
 QUIET = ("--yes", "--skip-preview", "--non-interactive")
-KINDS: dict[str, dict[str, Any]] = {
-    "refused": {"kind": "status", "status": 422},
-    "broken": {"kind": "status", "status": 500, "times": None},
-    "busy": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
-    "hung up": {"kind": "refuse", "times": None},
-    "timed out": {"kind": "timeout", "seconds": 3},
-    "unanswered": {"kind": "drop_after"},
-    "killed": {},
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of trouble: what happens to a call, and which signal the command gets meanwhile, and how often."""
+
+    fault: dict[str, Any]
+    signal: int | None = None
+    signals: int = 1
+
+    @property
+    def lasting(self) -> bool:
+        """Whether all calls from it on have that trouble, until the command has given up."""
+        return self.fault.get("times", 1) is None
+
+
+_HELD = {"kind": "timeout", "seconds": 3}
+KINDS: dict[str, Kind] = {
+    "refused": Kind({"kind": "status", "status": 422}),
+    "broken": Kind({"kind": "status", "status": 500, "times": None}),
+    "busy": Kind({"kind": "status", "status": 429, "headers": {"Retry-After": "1"}}),
+    "revoked": Kind({"kind": "status", "status": 401, "times": None}),
+    "hung up": Kind({"kind": "refuse", "times": None}),
+    "timed out": Kind(_HELD),
+    "unanswered": Kind({"kind": "drop_after"}),
+    "interrupted": Kind(_HELD, SIGINT),
+    "interrupted twice": Kind(_HELD, SIGINT, 2),
+    "killed": Kind(_HELD, SIGKILL),
+    "killed after": Kind({"kind": "drop_after"}, SIGKILL),
 }
-"""What happens to a call; None: to all from it on, until the command has given up."""
-IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-FIGURES = ("cuts", "converged", "of these by the doctor", "not converged", "orphans", "duplicates")
+# A cluster's, a registry's made-up name, and the number of Helm's record.
+IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=kong-doks-)[0-9a-f]{7}|(?<=kong\.v)[0-9]+$")
+FIGURES = ("cuts", "converged", "of these by the doctor", "not converged", "not reached", "orphans", "duplicates")
 
 
 class EachOnce(Fault):
@@ -69,20 +94,21 @@ class EachOnce(Fault):
 
 
 def general(method: str, path: str) -> str:
-    """A call, whichever cluster it is about."""
+    """A call, whichever cluster or registry it is about."""
     return IDS.sub("<id>", f"{method} {path.partition('?')[0]}")
 
 
 class Sweep:
     """The cases of one stack. `figures` counts what came of them."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, *, kubernetes: bool = False) -> None:
         self.figures: Counter[str] = Counter()
         self._part = part
         self._cloud = part.account.cloud
         self._calls: MutableSequence[Any] = self._cloud.calls
         self._faults: list[Fault] = self._cloud.faults
-        if isinstance(part, Whole):
+        if kubernetes:
+            assert isinstance(part, Whole)
             self._calls, self._faults = part.relay.writes, part.relay.faults
         part.account.settings.cluster_create = 0.3
         self.calls: dict[Command, list[str]] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
@@ -111,11 +137,12 @@ class Sweep:
             self._empty()
 
     def _links(self, command: Command, kind: str) -> None:
-        keys = {"kind": "status", "lasting": KINDS[kind].get("times", 1) is None, **KINDS[kind]}
-        fault = EachOnce(calls=frozenset(general(*call.split()) for call in self.calls[command]), **keys)
+        trouble = KINDS[kind]
+        calls = frozenset(general(*call.split()) for call in self.calls[command])
+        fault = EachOnce(calls=calls, lasting=trouble.lasting, **trouble.fault)
         mended = False
         while True:
-            ended = self._kill(command, fault) if kind == "killed" else self._hit(command, fault)
+            ended = self._hit(command, trouble, fault, lambda: bool(fault.now))
             hit = fault.next_command()
             self.figures["cuts"] += hit
             print(f"{command}: cut at {hit}, {len(fault.struck)} of {len(fault.calls)}", flush=True)
@@ -131,27 +158,24 @@ class Sweep:
                 print(f"    the doctor: {'; '.join(typed)}", flush=True)
             elif not ended:
                 break
-        self.figures["converged"] += len(fault.struck)
+        missed = sorted(fault.calls - fault.struck)
+        self.figures["not reached"] += len(missed)
+        for call in missed:
+            print(f"    not reached: {call}", flush=True)
         if command == "up":
-            self._count_duplicates()
+            self._check_up()
+        self.figures["converged"] += len(fault.struck)
 
-    def _hit(self, command: Command, fault: EachOnce) -> int:
-        """Runs a command; its exit status."""
+    def _hit(self, command: Command, kind: Kind, fault: Fault, struck: Callable[[], bool]) -> int:
+        """Runs a command that meets a fault; its exit status."""
         self._faults.append(fault)
-        ended = self._part.run("pulumi", command, *QUIET, check=False).returncode
+        if kind.signal:
+            ended = self._part.cut(command, kind.signal, struck, kind.signals)
+            self._wait_for_clusters()
+        else:
+            ended = self._part.run("pulumi", command, *QUIET, check=False).returncode
         self._faults.clear()
         return ended
-
-    def _kill(self, command: Command, fault: EachOnce) -> int:
-        """The same, killed at the first call that is new; 0: there was none, and it came to its end."""
-        self._calls.clear()
-
-        def strikes() -> bool:
-            return any(fault.strikes(*_words(call)) for call in list(self._calls))
-
-        self._part.cut(command, signal.SIGKILL, strikes)
-        self._wait_for_clusters()
-        return 0 if fault.now else self._part.run("pulumi", command, *QUIET, check=False).returncode
 
     def _whole(self, command: Command) -> list[str]:
         self._calls.clear()
@@ -168,14 +192,18 @@ class Sweep:
         if again.returncode or (command == "destroy" and self._part.doctor()):
             typed = self._part.mend()
             self._part.run("pulumi", command, *QUIET)
+        if command == "up":
+            self._check_up()
         self.figures["converged"] += cut
         self.figures["of these by the doctor"] += bool(cut and typed)
-        if command == "up":
-            self._count_duplicates()
         return f"{command} by {'the doctor' if typed else command}" if cut else ""
 
-    def _count_duplicates(self) -> None:
+    def _check_up(self) -> None:
+        """What is there is what the stack wants, and nothing of it twice."""
         cloud = self._cloud
+        preview = self._part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive", check=False)
+        assert preview.returncode == 0, preview.stdout
+        assert (findings := self._part.doctor()) == [], findings
         made = (cloud.clusters.records, cloud.registries.documents, cloud.load_balancers.remaining())
         self.figures["duplicates"] += any(len(things) > 1 for things in made)
 
@@ -185,14 +213,9 @@ class Sweep:
     def _cut(self, command: Command, kind: str, number: int) -> bool:
         """Whether there was such a call."""
         self._calls.clear()
-        if kind == "killed":
-            self._part.cut(command, signal.SIGKILL, lambda: len(self._calls) > number)
-            self._wait_for_clusters()
-        else:
-            # Paths of the API's, not the test's own way in.
-            self._faults.append(Fault(path="^/(v2|api|apis)/", skip=number, **KINDS[kind]))
-            self._part.run("pulumi", command, *QUIET, check=False)
-            self._faults.clear()
+        # Paths of the API's, not the test's own way in.
+        fault = Fault(path="^/(v2|api|apis)/", skip=number, **KINDS[kind].fault)
+        self._hit(command, KINDS[kind], fault, lambda: fault.times == 0)
         return len(self._calls) > number
 
     def _empty(self) -> None:
@@ -235,14 +258,16 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        part = Whole(Path(folder)) if options.at == "kubernetes" else Part(Path(folder))
+        kubernetes = options.at == "kubernetes"
+        part = Whole(Path(folder)) if kubernetes or options.chain else Part(Path(folder))
         try:
-            sweep = Sweep(part)
+            sweep = Sweep(part, kubernetes=kubernetes)
             print(f"calls: {sweep.length}", flush=True)
 
             def tell() -> None:
                 # In a chain the doctor mends what several cuts have left.
-                names = [name for name in FIGURES if not options.chain or "doctor" not in name]
+                chain_only, others_only = "not reached", "of these by the doctor"
+                names = [name for name in FIGURES if name != (others_only if options.chain else chain_only)]
                 told = ", ".join(f"{name}: {sweep.figures[name]}" for name in names)
                 print(f"    {time.monotonic() - began:.0f} s, {told}", flush=True)
 

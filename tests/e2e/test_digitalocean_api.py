@@ -733,7 +733,7 @@ def test_a_service_gets_a_billed_load_balancer_and_loses_it_with_its_end(
     assert services.service is not None
     assert services.service["metadata"]["finalizers"] == [FINALIZER]
     assert services.service["metadata"]["annotations"][STAMP] == balancer["id"]
-    assert services.ingress == [{"ip": "127.77.0.10", "ipMode": "Proxy"}]
+    assert services.ingress == [{"ip": "127.77.0.10", "ipMode": "VIP"}]
     settled = services.version
     controller.reconcile()
     assert services.version == settled

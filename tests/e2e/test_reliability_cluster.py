@@ -63,7 +63,7 @@ def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole:
 
 
 def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: Whole) -> None:
-    sweep = Sweep(whole)
+    sweep = Sweep(whole, kubernetes=True)
     # The first write after Helm's own record, which is what stays.
     record = next(n for n, write in enumerate(sweep.calls["up"]) if write == "POST /api/v1/namespaces/kong/secrets")
     assert sweep.case("killed", record + 1) == "up by the doctor"
@@ -71,7 +71,7 @@ def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: 
 
 
 def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh(whole: Whole) -> None:
-    sweep = Sweep(whole)
+    sweep = Sweep(whole, kubernetes=True)
     last = sweep.length["destroy"] - 1
     assert sweep.case("unanswered", last) == "up by up, destroy by the doctor"
     assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)

@@ -76,7 +76,7 @@ class Answers(mocks.Mocks):
             case "ContainerRegistryDockerCredentials":
                 made = {"dockerCredentials": DOCKER_CONFIG}
             case "Image":
-                made = {"ref": f"{args.inputs['tags'][0]}@{DIGEST}", "digest": DIGEST}
+                made = {"ref": f"{args.inputs['tags'][0]}@{DIGEST}", "digest": DIGEST, "contextHash": "content"}
             case "Release":
                 made = {"status": {"namespace": args.inputs["namespace"]}}
             case "EndpointSlice":

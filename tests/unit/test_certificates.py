@@ -151,7 +151,7 @@ def test_an_authority_of_ones_own_is_known_by_its_certificate(run: Run) -> None:
         ({"acme": {"server": "production"}}, "acme: is not allowed; allowed: only beside domain"),
         ({"acme": {"server": "prod"}}, "staging or production"),
         ({"acme": {"server": "http://ca.example/dir"}}, "the URL of an ACME directory"),
-        ({"namespace": "cert-manager"}, "any but the gateway's own, its monitoring's and cert-manager's"),
+        ({"namespace": "cert-manager"}, "any but the gateway's own, its monitoring's, cert-manager's"),
     ],
 )
 def test_a_mistake_is_told_with_its_fix(config: dict[str, object], said: str) -> None:
