@@ -223,6 +223,7 @@ if watched := config.gateway.monitoring:
             retention=watched.retention,
             gateway_namespace=settings.GATEWAY_NAMESPACE,
             gateway=gateway.namespace,
+            api_ports=gateway.api_ports,
             services_namespace=config.namespace,
             services=[service.name for service in config.workloads],
         ),

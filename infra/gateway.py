@@ -84,10 +84,15 @@ class Gateway(pulumi.ComponentResource):
             args.cluster.id.apply(lambda _: "default/kubernetes") if args.cluster else "default/kubernetes",
             opts=pulumi.ResourceOptions(parent=self),
         )
+        # DigitalOcean's nodes may pass it on by a proxy of their own, on one of the others.
+        self.api_ports: Sequence[pulumi.Input[int]] = [
+            api.ports[0].port,
+            *(_API_PROXY_PORTS if args.digitalocean else ()),
+        ]
+        """Where the cluster's API servers are reached from pods."""
         policies = network.gateway_policy(
             metrics=args.metrics,
-            # DigitalOcean's nodes may pass it on by a proxy of their own, on one of the others.
-            api_ports=[api.ports[0].port, *(_API_PROXY_PORTS if args.digitalocean else ())],
+            api_ports=self.api_ports,
             outward=args.egress,
             counters=counting.LABELS if args.count_for is not None else None,
         )

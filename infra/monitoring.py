@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from infra import alerts, dashboard, versions
+from infra import alerts, dashboard, network, versions
 from infra.namespace import namespace_options
 
 
@@ -27,6 +27,7 @@ class MonitoringArgs:
         retention: how long Prometheus keeps what it sees, as it writes durations.
         gateway_namespace: where Kong's pods are.
         gateway: the resource that is this namespace.
+        api_ports: where the cluster's API servers listen.
         services_namespace: where the services are.
         services: their names, in the dashboard's order.
     """
@@ -39,6 +40,7 @@ class MonitoringArgs:
     retention: str
     gateway_namespace: str
     gateway: pulumi.Resource
+    api_ports: Sequence[pulumi.Input[int]]
     services_namespace: str
     services: Sequence[str]
 
@@ -49,11 +51,14 @@ class Monitoring(pulumi.ComponentResource):
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:monitoring:Monitoring", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, deleted_with=args.cluster)
-        namespace = kubernetes.core.v1.Namespace(
+        created = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace),
             opts=pulumi.ResourceOptions.merge(child, namespace_options(args.cluster)),
-        ).metadata.name
+        )
+        # Prometheus has no password. In a cluster that was there before, the namespace may have other pods.
+        policies = network.monitoring_policy(args.gateway_namespace, args.api_ports) if args.cluster else {}
+        namespace = network.closed(created.metadata.name, policies, child)
 
         def config_map(name: str, data: Mapping[str, str], labels: Mapping[str, str] | None = None) -> pulumi.Resource:
             return kubernetes.core.v1.ConfigMap(

@@ -122,7 +122,7 @@ def gateway_policy(
     if metrics:
         every_pod = Peer(namespace_selector=meta.v1.LabelSelectorArgs())
         inward.append(Inward(from_=[every_pod], ports=[Port(port=METRICS_PORT, protocol="TCP")]))
-    to_api = Outward(ports=[Port(port=port, protocol="TCP") for port in api_ports])
+    to_api = _to_api(api_ports)
     selector = meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS)
     kong = [_DNS, to_api, *outward]
     if not counters:
@@ -134,6 +134,24 @@ def gateway_policy(
         "kong": _policy(selector, inward=inward, outward=kong),
         "rate-limits": _policy(counting, inward=[into_counters]),
     }
+
+
+def monitoring_policy(gateway_namespace: str, api_ports: Sequence[pulumi.Input[int]]) -> Mapping[str, Policy]:
+    """For all pods of monitoring's namespace: they reach each other, Kong's metrics and the API servers.
+
+    Args:
+        gateway_namespace: Kong's.
+        api_ports: as of the gateway.
+    """
+    all_pods = meta.v1.LabelSelectorArgs()
+    each_other = Peer(pod_selector=all_pods)
+    kong = Peer(
+        namespace_selector=_namespace(gateway_namespace),
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
+    )
+    metrics = Outward(to=[kong], ports=[Port(port=METRICS_PORT, protocol="TCP")])
+    outward = [_DNS, _to_api(api_ports), Outward(to=[each_other]), metrics]
+    return {"monitoring": _policy(all_pods, inward=[Inward(from_=[each_other])], outward=outward)}
 
 
 def gateway_egress(
@@ -191,6 +209,10 @@ def _outward(egress: Egress) -> Iterator[Outward]:
         peers += [_block(cidr, *besides) for cidr, besides in _PUBLIC.items()]
     if peers:
         yield Outward(to=peers)
+
+
+def _to_api(ports: Sequence[pulumi.Input[int]]) -> Outward:
+    return Outward(ports=[Port(port=port, protocol="TCP") for port in ports])
 
 
 def _policy(

@@ -48,8 +48,9 @@ def echo() -> Iterator[int]:
         yield port
 
 
-def _git_status() -> str:
-    command = ("git", "status", "--porcelain")
+def _new_files() -> str:
+    """What lies in the checkout that git neither keeps nor ignores."""
+    command = ("git", "ls-files", "--others", "--exclude-standard")
     return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
 
 
@@ -58,13 +59,13 @@ def sandbox() -> Iterator[None]:
     """A running sandbox with an empty account; at the end nothing of it may be left on the machine."""
     if daemon_pid():
         pytest.exit("a sandbox is up, and these tests need an empty one: `make down` first", returncode=3)
-    before = _git_status()
+    before = _new_files()
     sandbox_command("start")
     yield
     print((LOGS / "daemon.log").read_text()[-4000:] if LOGS.exists() else "no logs")  # shown if something fails
     sandbox_command("stop")
     assert cleanup.leftovers() == []
-    assert _git_status() == before
+    assert _new_files() == before
 
 
 @pytest.fixture(scope="session")

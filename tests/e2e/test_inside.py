@@ -10,6 +10,7 @@ from sandbox.control_plane import KUBERNETES_SERVICE
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.inside import FOO, METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, pod, reached
+from tests.e2e.leaks import leaks
 from tests.e2e.stack import Stack, control
 
 PLANTED = {
@@ -122,8 +123,7 @@ class TestWithMoreAllowed:
         assert len(secrets) > len(PLANTED)
         events = stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout
         assert json.loads(events)["items"]
-        places = {"the cluster's events": events.encode(), **dict(inside.contents_of_images())}
+        images = {place: content.decode("latin-1") for place, content in inside.contents_of_images()}
         # What is no secret is found where it has to be.
-        assert any(b"Hello from the foo microservice" in content for content in places.values())
-        found = [place for place, content in places.items() if any(secret.encode() in content for secret in secrets)]
-        assert found == []
+        assert any("Hello from the foo microservice" in content for content in images.values())
+        assert leaks(secrets, {"the cluster's events": events, **images}) == []

@@ -18,6 +18,7 @@ from sandbox import images
 from sandbox.paths import PROJECT
 from sandbox.progress import Report
 from sandbox.tools import demand
+from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, connects, eventually
 
@@ -109,6 +110,14 @@ def test_alerts_are_rules_that_prometheus_evaluates(prometheus: httpx.Client) ->
         "GatewayErrors": "pending",  # of the service that always fails; for five minutes it would fire
         "GatewaySlow": "inactive",
     }
+
+
+def test_nobody_else_reaches_prometheus(watched: Configured) -> None:
+    prometheus = f"{inside.address(watched.stack, '-n', 'monitoring')}:9090"
+    with inside.stranger(watched.stack):
+        assert inside.reached(watched.stack, inside.STRANGER, prometheus) == set()
+        watched.stack.run("kubectl", "delete", "networkpolicy", "--all", "-n", "monitoring")
+        assert inside.reached(watched.stack, inside.STRANGER, prometheus) == {prometheus}
 
 
 def test_nothing_of_it_is_reached_from_outside_or_kept_on_a_volume(watched: Configured) -> None:

@@ -43,6 +43,16 @@ def test_charts_start_when_what_they_mount_is_there_and_go_with_the_cluster(watc
         assert watched.one(kind, name).deleted_with == cluster
 
 
+def test_it_is_closed_before_it_runs_where_all_pods_are_its_own(run: Callable[[str], Recording]) -> None:
+    watched = run("example monitoring")
+    for name in ("prometheus", "grafana"):
+        assert "NetworkPolicy monitoring" in watched.before(watched.one("Release", name))
+    everyone: dict[str, Any] = {"podSelector": {}}
+    policy = watched.one("NetworkPolicy", "monitoring").inputs["spec"]
+    assert policy["ingress"] == [{"from": [everyone]}]
+    assert policy["podSelector"] == {}
+
+
 def test_routes_dont_wait_for_it(watched: Recording) -> None:
     assert "Release prometheus" not in watched.before(watched.one("Ingress", "foo"))
 

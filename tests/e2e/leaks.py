@@ -1,0 +1,23 @@
+"""Where a secret stands in clear, or in a form that anybody can read."""
+
+import base64
+import json
+from collections.abc import Collection, Iterator, Mapping
+
+
+def forms(secret: str) -> Iterator[str]:
+    """A secret as it is, in JSON, and in base64 wherever in the encoded text it begins."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    for offset, mixed in enumerate((0, 2, 3)):
+        text = b"-" * offset + secret.encode()
+        # The first characters and the last ones have something of the neighbours in them.
+        yield base64.b64encode(text)[mixed : len(text) // 3 * 4].decode()
+
+
+def leaks(secrets: Collection[str], places: Mapping[str, str]) -> list[str]:
+    """The places, with their texts, that have one of the secrets."""
+    # Or pieces of them are found by chance.
+    assert all(len(secret) >= 20 for secret in secrets)
+    searched = {form for secret in secrets for form in forms(secret)}
+    return [place for place, text in places.items() if any(form in text for form in searched)]

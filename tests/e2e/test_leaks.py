@@ -1,0 +1,22 @@
+"""The search for secrets finds them."""
+
+import base64
+import json
+
+import pytest
+
+from tests.e2e.leaks import leaks
+
+SECRET = 'a "secret" of more than twenty'  # noqa: S105 -- nobody's
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+def test_a_secret_is_found_however_it_is_written(before: str) -> None:
+    text = f"{before}{SECRET}:{SECRET}"
+    places = {
+        "clear": text,
+        "json": json.dumps(text),
+        "base64": base64.b64encode(text.encode()).decode(),
+        "elsewhere": SECRET[1:],
+    }
+    assert leaks([SECRET], places) == ["clear", "json", "base64"]
