@@ -82,10 +82,10 @@ def route_rules(
         change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
         plugins["request-transformer"] = _without_claims(change, acl)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
-    if policies.auth:
+    if _AUTH.keys() & {*named}:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
         # from one to the other is a single change of the Ingress, with nothing to create before or delete after it.
-        plugins |= _AUTH
+        plugins = {**_AUTH, **plugins}
     grpc = policies.protocol == "grpc"
     upstream = ({"path": policies.rewrite} if policies.rewrite else {}) | ({"protocol": "grpc"} if grpc else {})
     if policies.retries is not None:

@@ -54,10 +54,22 @@ def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
     assert plugin.inputs["config"]["claims_to_verify"] == ["exp"]
 
 
-def test_going_from_one_kind_of_auth_to_the_other_changes_nothing_but_the_route() -> None:
-    tokens, keys = route(auth="jwt"), route(auth="key-auth")
-    assert tokens.plugins == keys.plugins
-    assert (tokens.named, keys.named) == (("jwt", "request-transformer"), ("key-auth", "request-transformer"))
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"auth": "jwt"}, "jwt"),
+        ({"auth": "key-auth"}, "key-auth"),
+        ({"plugins": {"jwt": {"claims_to_verify": ["nbf"]}}}, "jwt"),
+        ({"plugins": {"key-auth": {}}}, "key-auth"),
+    ],
+)
+def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_only_changes_the_route(
+    config: dict[str, Any], named: str
+) -> None:
+    rules = route(**config)
+    assert {"jwt", "key-auth"} <= rules.plugins.keys()
+    assert {"jwt", "key-auth"} & {*rules.named} == {named}
+    assert rules.plugins[named] == config.get("plugins", route(auth="jwt").plugins)[named]
 
 
 CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
