@@ -79,7 +79,8 @@ def line_of(log: Path, request_id: str) -> dict[str, Any]:
     """The JSON line about one request."""
 
     def find() -> dict[str, Any] | None:
-        lines = [line for line in log.read_text().splitlines() if line.startswith("{") and request_id in line]
+        written = log.read_text() if log.exists() else ""
+        lines = [line for line in written.splitlines() if line.startswith("{") and request_id in line]
         return json.loads(lines[0]) if lines else None
 
     return soon(find)
