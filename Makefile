@@ -59,6 +59,10 @@ sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 	@$(PYTHON) -m tests.e2e.reliability_sweep
 	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain
 
+.PHONY: bench
+bench: .venv/.ready ## one aggregated request against the same requests one after the other
+	@$(PYTHON) -m tests.bench.aggregation
+
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@for file in requirements requirements-dev requirements-tools apps/*/requirements; do \

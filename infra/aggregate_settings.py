@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Model, ServiceName, UrlPath
-from infra.policy_settings import RoutePolicies
 from infra.service_settings import Service, Workload
 from infra.version_settings import Running
 
@@ -18,9 +17,6 @@ ADDRESS = (
     "transfer-encoding upgrade"
 )
 """Headers that belong to one connection (RFC 9110, 7.6.1), or to the request's address and size."""
-
-_ACCESS = ("acl", "basic-auth", "hmac-auth", "ip-restriction", "jwt", "key-auth", "ldap-auth", "oauth2", "session")
-"""Plugins that keep somebody out."""
 
 
 class Backend(Model):
@@ -102,7 +98,7 @@ def complaints(aggregates: Sequence[Aggregate], services: Sequence[Service]) -> 
                 yield Complaint(f"{place}.backends.{name}", None, allowed, f"remove {name}, or add it to services")
                 continue
             # Services are asked inside of the cluster, where no gateway stands before them.
-            theirs, ours = _guards(service), _guards(aggregate)
+            theirs, ours = service.guards, aggregate.guards
             for key, guard in theirs.items():
                 if ours.get(key) != guard:
                     allowed = f"the same as of {name}, or it would be open to others by this way"
@@ -111,10 +107,3 @@ def complaints(aggregates: Sequence[Aggregate], services: Sequence[Service]) -> 
                 allowed = f"some of {name}'s, which are {', '.join(service.allow)}"
                 fix = f"write allow: [{service.allow[0]}]"
                 yield Complaint(f"{place}.allow", None, allowed, fix)
-
-
-def _guards(route: RoutePolicies) -> Mapping[str, Any]:
-    """What of a route keeps somebody out, but for groups."""
-    keys = {"auth": route.auth, "allowIps": route.allow_ips, "denyIps": route.deny_ips}
-    plugins = {f"plugins.{name}": route.plugins[name] for name in _ACCESS if name in route.plugins}
-    return plugins | {key: value for key, value in keys.items() if value}

@@ -18,7 +18,7 @@ from infra.policy_settings import (
 Plugins = Mapping[str, Mapping[str, Any]]
 """Plugin -> its configuration; what isn't said is Kong's default."""
 
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -34,6 +34,12 @@ _AUTH: Plugins = {
     # The service doesn't see the key, nor do logs.
     "key-auth": {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True},
 }
+
+_TOGETHER = {
+    "request-transformer": ("request_headers", "request_query", "request_body"),
+    "response-transformer": ("response_headers", "response_body", "security_headers"),
+}
+"""Plugins that several keys make, and these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +70,22 @@ def route_rules(
         counters: where Kong's pods count together; None: each for itself.
         https: it answers over that alone, and sends everyone else there.
     """
-    plugins = dict(_shared(policies, counters, https=https))
+    of_all = _shared(gateway, counters, https=https)
+    plugins = dict(_shared(_completed(policies, gateway), counters, https=https))
+    if addresses := plugins.get("ip-restriction"):
+        plugins["ip-restriction"] = {**of_all.get("ip-restriction", {}), **addresses}
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     if policies.auth:
         # The route's takes the place of the gateway's, which has to go on.
-        effective = {**_shared(gateway, counters, https=https), **plugins}
+        effective = {**of_all, **plugins}
         change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
         plugins["request-transformer"] = _without_claims(change, acl)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
-    if policies.auth:
+    if _AUTH.keys() & {*named}:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
         # from one to the other is a single change of the Ingress, with nothing to create before or delete after it.
-        plugins |= _AUTH
+        plugins = {**_AUTH, **plugins}
     grpc = policies.protocol == "grpc"
     upstream = ({"path": policies.rewrite} if policies.rewrite else {}) | ({"protocol": "grpc"} if grpc else {})
     if policies.retries is not None:
@@ -91,6 +100,22 @@ def route_rules(
         ),
         upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
     )
+
+
+def _completed(policies: RoutePolicies, gateway: GatewayPolicies) -> Policies:
+    """A route's policies, with the gateway's for what it doesn't say itself of a plugin that it has.
+
+    A route's plugin is the only one of its kind that runs there: what the gateway says by another key would be lost.
+    """
+    said = policies.model_fields_set
+    missing = [
+        key
+        for plugin, keys in _TOGETHER.items()
+        if said & {*keys} and plugin not in policies.plugins
+        for key in keys
+        if key not in said
+    ]
+    return policies.model_copy(update={key: getattr(gateway, key) for key in missing})
 
 
 def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -188,7 +213,7 @@ def _shared(policies: Policies, counters: str | None, *, https: bool) -> Plugins
         plugins["request-transformer"] = request
     headers = policies.response_headers or Changes()
     if policies.security_headers:
-        secure = _SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
+        secure = SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
         headers = headers.model_copy(update={"add": secure | headers.add})
     if response := _transformer(headers=headers, json=policies.response_body):
         plugins["response-transformer"] = response

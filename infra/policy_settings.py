@@ -17,6 +17,19 @@ from infra.network_settings import Egress
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
 Auth = Literal["jwt", "key-auth"]
+ACCESS = (
+    "acl",
+    "basic-auth",
+    "hmac-auth",
+    "ip-restriction",
+    "jwt",
+    "key-auth",
+    "ldap-auth",
+    "oauth2",
+    "session",
+    "standard-webhooks",
+)
+"""Plugins that keep somebody out."""
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
@@ -172,6 +185,13 @@ class RoutePolicies(Policies):
         # Both kinds, as route_rules in infra/policies.py has it.
         auth = self.auth is not None
         return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
+
+    @property
+    def guards(self) -> Mapping[str, Any]:
+        """What keeps somebody out, but for groups, by its key."""
+        keys = {"auth": self.auth, "allowIps": self.allow_ips, "denyIps": self.deny_ips}
+        plugins = {f"plugins.{name}": self.plugins[name] for name in ACCESS if name in self.plugins}
+        return {key: value for key, value in keys.items() if value} | plugins
 
     @model_validator(mode="after")
     def _route_fits_together(self) -> Self:

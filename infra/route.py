@@ -76,8 +76,8 @@ def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
             if args.domain
             else None,
         ),
-        # Pulumi waits until the controller has written the route's address: seconds. It writes none while Kong refuses
-        # a plugin of any route.
+        # Pulumi waits until the controller has written the route's address: seconds. Before Kong mended its issue 7172,
+        # it wrote none while a plugin of any route was refused.
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
         ),

@@ -198,10 +198,10 @@ class Settings(Model):
                 yield Complaint(f"{place}.path", each.path, allowed, fix)
             # Or a header of the client's own choice would be the way around them.
             first = next(other for other in self._places.values() if other.path == each.path)
-            for field in ("auth", "allow", "allow_ips", "deny_ips"):
-                if getattr(each, field) != getattr(first, field):
+            ours, theirs = ({**route.guards, "allow": route.allow} for route in (each, first))
+            for key in {**theirs, **ours}:
+                if ours.get(key) != theirs.get(key):
                     allowed = f"the same as of {first.name}, which has the same path"
-                    key = to_camel(field)
                     yield Complaint(f"{place}.{key}", None, allowed, f"copy {key} from one to the other")
 
     def _misfits(self) -> Iterator[Complaint]:

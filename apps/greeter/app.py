@@ -15,10 +15,11 @@ THREADS = 8
 GRACE_SECONDS = 20
 """What calls that are under way get to end."""
 LONGEST_STREAM = 1000
+GREETING = os.environ.get("GREETING", "Hello")
 
 
 def greet(request: Request, _: grpc.ServicerContext) -> Greeting:
-    return Greeting(text=f"Hello {request.name}")
+    return Greeting(text=f"{GREETING} {request.name}")
 
 
 def greet_often(request: Request, context: grpc.ServicerContext) -> Iterator[Greeting]:
@@ -27,7 +28,7 @@ def greet_often(request: Request, context: grpc.ServicerContext) -> Iterator[Gre
     for number in range(request.times):
         if number:
             time.sleep(request.milliseconds / 1000)
-        yield Greeting(text=f"Hello {request.name}, {number + 1} of {request.times}")
+        yield Greeting(text=f"{GREETING} {request.name}, {number + 1} of {request.times}")
 
 
 def server(port: int) -> tuple[grpc.Server, int]:

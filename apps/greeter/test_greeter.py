@@ -6,6 +6,7 @@ from typing import Any
 import grpc  # type: ignore[import-untyped]
 import pytest
 
+from apps.greeter import app
 from apps.greeter.app import server
 from apps.greeter.greeter_pb2 import Greeting, Request
 
@@ -24,6 +25,12 @@ def channel() -> Iterator[Channel]:
 def test_it_greets_by_name(channel: Channel) -> None:
     greet = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
     assert greet(Request(name="Ada"), timeout=10) == Greeting(text="Hello Ada")
+
+
+def test_a_version_may_greet_in_its_own_way(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "GREETING", "Hi")
+    greet = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
+    assert greet(Request(name="Ada"), timeout=10) == Greeting(text="Hi Ada")
 
 
 def test_it_greets_as_often_as_it_is_asked_to(channel: Channel) -> None:

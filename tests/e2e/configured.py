@@ -38,24 +38,34 @@ class Configured:
 
     @contextmanager
     def asked_throughout(self, path: str) -> Iterator[list[int]]:
-        """Asks for a path without a break, and without a credential; yields the statuses of the answers."""
+        """Asks for a path without a break, and without a credential; yields the statuses of the answers.
+
+        All requests have to be answered, with whatever status, and there have to be many of them.
+        """
         statuses: list[int] = []
+        failures: list[str] = []
         done = threading.Event()
 
         def ask() -> None:
-            with httpx.Client(timeout=10) as client:
+            # A connection that is kept may be closed the moment it is used again.
+            with httpx.Client(timeout=10, limits=httpx.Limits(max_keepalive_connections=0)) as client:
                 while not done.wait(0.01):
-                    statuses.append(client.get(f"http://{self.address}{path}").status_code)
+                    try:
+                        statuses.append(client.get(f"http://{self.address}{path}").status_code)
+                    except httpx.HTTPError as failure:
+                        failures.append(repr(failure))
 
         thread = threading.Thread(target=ask)
         thread.start()
         try:
             yield statuses
-        finally:
             # The controller looks for changes every three seconds.
             time.sleep(4)
+        finally:
             done.set()
             thread.join()
+        assert not failures, failures[:3]
+        assert len(statuses) > 100, "hardly asked"
 
 
 @contextmanager

@@ -79,10 +79,10 @@ def test_without_a_key_a_call_is_not_authenticated(channel: Channel) -> None:
 
 def test_a_canary_takes_calls_too(changed: Configured, channel: Channel) -> None:
     *others, greeter = SERVICES
-    changed.up(*others, greeter | {"canary": {"build": "apps/greeter", "weight": 50}})
+    changed.up(*others, greeter | {"canary": {"build": "apps/greeter", "env": {"GREETING": "Hi"}, "weight": 50}})
     (backends,) = [rule["backendRefs"] for rule in changed.stack.kubernetes("httproute", "greeter")["spec"]["rules"]]
     assert {each["name"]: each["weight"] for each in backends} == {
         "greeter-service": 5000,
         "greeter-canary-service": 5000,
     }
-    assert {greet(channel, name="Ada").text for _ in range(50)} == {"Hello Ada"}
+    eventually(lambda: {greet(channel, name="Ada").text for _ in range(50)} == {"Hello Ada", "Hi Ada"})

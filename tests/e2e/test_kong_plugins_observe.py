@@ -51,6 +51,18 @@ def plugin(name: str, config: dict[str, Any] | None = None, **to: str) -> dict[s
     return {"name": name, "config": config or {}, **to}
 
 
+def test_a_request_gets_an_id_that_counts_and_keeps_one_that_it_has(gateway: Gateway, echo: int) -> None:
+    gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("correlation-id", {"echo_downstream": True})])
+    answers = [gateway.client.get("/") for _ in range(2)]
+    first, second = (answer.headers["kong-request-id"] for answer in answers)
+    assert [answer.json()["headers"]["Kong-Request-Id"] for answer in answers] == [first, second]
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}#1", first)
+    assert second == first.removesuffix("1") + "2"
+    own = gateway.client.get("/", headers={"Kong-Request-ID": "mine"})
+    assert (own.json()["headers"]["Kong-Request-Id"], own.headers["kong-request-id"]) == ("mine", "mine")
+    assert gateway.client.get("/").headers["kong-request-id"].endswith("#3")
+
+
 Found = TypeVar("Found")
 
 
@@ -67,7 +79,8 @@ def line_of(log: Path, request_id: str) -> dict[str, Any]:
     """The JSON line about one request."""
 
     def find() -> dict[str, Any] | None:
-        lines = [line for line in log.read_text().splitlines() if line.startswith("{") and request_id in line]
+        written = log.read_text() if log.exists() else ""
+        lines = [line for line in written.splitlines() if line.startswith("{") and request_id in line]
         return json.loads(lines[0]) if lines else None
 
     return soon(find)
@@ -192,7 +205,8 @@ def test_requests_are_counted_by_service_route_code_and_consumer(tmp_path: Path,
             name = f"kong_{metric}_latency_ms"
             assert found[f'{name}_count{{{at},workspace="default"}}'] == count
             assert found[f'{name}_bucket{{{at},workspace="default",le="+Inf"}}'] == count
-            assert found[f'{name}_bucket{{{at},workspace="default",le="1000"}}'] <= count
+            last = {"request": 60000, "kong": 6000, "upstream": 60000}[metric]
+            assert found[f'{name}_bucket{{{at},workspace="default",le="{last}"}}'] == count
         target = f'upstream="u",target="127.0.0.1:{echo}",address="127.0.0.1:{echo}"'
         state = {name: value for name, value in found.items() if name.startswith("kong_upstream_target_health")}
         assert {name for name, value in state.items() if value} == {

@@ -214,6 +214,31 @@ def test_targets_get_their_share_by_weight_and_a_dead_one_costs_no_request(gatew
         assert [gateway.client.post("/", content=b"kept").json()["body"] for _ in range(10)] == ["kept"] * 10
 
 
+def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> None:
+    class Hasty(http.server.BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # head and body at once: what it hasn't read may break the connection off between them
+
+        def do_POST(self) -> None:
+            self.send_response(409)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hasty")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with served(Hasty) as hasty, served() as echo:
+        gateway.configure(
+            service(hasty, route(name="hasty", paths=["/hasty"]), name="hasty"),
+            service(echo, route(name="echo", paths=["/echo"]), name="echo"),
+        )
+        for size in (1, 1000, 300_000):
+            answers = [gateway.client.post(path, content=b"x" * size) for path in ("/hasty", "/echo") * 10]
+            assert {answer.status_code for answer in answers[::2]} <= {409, 502}, "or it broke off, as it may"
+            assert {answer.text for answer in answers[::2] if answer.status_code == 409} == {"hasty"}
+            assert {len(answer.json()["body"]) for answer in answers[1::2]} == {size}
+
+
 def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> None:
     class Silent(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -246,12 +271,11 @@ def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> 
         ({"services": [{"name": "s", "host": "h", "protocol": "tcp"}]}, "service", "protocol"),
         ({"services": [{"name": "s", "host": "h"}, {"name": "s", "host": "h"}]}, "service", "@entity"),
         ({"routes": [{"name": "r", "paths": ["/"], "service": "nobody"}]}, "route", "service"),
-        (
-            {"upstreams": [{"name": "u", "healthchecks": {"active": {"type": "grpc"}}}]},
-            "upstream",
-            "healthchecks.active.type",
-        ),
-        ({"upstreams": [{"name": "u", "algorithm": "latency"}]}, "upstream", "algorithm"),
+        # No key of the stack's configuration leads to these.
+        ({"upstreams": [{"name": "u", "algorithm": "least-connections"}]}, "upstream", "algorithm"),
+        ({"upstreams": [{"name": "u", "algorithm": "consistent-hashing"}]}, "upstream", "algorithm"),
+        ({"upstreams": [{"name": "u", "hash_on": "ip"}]}, "upstream", "hash_on"),
+        ({"upstreams": [{"name": "u", "healthchecks": {"threshold": 50}}]}, "upstream", "healthchecks"),
         ({"plugins": [{"name": "no-such-plugin"}]}, "plugin", "name"),
         ({"plugins": [{"name": "correlation-id", "config": {"headers": 1}}]}, "plugin", "config.headers"),
         ({"plugins": [{"name": "correlation-id", "route": "nobody"}]}, "plugin", "route"),

@@ -94,6 +94,16 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
         "secret_keys": ["kong-doks:consumers"],
     },
+    "canary by header and weight": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                FOO,
+                {"name": "next", "path": "/foo", "image": "user/foo:2", "whenHeaders": {"X-Try": "next"}}
+                | {"canary": {"image": "user/foo:3"}},
+            ]
+        },
+    },
     "canary, grpc": {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},

@@ -81,6 +81,18 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"generator": "uid"},
         '.generator: "uid" is not allowed; allowed: uuid, uuid#counter, tracker; fix: write for example uuid',
     ),
+    "limits that a database counts": (
+        "rate-limiting",
+        {"minute": 5, "policy": "cluster"},
+        '.policy: "cluster" is not allowed; allowed: local, redis; fix: write for example local',
+    ),
+    "quotas that a database counts": (
+        "response-ratelimiting",
+        {"limits": {"sms": {"minute": 5}}, "policy": "cluster"},
+        '.policy: "cluster" is not allowed; allowed: local, redis; fix: write for example local',
+    ),
+    "a field of a later Kong": ("cors", {"allow_origin_absent": True}, ".allow_origin_absent: is not a known key"),
+    "a field of a later Kong's metrics": ("prometheus", {"wasm_metrics": True}, ".wasm_metrics: is not a known key"),
     "none of the numbers": ("zipkin", {"traceid_byte_count": 12}, ".traceid_byte_count: 12 is not allowed; allowed: 8"),
     "one for several": (
         "bot-detection",

@@ -24,6 +24,9 @@ def annotations(recording: Recording, kind: str, name: str) -> dict[str, str]:
     return found
 
 
+SECURE = [f"{name}:{value}" for name, value in policies.SECURITY_HEADERS.items()]
+
+
 @pytest.fixture(scope="session")
 def guarded(run: Callable[[str], Recording]) -> Recording:
     return run("policies")
@@ -51,10 +54,22 @@ def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
     assert plugin.inputs["config"]["claims_to_verify"] == ["exp"]
 
 
-def test_going_from_one_kind_of_auth_to_the_other_changes_nothing_but_the_route() -> None:
-    tokens, keys = route(auth="jwt"), route(auth="key-auth")
-    assert tokens.plugins == keys.plugins
-    assert (tokens.named, keys.named) == (("jwt", "request-transformer"), ("key-auth", "request-transformer"))
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"auth": "jwt"}, "jwt"),
+        ({"auth": "key-auth"}, "key-auth"),
+        ({"plugins": {"jwt": {"claims_to_verify": ["nbf"]}}}, "jwt"),
+        ({"plugins": {"key-auth": {}}}, "key-auth"),
+    ],
+)
+def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_only_changes_the_route(
+    config: dict[str, Any], named: str
+) -> None:
+    rules = route(**config)
+    assert {"jwt", "key-auth"} <= rules.plugins.keys()
+    assert {"jwt", "key-auth"} & {*rules.named} == {named}
+    assert rules.plugins[named] == config.get("plugins", route(auth="jwt").plugins)[named]
 
 
 CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
@@ -269,6 +284,87 @@ def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None
     assert "X-Frame-Options:SAMEORIGIN" in config["add"]["headers"]
     assert "X-Frame-Options:DENY" not in config["add"]["headers"]
     assert config["remove"] == {"headers": ["X-B"]}
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "plugin", "expected"),
+    [
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"denyIps": ["10.1.2.3"]},
+            {"allowIps": ["10.0.0.0/8"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"plugins": {"ip-restriction": {"deny": ["10.1.2.3"]}}},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3"]},
+        ),
+        (
+            {"plugins": {"ip-restriction": {"allow": ["10.0.0.0/8"], "status": 404}}},
+            {"denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "status": 404, "deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}, "requestBody": {"remove": ["c"]}},
+            {"requestQuery": {"remove": ["d"]}, "requestBody": {"remove": ["e"]}},
+            "request-transformer",
+            {"add": {"headers": ["X-A:b"]}, "remove": {"querystring": ["d"], "body": ["e"]}},
+        ),
+        (
+            {"responseHeaders": {"remove": ["X-A"]}},
+            {"responseBody": {"remove": ["b"]}},
+            "response-transformer",
+            {"remove": {"headers": ["X-A"], "json": ["b"]}},
+        ),
+        (
+            {"securityHeaders": True},
+            {"responseHeaders": {"add": {"X-A": "b"}}},
+            "response-transformer",
+            {"add": {"headers": [*SECURE, "X-A:b"]}},
+        ),
+        (
+            {"securityHeaders": True, "responseBody": {"remove": ["b"]}},
+            {"securityHeaders": False},
+            "response-transformer",
+            {"remove": {"json": ["b"]}},
+        ),
+        (
+            {"responseHeaders": {"remove": ["X-A"]}},
+            {"securityHeaders": False, "plugins": {"response-transformer": {"remove": {"json": ["b"]}}}},
+            "response-transformer",
+            {"remove": {"json": ["b"]}},
+        ),
+    ],
+    ids=[
+        "allowed ones beside denied ones",
+        "denied ones beside allowed ones",
+        "allowed ones beside a plugin",
+        "a plugin beside denied ones",
+        "parts of requests",
+        "parts of answers",
+        "security headers beside others",
+        "no security headers",
+        "a plugin as it is written",
+    ],
+)
+def test_what_a_route_does_not_say_of_a_plugin_that_it_has_is_as_the_gateway_says(
+    of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert route(GatewayPolicies.model_validate(of_all), **config).plugins == {plugin: expected}
+
+
+def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:
+    of_all = {"allowIps": ["10.0.0.0/8"], "requestHeaders": {"remove": ["X-A"]}, "securityHeaders": True}
+    assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).named == ("request-size-limiting",)
 
 
 def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:

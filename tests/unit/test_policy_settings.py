@@ -97,6 +97,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         },
         "services[1].auth: is not allowed; allowed: the same as of foo, which has the same path; fix: copy auth",
     ),
+    "a header as the way around a plugin that keeps somebody out": (
+        {
+            "services": [
+                FOO | {"plugins": {"basic-auth": {}}},
+                BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
+            ]
+        },
+        "services[1].plugins.basic-auth: is not allowed; allowed: the same as of foo, which has the same path; fix: ",
+    ),
     "a method without its path": (
         services(protocol="grpc", rewrite="/api"),
         'services[0].rewrite: "/api" is not allowed; allowed: unset with protocol: grpc; fix: remove rewrite',

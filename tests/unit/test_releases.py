@@ -65,6 +65,18 @@ def test_every_policy_of_the_service_is_one_of_its_canary(canary: Recording, run
     assert over_grpc["konghq.com/protocols"] == "grpc,grpcs"
 
 
+def test_a_canary_of_what_a_header_leads_to_gets_its_share_of_those_requests_alone(
+    run: Callable[[str], Recording],
+) -> None:
+    recording = run("canary by header and weight")
+    shared, other = recording.one("HTTPRoute", "next"), recording.one("Ingress", "foo")
+    # The controller has headers of either kind of route from this.
+    assert annotations(shared)["konghq.com/headers.X-Try"] == "next"
+    (rule,) = shared.inputs["spec"]["rules"]
+    assert {each["name"] for each in rule["backendRefs"]} == {"next-service", "next-canary-service"}
+    assert annotations(other) == {}
+
+
 def test_both_versions_pods_start_after_the_plugins_and_the_route_after_all_that_it_names(canary: Recording) -> None:
     plugins = {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.rate-limiting"}
     for name in ("foo", "foo-canary"):

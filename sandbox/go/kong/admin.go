@@ -76,7 +76,7 @@ func (g *gateway) configure(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	g.adopt(loaded)
+	g.current.Store(loaded)
 	reply(w, http.StatusCreated, map[string]any{})
 }
 

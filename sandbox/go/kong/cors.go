@@ -17,12 +17,10 @@ type cors struct {
 	Credentials       bool     `json:"credentials"`
 	PreflightContinue bool     `json:"preflight_continue"`
 	PrivateNetwork    bool     `json:"private_network"`
-	AllowOriginAbsent bool     `json:"allow_origin_absent"`
 }
 
 var corsDefaults = cors{
-	Methods:           []string{"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"},
-	AllowOriginAbsent: true,
+	Methods: []string{"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"},
 }
 
 var plainOrigin = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
@@ -65,7 +63,7 @@ func newCORS(c *cors, _ *pluginEntity, wrong *faults) handler {
 		},
 		header: func(x *exchange, header http.Header) {
 			origin := x.request.Header.Get("Origin")
-			if isPreflight(x.request) || origin == "" && !c.AllowOriginAbsent {
+			if isPreflight(x.request) {
 				return
 			}
 			c.allowOrigin(header, origin, patterns)

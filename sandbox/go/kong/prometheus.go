@@ -20,7 +20,7 @@ type prometheus struct {
 }
 
 var (
-	kongBuckets     = []int64{1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000}
+	kongBuckets     = []int64{1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000}
 	upstreamBuckets = []int64{25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000}
 )
 
@@ -129,10 +129,12 @@ func (g *gateway) expose(w http.ResponseWriter, _ *http.Request) {
 	now.addSample("node_info", "{"+labels("node_id", g.node, "version", version)+"}", 1)
 	now.addSample("nginx_requests_total", "{"+labels("node_id", g.node, "subsystem", "http")+"}", g.requests.Load())
 	if m.showHealth {
-		for _, t := range g.current.Load().healths() {
-			for _, state := range []string{"healthchecks_off", "healthy", "unhealthy", "dns_error"} {
-				now.addSample("upstream_target_health", "{"+labels("upstream", t.upstream, "target", t.address, "address", t.address,
-					"state", state, "subsystem", "http")+"}", int64(yes(state == t.state)))
+		for _, b := range g.current.Load().upstreams {
+			for _, t := range b.targets {
+				for _, state := range []string{"healthchecks_off", "healthy", "unhealthy", "dns_error"} {
+					now.addSample("upstream_target_health", "{"+labels("upstream", b.upstream, "target", t.address, "address", t.address,
+						"state", state, "subsystem", "http")+"}", int64(yes(state == "healthchecks_off")))
+				}
 			}
 		}
 	}

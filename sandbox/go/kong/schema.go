@@ -85,10 +85,6 @@ func checkRecord(record reflect.Value, prefix string, wrong *faults) {
 	for i := range record.NumField() {
 		tags, value := record.Type().Field(i), record.Field(i)
 		name := prefix + jsonName(tags)
-		if tags.Anonymous { // its fields are this record's
-			checkRecord(value, prefix, wrong)
-			continue
-		}
 		if tags.Tag.Get("need") != "" && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
 			wrong.add(name, "required field missing")
 			continue

@@ -2,8 +2,8 @@ package main
 
 import "strings"
 
-// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns and the health
-// of its balancers' targets, never changed.
+// snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns of its balancers'
+// targets, never changed.
 type snapshot struct {
 	hash         string
 	entities     map[string][]entity
@@ -31,7 +31,7 @@ func newSnapshot(hash string, d *document) *snapshot {
 	byID := map[string]*balancer{}
 	for _, one := range d.entities["upstreams"] {
 		u := one.(*upstreamEntity)
-		byID[u.ID] = newBalancer(u)
+		byID[u.ID] = &balancer{upstream: u.Name}
 		s.upstreams[strings.ToLower(u.Name)] = byID[u.ID]
 	}
 	for _, one := range d.entities["targets"] {

@@ -2,41 +2,20 @@ package main
 
 import "net"
 
+// upstreamEntity is as the controller makes one: requests go to its targets in turn, and nobody looks after their health.
 type upstreamEntity struct {
 	identity
-	Name       string `json:"name"`
-	Algorithm  string `json:"algorithm"`
-	HostHeader string `json:"host_header,omitempty"`
-	Slots      int    `json:"slots"` // how fine Kong's ring is; targets get their share by weight either way
-
-	HashOn               string       `json:"hash_on" oneof:"none,ip,consumer,header,path,query_arg"`
-	HashFallback         string       `json:"hash_fallback" oneof:"none,ip,consumer,header,path,query_arg"`
-	HashOnHeader         string       `json:"hash_on_header,omitempty"`
-	HashFallbackHeader   string       `json:"hash_fallback_header,omitempty"`
-	HashOnQueryArg       string       `json:"hash_on_query_arg,omitempty"`
-	HashFallbackQueryArg string       `json:"hash_fallback_query_arg,omitempty"`
-	Healthchecks         healthchecks `json:"healthchecks"`
+	Name      string `json:"name"`
+	Algorithm string `json:"algorithm"`
 }
 
-func newUpstream() entity {
-	return &upstreamEntity{
-		Algorithm: "round-robin", Slots: 10000, HashOn: "none", HashFallback: "none", Healthchecks: defaultHealthchecks(),
-	}
-}
+func newUpstream() entity { return &upstreamEntity{Algorithm: "round-robin"} }
 
 func (u *upstreamEntity) key() string              { return u.Name }
 func (u *upstreamEntity) references() []*reference { return nil }
 func (u *upstreamEntity) check(f *faults) {
 	f.required("name", u.Name)
-	f.oneOf("algorithm", u.Algorithm, "round-robin", "least-connections", "consistent-hashing")
-	f.between("slots", u.Slots, 10, 65536)
-	checkFields(u, f)
-	if u.HashOn == "header" && u.HashOnHeader == "" {
-		f.add("hash_on_header", "required field missing")
-	}
-	if u.HashOn == "query_arg" && u.HashOnQueryArg == "" {
-		f.add("hash_on_query_arg", "required field missing")
-	}
+	f.oneOf("algorithm", u.Algorithm, "round-robin")
 }
 
 type targetEntity struct {
