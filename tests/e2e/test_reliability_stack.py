@@ -84,7 +84,7 @@ def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(
     process = subprocess.Popen(
         ["pulumi", "up", "--yes", "--refresh", "--diff", "--non-interactive", "--event-log", engine_events],
         cwd=stack.folder,
-        env=stack.environment,
+        env=stack.environment | {"PULUMI_DEBUG_COMMANDS": "true"},  # which --event-log needs
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
