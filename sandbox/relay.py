@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 Address = tuple[str, int]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Relay:
@@ -57,11 +58,16 @@ class Relay:
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Address) -> None:
     onward_reader, onward_writer = await asyncio.open_connection(*target)
     try:
-        async with asyncio.TaskGroup() as directions:
-            directions.create_task(_copy(reader, onward_writer))
-            directions.create_task(_copy(onward_reader, writer))
+        await both_ways((reader, writer), (onward_reader, onward_writer))
     finally:
         onward_writer.close()
+
+
+async def both_ways(one: Connection, other: Connection) -> None:
+    """Copies until both have said their last. Raises a group of OSErrors: one of them broke off."""
+    async with asyncio.TaskGroup() as directions:
+        directions.create_task(_copy(one[0], other[1]))
+        directions.create_task(_copy(other[0], one[1]))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

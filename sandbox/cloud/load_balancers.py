@@ -1,7 +1,6 @@
 """Load balancers: billed records, and the forwarding that makes their addresses answer."""
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 import struct
@@ -15,6 +14,7 @@ from sandbox import addresses
 from sandbox.cloud import catalog
 from sandbox.cloud.errors import ApiError
 from sandbox.cloud.ledger import timestamp
+from sandbox.relay import both_ways
 
 if TYPE_CHECKING:
     from sandbox.cloud.account import Cloud
@@ -32,21 +32,14 @@ class Target:
     proxy_protocol: bool
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
 class Forwarder:
     """Listens on (address, port) pairs and passes bytes on; one event loop in a thread of its own."""
 
     def __init__(self) -> None:
         self._targets: dict[tuple[str, int], Target] = {}
         self._servers: dict[tuple[str, int], asyncio.Server] = {}
+        # The event loop itself keeps no connection whose client has said its last from being garbage.
+        self._connections: set[asyncio.Task[None] | None] = set()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
@@ -67,6 +60,14 @@ class Forwarder:
                 self._servers[address, port] = await asyncio.start_server(self._relay, address, port)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        self._connections.add(connection)
+        try:
+            await self._pass_on(reader, writer)
+        finally:
+            self._connections.discard(connection)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         here, peer = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
         target = self._targets.get((here[0], here[1]))
         try:
@@ -82,7 +83,9 @@ class Forwarder:
         try:
             if target.proxy_protocol:
                 far.write(f"PROXY TCP4 {peer[0]} {here[0]} {peer[1]} {here[1]}\r\n".encode())
-            await asyncio.gather(_pump(reader, far), _pump(far_reader, writer))
+            await both_ways((reader, writer), (far_reader, far))
+        except* OSError:
+            pass  # one of the ends broke off
         finally:
             far.close()
             writer.close()

@@ -1,11 +1,13 @@
-"""The relay between the machine and the node, with both ends on one loopback."""
+"""What passes connections on, to the node and from load balancers, with both ends on one loopback."""
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from sandbox.cloud.load_balancers import Forwarder, Target
 from sandbox.relay import Relay
 
 
@@ -25,13 +27,27 @@ def relay(target: socket.socket) -> Iterator[tuple[Relay, tuple[str, int]]]:
     relay.close()
 
 
+@pytest.fixture
+def balancer(target: socket.socket) -> Iterator[tuple[str, int]]:
+    """The address of a load balancer's port."""
+    forwarder = Forwarder()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        host, port = probe.getsockname()
+    forwarder.serve(host, {port: Target(*target.getsockname(), proxy_protocol=False)})
+    yield host, port
+    forwarder.stop()
+
+
 def _read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@pytest.mark.parametrize("way", ["relay", "balancer"])
 def test_what_a_client_says_until_it_ends_arrives_and_is_answered(
-    relay: tuple[Relay, tuple[str, int]], target: socket.socket
+    request: pytest.FixtureRequest, target: socket.socket, way: str
 ) -> None:
+    found = request.getfixturevalue(way)
+    address = found[1] if way == "relay" else found
     sent = bytes(range(256)) * 20_000  # more than the sockets' buffers hold
     heard: list[bytes] = []
 
@@ -39,11 +55,12 @@ def test_what_a_client_says_until_it_ends_arrives_and_is_answered(
         connection, _ = target.accept()
         with connection:
             heard.append(_read_all(connection))
+            gc.collect()
             connection.sendall(b"answer " * 200_000)
 
     thread = threading.Thread(target=answer)
     thread.start()
-    with socket.create_connection(relay[1], timeout=10) as client:
+    with socket.create_connection(address, timeout=10) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         answered = _read_all(client)
