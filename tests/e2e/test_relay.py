@@ -33,7 +33,8 @@ def balancer(target: socket.socket) -> Iterator[tuple[str, int]]:
     forwarder = Forwarder()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         host, port = probe.getsockname()
-    forwarder.serve(host, {port: Target(*target.getsockname(), proxy_protocol=False)})
+    there, behind = target.getsockname()
+    forwarder.serve(host, {port: Target(there, behind, proxy_protocol=False)})
     yield host, port
     forwarder.stop()
 

@@ -80,22 +80,23 @@ def planted(stack: Stack) -> Iterator[set[str]]:
 def test_no_secret_is_in_state_history_outputs_logs_events_or_process_lists(
     stack: Stack, planted: set[str], tmp_path: Path
 ) -> None:
-    engine_events = tmp_path / "events"
-    process = subprocess.Popen(
-        ["pulumi", "up", "--yes", "--refresh", "--diff", "--non-interactive", "--event-log", engine_events],
-        cwd=stack.folder,
-        env=stack.environment | {"PULUMI_DEBUG_COMMANDS": "true"},  # which --event-log needs
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    engine_events, output = tmp_path / "events", tmp_path / "output"
     seen: set[str] = set()
-    while process.poll() is None:
-        seen.update(arguments_of_all_processes())
-        time.sleep(0.05)
-    assert process.stdout
-    printed = process.stdout.read()
+    with (
+        output.open("wb") as out,
+        subprocess.Popen(
+            ["pulumi", "up", "--yes", "--refresh", "--diff", "--non-interactive", "--event-log", engine_events],
+            cwd=stack.folder,
+            env=stack.environment | {"PULUMI_DEBUG_COMMANDS": "true"},  # which --event-log needs
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        while process.poll() is None:
+            seen.update(arguments_of_all_processes())
+            time.sleep(0.05)
+    printed = output.read_text()
     assert process.returncode == 0, printed
     assert "load build definition" in printed
     assert any("pulumi-resource-kubernetes" in line for line in seen)
