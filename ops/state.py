@@ -41,14 +41,14 @@ class State:
         return next((str(each["urn"]) for each in self.resources if each["type"] == kind), None)
 
 
-def read(stack: Stack) -> State:
-    """The state, empty if the stack isn't there (yet).
+def read(stack: Stack, name: str = "") -> State:
+    """The state, or that of another stack of the same project; empty if the stack isn't there (yet).
 
     Raises:
         OpsError: pulumi isn't there, or can't read it.
     """
     try:
-        exported = stack.pulumi("stack", "export", "--stack", stack.name)
+        exported = stack.pulumi("stack", "export", "--stack", name or stack.name)
     except OpsError as error:
         if "no stack named" in str(error):
             return State([], [])

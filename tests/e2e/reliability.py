@@ -36,7 +36,7 @@ DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, exis
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
-_QUIET = ("--yes", "--skip-preview", "--non-interactive")
+QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 class Part:
@@ -94,15 +94,15 @@ class Part:
         return done
 
     def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", "up", *_QUIET, check=check)
+        return self.run("pulumi", "up", *QUIET, check=check)
 
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", "destroy", *_QUIET, check=check)
+        return self.run("pulumi", "destroy", *QUIET, check=check)
 
     def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> None:
         """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
         process = subprocess.Popen(
-            ["pulumi", command, *_QUIET],
+            ["pulumi", command, *QUIET],
             cwd=self.project,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -126,10 +126,11 @@ class Part:
         """What the stack's file says unless a test changes it."""
         return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
 
-    def configure(self, **values: object) -> None:
+    def configure(self, stack: str = "dev", **values: object) -> None:
         config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}
-        salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-        (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
+        file = self.project / f"Pulumi.{stack}.yaml"
+        salt = yaml.safe_load(file.read_text())["encryptionsalt"]
+        file.write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
 
     def scopes_used(self) -> set[str]:
         """The scopes that the calls so far needed."""

@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from sandbox.cloud.faults import Fault
-from tests.e2e.reliability import Part, until
+from tests.e2e.reliability import QUIET, Part, until
 from tests.e2e.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
 Command = Literal["up", "destroy"]
-QUIET = ("--yes", "--skip-preview", "--non-interactive")
 KINDS: dict[str, dict[str, Any]] = {
     "refused": {"kind": "status", "status": 422},
     "broken": {"kind": "status", "status": 500, "times": None},
