@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ops import balancer as balancers
 from ops import cost as costs
 from ops import doctor as doctors
 from ops import past as pasts
@@ -242,6 +243,20 @@ def add_pool(cluster: ClusterId, stack: StackName = "dev", as_json: Json = False
         pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
         api.call("POST", f"kubernetes/clusters/{cluster}/node_pools", pool)
     _done(f"node pool {pool['name']}", f"on its way (pulumi refresh --stack {stack})", as_json=as_json)
+
+
+@app.command()
+def renew_balancer(
+    cluster: ClusterId,
+    stack: StackName = "dev",
+    seconds: Annotated[float, typer.Option(help="How long to wait for its address.")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Have DigitalOcean make Kong's load balancer again, after that was deleted by hand."""
+    with _errors_in_one_line(as_json=as_json), errors.status("waiting for an address"):
+        api, _ = _open(stack)
+        address = balancers.renew(api, cluster, seconds)
+    _done(f"load balancer {address}", f"active (pulumi up --refresh --stack {stack})", as_json=as_json)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Any
 from ops import past, release
 from ops import state as states
 from ops.api import Api, OpsError
+from ops.balancer import STAMP
 from ops.inventory import DEFAULT_POOL_TAG, RUNS, Thing, inventory, registries
 from ops.locks import Lock, locks
 from ops.stack import Stack
@@ -53,6 +54,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
         *_release(api, clusters, state, stack),
+        *_balancer(api, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -142,6 +144,21 @@ def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> 
             yield Finding(
                 "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
                 [[f"pulumi refresh --yes --skip-preview --stack {stack.name}"]],
+            )
+
+
+def _balancer(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
+    """The gateway's load balancer that the outputs are of, deleted by hand: clients find nobody."""
+    stamps = (
+        ((service["outputs"].get("metadata") or {}).get("annotations") or {}).get(STAMP)
+        for service in state.of(states.SERVICE).values()
+    )
+    for identifier in filter(None, stamps):
+        if api.find(f"load_balancers/{identifier}") is None:
+            renew = [f"python -m ops renew-balancer {each} --stack {stack.name}" for each in state.of(states.CLUSTER)]
+            yield Finding(
+                f"load balancer {identifier}, which proxy_ip is of, was deleted by hand",
+                [[*renew, f"pulumi up --refresh --stack {stack.name}"]],
             )
 
 

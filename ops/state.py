@@ -10,6 +10,7 @@ from ops.stack import Stack
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+SERVICE = "kubernetes:core/v1:Service"
 GATEWAY = "kong-doks:gateway:Gateway"
 """The component that the release is a child of."""
 
