@@ -1,10 +1,12 @@
 """The DigitalOcean part of the stack, by the real engine, beside an account without a Kubernetes: seconds an `up`."""
 
+import base64
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,23 +101,30 @@ class Part:
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", "destroy", *QUIET, check=check)
 
-    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> None:
-        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
-        process = subprocess.Popen(
-            ["pulumi", command, *QUIET],
-            cwd=self.project,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
-            start_new_session=True,
-        )
-        until(lambda: when() or process.poll() is not None, 300)
-        for _ in range(times):
-            process.send_signal(number)
-            time.sleep(0.5)
-        process.wait(60)
+    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> str:
+        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end.
+
+        Returns:
+            What it printed.
+        """
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(
+                ["pulumi", command, *QUIET],
+                cwd=self.project,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
+                start_new_session=True,
+            )
+            until(lambda: when() or process.poll() is not None, 300)
+            for _ in range(times):
+                process.send_signal(number)
+                time.sleep(0.5)
+            process.wait(60)
+            said.seek(0)
+            return said.read()
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.cloud.faults)."""
@@ -170,6 +179,18 @@ class Part:
                 self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed
 
+    def is_valid(self) -> bool:
+        """Whether everything in the state that names another resource comes after that, and no two are of one name."""
+        seen: set[str] = set()
+        for resource in self.resources():
+            named = {resource.get("parent"), resource.get("deletedWith"), *(resource.get("dependencies") or [])}
+            named |= {each for group in (resource.get("propertyDependencies") or {}).values() for each in group}
+            named.add(resource.get("provider", "").rpartition("::")[0])
+            if not named - {None, ""} <= seen or (resource["urn"] in seen and not resource.get("delete")):
+                return False
+            seen.add(resource["urn"])
+        return True
+
     def resources(self) -> list[dict[str, Any]]:
         exported = json.loads(self.run("pulumi", "stack", "export").stdout)
         resources: list[dict[str, Any]] = exported["deployment"].get("resources") or []
@@ -189,6 +210,16 @@ class Part:
 
     def clusters_ever(self) -> int:
         return len({e.id for e in self.account.cloud.ledger.entries if e.kind == "kubernetes_cluster"})
+
+
+def forms(secret: str) -> set[str]:
+    """How a secret may look in a text: as it is, in JSON, or in the base64 of something that it is a part of."""
+    found = {secret, json.dumps(secret)[1:-1]}
+    for before in range(3):
+        encoded = base64.b64encode(b"." * before + secret.encode()).decode()
+        # Without the characters that what is around it has a part in.
+        found.add(encoded[-(-before * 8 // 6) : (before + len(secret)) * 8 // 6])
+    return found
 
 
 def _plugins(home: Path) -> Path:
