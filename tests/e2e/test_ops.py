@@ -531,6 +531,23 @@ def test_a_removed_cluster_takes_its_load_balancers_along(terminal: Terminal) ->
     assert "gone already" in terminal.ops("remove", "cluster", cluster, "--yes").stdout
 
 
+def test_what_was_done_is_json_where_that_was_asked_for(terminal: Terminal) -> None:
+    cluster = terminal.cluster()
+    assert terminal.json("add-pool", cluster)["what"] == "node pool mycluster-default-pool"
+    removed = ("remove", "cluster", cluster, "--yes")
+    assert terminal.json(*removed)["said"].startswith("on its way out")
+    until(lambda: not terminal.account.cloud.clusters.records)
+    assert terminal.json(*removed) == {"what": f"cluster {cluster}", "said": "gone already"}
+
+
+def test_waiting_for_a_cluster_ends_when_it_runs_or_never_will(terminal: Terminal) -> None:
+    terminal.account.settings.cluster_create = 1
+    made = terminal.api("POST", "/v2/kubernetes/clusters", CLUSTER)["kubernetes_cluster"]["id"]
+    assert terminal.ops("wait", made, "--seconds", "0").returncode == 1
+    assert terminal.ops("wait", made) == (0, f"cluster {made}: running\n", "")
+    assert terminal.ops("wait", "another") == (1, "cluster another: gone\n", "")
+
+
 # doctor
 
 
