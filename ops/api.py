@@ -67,9 +67,11 @@ class Api:
             return {}
         document = _json(answer)
         if not isinstance(document, dict):
-            said = f"{method} /v2/{path}: {answer.status_code} without a JSON object"
-            raise ApiError(0, f"{said}; fix: see what answers at {self.endpoint} (DIGITALOCEAN_API_URL, a proxy)")
+            raise self._strange(f"{method} /v2/{path}: {answer.status_code} without a JSON object")
         return document
+
+    def _strange(self, said: str) -> ApiError:
+        return ApiError(0, f"{said}; fix: see what answers at {self.endpoint} (DIGITALOCEAN_API_URL, a proxy)")
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         return self.call("GET", path, **query)
@@ -88,7 +90,10 @@ class Api:
         number = 1
         while True:
             page = self.get(path, page=number, per_page=200, **query)
-            yield from page.get(key) or []
+            if key not in page:
+                # Nothing is there only if that is what was said.
+                raise self._strange(f"GET /v2/{path}: {key} is missing")
+            yield from page[key] or []
             if not ((page.get("links") or {}).get("pages") or {}).get("next"):
                 return
             number += 1
@@ -105,7 +110,7 @@ class Api:
                     raise ApiError(0, f"{self.endpoint} doesn't answer: {error}") from None
             else:
                 again = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error
-                wait = max(wait, _seconds(answer.headers.get("retry-after") or ""))
+                wait = max(wait, _asked_for(answer))
                 if not again or attempt == ATTEMPTS or wait > LONGEST_WAIT:
                     return answer
             time.sleep(min(wait, LONGEST_WAIT))
@@ -115,7 +120,7 @@ def _message(answer: httpx.Response) -> str:
     fixes: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "; fix: export DIGITALOCEAN_TOKEN=... with a token that is valid",
         HTTPStatus.FORBIDDEN: "; fix: give the token that scope (python -m ops preflight says which)",
-        HTTPStatus.TOO_MANY_REQUESTS: f"; fix: try again in {answer.headers.get('retry-after', 'some')} s",
+        HTTPStatus.TOO_MANY_REQUESTS: f"; fix: try again in {_asked_for(answer) or 60:.0f} s",
     }
     fix = fixes.get(answer.status_code, "")
     document = _json(answer)
@@ -131,8 +136,9 @@ def _json(answer: httpx.Response) -> object:
         return None
 
 
-def _seconds(wait: str) -> float:
-    """What a Retry-After header asks for: seconds, or a date; 0 for anything else."""
+def _asked_for(answer: httpx.Response) -> float:
+    """Seconds to wait, by the Retry-After header, which may be a date; 0 without one."""
+    wait = answer.headers.get("retry-after") or ""
     if wait.isdecimal():
         return float(wait)
     try:

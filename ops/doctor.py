@@ -54,7 +54,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
         *_release(api, clusters, state, stack),
-        *_balancer(api, state, stack),
+        *_balancer(api, clusters, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -147,15 +147,16 @@ def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> 
             )
 
 
-def _balancer(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
+def _balancer(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
     """The gateway's load balancer that the outputs are of, deleted by hand: clients find nobody."""
     stamps = (
         ((service["outputs"].get("metadata") or {}).get("annotations") or {}).get(STAMP)
         for service in state.of(states.SERVICE).values()
     )
-    for identifier in filter(None, stamps):
+    there = [cluster for cluster in state.of(states.CLUSTER) if clusters.get(cluster) in RUNS]
+    for identifier in filter(None, stamps) if there else ():
         if api.find(f"load_balancers/{identifier}") is None:
-            renew = [f"python -m ops renew-balancer {each} --stack {stack.name}" for each in state.of(states.CLUSTER)]
+            renew = [f"python -m ops renew-balancer {each} --stack {stack.name}" for each in there]
             yield Finding(
                 f"load balancer {identifier}, which proxy_ip is of, was deleted by hand",
                 [[*renew, f"pulumi up --refresh --stack {stack.name}"]],

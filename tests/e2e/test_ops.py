@@ -282,6 +282,7 @@ def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
         (429, {"Retry-After": "soon"}, "[]", "429"),
         (200, {}, "<html>", "without a JSON object; fix: see what answers at"),
         (200, {}, "[]", "without a JSON object"),
+        (200, {}, "{}", "GET /v2/kubernetes/clusters: kubernetes_clusters is missing; fix: see what answers at"),
         (200, {"Content-Encoding": "gzip"}, "no gzip", "doesn't answer"),
     ],
 )
