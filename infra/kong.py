@@ -41,7 +41,9 @@ class Plugin:
     def fields(self, password: Mapping[str, str]) -> Mapping[str, Any]:
         patch = {"path": self.password_place, "valueFrom": {"secretKeyRef": password}}
         patches = {"configPatches": [patch]} if self.password_place else {}
-        return {"plugin": self.name, "config": self.config, **patches}
+        # An empty one in place of one with fields is null to a server-side apply, and refused.
+        config = {} if self.config == {} else {"config": self.config}
+        return {"plugin": self.name, **config, **patches}
 
 
 def route_plugin(

@@ -168,7 +168,7 @@ class Settings(Model):
     def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
         """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
         if pulumi.runtime.is_config_secret(f"{NAMESPACE}:{key}"):
-            return {name: pulumi.Output.secret(value) for name, value in values.items()}
+            return {name: value if value == {} else pulumi.Output.secret(value) for name, value in values.items()}
         return values
 
     @model_validator(mode="after")

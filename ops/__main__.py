@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ops import balancer as balancers
 from ops import cost as costs
 from ops import doctor as doctors
 from ops import past as pasts
@@ -24,7 +25,7 @@ from ops import preflight as preflights
 from ops import release as releases
 from ops import state as states
 from ops.api import Api, ApiError, OpsError
-from ops.inventory import DEFAULT_POOL_TAG, PATHS, Thing, inventory
+from ops.inventory import DEFAULT_POOL_TAG, PATHS, RUNS, Thing, inventory
 from ops.stack import Stack
 
 NO, UNANSWERED = 1, 3
@@ -37,14 +38,18 @@ StackName = Annotated[
     str, typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack, whose file is Pulumi.<stack>.yaml.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ClusterId = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")]
 
 
 @contextmanager
-def _errors_in_one_line() -> Iterator[None]:
+def _errors_in_one_line(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except OpsError as error:
-        errors.print(str(error), style="red", markup=False)
+        if as_json:
+            _print_json({"error": str(error)})
+        else:
+            errors.print(str(error), style="red", markup=False)
         raise typer.Exit(UNANSWERED) from None
 
 
@@ -64,7 +69,7 @@ def _plain(things: Sequence[Any]) -> list[dict[str, Any]]:
 @app.command()
 def preflight(stack: StackName = "dev", as_json: Json = False) -> None:
     """Check that `pulumi up` can work, before it costs anything: token, scopes, names, quota, what is on offer."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         checks = []
         with errors.status("asking DigitalOcean"):
@@ -83,7 +88,7 @@ def preflight(stack: StackName = "dev", as_json: Json = False) -> None:
 @app.command()
 def cost(stack: StackName = "dev", as_json: Json = False) -> None:
     """Say what the stack as configured costs."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         items = costs.estimate(api, opened.settings)
     monthly, hourly = round(sum(item.monthly for item in items), 2), round(sum(item.hourly for item in items), 5)
@@ -107,34 +112,37 @@ def bill(
     as_json: Json = False,
 ) -> None:
     """Show everything in the account that belongs to the stack, with what it costs."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         past, blind = _past(opened)
         end = time.monotonic() + wait
         with errors.status("asking DigitalOcean") as status:
-            while (things := inventory(api, opened.settings, past)) and time.monotonic() < end:
-                left = ", ".join(f"{thing.kind} {thing.name}" for thing in things)
+            while things := inventory(api, opened.settings, past):
+                left = ", ".join(f"{thing.kind} {thing.name}" for thing in things if not thing.unsure)
+                if not left or time.monotonic() >= end:
+                    break
                 status.update(f"{end - time.monotonic():.0f} s more for {left}")
                 time.sleep(POLL_SECONDS)
-    _show_bill(things, stack, as_json=as_json)
-    if blind:
-        errors.print(blind, style="yellow", markup=False)
-    if expect_zero and things:
-        raise typer.Exit(NO)
+    sure = [thing for thing in things if not thing.unsure]
+    blind += [f"registry {each.name} may be this stack's, or another's" for each in things if each.unsure]
+    _show_bill(sure, blind, stack, as_json=as_json)
+    if expect_zero and (sure or blind):
+        raise typer.Exit(NO if sure else UNANSWERED)
 
 
-def _past(stack: Stack) -> tuple[pasts.Past, str]:
+def _past(stack: Stack) -> tuple[pasts.Past, list[str]]:
     """What Pulumi remembers, or why nothing: a bill can be seen without it too, and whatever became of the state."""
     try:
-        return pasts.read(stack, states.read(stack)), ""
+        return pasts.read(stack, states.read(stack)), []
     except OpsError as error:
-        return pasts.Past(), f"a cluster of another name than {stack.settings.cluster_name} would not be shown: {error}"
+        name = stack.settings.cluster_name
+        return pasts.Past(), [f"what the stack made under another name than {name} would not be shown: {error}"]
 
 
-def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:
+def _show_bill(things: list[Thing], blind: list[str], stack: str, *, as_json: bool) -> None:
     monthly, hourly = round(sum(t.monthly for t in things), 2), round(sum(t.hourly for t in things), 5)
     if as_json:
-        _print_json({"things": _plain(things), "monthly": monthly, "hourly": hourly})
+        _print_json({"things": _plain(things), "monthly": monthly, "hourly": hourly, "blind": blind})
         return
     if things:
         table = Table("what", "name", "USD/month", "USD/hour", "")
@@ -146,12 +154,14 @@ def _show_bill(things: list[Thing], stack: str, *, as_json: bool) -> None:
         for thing in filter(lambda thing: thing.orphan, things):
             console.print(f"{thing.remove} --stack {stack}", style="bold")
     console.print(f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if things else "nothing is billed")
+    for each in blind:
+        errors.print(each, style="yellow", markup=False)
 
 
 @app.command()
 def doctor(stack: StackName = "dev", as_json: Json = False) -> None:
     """Compare the stack's state with the account: what is lost, left or locked, and the command that mends it."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         with errors.status("reading the state, asking DigitalOcean"):
             findings = doctors.examine(api, opened)
@@ -174,48 +184,93 @@ def remove(
     identifier: Annotated[str, typer.Argument(metavar="ID")],
     stack: StackName = "dev",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Remove one thing that no stack has any more; a cluster goes with its load balancers, volumes and snapshots."""
     if kind not in PATHS:
         raise typer.BadParameter(f"allowed: {', '.join(PATHS)}", param_hint="KIND")
     if not yes:
-        typer.confirm(f"Delete {kind} {identifier} for good?", abort=True)
-    with _errors_in_one_line():
+        typer.confirm(f"Delete {kind} {identifier} for good?", abort=True, err=True)
+    said = f"on its way out (python -m ops bill --wait 300 --stack {stack})"
+    with _errors_in_one_line(as_json=as_json):
         api, _ = _open(stack)
         try:
             api.call("DELETE", PATHS[kind].format(identifier))
-            console.print(f"{kind} {identifier}: on its way out (python -m ops bill --wait 300 --stack {stack})")
         except ApiError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            console.print(f"{kind} {identifier}: gone already")
+            said = "gone already"
+    _done(f"{kind} {identifier}", said, as_json=as_json)
+
+
+def _done(what: str, said: str, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"what": what, "said": said})
+    else:
+        console.print(f"{what}: {said}", markup=False)
 
 
 @app.command()
-def add_pool(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")], stack: StackName = "dev"
+def wait(
+    cluster: ClusterId,
+    stack: StackName = "dev",
+    seconds: Annotated[float, typer.Option(help="How long at most.")] = 1800,
+    as_json: Json = False,
 ) -> None:
+    """Wait until a cluster that is being made is there: before that it can't be adopted."""
+    end = time.monotonic() + seconds
+    with _errors_in_one_line(as_json=as_json), errors.status("asking DigitalOcean") as status:
+        api, _ = _open(stack)
+        while (state := _state_of(api, cluster)) == "provisioning" and time.monotonic() < end:
+            status.update(f"{end - time.monotonic():.0f} s more for cluster {cluster}")
+            time.sleep(POLL_SECONDS)
+    _done(f"cluster {cluster}", state, as_json=as_json)
+    raise typer.Exit(0 if state in RUNS else NO)
+
+
+def _state_of(api: Api, cluster: str) -> str:
+    found = api.find(f"kubernetes/clusters/{cluster}")
+    return str(found["kubernetes_cluster"]["status"]["state"]) if found else "gone"
+
+
+@app.command()
+def add_pool(cluster: ClusterId, stack: StackName = "dev", as_json: Json = False) -> None:
     """Give a cluster the stack's node pool back, after that was deleted by hand."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         settings = opened.settings
         pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
         pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
         api.call("POST", f"kubernetes/clusters/{cluster}/node_pools", pool)
-    console.print(f"node pool {pool['name']}: on its way (pulumi refresh --stack {stack})")
+    _done(f"node pool {pool['name']}", f"on its way (pulumi refresh --stack {stack})", as_json=as_json)
+
+
+@app.command()
+def renew_balancer(
+    cluster: ClusterId,
+    stack: StackName = "dev",
+    seconds: Annotated[float, typer.Option(help="How long to wait for its address.")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Have DigitalOcean make Kong's load balancer again, after that was deleted by hand."""
+    with _errors_in_one_line(as_json=as_json), errors.status("waiting for an address"):
+        api, _ = _open(stack)
+        address = balancers.renew(api, cluster, seconds)
+    _done(f"load balancer {address}", f"active (pulumi up --refresh --stack {stack})", as_json=as_json)
 
 
 @app.command()
 def forget_release(
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")],
+    cluster: ClusterId,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` says it.")],
     stack: StackName = "dev",
+    as_json: Json = False,
 ) -> None:
     """Delete Helm's record of an install of Kong that was cut short. What is installed stays."""
-    with _errors_in_one_line():
+    with _errors_in_one_line(as_json=as_json):
         api, _ = _open(stack)
         releases.forget(api, cluster, record)
-    console.print(f"{record}: forgotten (pulumi up --stack {stack})")
+    _done(record, f"forgotten (pulumi up --stack {stack})", as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ argument.
 """
 
 import argparse
+import http.client
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import urllib.request
 # Long enough for one command. Every run leaves its token on the cluster until then; clients ask again by themselves.
 LIFETIME = 900
 ATTEMPTS = 4
+LONGEST_WAIT = 60  # seconds; after a burst DigitalOcean is busy for that long
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
@@ -24,7 +26,7 @@ SERVER_ERROR = 500
 def api_token(stack: str | None) -> str:
     if not stack:
         if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-            return token
+            return token.strip()
         sys.exit("credential: no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
     command = ["pulumi", "config", "get", "digitalocean:token", "--stack", stack]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -34,20 +36,33 @@ def api_token(stack: str | None) -> str:
 
 
 def fetch(url: str, token: str) -> dict[str, str]:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    except ValueError:
+        sys.exit(f"credential: {url.partition('?')[0]}: not a URL; fix: export DIGITALOCEAN_API_URL=https://...")
     for attempt in range(1, ATTEMPTS + 1):
+        wait = 2**attempt
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return dict(json.load(response))
+                found = json.load(response)
+            return {key: found[key] for key in ("token", "expires_at")}
         except urllib.error.HTTPError as error:
             problem = f"HTTP {error.code} {error.reason}"
             if error.code != TOO_MANY_REQUESTS and error.code < SERVER_ERROR:
                 break
-        except OSError as error:
+            wait = max(wait, asked_for(error.headers.get("Retry-After", "")))
+        except (OSError, http.client.HTTPException) as error:
             problem = str(error)
+        except (ValueError, KeyError, TypeError):
+            problem = "no credential in the answer"
         if attempt < ATTEMPTS:
-            time.sleep(2**attempt)
+            time.sleep(wait)
     sys.exit(f"credential: {url.partition('?')[0]}: {problem}")
+
+
+def asked_for(retry_after: str) -> int:
+    """Seconds."""
+    return min(int(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 0
 
 
 def main() -> None:

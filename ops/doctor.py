@@ -6,8 +6,9 @@ from typing import Any
 
 from ops import past, release
 from ops import state as states
-from ops.api import Api
-from ops.inventory import DEFAULT_POOL_TAG, Thing, inventory, registries
+from ops.api import Api, OpsError
+from ops.balancer import STAMP
+from ops.inventory import DEFAULT_POOL_TAG, RUNS, Thing, inventory, registries
 from ops.locks import Lock, locks
 from ops.stack import Stack
 from ops.state import State
@@ -53,6 +54,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
         *_release(api, clusters, state, stack),
+        *_balancer(api, clusters, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -81,7 +83,10 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     # The up brings in what can't be read from the account, such as how it is to be destroyed.
     up, remove = f"pulumi up --stack {stack.name}", f"{thing.remove} --stack {stack.name}"
     problem = f'{thing.kind} "{thing.name}" ({thing.id}, {status}), ${monthly:.2f} a month, is not in the state'
-    if thing.kind == "registry" and not stack.settings.registry.name:
+    if thing.unsure:
+        return Finding(f"{problem}: Pulumi has no such stack (any more), and it may be another's")
+    wanted = stack.settings.registry.name if stack.settings.makes_registry else None
+    if thing.kind == "registry" and thing.name != wanted:
         # Pulumi would give it another name, and replace it.
         return Finding(f"{problem}: an up that was cut short left it", [[remove]])
     parent = state.urn(COMPONENTS[kind])
@@ -97,9 +102,10 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
         return Finding(
             f"{problem}, and on its way out: wait", [[f"python -m ops bill --wait 600 --stack {stack.name}"]]
         )
-    when = "once it is running (ask again), " if status == "provisioning" else ""
+    # Before that the provider is refused its credentials.
+    wait = [f"python -m ops wait {thing.id} --stack {stack.name}"] if status == "provisioning" else []
     clear = [_clear(stack)] if any(each.type == kind for each in state.pending) else []
-    return Finding(f"{problem}: {when}adopt it if it is this stack's, or remove it", [[*clear, adopt, up], [remove]])
+    return Finding(f"{problem}: adopt it if it is this stack's, or remove it", [[*wait, *clear, adopt, up], [remove]])
 
 
 def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Finding]:
@@ -117,9 +123,14 @@ def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> 
         return
     up = f"pulumi up --stack {stack.name}"
     for cluster in state.of(states.CLUSTER):
-        if clusters.get(cluster) not in ("running", "degraded", "upgrading"):
+        if clusters.get(cluster) not in RUNS:
             continue
-        found = release.records(api, cluster)
+        try:
+            found = release.records(api, cluster)
+        except OpsError as error:
+            # All else is found without it.
+            yield Finding(f"whether Kong's install is sound can't be told: {error}")
+            continue
         for record in found:
             # Helm then says: cannot re-use a name that is still in use.
             if record.interrupted or state.urn(states.RELEASE) is None:
@@ -133,6 +144,22 @@ def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> 
             yield Finding(
                 "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
                 [[f"pulumi refresh --yes --skip-preview --stack {stack.name}"]],
+            )
+
+
+def _balancer(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """The gateway's load balancer that the outputs are of, deleted by hand: clients find nobody."""
+    stamps = (
+        ((service["outputs"].get("metadata") or {}).get("annotations") or {}).get(STAMP)
+        for service in state.of(states.SERVICE).values()
+    )
+    there = [cluster for cluster in state.of(states.CLUSTER) if clusters.get(cluster) in RUNS]
+    for identifier in filter(None, stamps) if there else ():
+        if api.find(f"load_balancers/{identifier}") is None:
+            renew = [f"python -m ops renew-balancer {each} --stack {stack.name}" for each in there]
+            yield Finding(
+                f"load balancer {identifier}, which proxy_ip is of, was deleted by hand",
+                [[*renew, f"pulumi up --refresh --stack {stack.name}"]],
             )
 
 

@@ -1,5 +1,6 @@
 """What an account has of a stack, and what it costs."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,16 +8,15 @@ from typing import Any, NamedTuple
 
 from ops import prices
 from ops.api import Api
-from ops.past import Past
+from ops.past import AUTOMATIC_NAME, Past
 from ops.stack import Settings
 
 Document = dict[str, Any]
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
-AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
-"""The name that Pulumi gives to a registry that the configuration doesn't name."""
-
 DEFAULT_POOL_TAG = "terraform:default-node-pool"
 """By which Pulumi's provider knows a cluster's own node pool."""
+RUNS = ("running", "degraded", "upgrading")
+"""The states of a cluster whose API server answers."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Thing:
     hourly: float
     orphan: bool = False
     """It bears the tag of a cluster that is gone."""
+    unsure: bool = False
+    """Pulumi named it, and doesn't remember this stack: it may be another's."""
 
     @property
     def remove(self) -> str:
@@ -65,7 +67,8 @@ def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
     """All that the stack has in the account, and all that clusters left behind which are gone.
 
     Whose leftovers these were can't be told any more: the cluster's name went with it. A cluster that is there is known
-    by its name, or by the stack's past, where the configuration has another name by now.
+    by its name, or by the stack's past, where the configuration has another name by now. So is a registry; one that
+    Pulumi named is known by the past alone, since other stacks' are called alike.
     """
     clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
     named = settings.cluster_name if settings.makes_cluster else None
@@ -78,19 +81,23 @@ def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
             ids = {match[1] for tag in tags if (match := _CLUSTER_TAG.fullmatch(tag))}
             if ids and (ids & own.keys() or not ids & gone_unless):
                 found.append(_thing(kind, document, _monthly(kind, document), orphan=not ids & own.keys()))
-    return [*found, *_registries(api, settings)]
+    return [*found, *_registries(api, settings, past)]
 
 
-def _registries(api: Api, settings: Settings) -> Iterator[Thing]:
-    if not settings.makes_registry:
-        return
-    wanted = settings.registry.name
+def _registries(api: Api, settings: Settings, past: Past) -> Iterator[Thing]:
+    if not (settings.makes_registry or past.registries or past.registry_attempts):
+        return  # and a token without a scope for registries is enough
+    name = settings.registry.name
+    wanted = name if settings.makes_registry else None
+    adopted = name if settings.registry.existing else None
     for position, document in enumerate(registries(api)):
-        name = document["name"]
-        if name == wanted if wanted else AUTOMATIC_NAME.fullmatch(name):
-            cents = document["subscription"]["tier"]["monthly_price_in_cents"]
-            # One subscription pays for all registries of the account.
-            yield _thing("registry", document | {"id": name}, 0 if position else cents / 100)
+        cents = document["subscription"]["tier"]["monthly_price_in_cents"]
+        # One subscription pays for all registries of the account.
+        thing = _thing("registry", document | {"id": document["name"]}, 0 if position else cents / 100)
+        if thing.name != adopted and (thing.name == wanted or past.made_registry(document)):
+            yield thing
+        elif not (past.known or wanted) and AUTOMATIC_NAME.fullmatch(thing.name):
+            yield dataclasses.replace(thing, unsure=True)
 
 
 def registries(api: Api) -> list[Document]:

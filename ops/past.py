@@ -1,43 +1,65 @@
-"""Which clusters a stack has made, whatever its configuration calls them by now."""
+"""Which clusters and registries a stack has made, whatever its configuration calls them by now."""
 
+import functools
 import json
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ops.api import OpsError
-from ops.stack import NAMESPACE, Stack
-from ops.state import CLUSTER, State
+from pydantic import ValidationError
 
+from ops import state as states
+from ops.api import OpsError
+from ops.stack import NAMESPACE, Settings, Stack, plain
+from ops.state import CLUSTER, REGISTRY, State
+
+AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
+"""The name that Pulumi gives to a registry that the configuration doesn't name: nobody can tell whose it is by it."""
 _CLOCKS = timedelta(minutes=5)
 """By how much DigitalOcean's clock and this machine's may differ."""
 _UPDATES = 100
 
 
 class Attempt(NamedTuple):
-    """An update of the stack that may have made a cluster of this name; an update that was killed has no times."""
+    """An update of the stack that may have made a thing of this name; an update that was killed has no times."""
 
     name: str
+    """Empty: an automatic one."""
     begin: datetime | None = None
     end: datetime | None = None
 
-    def made(self, cluster: dict[str, Any]) -> bool:
-        """Whether a cluster has that name and was created then: a name alone may have been another's, and refused."""
-        if cluster["name"] != self.name or self.begin is None or self.end is None:
-            return bool(cluster["name"] == self.name)
-        return self.begin - _CLOCKS <= datetime.fromisoformat(cluster["created_at"]) <= self.end + _CLOCKS
+    def made(self, thing: dict[str, Any]) -> bool:
+        """Whether a thing has that name and was created then: a name alone may have been another's, and refused."""
+        if thing["name"] != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(thing["name"])):
+            return False
+        if self.begin is None or self.end is None:
+            return True
+        return self.begin - _CLOCKS <= datetime.fromisoformat(thing["created_at"]) <= self.end + _CLOCKS
 
 
 @dataclass(frozen=True)
 class Past:
-    """What Pulumi remembers of a stack: the clusters in its state, and its updates."""
+    """What Pulumi remembers of a stack: what is in its state, and its updates."""
 
     clusters: Collection[str] = ()
     attempts: Sequence[Attempt] = ()
+    """At a cluster."""
+    registries: Collection[str] = ()
+    registry_attempts: Sequence[Attempt] = ()
+    elsewhere: Callable[[], Collection[str]] = frozenset
+    """The registries of the backend's other stacks: what one of these has isn't this one's, whenever it was made."""
+    known: bool = False
+    """Whether Pulumi has been asked, and has such a stack."""
 
     def made(self, cluster: dict[str, Any]) -> bool:
         return cluster["id"] in self.clusters or any(attempt.made(cluster) for attempt in self.attempts)
+
+    def made_registry(self, registry: dict[str, Any]) -> bool:
+        name = registry["name"]
+        tried = any(attempt.made(registry) for attempt in self.registry_attempts)
+        return name in self.registries or (tried and name not in self.elsewhere())
 
 
 def read(stack: Stack, state: State) -> Past:
@@ -52,11 +74,60 @@ def read(stack: Stack, state: State) -> Past:
         if "no stack named" in str(error):
             return Past()
         raise
-    killed = [Attempt(each.name) for each in state.pending if each.type == CLUSTER]
-    return Past(state.of(CLUSTER).keys(), [*_finished(json.loads(updates)), *killed])
+    finished = [_Update(each, stack.settings) for each in json.loads(updates)]
+    killed = {
+        kind: [Attempt(each.name) for each in state.pending if each.type == kind and each.name]
+        for kind in (CLUSTER, REGISTRY)
+    }
+    return Past(
+        state.of(CLUSTER).keys(),
+        [*(each.at_cluster for each in finished), *killed[CLUSTER]],
+        state.of(REGISTRY).keys(),
+        [*(each.at_registry for each in finished if each.may_have_lost_a_registry), *killed[REGISTRY]],
+        functools.cache(lambda: _elsewhere(stack)),
+        known=True,
+    )
 
 
-def _finished(updates: list[dict[str, Any]]) -> Iterator[Attempt]:
-    for update in updates:
-        if name := (update.get("config") or {}).get(f"{NAMESPACE}:clusterName"):
-            yield Attempt(name["value"], *(datetime.fromisoformat(update[key]) for key in ("startTime", "endTime")))
+class _Update:
+    """An update of the stack as Pulumi's history has it; `now` are the settings of today."""
+
+    def __init__(self, document: dict[str, Any], now: Settings) -> None:
+        self._document = document
+        said = {
+            key.partition(":")[2]: plain(entry["value"])
+            for key, entry in (document.get("config") or {}).items()
+            # What is secret isn't told.
+            if key.startswith(f"{NAMESPACE}:") and not entry["secret"]
+        }
+        # A registry with a password is none of DigitalOcean's.
+        then = now.model_dump(by_alias=True) | {"registry": {"kind": "other"}} | said
+        try:
+            self._settings = now.model_validate(then)
+        except ValidationError:  # of another version of the program
+            self._settings = now
+
+    @property
+    def may_have_lost_a_registry(self) -> bool:
+        """What a successful one made is in the state; to look for an automatic name then would find other stacks'."""
+        failed = self._document["kind"] == "update" and self._document["result"] != "succeeded"
+        return failed and self._settings.makes_registry
+
+    @property
+    def at_cluster(self) -> Attempt:
+        return Attempt(self._settings.cluster_name, *self._times)
+
+    @property
+    def at_registry(self) -> Attempt:
+        return Attempt(self._settings.registry.name or "", *self._times)
+
+    @property
+    def _times(self) -> tuple[datetime, datetime]:
+        begin, end = (datetime.fromisoformat(self._document[key]) for key in ("startTime", "endTime"))
+        return begin, end
+
+
+def _elsewhere(stack: Stack) -> frozenset[str]:
+    names = [each["name"] for each in json.loads(stack.pulumi("stack", "ls", "--json"))]
+    others = (states.read(stack, name) for name in names if name != stack.name)
+    return frozenset(name for other in others for name in other.of(REGISTRY))

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 
 from ops import state as states
 from ops.api import Api, ApiError, OpsError
-from ops.inventory import registries
+from ops.inventory import DEFAULT_POOL_TAG, registries
 from ops.stack import Stack
 
 SMALLEST_NODE_MIB = 2048
 """Below that DigitalOcean sells no Kubernetes nodes (Kubernetes limits page)."""
+REGISTRIES = {"professional": 10}
+"""How many an account may have, where that isn't one (Container Registry limits page)."""
+_WHOSE = "whether it is this stack's can't be told:"
 _NOWHERE = "00000000-0000-4000-8000-000000000000"
 _CLUSTER = f"kubernetes/clusters/{_NOWHERE}"
 
@@ -91,15 +94,17 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     )
     if missing:
         return
-    known = _state(stack)
+    known, unread = _state(stack)
     clusters = {each["id"]: each for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
     ours = next((clusters[each] for each in known.of(states.CLUSTER) if each in clusters), None)
     if ours is None:
         yield from _catalogue(api, stack)
-        yield _name(stack, [each["name"] for each in clusters.values()])
-    yield _quota(api, account, settings.node_count - _nodes(ours))
+        yield _name(stack, [each["name"] for each in clusters.values()], unread)
+    else:
+        yield from _replaced(ours, stack)
+    yield _quota(api, account, settings.node_count, _nodes(ours))
     if settings.uses_registry:
-        yield _registry(api, stack, list(known.of(states.REGISTRY)))
+        yield _registry(api, stack, list(known.of(states.REGISTRY)), unread)
 
 
 def _allowed(api: Api, probe: Probe) -> bool:
@@ -112,12 +117,12 @@ def _allowed(api: Api, probe: Probe) -> bool:
     return True
 
 
-def _state(stack: Stack) -> states.State:
-    """Without Pulumi, everything in the account counts as somebody else's."""
+def _state(stack: Stack) -> tuple[states.State, str]:
+    """The state; or none, and why it can't be read: then everything in the account counts as somebody else's."""
     try:
-        return states.read(stack)
-    except OpsError:
-        return states.State([], [])
+        return states.read(stack), ""
+    except OpsError as error:
+        return states.State([], []), str(error)
 
 
 def _nodes(cluster: dict[str, Any] | None) -> int:
@@ -148,23 +153,42 @@ def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
-def _name(stack: Stack, taken: list[str]) -> Check:
+def _name(stack: Stack, taken: list[str], unread: str) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
         return Check("clusterName", True, f"{name} is free")
+    if unread:
+        return Check("clusterName", False, f'a cluster "{name}" is there already; {_WHOSE} {unread}')
     fix = f"pulumi config set clusterName with another name, or python -m ops doctor --stack {stack.name}"
     return Check("clusterName", False, f'a cluster "{name}" is there already, and this stack\'s state has it not', fix)
 
 
-def _quota(api: Api, account: dict[str, Any] | None, more: int) -> Check:
+def _replaced(cluster: dict[str, Any], stack: Stack) -> Iterator[Check]:
+    """What is fixed when a cluster is made: to change it, `up` deletes the cluster and makes another."""
+    sizes = [pool["size"] for pool in cluster["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
+    for key, wanted, there in (
+        ("region", stack.settings.region, [cluster["region"]]),
+        ("nodeSize", stack.settings.node_size, sizes),
+    ):
+        if there and wanted not in there:
+            said = (
+                f'"{wanted}" instead of {there[0]}: pulumi up deletes cluster {cluster["name"]} with all that is in it'
+            )
+            yield Check(key, False, said, f"pulumi config set {key} {there[0]}; or go on, if that is what you want")
+
+
+def _quota(api: Api, account: dict[str, Any] | None, wanted: int, have: int) -> Check:
     limit = int((account or {}).get("droplet_limit", 0))
     used = int(api.get("droplets", per_page=1)["meta"]["total"])
-    said = f"{used} of {limit} Droplets in use, {max(more, 0)} more wanted"
-    fix = f"pulumi config set nodeCount {max(limit - used, 1)}, remove Droplets, or ask DigitalOcean for more"
-    return Check("quota", used + more <= limit or more <= 0, said, "" if used + more <= limit else fix)
+    more, most = max(wanted - have, 0), have + limit - used
+    said = f"{used} of {limit} Droplets in use, {more} more wanted"
+    fewer = [f"pulumi config set nodeCount {most}"] if most > 0 else []
+    fix = ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"])
+    enough = more <= max(limit - used, 0)
+    return Check("quota", enough, said, "" if enough else fix)
 
 
-def _registry(api: Api, stack: Stack, own: list[str]) -> Check:
+def _registry(api: Api, stack: Stack, own: list[str], unread: str) -> Check:
     wanted, found = stack.settings.registry, registries(api)
     names = [each["name"] for each in found]
     if wanted.existing:
@@ -172,9 +196,16 @@ def _registry(api: Api, stack: Stack, own: list[str]) -> Check:
         return Check("registry", wanted.name in names, said, "" if wanted.name in names else _known(names))
     if any(name in own for name in names):
         return Check("registry", True, "is there, and this stack's")
-    if found and wanted.tier != "professional":
-        said = f"the account has {', '.join(names)}, and its tier allows one"
-        return Check("registry", False, said, _known(names))
+    if found:
+        # One subscription is for all of an account's registries: a new one doesn't change it.
+        tier = found[0]["subscription"]["tier"]["slug"]
+        there = f"the account has {', '.join(names)}, and its tier {tier} allows"
+        if len(found) >= REGISTRIES.get(tier, 1):
+            doubt = f"; {_WHOSE} {unread}" if unread else ""
+            return Check("registry", False, f"{there} no more{doubt}", _known(names))
+        if wanted.tier != tier:
+            fix = f"pulumi config set --path registry.tier {tier}"
+            return Check("registry", False, f"{there} another, but not of tier {wanted.tier}", fix)
     if wanted.name:
         try:
             api.call("POST", "registry/validate-name", {"name": wanted.name})

@@ -33,7 +33,7 @@ def records(api: Api, cluster: str) -> list[Record]:
     Raises:
         OpsError: the cluster can't be asked.
     """
-    with _cluster(api, cluster) as kubernetes:
+    with connected(api, cluster) as kubernetes:
         answer = kubernetes.get(_SECRETS, params={"labelSelector": "owner=helm,name=kong"}).raise_for_status()
         labelled = [(each["metadata"]["name"], each["metadata"]["labels"]) for each in answer.json()["items"]]
     labelled.sort(key=lambda each: int(each[1]["version"]))
@@ -46,19 +46,24 @@ def forget(api: Api, cluster: str, name: str) -> None:
     Raises:
         OpsError: the cluster can't be asked, or refuses.
     """
-    with _cluster(api, cluster) as kubernetes:
+    with connected(api, cluster) as kubernetes:
         answer = kubernetes.delete(f"{_SECRETS}/{name}")
         if answer.status_code != HTTPStatus.NOT_FOUND:
             answer.raise_for_status()
 
 
 @contextmanager
-def _cluster(api: Api, identifier: str) -> Iterator[httpx.Client]:
+def connected(api: Api, identifier: str) -> Iterator[httpx.Client]:
+    """A client of a cluster's API server.
+
+    Raises:
+        OpsError: it can't be asked, or refused what it was asked.
+    """
     found = api.get(f"kubernetes/clusters/{identifier}/credentials", expiry_seconds=_CREDENTIAL_SECONDS)
-    trust = ssl.create_default_context(cadata=base64.b64decode(found["certificate_authority_data"]).decode())
     bearer = {"Authorization": f"Bearer {found['token']}"}
     try:
+        trust = ssl.create_default_context(cadata=base64.b64decode(found["certificate_authority_data"]).decode())
         with httpx.Client(base_url=found["server"], verify=trust, headers=bearer, timeout=30) as client:
             yield client
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ssl.SSLError, ValueError) as error:
         raise OpsError(f"the API server of cluster {identifier}: {error}; fix: try again") from None

@@ -95,7 +95,7 @@ class Stack:
         for key, value in self._config.items():
             namespace, _, name_in_it = key.partition(":")
             if namespace == NAMESPACE:
-                values[name_in_it] = _plain(value)
+                values[name_in_it] = plain(value)
         try:
             self.settings = Settings.model_validate(values)
         except ValidationError as error:
@@ -116,7 +116,7 @@ class Stack:
         if "digitalocean:token" in self._config:
             return self.pulumi("config", "get", "digitalocean:token", "--stack", self.name).strip()
         if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-            return token
+            return token.strip()
         raise OpsError("no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
 
     def pulumi(self, *arguments: str) -> str:
@@ -146,7 +146,7 @@ def _load(file: Path) -> dict[str, Any]:
         raise OpsError(f"{file.name}: not YAML: {' '.join(str(error).split())}") from None
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """`pulumi config set` writes lists and objects as JSON text too."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:

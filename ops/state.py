@@ -10,6 +10,7 @@ from ops.stack import Stack
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+SERVICE = "kubernetes:core/v1:Service"
 GATEWAY = "kong-doks:gateway:Gateway"
 """The component that the release is a child of."""
 
@@ -41,14 +42,14 @@ class State:
         return next((str(each["urn"]) for each in self.resources if each["type"] == kind), None)
 
 
-def read(stack: Stack) -> State:
-    """The state, empty if the stack isn't there (yet).
+def read(stack: Stack, name: str = "") -> State:
+    """The state, or that of another stack of the same project; empty if the stack isn't there (yet).
 
     Raises:
         OpsError: pulumi isn't there, or can't read it.
     """
     try:
-        exported = stack.pulumi("stack", "export", "--stack", stack.name)
+        exported = stack.pulumi("stack", "export", "--stack", name or stack.name)
     except OpsError as error:
         if "no stack named" in str(error):
             return State([], [])

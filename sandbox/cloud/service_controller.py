@@ -43,6 +43,8 @@ class ServiceController:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._complaints: dict[str, str] = {}
+        self._settled: dict[str, str] = {}
+        """The version of each Service, by its uid, that has all it asks for."""
 
     def start(self) -> None:
         self._thread.start()
@@ -92,6 +94,8 @@ class ServiceController:
             service = self._patch(service, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
         with self._cloud.lock:
             balancer = self._ensure(service, nodes)
+            if balancer is None:
+                return
             stamped = service["metadata"].get("annotations", {}).get(STAMP)
             active, host = balancer["status"] == "active", _address(nodes)
             if active and host:
@@ -100,11 +104,18 @@ class ServiceController:
             self._patch(service, {"metadata": {"annotations": {STAMP: balancer["id"]}}})
         if active and host:
             self._publish(service, balancer["ip"])
+            if stamped == balancer["id"]:
+                self._settled[metadata["uid"]] = metadata["resourceVersion"]
 
-    def _ensure(self, service: Document, nodes: list[Document]) -> Document:
-        """The Service's load balancer as it should be: found by its stamp or name, else made."""
+    def _ensure(self, service: Document, nodes: list[Document]) -> Document | None:
+        """The Service's load balancer as it should be: found by its stamp or name, else made.
+
+        None: it had one, which somebody deleted. As on DigitalOcean that is noticed when the Service changes.
+        """
         request = self._request(service, nodes)
         balancer = self._find(service, request["name"])
+        if balancer is None and self._settled.get(service["metadata"]["uid"]) == service["metadata"]["resourceVersion"]:
+            return None
         if balancer is None:
             return self._cloud.load_balancers.create(request)
         if balancer["type"] != request["type"]:

@@ -3,6 +3,9 @@
 import base64
 import json
 from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar
+
+Place = TypeVar("Place")
 
 
 def forms(secret: str) -> Iterator[str]:
@@ -15,7 +18,7 @@ def forms(secret: str) -> Iterator[str]:
         yield base64.b64encode(text)[mixed : len(text) // 3 * 4].decode()
 
 
-def leaks(secrets: Collection[str], places: Mapping[str, str]) -> list[str]:
+def leaks(secrets: Collection[str], places: Mapping[Place, str]) -> list[Place]:
     """The places, with their texts, that have one of the secrets."""
     # Or pieces of them are found by chance.
     assert all(len(secret) >= 20 for secret in secrets)

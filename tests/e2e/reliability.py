@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, exis
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
-_QUIET = ("--yes", "--skip-preview", "--non-interactive")
+QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 class Part:
@@ -94,28 +95,33 @@ class Part:
         return done
 
     def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", "up", *_QUIET, check=check)
+        return self.run("pulumi", "up", *QUIET, check=check)
 
     def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("pulumi", "destroy", *_QUIET, check=check)
+        return self.run("pulumi", "destroy", *QUIET, check=check)
 
-    def cut(self, command: str, number: int, when: Callable[[], bool], times: int = 1) -> int:
-        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for the exit status."""
-        process = subprocess.Popen(
-            ["pulumi", command, *_QUIET],
-            cwd=self.project,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
-            start_new_session=True,
-        )
-        until(lambda: when() or process.poll() is not None, 300)
-        for _ in range(times):
-            process.send_signal(number)
-            time.sleep(0.5)
-        return process.wait(300)
+    def cut(
+        self, command: str, number: int, when: Callable[[], bool], times: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(
+                ["pulumi", command, *QUIET],
+                cwd=self.project,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
+                start_new_session=True,
+            )
+            until(lambda: when() or process.poll() is not None, 300)
+            for _ in range(times):
+                process.send_signal(number)
+                time.sleep(0.5)
+            process.wait(300)
+            said.seek(0)
+            return subprocess.CompletedProcess(process.args, process.returncode, said.read())
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.cloud.faults)."""
@@ -126,10 +132,11 @@ class Part:
         """What the stack's file says unless a test changes it."""
         return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
 
-    def configure(self, **values: object) -> None:
+    def configure(self, stack: str = "dev", **values: object) -> None:
         config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}
-        salt = yaml.safe_load((self.project / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-        (self.project / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
+        file = self.project / f"Pulumi.{stack}.yaml"
+        salt = yaml.safe_load(file.read_text())["encryptionsalt"]
+        file.write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
 
     def scopes_used(self) -> set[str]:
         """The scopes that the calls so far needed."""
@@ -168,6 +175,18 @@ class Part:
                 yes = next((words for start, words in asks.items() if command.startswith(start)), "")
                 self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed
+
+    def is_valid(self) -> bool:
+        """Whether everything in the state that names another resource comes after that, and no two are of one name."""
+        seen: set[str] = set()
+        for resource in self.resources():
+            named = {resource.get("parent"), resource.get("deletedWith"), *(resource.get("dependencies") or [])}
+            named |= {each for group in (resource.get("propertyDependencies") or {}).values() for each in group}
+            named.add(resource.get("provider", "").rpartition("::")[0])
+            if not named - {None, ""} <= seen or (resource["urn"] in seen and not resource.get("delete")):
+                return False
+            seen.add(resource["urn"])
+        return True
 
     def resources(self) -> list[dict[str, Any]]:
         exported = json.loads(self.run("pulumi", "stack", "export").stdout)

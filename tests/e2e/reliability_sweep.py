@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from sandbox.cloud.faults import Fault
-from tests.e2e.reliability import Part, until
+from tests.e2e.reliability import QUIET, Part, until
 from tests.e2e.whole import Whole
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
 
 Command = Literal["up", "destroy"]
-QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class Sweep:
         """Runs a command that meets a fault; its exit status."""
         self._faults.append(fault)
         if kind.signal:
-            ended = self._part.cut(command, kind.signal, struck, kind.signals)
+            ended = self._part.cut(command, kind.signal, struck, kind.signals).returncode
             self._wait_for_clusters()
         else:
             ended = self._part.run("pulumi", command, *QUIET, check=False).returncode

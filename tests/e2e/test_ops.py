@@ -1,10 +1,11 @@
-"""The commands of ops/, as a person runs them, against an account without a Kubernetes. They find no pulumi here."""
+"""The commands of ops/, as a person runs them, against an account without a Kubernetes; pulumi answers from files."""
 
 import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ops import preflight
+from ops import state as states
 from ops.__main__ import app
 from sandbox.paths import PROJECT
 from tests.e2e.digitalocean_provider.engine import TOKEN, Account
@@ -50,6 +52,24 @@ class Terminal:
         }
         (folder / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
         self.configure()
+        self.pulumi = folder / "pulumi"
+        self.pulumi.write_text(f'#!/bin/sh\nexec /bin/cat "{folder}/$1-$2.answer"\n')
+        self.pulumi.chmod(0o755)
+        self.answers("whoami --json", {"url": f"file://{folder}"})
+        self.answers("stack history", [])
+        self.remembers()
+
+    def answers(self, command: str, document: object) -> None:
+        """What pulumi says to a command's first two words."""
+        (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
+
+    def remembers(self, **resources: str) -> None:
+        """The ids in the state, by the resources' types as ops.state calls them; outputs don't count."""
+        found = [
+            {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", "outputs": {}}
+            for kind, each in resources.items()
+        ]
+        self.answers("stack export", {"version": 3, "deployment": {"resources": found}})
 
     def configure(self, **values: object) -> None:
         values = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]} | values
@@ -119,6 +139,7 @@ def test_an_empty_account_bills_nothing(terminal: Terminal) -> None:
 def test_the_bill_is_what_the_account_s_own_ledger_says(terminal: Terminal) -> None:
     terminal.load_balancer(terminal.cluster())
     terminal.registry("kong-doks-1234567")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
     bill = terminal.json("bill")
     ledger = terminal.account.cloud.ledger.document()
     assert bill["monthly"] == ledger["monthly"] == 29
@@ -162,18 +183,32 @@ def test_a_load_balancer_that_outlived_its_cluster_is_on_the_bill_and_can_be_rem
     assert terminal.ops("bill", "--expect-zero").returncode == 0
 
 
-def test_without_pulumi_a_bill_says_what_it_could_not_look_for(terminal: Terminal) -> None:
-    assert (
-        "a cluster of another name than mycluster would not be shown: pulumi: not on PATH"
-        in terminal.ops("bill").stderr
-    )
+def test_without_pulumi_a_bill_says_what_it_could_not_look_for_and_is_never_zero(terminal: Terminal) -> None:
+    terminal.pulumi.unlink()
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    said = "what the stack made under another name than mycluster would not be shown: pulumi: not on PATH"
+    assert said in done.stderr
+    assert said in terminal.json("bill")["blind"][0]
+    terminal.cluster()
+    assert terminal.ops("bill", "--expect-zero").returncode == 1
+
+
+def test_a_registry_that_pulumi_named_is_anybodys_where_the_stack_is_not_known(terminal: Terminal) -> None:
+    terminal.registry("kong-doks-1234567")
+    terminal.pulumi.write_text("#!/bin/sh\necho \"error: no stack named 'dev' found\" >&2\nexit 255\n")
+    done = terminal.ops("bill", "--expect-zero", "--wait", "60")
+    assert done.returncode == 3
+    assert "registry kong-doks-1234567 may be this stack's, or another's" in done.stderr
+    assert terminal.billed() == set()
 
 
 def test_what_belongs_to_others_is_not_on_the_bill(terminal: Terminal) -> None:
     terminal.load_balancer(terminal.cluster(name="theirs"))
-    terminal.registry("theirs")
+    terminal.registry("kong-doks-7654321")
     terminal.api("POST", "/v2/volumes", {"name": "data", "size_gigabytes": 10, "region": "nyc1"})
-    assert terminal.billed() == set()
+    bill = terminal.json("bill")
+    assert (bill["things"], bill["blind"]) == ([], [])
 
 
 def test_a_registry_that_was_there_before_the_stack_is_not_on_its_bill(terminal: Terminal) -> None:
@@ -187,6 +222,7 @@ def test_a_registry_that_was_there_before_the_stack_is_not_on_its_bill(terminal:
 def test_one_subscription_pays_for_all_registries(terminal: Terminal) -> None:
     terminal.registry("theirs", "professional")
     terminal.registry("kong-doks-1234567", "professional")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
     (thing,) = terminal.json("bill")["things"]
     assert (thing["id"], thing["monthly"]) == ("kong-doks-1234567", 0)
 
@@ -231,6 +267,76 @@ def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
     done = terminal.ops("bill", "--expect-zero")
     assert done.returncode == 3
     assert "http://127.0.0.1:9 doesn't answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "said"),
+    [
+        (520, {}, "<html>", "520"),
+        (
+            429,
+            {"Retry-After": "Mon, 23 Nov 2099 12:00:00 GMT"},
+            '{"message": "slow down"}',
+            "slow down; fix: try again",
+        ),
+        (429, {"Retry-After": "soon"}, "[]", "429"),
+        (200, {}, "<html>", "without a JSON object; fix: see what answers at"),
+        (200, {}, "[]", "without a JSON object"),
+        (200, {}, "{}", "GET /v2/kubernetes/clusters: kubernetes_clusters is missing; fix: see what answers at"),
+        (200, {"Content-Encoding": "gzip"}, "no gzip", "doesn't answer"),
+    ],
+)
+def test_an_answer_that_is_none_of_digitaloceans_is_said_in_one_line(
+    terminal: Terminal, status: int, headers: dict[str, str], body: str, said: str
+) -> None:
+    with answering(status, headers, body) as url:
+        terminal.environment["DIGITALOCEAN_API_URL"] = url
+        done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert said in done.stderr
+
+
+@contextlib.contextmanager
+def answering(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
+    """The URL of what answers everything alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """It is no news."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("name", "value"), [("TOKEN", f"{TOKEN} {TOKEN}"), ("API_URL", "http://it:port")])
+def test_what_cannot_be_a_token_or_an_endpoint_is_said_in_one_line(terminal: Terminal, name: str, value: str) -> None:
+    terminal.environment[f"DIGITALOCEAN_{name}"] = value
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert f"fix: export DIGITALOCEAN_{name}=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["preflight"], ["cost"], ["bill"], ["doctor"], ["remove", "volume", "1", "--yes"]),
+        *(["wait", "1"], ["add-pool", "1"], ["forget-release", "1", "it"], ["renew-balancer", "1"]),
+    ],
+)
+def test_an_error_of_any_command_is_json_where_that_was_asked_for(terminal: Terminal, command: list[str]) -> None:
+    terminal.environment["DIGITALOCEAN_TOKEN"] = None
+    done = terminal.ops(*command, "--json")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert json.loads(done.stdout) == {"error": "no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=..."}
 
 
 def test_a_wrong_or_missing_token_is_said_with_its_fix(terminal: Terminal) -> None:
@@ -352,15 +458,55 @@ def test_a_second_registry_where_the_tier_allows_one_is_said_with_how_to_use_the
     assert terminal.failed() == {}
 
 
+def test_it_is_the_accounts_tier_that_decides_about_a_second_registry(terminal: Terminal) -> None:
+    terminal.registry("theirs", "basic")
+    terminal.configure(registry={"kind": "digitalocean", "tier": "professional"})
+    assert "its tier basic allows no more" in terminal.failed()["registry"]["said"]
+
+
+@pytest.mark.parametrize(("tier", "fails"), [("professional", False), ("starter", True)])
+def test_a_second_registry_is_of_the_accounts_tier(terminal: Terminal, tier: str, *, fails: bool) -> None:
+    terminal.registry("theirs", "professional")
+    terminal.configure(registry={"kind": "digitalocean", "tier": tier})
+    failed = terminal.failed()
+    assert ("registry" in failed) == fails
+    assert not fails or failed["registry"]["fix"] == "pulumi config set --path registry.tier professional"
+
+
 def test_a_name_that_is_taken_is_said_before_it_costs(terminal: Terminal) -> None:
     terminal.cluster()
-    assert set(terminal.failed()) == {"clusterName"}
+    assert "this stack's state has it not" in terminal.failed()["clusterName"]["said"]
+    # Whether that is so can't be told without a state.
+    terminal.pulumi.unlink()
+    assert "whether it is this stack's can't be told: pulumi: not on PATH" in terminal.failed()["clusterName"]["said"]
+
+
+@pytest.mark.parametrize(("key", "value", "before"), [("region", "sfo3", "nyc1"), ("nodeSize", "c-2", "s-1vcpu-2gb")])
+def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
+    terminal: Terminal, key: str, value: str, before: str
+) -> None:
+    pool: dict[str, object] = {"name": "it", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
+    terminal.remembers(CLUSTER=terminal.cluster(node_pools=[pool]))
+    assert terminal.failed() == {}
+    terminal.configure(**{key: value})
+    failed = terminal.failed()
+    assert set(failed) == {key}
+    assert "pulumi up deletes cluster mycluster" in failed[key]["said"]
+    assert failed[key]["fix"].startswith(f"pulumi config set {key} {before};")
 
 
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 1
     terminal.cluster(name="theirs")
-    assert terminal.failed()["quota"]["said"] == "1 of 1 Droplets in use, 1 more wanted"
+    failed = terminal.failed()["quota"]
+    assert failed["said"] == "1 of 1 Droplets in use, 1 more wanted"
+    assert failed["fix"] == "remove Droplets, or ask DigitalOcean for more"
+    terminal.account.settings.droplet_limit = 3
+    terminal.configure(nodeCount=5)
+    assert "nodeCount 2," in terminal.failed()["quota"]["fix"]
+    # What the stack has already counts for it.
+    terminal.remembers(CLUSTER=next(iter(terminal.account.cloud.clusters.records)))
+    assert "nodeCount 3," in terminal.failed()["quota"]["fix"]
 
 
 def test_a_stack_on_your_own_cluster_needs_nothing(terminal: Terminal) -> None:
@@ -386,7 +532,40 @@ def test_a_removed_cluster_takes_its_load_balancers_along(terminal: Terminal) ->
     assert "gone already" in terminal.ops("remove", "cluster", cluster, "--yes").stdout
 
 
+def test_what_was_done_is_json_where_that_was_asked_for(terminal: Terminal) -> None:
+    cluster = terminal.cluster()
+    assert terminal.json("add-pool", cluster)["what"] == "node pool mycluster-default-pool"
+    removed = ("remove", "cluster", cluster, "--yes")
+    assert terminal.json(*removed)["said"].startswith("on its way out")
+    until(lambda: not terminal.account.cloud.clusters.records)
+    assert terminal.json(*removed) == {"what": f"cluster {cluster}", "said": "gone already"}
+
+
+def test_waiting_for_a_cluster_ends_when_it_runs_or_never_will(terminal: Terminal) -> None:
+    terminal.account.settings.cluster_create = 1
+    made = terminal.api("POST", "/v2/kubernetes/clusters", CLUSTER)["kubernetes_cluster"]["id"]
+    assert terminal.ops("wait", made, "--seconds", "0").returncode == 1
+    assert terminal.ops("wait", made) == (0, f"cluster {made}: running\n", "")
+    assert terminal.ops("wait", "another") == (1, "cluster another: gone\n", "")
+
+
+# doctor
+
+
 def test_doctor_needs_pulumi_and_says_so(terminal: Terminal) -> None:
+    terminal.pulumi.unlink()
     done = terminal.ops("doctor")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert done.stderr.startswith("pulumi: not on PATH")
+
+
+def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Terminal) -> None:
+    terminal.account.settings.load_balancer_delete = 0
+    gone, there = terminal.cluster(), terminal.cluster(name="other")
+    terminal.load_balancer(gone)
+    terminal.remembers(GATEWAY="gateway", CLUSTER=there)
+    terminal.api("DELETE", f"/v2/kubernetes/clusters/{gone}")
+    until(lambda: len(terminal.account.cloud.clusters.records) == 1)
+    problems = [finding["problem"] for finding in terminal.json("doctor")["findings"]]
+    assert any(problem.startswith("whether Kong's install is sound can't be told:") for problem in problems)
+    assert any("outlived its cluster" in problem for problem in problems)

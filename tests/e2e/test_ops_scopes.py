@@ -42,6 +42,7 @@ def things(terminal: Terminal) -> dict[str, str]:
     cluster = terminal.cluster()
     tags = [f"k8s:{cluster}"]
     terminal.registry("kong-doks-1234567")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
     body = {"name": "data", "size_gigabytes": 10, "region": "nyc1", "tags": tags}
     volume = terminal.api("POST", "/v2/volumes", body)["volume"]["id"]
     snapshot = terminal.api("POST", f"/v2/volumes/{volume}/snapshots", {"name": "before", "tags": tags})["snapshot"]

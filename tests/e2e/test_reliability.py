@@ -219,7 +219,6 @@ def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> 
     assert part.ends_at_zero()
 
 
-@pytest.mark.soak
 def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) -> None:
     part.account.cloud.registries.create("mine", "starter", "nyc3")
     part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
@@ -229,7 +228,6 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     assert list(part.account.cloud.registries.documents) == ["mine"]
 
 
-@pytest.mark.soak
 def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
     part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
     failed = part.up(check=False)

@@ -1,5 +1,6 @@
 """Every way out ends at zero: what people do beside Pulumi, and what DigitalOcean does in its own time."""
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.digitalocean_provider.engine import TOKEN
-from tests.e2e.reliability import Part, until
+from tests.e2e.reliability import QUIET, Part, until
 
 
 @pytest.fixture
@@ -53,6 +54,72 @@ def test_a_cluster_of_an_up_that_was_killed_is_found_after_its_name_was_edited(p
     assert [record.document["name"] for record in part.account.cloud.clusters.records.values()] == ["other"]
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"services": [{"name": "foo", "path": "/foo", "image": "user/foo:0.1"}]},
+        {"registry": {"kind": "other", "server": "registry.example.com"}},
+        {"registry": {"kind": "digitalocean", "name": "another"}},
+    ],
+    ids=["nothing is built", "another kind", "another name"],
+)
+def test_a_registry_is_found_after_its_configuration_was_edited(part: Part, edited: dict[str, Any]) -> None:
+    part.configure(registry={"kind": "digitalocean", "tier": "basic"})
+    part.fault(method="POST", path="registry$", kind="drop_after")
+    assert part.up(check=False).returncode != 0
+    part.configure(**edited)
+    part.destroy()
+    until(lambda: not part.account.cloud.clusters.records)
+    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)
+    assert bill.returncode == 1
+    assert "$5.00 a month" in bill.stdout
+    (typed,) = part.mend()
+    assert typed.startswith("python -m ops remove registry kong-doks-")
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_another_stack_s_registry_is_never_this_one_s(part: Part) -> None:
+    registry = {"kind": "digitalocean", "tier": "professional"}
+    part.run("pulumi", "stack", "init", "prod", "--no-select")
+    part.configure("prod", clusterName="prod", registry=registry)
+    part.configure(registry=registry)
+    part.up()
+    # One that fails may have lost a registry, and the other's is made just then.
+    part.configure(nodeCount=2, registry=registry)
+    part.fault(method="PUT", path="node_pools", status=422)
+    assert part.up(check=False).returncode != 0
+    part.run("pulumi", "up", "--stack", "prod", *QUIET)
+    part.up()
+    assert len(part.account.cloud.registries.documents) == 2
+    assert part.doctor() == []
+    part.destroy()
+    done = part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", "--json")
+    assert json.loads(done.stdout)["things"] == []
+    assert len(part.account.cloud.registries.documents) == 1
+
+
+@pytest.mark.soak
+def test_a_cluster_that_is_still_being_made_is_waited_for_and_adopted(part: Part) -> None:
+    part.account.settings.cluster_create = 8
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    typed = part.mend()
+    wait = typed.index(f"python -m ops wait {cluster(part)} --stack dev")
+    assert any(command.startswith("pulumi import") for command in typed[wait:])
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_a_patch_that_digitalocean_brought_in_changes_nothing(part: Part) -> None:
+    part.up()
+    document = part.account.cloud.clusters.records[cluster(part)].document
+    document["version"] = "1.35.99-do.0"
+    part.run("pulumi", "up", "--refresh", "--expect-no-changes", *QUIET)
+    assert document["version"] in part.run("pulumi", "stack", "export").stdout
+    assert part.doctor() == []
 
 
 @pytest.mark.soak

@@ -43,6 +43,25 @@ def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> No
     assert whole.doctor() == []
 
 
+def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where(whole: Whole) -> None:
+    whole.up()
+    balancers = whole.account.cloud.load_balancers
+    (before,) = balancers.documents.values()
+    assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == before["ip"]
+    # Gone once and for all, and its address somebody else's.
+    balancers.addresses.remove(before["ip"])
+    balancers.delete(before["id"])
+    until(lambda: not balancers.documents)
+    # What the cluster wants hasn't changed, so nobody makes another; nor does an up.
+    whole.up()
+    assert not balancers.documents
+    (finding,) = whole.doctor()
+    assert finding["problem"] == f"load balancer {before['id']}, which proxy_ip is of, was deleted by hand"
+    whole.mend()
+    (after,) = balancers.documents.values()
+    assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == after["ip"] != before["ip"]
+
+
 def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole: Whole) -> None:
     gateway = whole.project / "infra" / "gateway.py"
     before = gateway.read_text()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from ops import credential
 from tests.unit.conftest import PROJECT
 
 SOURCE = (PROJECT / "ops" / "credential.py").read_text()
+HASTY = SOURCE.replace("time.sleep(wait)", "time.sleep(0)")
 TOKEN = "planted-" + "token"
 BARE = {"PATH": os.environ["PATH"]}
 
@@ -24,6 +27,10 @@ class Api:
 
     url: str
     statuses: list[int] = field(default_factory=list)
+    retry_after: str = ""
+    body: bytes = b'{"token": "cluster-token", "expires_at": "2030-01-01T00:00:00Z"}'
+    length: int | None = None
+    """What the header says, if not the truth."""
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
 
@@ -35,8 +42,11 @@ def api() -> Iterator[Api]:
             served.paths.append(self.path)
             served.authorizations.append(self.headers["Authorization"])
             self.send_response(served.statuses.pop(0) if served.statuses else 200)
+            if served.retry_after:
+                self.send_header("Retry-After", served.retry_after)
+            self.send_header("Content-Length", str(served.length or len(served.body)))
             self.end_headers()
-            self.wfile.write(b'{"token": "cluster-token", "expires_at": "2030-01-01T00:00:00Z"}')
+            self.wfile.write(served.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
             pass
@@ -49,8 +59,8 @@ def api() -> Iterator[Api]:
     server.server_close()
 
 
-def run(*args: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["python3", "-I", "-c", SOURCE, *args]
+def run(*args: str, env: dict[str, str], source: str = SOURCE) -> subprocess.CompletedProcess[str]:
+    command = ["python3", "-I", "-c", source, *args]
     return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -85,6 +95,30 @@ def test_what_passes_is_tried_again(api: Api) -> None:
     api.statuses = [500]
     assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
     assert len(api.paths) == 2
+
+
+def test_it_waits_as_long_as_it_is_asked_to_and_a_minute_at_most(api: Api) -> None:
+    api.statuses, api.retry_after = [429], "4"
+    began = time.monotonic()
+    assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
+    assert time.monotonic() - began >= 4
+    assert [credential.asked_for(each) for each in ("30", "3600", "soon", "")] == [30, 60, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "said"),
+    [
+        (b"<html>", None, "no credential in the answer"),
+        (b"[]", None, "no credential in the answer"),
+        (b'{"token": "it"}', None, "no credential in the answer"),
+        (b"{", 100, "IncompleteRead(1 bytes read, 99 more expected)"),
+    ],
+)
+def test_an_answer_that_is_none_is_said_in_one_line(api: Api, body: bytes, length: int | None, said: str) -> None:
+    api.body, api.length = body, length
+    result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}, source=HASTY)
+    assert result.returncode == 1
+    assert result.stderr == f"credential: {api.url}/v2/kubernetes/clusters/some-id/credentials: {said}\n"
 
 
 @pytest.mark.parametrize("status", [401, 404])

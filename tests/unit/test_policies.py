@@ -176,6 +176,13 @@ def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str],
     assert recording.resources == []
 
 
+@pytest.mark.parametrize("name", ["several gateways", "example everything"])
+def test_an_empty_configuration_is_none(run: Callable[[str], Recording], name: str) -> None:
+    # The API server wouldn't take it in the place of one that has fields.
+    (bots,) = [each for each in run(name).of("KongPlugin") if each.inputs["plugin"] == "bot-detection"]
+    assert "config" not in bots.inputs
+
+
 def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
     values = dev.one("Release").inputs["values"]["ingressController"]
     assert values["env"]["feature_gates"] == "FallbackConfiguration=true"
