@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.certificates import Authority
 from sandbox.paths import tool
-from tests.e2e.gateway import Gateway, free_ports, running, served
+from tests.e2e.gateway import Echo, Gateway, free_ports, running, served
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -260,6 +260,25 @@ def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> 
         "/dead": (502, "An invalid response was received from the upstream server"),
         "/silent": (504, "The upstream server is timing out"),
     }
+
+
+def test_a_service_that_takes_too_long_is_asked_as_often_as_it_says_by_a_connection_that_was_kept_too(
+    gateway: Gateway,
+) -> None:
+    asked: list[str] = []
+
+    class Slow(Echo):
+        def answer(self, body: bytes) -> bytes:
+            asked.append(self.path)
+            if self.path != "/":
+                threading.Event().wait(1)
+            return super().answer(body)
+
+    with served(Slow) as slow:
+        gateway.configure(service(slow, route(paths=["/"]), read_timeout=200, retries=1))
+        assert gateway.client.get("/").status_code == 200
+        assert gateway.client.get("/slow").status_code == 504
+    assert asked == ["/", "/slow", "/slow"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -51,7 +53,7 @@ var errNoPeer = errors.New("failure to get a peer from the ring-balancer")
 
 // RoundTrip sends a request to its service, and to the next target if the first can't be reached. Like nginx it also
 // tries again after an error or a timeout of a request that may be repeated: a slow service is waited for 1 + retries
-// times.
+// times. A kept connection that turns out to be closed is no try.
 func (g *gateway) RoundTrip(request *http.Request) (*http.Response, error) {
 	x := request.Context().Value(exchangeKey).(*exchange)
 	if request.Body != nil {
@@ -69,12 +71,30 @@ func (g *gateway) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		x.aim(request, address)
 		begun := time.Now()
-		response, err := g.transport(x.service).RoundTrip(request)
+		response, kept, err := once(g.transport(x.service), request)
 		x.tries = append(x.tries, newTry(address, begun, err != nil))
+		var timeout net.Error
+		if kept && err != nil && !(errors.As(err, &timeout) && timeout.Timeout()) {
+			count--
+		}
 		if err == nil || count == x.service.Retries || !repeatable(request, err) || request.Context().Err() != nil {
 			return response, err
 		}
 	}
+}
+
+// once sends a request a single time, and says whether by a connection that was kept. The transport by itself repeats
+// what fails on such a one, after a timeout, too.
+func once(transport *http.Transport, request *http.Request) (*http.Response, bool, error) {
+	kept := false
+	trace := httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { kept = got.Reused }}
+	single := request.WithContext(httptrace.WithClientTrace(request.Context(), &trace))
+	if single.Body == nil && slices.Contains([]string{"GET", "HEAD", "OPTIONS"}, single.Method) {
+		// With a body that can't be had again, if an empty one, it isn't repeated.
+		single.Body = io.NopCloser(strings.NewReader(""))
+	}
+	response, err := transport.RoundTrip(single)
+	return response, kept, err
 }
 
 // aim points a request at a service's address.
