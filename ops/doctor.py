@@ -55,6 +55,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *_pending(state, unknown, stack),
         *_release(api, clusters, state, stack),
         *_balancer(api, clusters, state, stack),
+        *_records(api, state, stack),
         *_orphans(things, stack),
         *_drift(api, state, stack),
     ]
@@ -161,6 +162,27 @@ def _balancer(api: Api, clusters: dict[str, str], state: State, stack: Stack) ->
                 f"load balancer {identifier}, which proxy_ip is of, was deleted by hand",
                 [[*renew, f"pulumi up --refresh --stack {stack.name}"]],
             )
+
+
+def _records(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
+    """Further A records of the stack's domain: they stay when it goes, and lead to whoever has the address then."""
+    domain = stack.settings.domain
+    zones = [each["name"] for each in api.all("domains", "domains")] if domain and stack.settings.makes_cluster else []
+    for zone in zones:
+        if not f".{domain}".endswith(f".{zone}"):
+            continue
+        records = list(api.all(f"domains/{zone}/records", "domain_records", type="A", name=domain))
+        known = state.of(states.RECORD)
+        ours = {each["data"] for each in records if str(each["id"]) in known}
+        for record in records:
+            if str(record["id"]) in known:
+                continue
+            remove = f"python -m ops remove dns_record {zone}/records/{record['id']} --stack {stack.name}"
+            problem = f"{domain} has an A record ({record['id']}, {record['data']}) that is not in the state"
+            if record["data"] in ours:
+                yield Finding(f"{problem}: an up that was cut short left it", [[remove]])
+            else:
+                yield Finding(f"{problem}: an earlier up's, or somebody else's; if nobody's: {remove}")
 
 
 def _clear(stack: Stack) -> str:

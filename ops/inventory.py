@@ -59,6 +59,8 @@ PATHS = {kind: each.path + "/{}" for kind, each in _TAGGED.items()} | {
     "registry": "registries/{}",
     # By cluster and pool: CLUSTER/node_pools/POOL.
     "node_pool": "kubernetes/clusters/{}",
+    # By zone and record: ZONE/records/RECORD.
+    "dns_record": "domains/{}",
 }
 """What is asked to end a thing of a kind, by its id."""
 

@@ -9,6 +9,7 @@ from ops.stack import Stack
 
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
+RECORD = "digitalocean:index/dnsRecord:DnsRecord"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SERVICE = "kubernetes:core/v1:Service"
 GATEWAY = "kong-doks:gateway:Gateway"

@@ -569,3 +569,26 @@ def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Termina
     problems = [finding["problem"] for finding in terminal.json("doctor")["findings"]]
     assert any(problem.startswith("whether Kong's install is sound can't be told:") for problem in problems)
     assert any("outlived its cluster" in problem for problem in problems)
+
+
+def test_an_a_record_that_an_up_left_is_found_and_others_are_left_to_their_owner(terminal: Terminal) -> None:
+    terminal.configure(domain="api.example.com", email="ops@example.com")
+    terminal.api("POST", "/v2/domains", {"name": "example.com"})
+
+    def record(name: str, data: str) -> str:
+        asked = {"type": "A", "name": name, "data": data}
+        return str(terminal.api("POST", "/v2/domains/example.com/records", asked)["domain_record"]["id"])
+
+    record("www", "203.0.113.9")
+    first, ours = record("api", "203.0.113.7"), record("api", "203.0.113.7")
+    terminal.remembers(RECORD=ours)
+    (finding,) = terminal.json("doctor")["findings"]
+    assert f"({first}, 203.0.113.7) that is not in the state: an up that was cut short left it" in finding["problem"]
+    remove = f"python -m ops remove dns_record example.com/records/{first} --stack dev"
+    assert finding["fixes"] == [[remove]]
+    assert terminal.ops(*remove.split()[3:], "--yes").returncode == 0
+    assert terminal.json("doctor")["findings"] == []
+    record("api", "203.0.113.8")
+    (finding,) = terminal.json("doctor")["findings"]
+    assert "or somebody else's" in finding["problem"]
+    assert finding["fixes"] == []
