@@ -198,6 +198,7 @@ for service in config.workloads:
             upstream_annotations=rules.upstream,
             domain=config.domain or None,
             tls_secret=certificate.secret if certificate else None,
+            awaited=certificate.awaited if certificate else True,
             parent=shared.parent if shared else None,
             # Whom a route asks for has to be known before it asks.
             gateway=[

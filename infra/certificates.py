@@ -101,6 +101,8 @@ class Certificate(pulumi.ComponentResource):
                 ),
             ),
         )
+        self.awaited = bool(args.found)
+        """Whether there is a certificate once this is made."""
         self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: SECRET)
         if args.http_routes:
             kubernetes.networking.v1.Ingress(

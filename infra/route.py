@@ -14,6 +14,8 @@ PRECISION = 100
 
 # Pulumi goes on, to delete an Ingress that this one replaces, when Kong has the route.
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
+# The controller writes no address of an Ingress whose certificate isn't there, and has the route.
+_UNAWAITED = {"pulumi.com/skipAwait": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class RouteArgs:
         backends: Services, with how many of a hundred requests each gets.
         domain: what requests have to ask for; None: whatever they do.
         tls_secret: the Secret that has the domain's certificate; only an Ingress names it.
+        awaited: whether there is that certificate, if it is to be; otherwise nobody waits for an Ingress.
         parent: the Gateway; only an HTTPRoute has one.
     """
 
@@ -40,6 +43,7 @@ class RouteArgs:
     backends: Sequence[tuple[pulumi.Input[str], int]]
     domain: str | None
     tls_secret: pulumi.Input[str] | None
+    awaited: bool
     parent: Mapping[str, str] | None
 
 
@@ -67,7 +71,10 @@ def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
     networking.v1.Ingress(
         name,
         metadata=meta.v1.ObjectMetaArgs(
-            name=name, namespace=args.namespace, labels=args.labels, annotations=args.annotations or None
+            name=name,
+            namespace=args.namespace,
+            labels=args.labels,
+            annotations={**args.annotations, **({} if args.awaited else _UNAWAITED)} or None,
         ),
         spec=networking.v1.IngressSpecArgs(
             ingress_class_name="kong",

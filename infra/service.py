@@ -25,6 +25,7 @@ class ServiceArgs(WorkloadArgs):
         route_annotations: what else the gateway is told of the route.
         domain: what requests have to ask for; None: whatever they do.
         tls_secret: the Secret that has the domain's certificate.
+        awaited: whether the route is there once this is made; False: later, when there is a certificate.
         parent: the Gateway that requests are shared out by.
         gateway: Kong, and what has to be there for routes to work.
     """
@@ -38,6 +39,7 @@ class ServiceArgs(WorkloadArgs):
     route_annotations: Mapping[str, str]
     domain: str | None = None
     tls_secret: pulumi.Input[str] | None = None
+    awaited: bool = True
     parent: Mapping[str, str] | None
     gateway: Sequence[pulumi.Resource]
 
@@ -74,6 +76,7 @@ class Service(pulumi.ComponentResource):
                 backends=[(backends[version], share) for version, share in args.shares.items()],
                 domain=args.domain,
                 tls_secret=args.tls_secret,
+                awaited=args.awaited,
                 parent=args.parent,
             ),
             pulumi.ResourceOptions.merge(after_gateway, pulumi.ResourceOptions(depends_on=plugins)),

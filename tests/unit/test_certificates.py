@@ -57,6 +57,13 @@ def test_where_the_zone_is_kept_elsewhere_an_output_says_which_record_to_make(ru
     assert "annotations" not in recording.one("Certificate").inputs["metadata"]
 
 
+def test_a_route_is_waited_for_unless_its_certificate_may_come_later(run: Run) -> None:
+    unawaited = {"pulumi.com/skipAwait": "true"}
+    for name, waits in (("domain kept elsewhere", False), ("domain", True)):
+        annotations = run(name).one("Ingress", "foo").inputs["metadata"].get("annotations", {})
+        assert (unawaited.items() <= annotations.items()) is not waits
+
+
 def test_zones_are_asked_for_before_anything_is_made(run: Run) -> None:
     assert "digitalocean:index/getDomains:getDomains" in run("domain in preview").invoked
     assert run("domain in preview").outputs["proxy_url"] == "https://api.example.com"
