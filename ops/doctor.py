@@ -132,19 +132,26 @@ def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> 
             # All else is found without it.
             yield Finding(f"whether Kong's install is sound can't be told: {error}")
             continue
+        refresh = f"pulumi refresh --yes --skip-preview --stack {stack.name}"
         for record in found:
+            forget = f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}"
+            if record.status == "uninstalling" and state.urn(states.RELEASE):
+                yield Finding(
+                    f"Helm's record {record.name} is of a destroy that was cut short: Kong is partly gone",
+                    [[forget, refresh]],
+                )
             # Helm then says: cannot re-use a name that is still in use.
-            if record.interrupted or state.urn(states.RELEASE) is None:
+            elif record.interrupted or state.urn(states.RELEASE) is None:
                 yield Finding(
                     f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
                     "the next one, which takes over what is installed",
-                    [[f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}", up]],
+                    [[forget, up]],
                 )
         if not found and state.urn(states.RELEASE):
             # Helm then says: release: not found.
             yield Finding(
                 "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
-                [[f"pulumi refresh --yes --skip-preview --stack {stack.name}"]],
+                [[refresh]],
             )
 
 

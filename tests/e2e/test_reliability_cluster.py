@@ -94,3 +94,18 @@ def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh
     last = sweep.length["destroy"] - 1
     assert sweep.case("unanswered", last) == "up by up, destroy by the doctor"
     assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+def test_an_uninstall_of_kong_that_was_cut_short_stands_in_the_way_of_neither_up_nor_destroy(whole: Whole) -> None:
+    whole.up()
+    record = whole.kubectl("get", "secret", "-n", "kong", "-l", "owner=helm", "-o", "name").strip()
+    # As Helm leaves it, killed when the Service was gone already.
+    whole.kubectl("label", record, "-n", "kong", "status=uninstalling", "--overwrite")
+    whole.kubectl("delete", "service", "kong-proxy", "-n", "kong")
+    assert "kong-proxy' does not exist" in whole.up(check=False).stdout
+    (finding,) = [found for found in whole.doctor() if "of a destroy that was cut short" in found["problem"]]
+    assert len(finding["fixes"][0]) == 2
+    whole.mend()
+    whole.up()
+    assert whole.doctor() == []
+    assert len(whole.account.cloud.load_balancers.documents) == 1
