@@ -1,8 +1,10 @@
 """The DigitalOcean part of the stack, by the real engine, beside an account without a Kubernetes: seconds an `up`."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +49,7 @@ class Part:
 
     def __init__(self, folder: Path, backend: str | None = None, account: Account | None = None) -> None:
         self.account = account or Account()
+        self._cut: list[int] = []
         self.project = folder / "project"
         self.state = folder / "state"
         self.state.mkdir(parents=True)
@@ -78,6 +81,10 @@ class Part:
         self.configure()
 
     def stop(self) -> None:
+        # A provider doesn't notice that its command was killed.
+        for group in self._cut:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         self.account.stop()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -115,6 +122,7 @@ class Part:
                 # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
                 start_new_session=True,
             )
+            self._cut.append(process.pid)
             until(lambda: when() or process.poll() is not None, 300)
             for _ in range(times):
                 process.send_signal(number)

@@ -53,6 +53,7 @@ def echo(rest: str = "") -> Response:
     answer.headers["X-Debug"] = "yes"
     return answer
 """
+GATEWAY = {"requestId": True, "accessLog": True, "metrics": True}
 HOME = "127.9.8.7"
 HOMES_CELLAR = "127.9.8.8"
 AT_HOME: dict[str, Any] = {"allowIps": ["127.9.8.0/24"], "denyIps": [HOMES_CELLAR]}
@@ -127,7 +128,7 @@ def guarded(stack: Stack, answers_of_a_new_route: list[int]) -> Iterator[Configu
     (echo / "app.py").write_text(ECHO)
     with configured(stack, restored=False) as changed:
         changed.set("consumers", CONSUMERS)
-        changed.set("gateway", {"requestId": True, "accessLog": True, "metrics": True})
+        changed.set("gateway", GATEWAY)
         for place, value in KEYS.items():
             stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
         with changed.asked_throughout("/vault") as statuses:
@@ -341,7 +342,7 @@ def test_a_route_with_auth_never_answers_without_it_on_its_way_to_other_access_c
     without_auth = {key: value for key, value in VAULT.items() if key != "auth"}
     with guarded.asked_throughout("/vault") as changed:
         # Kong's pods are replaced on the way: whether it logs is a setting of its own.
-        guarded.set("gateway", {"requestId": True, "metrics": True})
+        guarded.set("gateway", GATEWAY | {"accessLog": False})
         guarded.up(*OTHERS, VAULT | {"auth": "key-auth", "allow": ["team-a"]})
         # Carol's is a key, and she is in no group.
         eventually(lambda: guarded.get("/vault", apikey=API_KEY).status_code == 403)
@@ -349,6 +350,7 @@ def test_a_route_with_auth_never_answers_without_it_on_its_way_to_other_access_c
         eventually(lambda: status_from(HOME, guarded, "/vault", Authorization=token("alice")) == 200)
     assert guarded.get("/vault", Authorization=token("alice")).status_code == 403
     with guarded.asked_throughout("/vault") as removed:
+        guarded.set("gateway", GATEWAY)
         guarded.up(*OTHERS, without_auth | AT_HOME)
         eventually(lambda: status_from(HOME, guarded, "/vault") == 200)
         guarded.up(*OTHERS)

@@ -130,7 +130,7 @@ class DigitalOceanPart(RuleBasedStateMachine):
             self.part.mend()
         assert self.part.ends_at_zero()
         _note("ended at zero")
-        self.part.account.stop()
+        self.part.stop()
         self.folder.cleanup()
 
     def _type(self, *command: str) -> int:
