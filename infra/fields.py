@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
+_LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Label = Annotated[
     str,
     Field(
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        pattern=_LABEL,
         max_length=63,
         description="lower-case letters, digits and hyphens, from a letter, at most 63",
     ),
@@ -24,7 +25,7 @@ LONGEST_NAME = 63 - len("-deployment")
 ServiceName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        pattern=_LABEL,
         max_length=LONGEST_NAME,
         description="lower-case letters, digits and hyphens, from a letter, at most 52",
         examples=["foo"],
@@ -34,7 +35,7 @@ ServiceName = Annotated[
 ClusterName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        pattern=_LABEL,
         max_length=63 - len("-default-pool-12345"),
         description="lower-case letters, digits and hyphens, from a letter, at most 44",
         examples=["mycluster"],

@@ -63,13 +63,9 @@ def default_deny() -> Mapping[str, Policy]:
 
 def solver_policy(gateway_namespace: str) -> Mapping[str, Policy]:
     """For the pods by which cert-manager answers an ACME server: the question comes through the gateway."""
-    gateway = Peer(
-        namespace_selector=_namespace(gateway_namespace),
-        pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
-    )
     # No service has a dot in its name.
     solvers = meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS)
-    return {"acme.solver": _policy(solvers, inward=[Inward(from_=[gateway])])}
+    return {"acme.solver": _policy(solvers, inward=[Inward(from_=[_kong(gateway_namespace)])])}
 
 
 def service_policies(
@@ -79,16 +75,12 @@ def service_policies(
     ports = {service.name: service.port for service in services}
 
     def policy(service: Workload) -> Policy:
-        gateway = Peer(
-            namespace_selector=_namespace(gateway_namespace),
-            pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
-        )
         callers = [other.name for other in services if service.name in other.calls]
         others = [Peer(pod_selector=_pods(callers))] if callers else []
         others += [Peer(namespace_selector=_namespace(name)) for name in service.ingress.namespaces]
         return _policy(
             _pods([service.name]),
-            inward=[Inward(from_=[gateway, *others], ports=[Port(port=service.port, protocol="TCP")])],
+            inward=[Inward(from_=[_kong(gateway_namespace), *others], ports=[Port(port=service.port, protocol="TCP")])],
             outward=[
                 _DNS,
                 *_outward(service.egress),
@@ -145,11 +137,7 @@ def monitoring_policy(gateway_namespace: str, api_ports: Sequence[pulumi.Input[i
     """
     all_pods = meta.v1.LabelSelectorArgs()
     each_other = Peer(pod_selector=all_pods)
-    kong = Peer(
-        namespace_selector=_namespace(gateway_namespace),
-        pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS),
-    )
-    metrics = Outward(to=[kong], ports=[Port(port=METRICS_PORT, protocol="TCP")])
+    metrics = Outward(to=[_kong(gateway_namespace)], ports=[Port(port=METRICS_PORT, protocol="TCP")])
     outward = [_DNS, _to_api(api_ports), Outward(to=[each_other]), metrics]
     return {"monitoring": _policy(all_pods, inward=[Inward(from_=[each_other])], outward=outward)}
 
@@ -209,6 +197,12 @@ def _outward(egress: Egress) -> Iterator[Outward]:
         peers += [_block(cidr, *besides) for cidr, besides in _PUBLIC.items()]
     if peers:
         yield Outward(to=peers)
+
+
+def _kong(namespace: str) -> Peer:
+    return Peer(
+        namespace_selector=_namespace(namespace), pod_selector=meta.v1.LabelSelectorArgs(match_labels=GATEWAY_PODS)
+    )
 
 
 def _to_api(ports: Sequence[pulumi.Input[int]]) -> Outward:
