@@ -68,8 +68,8 @@ def test_every_service_has_its_url_in_the_outputs(stack: Stack) -> None:
 def test_the_clients_address_reaches_kong(stack: Stack) -> None:
     client = "127.9.8.7"
     assert stack.get("/foo", transport=httpx.HTTPTransport(local_address=client)).status_code == 200
-    logs = stack.run("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=50").stdout
-    assert client in logs
+    logs = ("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=50")
+    eventually(lambda: client in stack.run(*logs).stdout)
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:
@@ -101,10 +101,12 @@ def test_an_edited_app_rolls_that_deployment_only(stack: Stack) -> None:
     with edited(stack.folder / "apps" / "foo" / "app.py", "Hello from", "Hello again from"):
         printed = stack.up()
         assert "load build definition" in printed
-        assert stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"}
+        # The pod of before answers on until the controller has told the gateway of the new one: seconds.
+        eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
         assert set(stack.pods("foo")).isdisjoint(foo)
         assert stack.pods("bar") == bar
     stack.up()
+    eventually(lambda: stack.get("/foo").json() == {"msg": "Hello from the foo microservice"})
 
 
 def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack) -> None:
@@ -125,7 +127,7 @@ def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack
         config.write_text(before)
         shutil.rmtree(app)
         stack.up()
-    assert stack.get("/baz").status_code == 404
+    eventually(lambda: stack.get("/baz").status_code == 404)
     assert stack.run("kubectl", "get", "deployment", "baz-deployment", check=False).returncode != 0
 
 
