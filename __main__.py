@@ -194,7 +194,7 @@ for service in config.workloads:
             plugins=config.as_set("gateway", config.as_set(service.key, rules.plugins)),
             password_places=policies.password_places(service, counting),
             route_plugins=rules.named,
-            route_annotations=rules.route,
+            route_annotations=config.as_set(service.key, rules.route),
             upstream_annotations=rules.upstream,
             domain=config.domain or None,
             tls_secret=certificate.secret if certificate else None,

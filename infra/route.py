@@ -37,7 +37,7 @@ class RouteArgs:
 
     namespace: pulumi.Input[str]
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    annotations: Mapping[str, pulumi.Input[str]]
     path: str
     port: int
     backends: Sequence[tuple[pulumi.Input[str], int]]

@@ -36,7 +36,7 @@ class ServiceArgs(WorkloadArgs):
     plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]]
     password_places: Mapping[str, str]
     route_plugins: Sequence[str]
-    route_annotations: Mapping[str, str]
+    route_annotations: Mapping[str, pulumi.Input[str]]
     domain: str | None = None
     tls_secret: pulumi.Input[str] | None = None
     awaited: bool = True

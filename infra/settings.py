@@ -163,7 +163,8 @@ class Settings(Model):
         """What the containers of a version are told beside their port."""
         own = workload.environment(self.services) if isinstance(workload, Aggregate) else version.env
         traced = self.gateway.tracing if workload.tracing else None
-        return {**policies.tracing_environment(traced, workload.name), **self.as_set(workload.key, own)}
+        traces = policies.tracing_environment(traced, workload.name)
+        return {**self.as_set("gateway", traces), **self.as_set(workload.key, own)}
 
     def as_set(self, key: str, values: Mapping[str, Any]) -> Mapping[str, pulumi.Input[Any]]:
         """Values from under a top-level key: secret ones, where anything there was set with `--secret`."""
@@ -260,7 +261,10 @@ def read() -> Settings:
     except ValidationError as error:
         _refuse(complaints.lines(Settings, error, secret))
     # Which entry was set as a secret Pulumi doesn't tell; whether any was, it does.
-    if "consumers" not in secret and (clear := list(consumer_settings.secrets(settings.consumers))):
+    clear = [] if "consumers" in secret else list(consumer_settings.secrets(settings.consumers))
+    if "registry" not in secret and settings.registry.password:
+        clear.append("registry.password")
+    if clear:
         _refuse(
             f"{place}: is in clear in the stack's file; allowed: only what is encrypted; "
             f"fix: pulumi config set --secret --path '{NAMESPACE}:{place}'"

@@ -241,7 +241,7 @@ def add_pool(cluster: ClusterId, stack: StackName = "dev", as_json: Json = False
         settings = opened.settings
         pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
         pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
-        api.call("POST", f"kubernetes/clusters/{cluster}/node_pools", pool)
+        api.create(f"kubernetes/clusters/{cluster}/node_pools", pool)
     _done(f"node pool {pool['name']}", f"on its way (pulumi refresh --stack {stack})", as_json=as_json)
 
 

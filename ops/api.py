@@ -60,7 +60,20 @@ class Api:
         Raises:
             ApiError: any status of 400 or above, or no answer that is one, after the repetitions.
         """
-        answer = self._answer(method, path, body, query)
+        return self._document(method, path, body, query, once=False)
+
+    def create(self, path: str, body: object) -> dict[str, Any]:
+        """A POST that isn't repeated where it may have been done already, and would be done twice.
+
+        Raises:
+            ApiError: as of `call`.
+        """
+        return self._document("POST", path, body, {}, once=True)
+
+    def _document(
+        self, method: str, path: str, body: object, query: dict[str, object], *, once: bool
+    ) -> dict[str, Any]:
+        answer = self._answer(method, path, body, query, once=once)
         if answer.is_error:
             raise ApiError(answer.status_code, f"{method} /v2/{path}: {answer.status_code} {_message(answer)}")
         if not answer.content:
@@ -98,7 +111,7 @@ class Api:
                 return
             number += 1
 
-    def _answer(self, method: str, path: str, body: object, query: dict[str, object]) -> httpx.Response:
+    def _answer(self, method: str, path: str, body: object, query: dict[str, object], *, once: bool) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1
@@ -106,10 +119,10 @@ class Api:
             try:
                 answer = self._http.request(method, path, json=body, params={k: str(v) for k, v in query.items()})
             except httpx.RequestError as error:
-                if attempt == ATTEMPTS:
+                if attempt == ATTEMPTS or (once and not isinstance(error, httpx.ConnectError)):
                     raise ApiError(0, f"{self.endpoint} doesn't answer: {error}") from None
             else:
-                again = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error
+                again = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or (answer.is_server_error and not once)
                 wait = max(wait, _asked_for(answer))
                 if not again or attempt == ATTEMPTS or wait > LONGEST_WAIT:
                     return answer

@@ -61,9 +61,9 @@ def _in_files(place: SplitResult, stack: str) -> Iterator[str]:
 
 def _in_bucket(place: SplitResult, stack: str) -> Iterator[str]:
     # As slow to import as all else here together, and not for everybody.
-    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415
-    from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # noqa: PLC0415
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     # The URL's options, as Pulumi reads them.
     options = {name: values[-1] for name, values in parse_qs(place.query).items()}

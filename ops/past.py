@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -123,8 +123,10 @@ class _Update:
 
     @property
     def _times(self) -> tuple[datetime, datetime]:
-        begin, end = (datetime.fromisoformat(self._document[key]) for key in ("startTime", "endTime"))
-        return begin, end
+        # Pulumi Cloud also lists an update that goes on, or was killed: that one has no end.
+        end = self._document.get("endTime")
+        begin = datetime.fromisoformat(self._document["startTime"])
+        return begin, datetime.fromisoformat(end) if end else datetime.now(UTC)
 
 
 def _elsewhere(stack: Stack) -> frozenset[str]:

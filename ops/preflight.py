@@ -83,7 +83,6 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         if error.status != HTTPStatus.FORBIDDEN:
             yield Check("token", False, str(error))
             return
-        account = None
     probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {}) | (DOMAIN if settings.domain else {})
     missing = [scope for scope, probe in probes.items() if not _allowed(api, probe)]
     yield Check(
@@ -102,7 +101,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         yield _name(stack, [each["name"] for each in clusters.values()], unread)
     else:
         yield from _replaced(ours, stack)
-    yield _quota(api, account, settings.node_count, _nodes(ours))
+    yield _quota(api, settings.node_count, _nodes(ours))
     if settings.uses_registry:
         yield _registry(api, stack, list(known.of(states.REGISTRY)), unread)
 
@@ -177,8 +176,8 @@ def _replaced(cluster: dict[str, Any], stack: Stack) -> Iterator[Check]:
             yield Check(key, False, said, f"pulumi config set {key} {there[0]}; or go on, if that is what you want")
 
 
-def _quota(api: Api, account: dict[str, Any] | None, wanted: int, have: int) -> Check:
-    limit = int((account or {}).get("droplet_limit", 0))
+def _quota(api: Api, wanted: int, have: int) -> Check:
+    limit = int(api.get("account")["account"]["droplet_limit"])
     used = int(api.get("droplets", per_page=1)["meta"]["total"])
     more, most = max(wanted - have, 0), have + limit - used
     said = f"{used} of {limit} Droplets in use, {more} more wanted"

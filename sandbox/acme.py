@@ -13,8 +13,8 @@ import threading
 from pathlib import Path
 
 import httpx
-from dnslib import QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped]
-from dnslib.server import BaseResolver, DNSHandler, DNSServer  # type: ignore[import-untyped]
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from sandbox.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BALANCERS, NODE_GATEWAY
 from sandbox.certificates import Authority

@@ -1,10 +1,15 @@
 """Where the sandbox's parts listen. Loopback only, but for the node."""
 
+from urllib.parse import urlsplit
+
 API = "http://127.0.0.1:7070"
 """DigitalOcean's API v2 (stand-in)."""
 
 CHARTS = "http://127.0.0.1:7071"
 """Helm chart repository."""
+
+STATE = "http://127.0.0.1:5555"
+"""The object storage that keeps Pulumi's state, as Spaces would."""
 
 KUBERNETES_PORT = 16443
 
@@ -32,3 +37,15 @@ ACME_PORT = 14000
 
 ACME = f"https://{NODE_GATEWAY}:{ACME_PORT}/dir"
 """The directory of the ACME authority, for stacks with a domain."""
+
+
+def address(url: str) -> tuple[str, int]:
+    """The host and port of a URL or of `//host:port`.
+
+    Raises:
+        ValueError: it names no host, or no port.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or not parts.port:
+        raise ValueError(url)
+    return parts.hostname, parts.port

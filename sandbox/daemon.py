@@ -9,19 +9,17 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
 from sandbox import builder, charts, images, registry
-from sandbox.addresses import API, CHARTS
+from sandbox.addresses import API, CHARTS, STATE, address
 from sandbox.cloud import Cloud, create_app
 from sandbox.cloud.clusters import ClusterRecord
-from sandbox.environment import STATE, STATE_BUCKET, write_environment
+from sandbox.environment import STATE_BUCKET, write_environment
 from sandbox.kubernetes import Kubernetes, Node
 
 
@@ -41,18 +39,13 @@ def _serve(server: http.server.HTTPServer, until: ExitStack) -> None:
     until.callback(server.shutdown)
 
 
-def _address(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "127.0.0.1", parts.port or HTTPStatus.OK
-
-
 def run(until: ExitStack) -> None:
     """Starts every part; each is ended by `until`, in reverse order."""
     signer = registry.Signer()
     token = f"dop_v1_{secrets.token_hex(32)}"
     cloud = Cloud(token, start_kubernetes=_start_kubernetes, sign=signer.token)
     until.callback(cloud.stop)
-    host, port = _address(API)
+    host, port = address(API)
     _serve(make_server(host, port, create_app(cloud), threaded=True), until)
     _start_state(until)
 
@@ -62,13 +55,13 @@ def run(until: ExitStack) -> None:
     images.publish(_say)
     repository = charts.package(_say)
     handler = functools.partial(_Charts, directory=str(repository))
-    _serve(http.server.ThreadingHTTPServer(_address(CHARTS), handler), until)
+    _serve(http.server.ThreadingHTTPServer(address(CHARTS), handler), until)
     write_environment(token, builder.DOCKER_CONFIG)
 
 
 def _start_state(until: ExitStack) -> None:
     """The object storage for Pulumi's state: in memory, it ends with the account that it is about."""
-    host, port = _address(STATE)
+    host, port = address(STATE)
     server = ThreadedMotoServer(host, port, verbose=False)
     server.start()
     until.callback(server.stop)

@@ -7,15 +7,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from sandbox.addresses import API
+from sandbox.addresses import API, STATE
 from sandbox.paths import CACHE, PROJECT, RUN
 from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
 
 _JSON = RUN / "environment.json"
 SHELL = RUN / "env"
 _PULUMI_HOME = CACHE / "pulumi"
-STATE = "http://127.0.0.1:5555"
-"""The object storage that keeps Pulumi's state, as Spaces would."""
 STATE_BUCKET = "state"
 
 
@@ -56,6 +54,8 @@ def write_environment(token: str, docker_config: Path) -> None:
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
         "PULUMI_HOME": str(_PULUMI_HOME),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The user's proxy is for others than this machine.
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
         "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent)]),
     }
     for path, text in (

@@ -8,12 +8,11 @@ import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
 from sandbox import cleanup, control_plane, network_policies, node
-from sandbox.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY
+from sandbox.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY, address
 from sandbox.certificates import Authority
 from sandbox.namespaces import PATH, Namespaces
 from sandbox.node import Node
@@ -129,7 +128,7 @@ class Kubernetes:
 
     def _connect(self, namespaces: Namespaces, listener: socket.socket) -> Relay:
         """Makes the API server reachable on the machine's loopback, and the sandbox's services on the node's."""
-        services = {_address(url) for url in (API, f"//{REGISTRY}", f"//{MIRROR}", self._token_webhook)}
+        services = {address(url) for url in (API, f"//{REGISTRY}", f"//{MIRROR}", self._token_webhook)}
         into_node = (listener, (NODE, KUBERNETES_PORT))
         return Relay([into_node, *((namespaces.listen(port), (host, port)) for host, port in services)])
 
@@ -209,9 +208,3 @@ def _ready(client: httpx.Client, node_name: str) -> bool:
     node = _get(client, f"/api/v1/nodes/{node_name}").json()
     conditions = node.get("status", {}).get("conditions", [])
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-
-
-def _address(url: str) -> tuple[str, int]:
-    """The host and port of a URL or of `//host:port`."""
-    parts = urlsplit(url)
-    return parts.hostname or "127.0.0.1", parts.port or 80

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from infra import versions
@@ -21,9 +22,9 @@ from sandbox.paths import CACHE, PROJECT
 from sandbox.progress import Report
 
 PULUMI = "3.215.0"
-KUBERNETES_PROVIDER = "4.25.0"
-DOCKER_BUILD_PROVIDER = "0.0.22"
-DIGITALOCEAN_PROVIDER = "4.84.1"
+KUBERNETES_PROVIDER = metadata.version("pulumi-kubernetes")
+DOCKER_BUILD_PROVIDER = metadata.version("pulumi-docker-build")
+DIGITALOCEAN_PROVIDER = metadata.version("pulumi-digitalocean")
 _KUBERNETES_GO_SDK = "v4.24.0"  # what the provider's go.mod names
 
 _DOCKER_BUILD = "github.com/pulumi/pulumi-docker-build"

@@ -222,12 +222,3 @@ def get_kubernetes_versions(api: Client, args: Properties) -> Properties:
     offered = api.call("Error retrieving Kubernetes options", "GET", "kubernetes/options")["options"]["versions"]
     valid = [each["slug"] for each in offered if each["slug"].startswith(args.get("versionPrefix", ""))]
     return args | {"id": str(uuid4()), "validVersions": valid} | ({"latestVersion": valid[0]} if valid else {})
-
-
-def get_kubernetes_cluster(api: Client, args: Properties) -> Properties:
-    """A cluster by name, with new credentials at each call. Looks at the first page of clusters only."""
-    listed = api.call("Error listing Kubernetes clusters", "GET", "kubernetes/clusters")
-    for cluster in listed["kubernetes_clusters"]:
-        if cluster["name"] == args["name"]:
-            return {"id": cluster["id"], **KubernetesCluster().state_of(api, cluster, args)}
-    raise ProviderError(f"Unable to find cluster with name: {args['name']}")

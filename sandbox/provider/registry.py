@@ -17,7 +17,6 @@ FIFTY_YEARS = 1576800000
 class ContainerRegistry(Resource):
     """`endpoint` and `serverUrl` name the sandbox's host; the official ones are at registry.digitalocean.com."""
 
-    collection: ClassVar[str] = "registry"
     shape: ClassVar[Shape] = Shape(
         {
             "name": Input(required=True, force_new=True, invalid=not_empty),
@@ -31,7 +30,7 @@ class ContainerRegistry(Resource):
         body = {"name": config["name"], "subscription_tier_slug": config["subscriptionTierSlug"]}
         if config["region"]:
             body["region"] = config["region"]
-        name = api.call("Error creating container registry", "POST", self.collection, body)["registry"]["name"]
+        name = api.call("Error creating container registry", "POST", "registry", body)["registry"]["name"]
         try:
             return name, self.read(api, name, config) or {}
         except ProviderError as error:
@@ -62,12 +61,6 @@ class ContainerRegistry(Resource):
 
     def delete(self, api: Client, identity: str, state: Properties) -> None:
         api.call("Error deleting container registry", "DELETE", f"registries/{identity}")
-
-
-class ContainerRegistries(ContainerRegistry):
-    """The same thing, where an account has several."""
-
-    collection: ClassVar[str] = "registries"
 
 
 class ContainerRegistryDockerCredentials(Resource):

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import NamedTuple
 
-import grpc  # type: ignore[import-untyped]
-from google.protobuf.any_pb2 import Any as Packed  # type: ignore[import-untyped]
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
-from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from sandbox.provider import cluster, domain, registry
@@ -20,7 +20,6 @@ from sandbox.provider.resource import DEFAULTS, PartlyCreatedError, Resource, au
 RESOURCES: Mapping[str, Resource] = {
     "digitalocean:index/kubernetesCluster:KubernetesCluster": cluster.KubernetesCluster(),
     "digitalocean:index/containerRegistry:ContainerRegistry": registry.ContainerRegistry(),
-    "digitalocean:index/containerRegistries:ContainerRegistries": registry.ContainerRegistries(),
     "digitalocean:index/containerRegistryDockerCredentials:ContainerRegistryDockerCredentials": (
         registry.ContainerRegistryDockerCredentials()
     ),
@@ -28,7 +27,6 @@ RESOURCES: Mapping[str, Resource] = {
 }
 FUNCTIONS: Mapping[str, Callable[[Client, Properties], Properties]] = {
     "digitalocean:index/getKubernetesVersions:getKubernetesVersions": cluster.get_kubernetes_versions,
-    "digitalocean:index/getKubernetesCluster:getKubernetesCluster": cluster.get_kubernetes_cluster,
     "digitalocean:index/getContainerRegistry:getContainerRegistry": registry.get_container_registry,
     "digitalocean:index/getDomains:getDomains": domain.get_domains,
     "digitalocean:index/getLoadBalancer:getLoadBalancer": domain.get_load_balancer,

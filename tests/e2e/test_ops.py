@@ -259,6 +259,28 @@ def test_trouble_that_passes_is_waited_out(terminal: Terminal, status: int) -> N
     assert ("droplet", "400000001") in terminal.billed()
 
 
+@pytest.mark.parametrize(("kind", "made"), [("drop_after", 1), ("refuse", 0)])
+def test_a_node_pool_whose_creation_was_not_answered_is_not_asked_for_twice(
+    terminal: Terminal, kind: str, made: int
+) -> None:
+    cluster = terminal.cluster()
+    path = f"/v2/kubernetes/clusters/{cluster}/node_pools"
+    before = len(terminal.api("GET", path)["node_pools"])
+    terminal.api("POST", "/_control/faults", {"method": "POST", "path": path, "kind": kind, "times": 1})
+    assert terminal.ops("add-pool", cluster).returncode == 3
+    assert len(terminal.api("GET", path)["node_pools"]) == before + made
+
+
+def test_an_update_that_goes_on_or_was_killed_has_no_end_in_pulumi_cloud(terminal: Terminal) -> None:
+    config = {"kong-doks:clusterName": {"value": "mycluster", "secret": False}}
+    begun = {"kind": "update", "startTime": "2026-11-24T12:00:00.000Z", "result": "in-progress", "config": config}
+    terminal.answers("stack history", [begun])
+    assert terminal.ops("bill", "--expect-zero") == (0, "nothing is billed\n", "")
+    cluster = terminal.cluster()
+    terminal.configure(clusterName="another")
+    assert ("kubernetes_cluster", cluster) in terminal.billed()
+
+
 def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
     terminal.api("POST", "/_control/faults", {"path": "/v2/", "status": 500, "times": None})
     done = terminal.ops("bill", "--expect-zero")

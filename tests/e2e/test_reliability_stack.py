@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import httpx
 import pytest
 
-from sandbox.addresses import API
-from sandbox.environment import STATE, STATE_BUCKET
+from sandbox.addresses import API, STATE
+from sandbox.environment import STATE_BUCKET
 from sandbox.paths import LOGS
 from tests.e2e.configured import configured
 from tests.e2e.leaks import leaks

@@ -158,6 +158,22 @@ RUNS: dict[str, dict[str, Any]] = {
         },
         "secret_keys": ["kong-doks:registry"],
     },
+    "secret gateway": {
+        "stack": "dev",
+        "config": {"kong-doks:gateway": {"tracing": {"url": "https://otel.example/planted-" + "token"}}},
+        "secret_keys": ["kong-doks:gateway"],
+    },
+    "registry in clear": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:registry": {
+                "kind": "other",
+                "server": "ghcr.io/user",
+                "username": "user",
+                "password": "planted-" + "word",
+            }
+        },
+    },
     "egress": {
         "stack": "dev",
         "config": {

@@ -3,8 +3,8 @@
 A process of its own, since Pulumi keeps its runtime in globals.
 """
 
-# Neither Pulumi's mocks nor protobuf have annotations.
-# mypy: disable-error-code="no-untyped-call, import-untyped"
+# Pulumi's mocks have no annotations.
+# mypy: disable-error-code="no-untyped-call"
 
 import asyncio
 import functools

@@ -176,6 +176,19 @@ def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str],
     assert recording.resources == []
 
 
+def test_a_registry_password_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+    (error,) = run("registry in clear").errors
+    assert error.startswith("kong-doks:registry.password: is in clear in the stack's file")
+    assert "planted" not in error
+
+
+def test_what_a_secret_gateway_says_is_secret_with_the_services_too(run: Callable[[str], Recording]) -> None:
+    recording = run("secret gateway")
+    (container,) = recording.one("Deployment", "foo").inputs["spec"]["template"]["spec"]["containers"]
+    endpoint = {"name": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "value": {"secret": "https://otel.example/planted-token"}}
+    assert endpoint in container["env"]
+
+
 @pytest.mark.parametrize("name", ["several gateways", "example everything"])
 def test_an_empty_configuration_is_none(run: Callable[[str], Recording], name: str) -> None:
     # The API server wouldn't take it in the place of one that has fields.

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from dnslib import RCODE, DNSRecord  # type: ignore[import-untyped]
+from dnslib import RCODE, DNSRecord
 
 from sandbox import acme
 from sandbox.addresses import FIRST_LOAD_BALANCER, NODE_GATEWAY

@@ -140,19 +140,6 @@ def test_versions_are_looked_up_by_prefix_newest_first(engine: Engine) -> None:
     assert "latestVersion" not in decode(engine.invoke("getKubernetesVersions", versionPrefix="1.29."))
 
 
-def test_a_cluster_is_looked_up_by_name_with_new_credentials_that_are_not_marked_secret(engine: Engine) -> None:
-    pool = {"name": "default", "size": "s-1vcpu-2gb", "nodeCount": 1}
-    inputs = {"name": "mycluster", "region": "nyc1", "version": "1.35.7-do.0", "ha": False, "nodePool": pool}
-    made = engine.create("KubernetesCluster", inputs)
-    answer = engine.invoke("getKubernetesCluster", name="mycluster")
-    assert secrets_in(answer) == set()
-    found = decode(answer)
-    assert found["id"] == made.id
-    assert found["kubeConfigs"][0]["token"] != made.state["kubeConfigs"][0]["token"]
-    with pytest.raises(Refused, match="Unable to find cluster with name: yours"):
-        engine.invoke("getKubernetesCluster", name="yours")
-
-
 def test_a_registry_is_looked_up_by_name_and_a_missing_one_is_an_empty_answer(engine: Engine) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     assert decode(engine.invoke("getContainerRegistry", name="shop"))["endpoint"] == "127.0.0.1:5500/shop"
