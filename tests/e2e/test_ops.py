@@ -278,7 +278,7 @@ def test_an_update_that_goes_on_or_was_killed_has_no_end_in_pulumi_cloud(termina
     assert terminal.ops("bill", "--expect-zero") == (0, "nothing is billed\n", "")
     cluster = terminal.cluster()
     terminal.configure(clusterName="another")
-    assert ("kubernetes_cluster", cluster) in terminal.billed()
+    assert ("cluster", cluster) in terminal.billed()
 
 
 def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
