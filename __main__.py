@@ -103,7 +103,7 @@ gateway = Gateway(
         domain=config.domain or None,
         plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting, https=bool(config.domain))),
         password_places=policies.password_places(config.gateway, counting),
-        environment=policies.gateway_environment(config.gateway),
+        environment=policies.gateway_environment(config.gateway, config.body_buffer),
         metrics=config.gateway.metrics or config.gateway.monitoring is not None,
         egress=network.gateway_egress(
             config.gateway,

@@ -1,6 +1,6 @@
 """Policies in Kong's words: which plugins with which configuration, and which annotations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,17 +70,17 @@ def route_rules(
         counters: where Kong's pods count together; None: each for itself.
         https: it answers over that alone, and sends everyone else there.
     """
-    of_all = _shared(gateway, counters, https=https)
+    of_all = _of_all(gateway, counters, https=https)
     plugins = dict(_shared(_completed(policies, gateway), counters, https=https))
     if addresses := plugins.get("ip-restriction"):
         plugins["ip-restriction"] = {**of_all.get("ip-restriction", {}), **addresses}
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
-    if policies.auth:
-        # The route's takes the place of the gateway's, which has to go on.
-        effective = {**of_all, **plugins}
-        change, acl = (effective.get(name, {}) for name in ("request-transformer", "acl"))
-        plugins["request-transformer"] = _without_claims(change, acl)
+    effective = {**of_all, **plugins}
+    unwanted = [*(_claims(plugins.get("acl", {})) if policies.auth else []), *_compression(effective)]
+    # The route's takes the place of the gateway's, which has to go on.
+    if unwanted and (policies.auth or {"request-transformer", "response-transformer"} & plugins.keys()):
+        plugins["request-transformer"] = _without(effective.get("request-transformer", {}), unwanted)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
     if _AUTH.keys() & {*named}:
         # Kong serves a route without a plugin that it doesn't find. So both kinds are there at all times, and going
@@ -118,22 +118,40 @@ def _completed(policies: RoutePolicies, gateway: GatewayPolicies) -> Policies:
     return policies.model_copy(update={key: getattr(gateway, key) for key in missing})
 
 
-def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A request-transformer that also takes out what only Kong may say of a client, and a client said of itself.
+def _without(change: Mapping[str, Any], headers: Sequence[str]) -> Mapping[str, Any]:
+    """A request-transformer that takes these headers out, too."""
+    remove = change.get("remove", {})
+    present = remove.get("headers", [])
+    return {**change, "remove": {**remove, "headers": [*present, *(each for each in headers if each not in present)]}}
+
+
+def _claims(acl: Mapping[str, Any]) -> list[str]:
+    """What only Kong may say of a client, and a client said of itself.
 
     The plugins for authentication replace or clear the other headers of that kind (X-Consumer-ID, X-Consumer-Username,
     X-Consumer-Custom-ID, X-Credential-Identifier, X-Anonymous-Consumer), and run first: their words have to stay.
     """
-    claims = ["X-Credential-Username"]
-    if acl.get("hide_groups_header", not acl):
-        claims.append("X-Consumer-Groups")  # otherwise acl, which runs first too, has replaced it
-    remove = change.get("remove", {})
-    return {**change, "remove": {**remove, "headers": [*remove.get("headers", []), *claims]}}
+    # Groups: otherwise acl, which runs first too, has replaced them.
+    return ["X-Credential-Username", *(["X-Consumer-Groups"] if acl.get("hide_groups_header", not acl) else [])]
+
+
+def _compression(plugins: Plugins) -> list[str]:
+    """By which a client would have an answer compressed, in which Kong then changes nothing (Kong issue 13741)."""
+    operations = plugins.get("response-transformer", {}).values()
+    changed = any({"json", "json_types"} & each.keys() for each in operations if isinstance(each, Mapping))
+    return ["Accept-Encoding"] if changed else []
+
+
+def _of_all(policies: GatewayPolicies, counters: str | None, *, https: bool) -> dict[str, Mapping[str, Any]]:
+    plugins = dict(_shared(policies, counters, https=https))
+    if unwanted := _compression(plugins):
+        plugins["request-transformer"] = _without(plugins.get("request-transformer", {}), unwanted)
+    return plugins
 
 
 def gateway_plugins(policies: GatewayPolicies, counters: str | None = None, *, https: bool = False) -> Plugins:
     """The plugins for every request; `counters` and `https` as of a route."""
-    plugins = dict(_shared(policies, counters, https=https))
+    plugins = _of_all(policies, counters, https=https)
     if policies.request_id:
         plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
     if policies.access_log:
@@ -153,9 +171,14 @@ def gateway_plugins(policies: GatewayPolicies, counters: str | None = None, *, h
     return plugins
 
 
-def gateway_environment(policies: GatewayPolicies) -> Mapping[str, str]:
-    """Kong's own settings that policies need; it restarts when they change."""
-    environment = {}
+def gateway_environment(policies: GatewayPolicies, body_buffer: int | None = None) -> Mapping[str, str]:
+    """Kong's own settings that policies need; it restarts when they change.
+
+    Args:
+        policies: the gateway's.
+        body_buffer: MiB of a request's body that plugins have to see; None: Kong's own 8 KiB.
+    """
+    environment = {"nginx_http_client_body_buffer_size": f"{body_buffer}m"} if body_buffer else {}
     if policies.access_log:
         environment["proxy_access_log"] = "off"  # lines of text between those of JSON
     if policies.tracing:

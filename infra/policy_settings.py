@@ -147,6 +147,12 @@ class Policies(Model):
             "response-transformer": any((self.response_headers, self.response_body, self.security_headers)),
         }
 
+    @property
+    def changes_bodies(self) -> bool:
+        """Whether requests' bodies are changed, of which Kong sees only what fits into its memory."""
+        operations = self.plugins.get("request-transformer", {}).values()
+        return bool(self.request_body) or any("body" in each for each in operations if isinstance(each, dict))
+
     @model_validator(mode="after")
     def _plugins_are_bundled_and_set_once(self) -> Self:
         raise_any(self._plugin_complaints())
@@ -242,6 +248,21 @@ class GatewayPolicies(Policies):
     )
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
+
+    @model_validator(mode="after")
+    def _keeps_nobody_out_by_a_plugin(self) -> Self:
+        """Kong leaves out what it refuses: of the gateway all routes would be open, of a route that one is closed."""
+        raise_any(
+            Complaint(
+                f"plugins.{name}",
+                None,
+                "only on services: if Kong refused its configuration here, all of them would be open",
+                "write allowIps or denyIps" if name == "ip-restriction" else f"move {name} to the services",
+            )
+            for name in ACCESS
+            if name in self.plugins
+        )
+        return self
 
     @property
     def sets(self) -> Mapping[str, bool]:

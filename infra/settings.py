@@ -28,6 +28,8 @@ CERTIFICATES_NAMESPACE = "cert-manager"
 _OTHERS_NAMESPACES = (GATEWAY_NAMESPACE, MONITORING_NAMESPACE, CERTIFICATES_NAMESPACE)
 BASIC_REPOSITORIES = 5
 """What a DigitalOcean registry of tier `basic` holds (registry pricing page)."""
+LARGEST_CHANGED_BODY = 8
+"""MiB. Kong has 512 for all the requests that it is reading."""
 
 
 class Registry(Model):
@@ -155,6 +157,17 @@ class Settings(Model):
         return self.gateway.replicas > 1 and any(each.rate_limit for each in (self.gateway, *self.workloads))
 
     @property
+    def body_buffer(self) -> int | None:
+        """MiB of a request's body that Kong has to have in memory; None: no more than it has by itself."""
+        return max((self._body_limit(each) or 0 for each in self.workloads if self._body_changes(each)), default=None)
+
+    def _body_changes(self, each: Service | Aggregate) -> bool:
+        return each.changes_bodies or self.gateway.changes_bodies
+
+    def _body_limit(self, each: Service | Aggregate) -> int | None:
+        return each.body_limit or self.gateway.body_limit
+
+    @property
     def builds(self) -> int:
         """How many images the stack builds."""
         return sum(bool(each.build) for workload in self.workloads for each in workload.versions.values())
@@ -181,6 +194,7 @@ class Settings(Model):
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
                 *self._strangers(),
+                *self._bodies(),
                 *certificate_settings.complaints(self),
             ]
         )
@@ -226,6 +240,14 @@ class Settings(Model):
             yield Complaint(
                 "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} images to build", "write tier: professional"
             )
+
+    def _bodies(self) -> Iterator[Complaint]:
+        """A body that Kong doesn't have in memory it doesn't change; where it adds to one, it would send that alone."""
+        for place, each in self._places.items():
+            limit = self._body_limit(each)
+            if self._body_changes(each) and (limit is None or limit > LARGEST_CHANGED_BODY):
+                allowed = f"1 to {LARGEST_CHANGED_BODY} (MiB) beside requestBody: Kong changes what it has in memory"
+                yield Complaint(f"{place}.bodyLimit", limit, allowed, "write bodyLimit: 1")
 
     def _strangers(self) -> Iterator[Complaint]:
         """Services that another one may connect to, and that aren't there."""

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.paths import tool
-from tests.e2e.gateway import Echo, Gateway, served
+from tests.e2e.gateway import Echo, Gateway, running, served
 from tests.e2e.test_kong_proxy import route, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
@@ -117,6 +118,19 @@ def test_a_prefix_is_rewritten_as_the_controller_has_it(
 ) -> None:
     transformed(gateway, echo, "request", {"replace": {"uri": uri}}, paths=["~/old(?:/(.*))?$"])
     assert gateway.client.get(path).json()["path"] == rewritten
+
+
+def test_a_body_that_nginx_put_into_a_file_is_none_to_the_plugin(echo: int, tmp_path: Path) -> None:
+    long = {"gone": "x" * 2**11}
+    for size, removed in (("1k", False), ("8k", True)):
+        with running(tmp_path, nginx_http_client_body_buffer_size=size) as gateway:
+            transformed(gateway, echo, "request", {"remove": {"body": ["gone"]}})
+            assert json.loads(gateway.client.post("/", json=long).json()["body"]) == ({} if removed else long)
+            # Kong issue 11840: what is added is all that is left.
+            transformed(gateway, echo, "request", {"add": {"body": ["added:yes"]}})
+            added = {"added": "yes"}
+            got = json.loads(gateway.client.post("/", json=long).json()["body"])
+            assert got == (long | added if removed else added)
 
 
 def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway: Gateway, echo: int) -> None:

@@ -171,6 +171,7 @@ def test_a_mistake_is_told_with_its_fix(config: dict[str, object], said: str) ->
         ({"proxyServiceType": "ClusterIP"}, "LoadBalancer beside domain"),
         ({"gateway": {"allowIps": ["10.0.0.0/8"]}}, "fix: set allowIps on the services"),
         ({"gateway": {"terminate": {}}}, "fix: set terminate on the services"),
+        ({"gateway": {"plugins": {"request-termination": {}}}}, "fix: move request-termination to the services"),
         ({"acme": {"ca": AUTHORITY}}, "only with a server of your own"),
     ],
 )

@@ -62,6 +62,21 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a block that isn't one": (services(denyIps=["10.0.0.1/8"]), 'services[0].denyIps[0]: "10.0.0.1/8" is not allowed'),
     "a body of nothing": (services(bodyLimit=0), "services[0].bodyLimit: 0 is not allowed; allowed: 1 to 1024 MiB"),
+    "a body that may be too large to change": (
+        services(requestBody={"remove": ["a"]}),
+        "services[0].bodyLimit: is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+    ),
+    "a body that is too large to change": (
+        {
+            "gateway": {"bodyLimit": 9, "plugins": {"request-transformer": {"add": {"body": ["a:b"]}}}},
+            "services": [FOO],
+        },
+        "services[0].bodyLimit: 9 is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+    ),
+    "a plugin for all that would keep nobody out if Kong refused it": (
+        {"gateway": {"plugins": {"ip-restriction": {"allow": ["10.0.0.0/8"]}}}},
+        "gateway.plugins.ip-restriction: is not allowed; allowed: only on services: if Kong refused",
+    ),
     "pages of nobody": (services(cors={"origins": []}), "services[0].cors.origins: is not allowed; allowed: origins"),
     "an origin without its scheme": (
         services(cors={"origins": ["example.com"]}),

@@ -20,6 +20,7 @@ type settings struct {
 	realIPHeader                           string
 	realIPRecursive                        bool
 	trustedIPs                             []netip.Prefix
+	bodyBuffer                             int     // bytes of a request's body that plugins get to see; of a longer one, none
 	instrumentations                       string  // which spans there are: off, request or all
 	samplingRate                           float64 // of traces, unless a plugin has its own
 }
@@ -66,15 +67,16 @@ var properties = map[string]property{
 	"proxy_stream_access_log": {"", anything},
 	"proxy_stream_error_log":  {"", anything},
 
-	"anonymous_reports":        {"on", only("on", "off")}, // nothing is reported either way
-	"kic":                      {"off", only("on", "off")},
-	"log_level":                {"notice", only("debug", "info", "notice", "warn", "error")},
-	"lua_package_path":         {"", only("", "/opt/?.lua;/opt/?/init.lua;;")},
-	"nginx_daemon":             {"off", only("off")},
-	"nginx_worker_processes":   {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
-	"plugins":                  {"bundled", only("bundled")},
-	"tracing_instrumentations": {"off", readInstrumentations},
-	"tracing_sampling_rate":    {"0.01", readSamplingRate},
+	"anonymous_reports":                  {"on", only("on", "off")}, // nothing is reported either way
+	"kic":                                {"off", only("on", "off")},
+	"log_level":                          {"notice", only("debug", "info", "notice", "warn", "error")},
+	"lua_package_path":                   {"", only("", "/opt/?.lua;/opt/?/init.lua;;")},
+	"nginx_daemon":                       {"off", only("off")},
+	"nginx_http_client_body_buffer_size": {"8k", readBodyBuffer},
+	"nginx_worker_processes":             {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
+	"plugins":                            {"bundled", only("bundled")},
+	"tracing_instrumentations":           {"off", readInstrumentations},
+	"tracing_sampling_rate":              {"0.01", readSamplingRate},
 }
 
 // serviceLink matches the variables that Kubernetes sets for Services whose name begins with "kong".
@@ -172,6 +174,20 @@ func readTrustedIPs(s *settings, value string) error {
 		}
 		s.trustedIPs = append(s.trustedIPs, prefix)
 	}
+	return nil
+}
+
+func readBodyBuffer(s *settings, value string) (err error) {
+	unit := 1
+	for suffix, bytes := range map[string]int{"k": 1 << 10, "m": 1 << 20} {
+		if number, found := strings.CutSuffix(value, suffix); found {
+			value, unit = number, bytes
+		}
+	}
+	if s.bodyBuffer, err = strconv.Atoi(value); err != nil || s.bodyBuffer < 1 {
+		return errors.New("expected a size such as 8k or 1m")
+	}
+	s.bodyBuffer *= unit
 	return nil
 }
 

@@ -82,6 +82,15 @@ func (x *exchange) editBody(e edits, render func(string) string) {
 		x.fail(http.StatusBadRequest, "Bad request")
 		return
 	}
+	if len(body) > x.gateway.settings.bodyBuffer {
+		body = nil // nginx has put it into a file, which the plugin doesn't read
+	}
+	if isForm && body == nil {
+		e = edits{add: e.add, extend: e.extend}
+		if e.empty() {
+			return
+		}
+	}
 	if isForm {
 		values, _ := url.ParseQuery(string(body))
 		e.apply(formBag(values), render)
