@@ -8,7 +8,7 @@ KUBERNETES = "1.35"
 KONG_CHART = "3.4.1"
 
 # 3.9 is the last open-source line; from 3.10 on the images are Enterprise and want a licence.
-# renovate: datasource=docker depName=kong allowedVersions=<3.10
+# renovate: datasource=docker depName=kong
 KONG = "3.9.3"
 
 # Never 3.4.0: its images were withdrawn (GHSA-58mg-ww7q-xw3p).

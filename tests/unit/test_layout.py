@@ -1,6 +1,7 @@
 """Who may know of whom."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -53,12 +54,14 @@ def test_the_credential_program_needs_a_bare_python() -> None:
     assert imports(PROJECT / "ops" / "credential.py") <= set(sys.stdlib_module_names)
 
 
-def test_every_pinned_version_is_kept_up_to_date() -> None:
-    lines = (PROJECT / "infra" / "versions.py").read_text().splitlines()
-    pins = [index for index, line in enumerate(lines) if re.match(r"[A-Z_]+ = ", line)]
+def test_renovate_finds_every_pinned_version() -> None:
+    text = (PROJECT / "infra" / "versions.py").read_text()
+    (manager,) = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
+    (pattern,) = manager["matchStrings"]
+    pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)
     assert len(pins) == 11
-    for index in pins:
-        assert lines[index - 1].startswith("# renovate: datasource="), lines[index]
+    found = [match["currentValue"] for match in re.finditer(pattern.replace("(?<", "(?P<"), text)]
+    assert found == [pin.strip('"') for pin in pins]
 
 
 def test_apps_install_only_what_is_locked_by_hash() -> None:
