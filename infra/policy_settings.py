@@ -155,7 +155,10 @@ class Policies(Model):
     def _plugin_complaints(self) -> Iterator[Complaint]:
         for name, config in self.plugins.items():
             key = f"plugins.{name}"
-            if name not in (known := plugin_schema.plugins()):
+            if name in plugin_schema.NEED_A_DATABASE:
+                allowed = "plugins that need none, since this Kong has none"
+                yield Complaint(key, None, allowed, f"remove {name}; auth: jwt needs none", "needs a database")
+            elif name not in (known := plugin_schema.plugins()):
                 close = difflib.get_close_matches(name, known, n=1)
                 fix = f"write {close[0]}" if close else f"remove {name}"
                 yield Complaint(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")

@@ -121,6 +121,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the fix for a plugin's slip of the pen": (services(plugins={"proxy-cash": {}}), "; fix: write proxy-cache"),
     "a plugin of the paid image": (services(plugins={"canary": {}}), "services[0].plugins.canary: is not a plugin of"),
+    "a plugin that needs a database": (
+        services(plugins={"oauth2": {"enable_client_credentials": True}}),
+        "services[0].plugins.oauth2: needs a database; allowed: plugins that need none, since this Kong has none",
+    ),
     "the same plugin twice": (
         services(rateLimit={"minute": 1}, plugins={"rate-limiting": {"hour": 1}}),
         "services[0].plugins.rate-limiting: is not allowed; allowed: rate-limiting once, and another key",
