@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.policy_settings import (
-    Changes,
     Cors,
     GatewayPolicies,
     Policies,
@@ -14,6 +13,7 @@ from infra.policy_settings import (
     Timeouts,
     Tracing,
 )
+from infra.transformation_settings import Changes, HeaderChanges
 
 Plugins = Mapping[str, Mapping[str, Any]]
 """Plugin -> its configuration; what isn't said is Kong's default."""
@@ -211,7 +211,7 @@ def _shared(policies: Policies, counters: str | None, *, https: bool) -> Plugins
         headers=policies.request_headers, querystring=policies.request_query, body=policies.request_body
     ):
         plugins["request-transformer"] = request
-    headers = policies.response_headers or Changes()
+    headers = policies.response_headers or HeaderChanges()
     if policies.security_headers:
         secure = SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
         headers = headers.model_copy(update={"add": secure | headers.add})

@@ -189,12 +189,12 @@ class Settings(Model):
     def _duplicates(self) -> Iterator[Complaint]:
         names = Counter(name for each in self._places.values() for name in {each.name, *each.versions})
         # Of two services on one path, the one whose headers a request has goes before the one for all requests.
-        paths = Counter((each.path, frozenset(each.when_headers.items())) for each in self._places.values())
+        paths = Counter((each.path, each.asks_for) for each in self._places.values())
         for place, each in self._places.items():
             if any(names[name] > 1 for name in (each.name, *each.versions)):
                 allowed = "each name once, with those of canaries, blues and greens"
                 yield Complaint(f"{place}.name", each.name, allowed, "give it another name")
-            if paths[each.path, frozenset(each.when_headers.items())] > 1:
+            if paths[each.path, each.asks_for] > 1:
                 allowed, fix = "each path once, but for other whenHeaders", "give it another path"
                 yield Complaint(f"{place}.path", each.path, allowed, fix)
             # Or a header of the client's own choice would be the way around them.
