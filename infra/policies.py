@@ -1,9 +1,12 @@
 """Policies in Kong's words: which plugins with which configuration, and which annotations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
+from infra.complaints import Complaint
 from infra.policy_settings import (
     Cors,
     GatewayPolicies,
@@ -40,6 +43,17 @@ _TOGETHER = {
     "response-transformer": ("response_headers", "response_body", "security_headers"),
 }
 """Plugins that several keys make, and these."""
+_LISTS = {"allow": "allow_ips", "deny": "deny_ips"}
+_ALWAYS_AT_WORK = {
+    "rate_limit": "rate-limiting",
+    **dict.fromkeys(_LISTS.values(), "ip-restriction"),
+    "body_limit": "request-size-limiting",
+    "bot_detection": "bot-detection",
+    "cors": "cors",
+    "terminate": "request-termination",
+}
+"""Keys whose plugin has no configuration with which it does nothing. One that is switched off on a route lets the
+gateway's run there, as Kong has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +86,12 @@ def route_rules(
     """
     of_all = _shared(gateway, counters, https=https)
     plugins = dict(_shared(_completed(policies, gateway), counters, https=https))
-    if addresses := plugins.get("ip-restriction"):
-        plugins["ip-restriction"] = {**of_all.get("ip-restriction", {}), **addresses}
+    for name, keys in _TOGETHER.items():
+        said = policies.model_fields_set & {*keys}
+        if said and name in of_all and name not in {**gateway.plugins, **plugins}:
+            plugins[name] = {}  # changes nothing, in the place of the gateway's
+    if addresses := _addresses(policies, of_all.get("ip-restriction", {}), plugins.get("ip-restriction", {})):
+        plugins["ip-restriction"] = addresses
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     if policies.auth:
@@ -116,6 +134,29 @@ def _completed(policies: RoutePolicies, gateway: GatewayPolicies) -> Policies:
         if key not in said
     ]
     return policies.model_copy(update={key: getattr(gateway, key) for key in missing})
+
+
+def _addresses(policies: RoutePolicies, of_all: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A route's lists of addresses, with those of the gateway's that it says nothing of; nothing, if all are empty."""
+    said = policies.model_fields_set
+    if not own and not said & {*_LISTS.values()}:
+        return {}
+    lists = {**{name: value for name, value in of_all.items() if _LISTS.get(name) not in said}, **own}
+    return lists if any(lists.get(name) for name in _LISTS) else {}
+
+
+def not_switched_off(policies: RoutePolicies, gateway: GatewayPolicies) -> Iterator[Complaint]:
+    """What a route says that it doesn't want of the gateway's, and has all the same."""
+    named = route_rules(policies, gateway).named
+    for field, plugin in _ALWAYS_AT_WORK.items():
+        value = getattr(policies, field)
+        off = field in policies.model_fields_set and not value
+        keys = {to_camel(field): getattr(gateway, field), f"plugins.{plugin}": plugin in gateway.plugins}
+        theirs = [key for key, there in keys.items() if there]
+        if off and theirs and plugin not in named:
+            allowed = f"unset, since gateway.{theirs[0]} can't be switched off for one service"
+            fix = f"remove {theirs[0]} from gateway, and write it on the other services"
+            yield Complaint(to_camel(field), value, allowed, fix)
 
 
 def _without_claims(change: Mapping[str, Any], acl: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
 from infra.fields import DOMAIN, REPOSITORY_PREFIX, ChartRepository, ClusterName, Label, Model
-from infra.policy_settings import GatewayPolicies
+from infra.policy_settings import GatewayPolicies, Policies
 from infra.service_settings import Service
 from infra.version_settings import Running
 
@@ -178,6 +178,7 @@ class Settings(Model):
             [
                 *self._duplicates(),
                 *self._misfits(),
+                *self._against_the_gateway(),
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
                 *self._strangers(),
@@ -226,6 +227,20 @@ class Settings(Model):
             yield Complaint(
                 "registry.tier", "basic", f"at most {BASIC_REPOSITORIES} images to build", "write tier: professional"
             )
+
+    def _against_the_gateway(self) -> Iterator[Complaint]:
+        """What a route can't do without, and limits that each of the gateway's pods would count by itself."""
+        for place, each in self._places.items():
+            for complaint in policies.not_switched_off(each, self.gateway):
+                yield complaint._replace(key=f"{place}.{complaint.key}")
+        everywhere: Mapping[str, Policies] = {"gateway": self.gateway, **self._places}
+        for place, policy in everywhere.items():
+            limit = policy.plugins.get("rate-limiting")
+            if self.gateway.replicas > 1 and limit is not None and limit.get("policy") != "redis":
+                key = f"{place}.plugins.rate-limiting.policy"
+                allowed = "redis with gateway.replicas over 1, or each pod would let as many pass"
+                fix = "write rateLimit instead, which the pods count together"
+                yield Complaint(key, limit.get("policy", "local"), allowed, fix)
 
     def _strangers(self) -> Iterator[Complaint]:
         """Services that another one may connect to, and that aren't there."""

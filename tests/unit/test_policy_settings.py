@@ -228,6 +228,47 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"gateway": {"metrics": True, "plugins": {"prometheus": {}}}},
         "gateway.plugins.prometheus: is not allowed; allowed: prometheus once",
     ),
+    "no limit for one service": (
+        services(rateLimit=None) | {"gateway": {"rateLimit": {"minute": 1}}},
+        "services[0].rateLimit: is not allowed; allowed: unset, since gateway.rateLimit can't be switched off for",
+    ),
+    "bots for one service": (
+        services(botDetection=False) | {"gateway": {"botDetection": True}},
+        "services[0].botDetection: false is not allowed; allowed: unset, since gateway.botDetection can't be switched",
+    ),
+    "the fix for what can't be switched off": (
+        services(bodyLimit=None) | {"gateway": {"bodyLimit": 1}},
+        "; fix: remove bodyLimit from gateway, and write it on the other services",
+    ),
+    "no origins for one service": (
+        services(cors=None) | {"gateway": {"cors": {"origins": ["*"]}}},
+        "services[0].cors: is not",
+    ),
+    "one service at work": (
+        services(terminate=None) | {"gateway": {"terminate": {}}},
+        "services[0].terminate: is not allowed; allowed: unset, since gateway.terminate can't be switched off",
+    ),
+    "one service for all addresses": (
+        services(allowIps=[], denyIps=[]) | {"gateway": {"allowIps": ["10.0.0.0/8"]}},
+        "services[0].allowIps: is not allowed; allowed: unset, since gateway.allowIps can't be switched off for",
+    ),
+    "one service without a plugin": (
+        services(botDetection=False) | {"gateway": {"plugins": {"bot-detection": {"deny": ["curl"]}}}},
+        "allowed: unset, since gateway.plugins.bot-detection can't be switched off for one service; fix: ",
+    ),
+    "an aggregate without the gateway's limit": (
+        {"services": [FOO], "gateway": {"rateLimit": {"minute": 1}}}
+        | {"aggregates": [{"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "rateLimit": None}]},
+        "aggregates[0].rateLimit: is not allowed; allowed: unset, since gateway.rateLimit can't be switched off",
+    ),
+    "a limit that each pod would count": (
+        services(plugins={"rate-limiting": {"minute": 1}}) | {"gateway": {"replicas": 2}},
+        'services[0].plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+    ),
+    "a limit for all that each pod would count": (
+        {"gateway": {"replicas": 2, "plugins": {"rate-limiting": {"minute": 1, "policy": "local"}}}},
+        'gateway.plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+    ),
     "auth for all": ({"gateway": {"auth": "jwt"}}, "gateway.auth: is not a known key; allowed: "),
     "a collector that isn't a URL": ({"gateway": {"tracing": {"url": "otel"}}}, 'gateway.tracing.url: "otel" is not'),
     "more than all requests": (
@@ -310,6 +351,21 @@ def test_two_consumers_with_the_same_key_are_told_apart_without_it(
     lines = errors(monkeypatch, capsys, consumers(*twice))
     assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
     assert "planted" not in "".join(lines)
+
+
+def test_a_plugin_of_its_own_takes_the_place_of_what_cant_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = {"bot-detection": {"allow": ["curl"]}}
+    config = services(botDetection=False, plugins=plugins) | {"gateway": {"botDetection": True}}
+    assert read(monkeypatch, config).services[0].plugins == plugins
+
+
+@pytest.mark.parametrize(("policy", "replicas"), [("local", 1), ("redis", 2)])
+def test_a_limit_is_one_limit_with_one_pod_or_one_counter(
+    monkeypatch: pytest.MonkeyPatch, policy: str, replicas: int
+) -> None:
+    plugins = {"rate-limiting": {"minute": 1, "policy": policy, "redis": {"host": "redis.tools"}}}
+    config = services(plugins=plugins) | {"gateway": {"replicas": replicas}}
+    assert read(monkeypatch, config).services[0].plugins == plugins
 
 
 def test_a_grpc_service_is_only_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
