@@ -73,7 +73,8 @@ def _has_host_and_port(url: str) -> str:
 Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_has_host_and_port)]
 """Of a name or an IPv4 address."""
 ChartRepository = Annotated[str, Field(pattern=r"^https?://\S+$", description="a chart repository's URL")]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+# HTTP allows more characters (RFC 9110, 5.6.2), Kong doesn't.
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"

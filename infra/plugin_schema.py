@@ -1,5 +1,6 @@
 """The configuration of Kong's own plugins, as models made from kong_plugins.yaml, which says what its words mean."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -7,13 +8,26 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from infra.complaints import Complaint, found, raise_any
 
 _FILE = Path(__file__).with_name("kong_plugins.yaml")
 _NUMBER = re.compile(r"(?P<kind>integer|number)( >(?P<over>\S+)| (?P<least>[^.]\S*?)?\.\.(?P<most>\S+)?)?")
 _AT_LEAST_ONE = "?"
+_EXACTLY_ONE = "1"
+_RULES = (_AT_LEAST_ONE, _EXACTLY_ONE)
+NEED_A_DATABASE = ("oauth2",)
+"""Plugins of the image that write to Kong's database, which there is none of (oauth2's own documentation)."""
 
 Schema = Any
 """A value of kong_plugins.yaml: a word, a list of one schema, or a record or map of them."""
@@ -45,22 +59,31 @@ class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     needs: ClassVar[list[list[str]]] = []
     """At least one of each of these groups of fields."""
+    choices: ClassVar[list[list[str]]] = []
+    """Exactly one of each of these."""
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
-        present = {type(self).model_fields[field].alias for field, value in self if value is not None}
-        raise_any(
-            Complaint("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
-            for group in self.needs
-            if not present & set(group)
-        )
+        raise_any(self._complaints())
         return self
+
+    def _complaints(self) -> Iterator[Complaint]:
+        # To Kong what is empty isn't there.
+        fields = type(self).model_fields
+        present = [fields[name].alias for name, value in self if value not in (None, "", [], {})]
+        for group in [*self.needs, *self.choices]:
+            given = [name for name in group if name in present]
+            allowed = ", ".join(group) if group in self.needs else f"exactly one of {', '.join(group)}"
+            if not given:
+                yield Complaint("", None, allowed, f"set for example {group[0]}", "has none of what it needs")
+            elif len(given) > 1 and group in self.choices:
+                yield Complaint("", None, allowed, f"remove {' or '.join(given)}", f"has {' and '.join(given)}")
 
 
 def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for index, (key, inner) in enumerate(schema.items()):
-        if key == _AT_LEAST_ONE:
+        if key in _RULES:
             continue
         annotation, allowed, example = _type(f"{name}.{key}", inner)
         field = Field(
@@ -70,6 +93,7 @@ def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
         fields[f"field_{index}"] = (annotation if key.endswith("!") else annotation | None, field)
     model = create_model(name, __base__=_Record, **fields)
     model.needs = schema.get(_AT_LEAST_ONE, [])
+    model.choices = schema.get(_EXACTLY_ONE, [])
     return model
 
 
@@ -82,7 +106,7 @@ def _type(name: str, schema: Schema) -> tuple[Any, str, Any]:
         item, allowed, example = _type(name, schema["*"])
         return dict[str, item], f"names, each with {allowed}", {"name": example}  # type: ignore[valid-type]  # the same
     if isinstance(schema, dict):
-        fields = {key.removesuffix("!"): value for key, value in schema.items() if key != _AT_LEAST_ONE}
+        fields = {key.removesuffix("!"): value for key, value in schema.items() if key not in _RULES}
         shown = [key.removesuffix("!") for key in schema if key.endswith("!")] or list(fields)[:1]
         example = {key: _type(name, fields.get(key, schema.get(f"{key}!")))[2] for key in shown}
         return _record(name, schema), f"a record of {', '.join(fields)}", example
@@ -96,6 +120,8 @@ def _word(word: str) -> tuple[Any, str, Any]:
         return bool, "true or false", True
     if word == "string":
         return str, "text", "text"
+    if word == "address":
+        return Annotated[str, AfterValidator(_address)], "an address or a CIDR block", "10.0.0.0/8"
     if match := _NUMBER.fullmatch(word):
         return _number(match)
     values: list[Any] = [part.strip() for part in word.removeprefix("= ").split("|")]
@@ -118,6 +144,15 @@ def _number(match: re.Match[str]) -> tuple[Any, str, Any]:
         allowed,
         int(example) if example == int(example) else example,
     )
+
+
+def _address(value: str) -> str:
+    """A block may be written by any address in it; of its size, Kong takes no netmask, and of an address no zone."""
+    address, _, size = value.partition("/")
+    if "%" in address or "." in size:
+        raise ValueError(value)
+    ipaddress.ip_interface(value)
+    return value
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file

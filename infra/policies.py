@@ -1,11 +1,13 @@
 """Policies in Kong's words: which plugins with which configuration, and which annotations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
+from infra.complaints import Complaint
 from infra.policy_settings import (
-    Changes,
     Cors,
     GatewayPolicies,
     Policies,
@@ -14,6 +16,7 @@ from infra.policy_settings import (
     Timeouts,
     Tracing,
 )
+from infra.transformation_settings import Changes, HeaderChanges
 
 Plugins = Mapping[str, Mapping[str, Any]]
 """Plugin -> its configuration; what isn't said is Kong's default."""
@@ -40,6 +43,17 @@ _TOGETHER = {
     "response-transformer": ("response_headers", "response_body", "security_headers"),
 }
 """Plugins that several keys make, and these."""
+_LISTS = {"allow": "allow_ips", "deny": "deny_ips"}
+_ALWAYS_AT_WORK = {
+    "rate_limit": "rate-limiting",
+    **dict.fromkeys(_LISTS.values(), "ip-restriction"),
+    "body_limit": "request-size-limiting",
+    "bot_detection": "bot-detection",
+    "cors": "cors",
+    "terminate": "request-termination",
+}
+"""Keys whose plugin has no configuration with which it does nothing. One that is switched off on a route lets the
+gateway's run there, as Kong has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +86,12 @@ def route_rules(
     """
     of_all = _of_all(gateway, counters, https=https)
     plugins = dict(_shared(_completed(policies, gateway), counters, https=https))
-    if addresses := plugins.get("ip-restriction"):
-        plugins["ip-restriction"] = {**of_all.get("ip-restriction", {}), **addresses}
+    for name, keys in _TOGETHER.items():
+        said = policies.model_fields_set & {*keys}
+        if said and name in of_all and name not in {**gateway.plugins, **plugins}:
+            plugins[name] = {}  # changes nothing, in the place of the gateway's
+    if addresses := _addresses(policies, of_all.get("ip-restriction", {}), plugins.get("ip-restriction", {})):
+        plugins["ip-restriction"] = addresses
     if policies.allow:
         plugins["acl"] = {"allow": policies.allow, "hide_groups_header": True}
     effective = {**of_all, **plugins}
@@ -116,6 +134,29 @@ def _completed(policies: RoutePolicies, gateway: GatewayPolicies) -> Policies:
         if key not in said
     ]
     return policies.model_copy(update={key: getattr(gateway, key) for key in missing})
+
+
+def _addresses(policies: RoutePolicies, of_all: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A route's lists of addresses, with those of the gateway's that it says nothing of; nothing, if all are empty."""
+    said = policies.model_fields_set
+    if not own and not said & {*_LISTS.values()}:
+        return {}
+    lists = {**{name: value for name, value in of_all.items() if _LISTS.get(name) not in said}, **own}
+    return lists if any(lists.get(name) for name in _LISTS) else {}
+
+
+def not_switched_off(policies: RoutePolicies, gateway: GatewayPolicies) -> Iterator[Complaint]:
+    """What a route says that it doesn't want of the gateway's, and has all the same."""
+    named = route_rules(policies, gateway).named
+    for field, plugin in _ALWAYS_AT_WORK.items():
+        value = getattr(policies, field)
+        off = field in policies.model_fields_set and not value
+        keys = {to_camel(field): getattr(gateway, field), f"plugins.{plugin}": plugin in gateway.plugins}
+        theirs = [key for key, there in keys.items() if there]
+        if off and theirs and plugin not in named:
+            allowed = f"unset, since gateway.{theirs[0]} can't be switched off for one service"
+            fix = f"remove {theirs[0]} from gateway, and write it on the other services"
+            yield Complaint(to_camel(field), value, allowed, fix)
 
 
 def _without(change: Mapping[str, Any], headers: Sequence[str]) -> Mapping[str, Any]:
@@ -234,7 +275,7 @@ def _shared(policies: Policies, counters: str | None, *, https: bool) -> Plugins
         headers=policies.request_headers, querystring=policies.request_query, body=policies.request_body
     ):
         plugins["request-transformer"] = request
-    headers = policies.response_headers or Changes()
+    headers = policies.response_headers or HeaderChanges()
     if policies.security_headers:
         secure = SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
         headers = headers.model_copy(update={"add": secure | headers.add})

@@ -13,9 +13,12 @@ from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Label, Model, Url, UrlPath
 from infra.monitoring_settings import MonitoringSwitch
 from infra.network_settings import Egress
+from infra.transformation_settings import Changes, HeaderChanges
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
+# To the controller an empty value is no header, and one with commas is several, any of which will do.
+RouteHeaderValue = Annotated[str, Field(pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
 Auth = Literal["jwt", "key-auth"]
 ACCESS = (
     "acl",
@@ -30,7 +33,8 @@ ACCESS = (
     "standard-webhooks",
 )
 """Plugins that keep somebody out."""
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+# Anything else Kong takes for a regular expression; browsers write hosts in lower case.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]+)?)$")]
 
 
 class RateLimit(Model):
@@ -70,7 +74,9 @@ class Cors(Model):
     """Which pages of other origins may use the service in a browser."""
 
     origins: list[Origin] = Field(
-        min_length=1, description='origins such as https://example.com, or "*"', examples=[["https://example.com"]]
+        min_length=1,
+        description='origins by their own names, such as https://example.com:8443 in lower case, or "*" for all',
+        examples=[["https://shop.example.com", "https://www.example.com"]],
     )
     methods: list[Literal["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]] = Field(
         [], description="HTTP methods (none: all)", examples=[["GET", "POST"]]
@@ -91,15 +97,6 @@ class Termination(Model):
 
     status: int = Field(503, ge=100, le=599, description="an HTTP status", examples=[503])
     message: str = Field("Service unavailable", min_length=1, description="a sentence", examples=["Back at noon"])
-
-
-class Changes(Model):
-    """Changes to headers, query or body, by name. `set` replaces what is there, `add` doesn't."""
-
-    assign: dict[str, str] = Field({}, alias="set", description="names with values", examples=[{"X-Via": "gateway"}])
-    add: dict[str, str] = Field({}, description="names with values", examples=[{"X-Via": "gateway"}])
-    rename: dict[str, str] = Field({}, description="old names with new ones", examples=[{"X-Old": "X-New"}])
-    remove: list[str] = Field([], description="names", examples=[["X-Debug"]])
 
 
 class Timeouts(Model):
@@ -124,10 +121,10 @@ class Policies(Model):
     cors: Cors | None = Field(None, description="origins and more", examples=[{"origins": ["https://example.com"]}])
     security_headers: bool = Field(False, description="true or false", examples=[True])
     terminate: Termination | None = Field(None, description="status, message", examples=[{"message": "Back at noon"}])
-    request_headers: Changes | None = Field(None, description=_CHANGES, examples=[{"set": {"X-Via": "gateway"}}])
+    request_headers: HeaderChanges | None = Field(None, description=_CHANGES, examples=[{"set": {"X-Via": "gateway"}}])
     request_query: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
     request_body: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
-    response_headers: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["X-Debug"]}])
+    response_headers: HeaderChanges | None = Field(None, description=_CHANGES, examples=[{"remove": ["X-Debug"]}])
     response_body: Changes | None = Field(None, description=_CHANGES, examples=[{"remove": ["debug"]}])
     plugins: dict[str, dict[str, Any]] = Field(
         {}, description="Kong's plugins by name, with their config", examples=[{"proxy-cache": {"strategy": "memory"}}]
@@ -161,7 +158,10 @@ class Policies(Model):
     def _plugin_complaints(self) -> Iterator[Complaint]:
         for name, config in self.plugins.items():
             key = f"plugins.{name}"
-            if name not in (known := plugin_schema.plugins()):
+            if name in plugin_schema.NEED_A_DATABASE:
+                allowed = "plugins that need none, since this Kong has none"
+                yield Complaint(key, None, allowed, f"remove {name}; auth: jwt needs none", "needs a database")
+            elif name not in (known := plugin_schema.plugins()):
                 close = difflib.get_close_matches(name, known, n=1)
                 fix = f"write {close[0]}" if close else f"remove {name}"
                 yield Complaint(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
@@ -180,8 +180,10 @@ class RoutePolicies(Policies):
     timeouts: Timeouts | None = Field(None, description="connect, read, write", examples=[{"read": 10}])
     retries: int | None = Field(None, ge=0, le=100, description="0 to 100", examples=[2])
     protocol: Literal["http", "grpc"] = Field("http", description="http or grpc", examples=["grpc"])
-    when_headers: dict[RouteHeader, str] = Field(
-        {}, description="names of letters, digits and hyphens, with values", examples=[{"X-Canary": "always"}]
+    when_headers: dict[RouteHeader, RouteHeaderValue] = Field(
+        {},
+        description="names of letters, digits and hyphens, each with one value, without a comma",
+        examples=[{"X-Canary": "always"}],
     )
     strip_path: bool = Field(False, description="true or false", examples=[True])
     rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
@@ -198,6 +200,11 @@ class RoutePolicies(Policies):
         keys = {"auth": self.auth, "allowIps": self.allow_ips, "denyIps": self.deny_ips}
         plugins = {f"plugins.{name}": self.plugins[name] for name in ACCESS if name in self.plugins}
         return {key: value for key, value in keys.items() if value} | plugins
+
+    @property
+    def asks_for(self) -> frozenset[tuple[str, str]]:
+        """The headers of `when_headers`, of which Kong looks at no upper case, neither of names nor of values."""
+        return frozenset((name.lower(), value.lower()) for name, value in self.when_headers.items())
 
     @model_validator(mode="after")
     def _route_fits_together(self) -> Self:
@@ -218,6 +225,18 @@ class RoutePolicies(Policies):
         if self.rewrite and "strip_path" in self.model_fields_set:
             key = to_camel("strip_path")
             yield Complaint(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")
+        yield from self._header_complaints()
+
+    def _header_complaints(self) -> Iterator[Complaint]:
+        names = [name.lower() for name in self.when_headers]
+        for name, value in self.when_headers.items():
+            key = f"whenHeaders.{name}"
+            if name.lower() == "host":
+                yield Complaint(key, value, "any header but Host, for which there is domain", f"remove {name}")
+            if names.count(name.lower()) > 1:
+                yield Complaint(key, value, "each header once, in upper or lower case", f"remove {name}")
+            if value.startswith("~*"):
+                yield Complaint(key, value, "a value as it is: ~* would make it a pattern", "write the value itself")
 
 
 class HttpLog(Model):

@@ -66,11 +66,16 @@ class Workload(RoutePolicies):
         return {self.name: 100}
 
     @model_validator(mode="after")
-    def _is_not_the_gateway(self) -> Self:
-        if self.name == "proxy":
-            fix = "give it another name"
-            raise_any([Complaint("name", self.name, "any but proxy, whose URL is the gateway's", fix)])
+    def _leads_somewhere(self) -> Self:
+        raise_any(self._way_complaints())
         return self
+
+    def _way_complaints(self) -> Iterator[Complaint]:
+        if self.name == "proxy":
+            yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
+        if self.path.startswith("/~"):
+            allowed = "one that doesn't begin with \"/~\", by which Kong's controller knows a pattern"
+            yield Complaint("path", self.path, allowed, f"write for example {self.path.replace('~', '', 1)}")
 
 
 class Service(Workload, Source):

@@ -17,7 +17,7 @@ from infra.certificate_settings import Acme
 from infra.complaints import Complaint, raise_any
 from infra.consumer_settings import Consumer
 from infra.fields import DOMAIN, REPOSITORY_PREFIX, ChartRepository, ClusterName, Label, Model
-from infra.policy_settings import GatewayPolicies
+from infra.policy_settings import GatewayPolicies, Policies
 from infra.service_settings import Service
 from infra.version_settings import Running
 
@@ -191,6 +191,7 @@ class Settings(Model):
             [
                 *self._duplicates(),
                 *self._misfits(),
+                *self._against_the_gateway(),
                 *aggregate_settings.complaints(self.aggregates, self.services),
                 *consumer_settings.complaints(self.consumers, self._places),
                 *self._strangers(),
@@ -203,12 +204,12 @@ class Settings(Model):
     def _duplicates(self) -> Iterator[Complaint]:
         names = Counter(name for each in self._places.values() for name in {each.name, *each.versions})
         # Of two services on one path, the one whose headers a request has goes before the one for all requests.
-        paths = Counter((each.path, frozenset(each.when_headers.items())) for each in self._places.values())
+        paths = Counter((each.path, each.asks_for) for each in self._places.values())
         for place, each in self._places.items():
             if any(names[name] > 1 for name in (each.name, *each.versions)):
                 allowed = "each name once, with those of canaries, blues and greens"
                 yield Complaint(f"{place}.name", each.name, allowed, "give it another name")
-            if paths[each.path, frozenset(each.when_headers.items())] > 1:
+            if paths[each.path, each.asks_for] > 1:
                 allowed, fix = "each path once, but for other whenHeaders", "give it another path"
                 yield Complaint(f"{place}.path", each.path, allowed, fix)
             # Or a header of the client's own choice would be the way around them.
@@ -248,6 +249,20 @@ class Settings(Model):
             if self._body_changes(each) and (limit is None or limit > LARGEST_CHANGED_BODY):
                 allowed = f"1 to {LARGEST_CHANGED_BODY} (MiB) beside requestBody: Kong changes what it has in memory"
                 yield Complaint(f"{place}.bodyLimit", limit, allowed, "write bodyLimit: 1")
+
+    def _against_the_gateway(self) -> Iterator[Complaint]:
+        """What a route can't do without, and limits that each of the gateway's pods would count by itself."""
+        for place, each in self._places.items():
+            for complaint in policies.not_switched_off(each, self.gateway):
+                yield complaint._replace(key=f"{place}.{complaint.key}")
+        everywhere: Mapping[str, Policies] = {"gateway": self.gateway, **self._places}
+        for place, policy in everywhere.items():
+            limit = policy.plugins.get("rate-limiting")
+            if self.gateway.replicas > 1 and limit is not None and limit.get("policy") != "redis":
+                key = f"{place}.plugins.rate-limiting.policy"
+                allowed = "redis with gateway.replicas over 1, or each pod would let as many pass"
+                fix = "write rateLimit instead, which the pods count together"
+                yield Complaint(key, limit.get("policy", "local"), allowed, fix)
 
     def _strangers(self) -> Iterator[Complaint]:
         """Services that another one may connect to, and that aren't there."""

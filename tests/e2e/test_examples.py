@@ -1,6 +1,7 @@
-"""Every example as it stands, on the running stack."""
+"""Every example as it stands, on the running stack. Only Alice has another key pair: her own, of which we know half."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -9,12 +10,15 @@ from uuid import uuid4
 import httpx
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox import images
+from sandbox.addresses import NODE
 from sandbox.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.conftest import sandbox_command
 from tests.e2e.stack import Stack, eventually
+from tests.e2e.test_policies import public, token
 
 pytestmark = pytest.mark.soak
 
@@ -30,6 +34,76 @@ def answers(path: str, status: int = 200, header: str = "", says: str = "", **se
         answer = changed.get(path, **sent)
         told = not name or (name in answer.headers and value in answer.headers[name])
         return answer.status_code == status and told and says in answer.text
+
+    return check
+
+
+def answers_to(client: str, path: str, status: int) -> Check:
+    """A request from an address is answered so. We tell Kong the address, in the place of the load balancer."""
+
+    def check(changed: Configured) -> bool:
+        ports = changed.stack.kubernetes("service", "kong-proxy", "-n", "kong")["spec"]["ports"]
+        (port,) = (each["nodePort"] for each in ports if each["port"] == 80)
+        asked = (
+            f"PROXY TCP4 {client} {NODE} 4711 80\r\nGET {path} HTTP/1.1\r\nHost: {NODE}\r\nConnection: close\r\n\r\n"
+        )
+        with socket.create_connection((NODE, port), timeout=10) as raw, raw.makefile("rb") as answer:
+            raw.sendall(asked.encode())
+            return answer.readline().split()[1:2] == [str(status).encode()]
+
+    return check
+
+
+def answers_holder(path: str, key: ec.EllipticCurvePrivateKey, status: int, says: str) -> Check:
+    """Somebody with a token in Alice's name, which some key has signed, is answered so."""
+
+    def check(changed: Configured) -> bool:
+        now = token("alice", key, "ES256")  # for a minute
+        return answers(path, status, says=says, Authorization=now)(changed)
+
+    return check
+
+
+def takes(path: str, size: int, status: int) -> Check:
+    """A body with so many letters in it is answered so."""
+    return lambda changed: changed.post(path, "x" * size).status_code == status
+
+
+def answers_preflight(path: str) -> Check:
+    """A browser that asks whether a page of the shop's may use the service is told so, without a credential."""
+    asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    told = {"Origin": "https://shop.example", "Methods": "GET,POST"}
+
+    def check(changed: Configured) -> bool:
+        answer = httpx.options(f"http://{changed.address}{path}", headers=asked, timeout=10)
+        found = {name: answer.headers.get(f"Access-Control-Allow-{name}") for name in told}
+        return answer.status_code == 200 and found == told and answer.headers["Access-Control-Max-Age"] == "3600"
+
+    return check
+
+
+def is_logged(path: str) -> Check:
+    """A request for it is a line of JSON in Kong's log."""
+    ours = uuid4().hex
+    logs = ("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=200")
+
+    def check(changed: Configured) -> bool:
+        changed.get(path, **{"X-Request-ID": ours})
+        lines = changed.stack.run(*logs).stdout.splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{") and ours in line]
+        return any(entry["response"]["status"] == 200 for entry in entries)
+
+    return check
+
+
+def is_counted(path: str, service: str) -> Check:
+    """A request for it is counted as one of the service's."""
+
+    def check(changed: Configured) -> bool:
+        changed.get(path)
+        lines = changed.stack.kong(8100, "/metrics").stdout.splitlines()
+        counters = [line for line in lines if line.startswith("kong_http_requests_total{")]
+        return any(service in line and 'code="200"' in line for line in counters)
 
     return check
 
@@ -55,15 +129,31 @@ def is_there(kind: str, name: str, part: str, namespace: str = "default") -> Che
 
 FOO, BAR = (f"Hello from the {name} microservice" for name in ("foo", "bar"))
 NONE, ALL = range(1), range(100, 101)
+ALICES_KEY, MALLORYS_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 CHECKS: dict[str, list[Check]] = {
-    "addresses": [answers("/foo", 403, says="IP address not allowed"), answers("/bar", says=BAR)],
+    "addresses": [
+        answers("/foo", 403, says="IP address not allowed"),
+        answers("/bar", says=BAR),
+        answers_to("198.51.100.7", "/foo", 200),
+        answers_to("10.1.2.3", "/foo", 200),
+        answers_to("203.0.113.7", "/foo", 403),
+        answers_to("203.0.113.7", "/bar", 403),
+        answers_to("198.51.100.7", "/bar", 200),
+    ],
     "aggregation": [
         answers("/overview", header="X-RateLimit-Limit-Minute: 60", says=FOO),
         answers("/overview", says='"complete":true'),
+        answers_to("203.0.113.7", "/overview", 403),
+        answers_to("203.0.113.7", "/foo", 403),
         answers("/bar", says=BAR),
     ],
-    "auth": [answers("/foo", 401, "WWW-Authenticate: Bearer"), answers("/bar", says=BAR)],
+    "auth": [
+        answers("/foo", 401, "WWW-Authenticate: Bearer"),
+        answers_holder("/foo", ALICES_KEY, 200, FOO),
+        answers_holder("/foo", MALLORYS_KEY, 401, "Invalid signature"),
+        answers("/bar", says=BAR),
+    ],
     "blue-green": [answers("/foo", says=FOO), reaches("foo-green", NONE), answers("/bar", says=BAR)],
     "canary": [
         reaches("foo-canary", ALL, **{"X-Canary": "always"}),
@@ -77,12 +167,16 @@ CHECKS: dict[str, list[Check]] = {
     ],
     "everything": [
         answers("/foo", 401, "X-Request-ID"),
+        answers_holder("/foo", ALICES_KEY, 200, FOO),
+        answers_preflight("/foo"),
+        answers_to("203.0.113.7", "/greeting", 403),
         answers("/greeting", header="X-Frame-Options: DENY", says=BAR),
         answers("/greeting", header="Cache-Control: no-store", says='"api":"v1"'),
         answers("/greeting", header="X-RateLimit-Limit-Second: 50"),
         answers("/greeting", 503, says="Back at noon", **{"X-Preview": "always"}),
         answers("/greeter.Greeter/Greet", 415),
         answers("/overview", 401, "WWW-Authenticate: Bearer"),
+        answers_holder("/overview", ALICES_KEY, 200, '"complete":true'),
         is_there("ingress", "bar", "bar-blue-service"),
         is_there("httproute", "foo", "foo-canary-service"),
     ],
@@ -94,11 +188,29 @@ CHECKS: dict[str, list[Check]] = {
         is_there("networkpolicy", "foo", "10.108.0.0/20"),
         is_there("networkpolicy", "bar", '"kubernetes.io/metadata.name": "jobs"'),
     ],
-    "observability": [answers("/foo", header="X-Request-ID", says=FOO), answers("/bar", header="X-Request-ID")],
+    # Nobody is where the example has its collectors.
+    "observability": [
+        answers("/foo", header="X-Request-ID", says=FOO),
+        answers("/bar", header="X-Request-ID"),
+        is_logged("/foo"),
+        is_counted("/foo", "foo-service"),
+        is_there("kongclusterplugin", "gateway.http-log", "http://logs.tools:9000/kong"),
+        is_there("kongclusterplugin", "gateway.opentelemetry", "http://otel-collector.tools:4318/v1/traces"),
+        is_there("deployment", "foo-deployment", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ],
     "plugins": [answers("/foo", header="X-Order-ID: #", says=FOO), answers("/bar", says=BAR)],
     "protection": [
         answers("/foo", header="Content-Security-Policy: default-src 'none'", says=FOO),
         answers("/foo", 403, **{"User-Agent": "Googlebot/2.1"}),
+        takes("/foo", 1000, 405),  # the service's own word
+        takes("/foo", 2**20, 413),
+        answers("/foo", header="Access-Control-Allow-Origin: https://shop.example", Origin="https://shop.example"),
+        answers_preflight("/foo"),
+        # Foo is never so slow; that Kong heeds these, test_policies.py has.
+        is_there("service", "foo-service", '"konghq.com/connect-timeout": "2000"'),
+        is_there("service", "foo-service", '"konghq.com/read-timeout": "10000"'),
+        is_there("service", "foo-service", '"konghq.com/write-timeout": "10000"'),
+        is_there("service", "foo-service", '"konghq.com/retries": "2"'),
         answers("/bar", 503, says="Back at noon"),
     ],
     "replicas": [
@@ -136,6 +248,8 @@ def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
     addresses = ("digitalocean:apiEndpoint", *(f"kong-doks:{each}" for each in repositories))
     example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
     example |= {key: ours["config"][key] for key in addresses}
+    for consumer in example.get("kong-doks:consumers", []):
+        consumer["jwt"]["publicKey"] = public(ALICES_KEY)
     changed.file.write_text(yaml.safe_dump(ours | {"config": example}))
     if "kong-doks:domain" in example:
         sandbox_command("certificates")

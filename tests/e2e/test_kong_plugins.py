@@ -324,7 +324,7 @@ def test_a_limits_count_outlives_a_change_of_the_configuration(gateway: Gateway,
 
 
 def test_whom_a_limit_counts_is_a_matter_of_configuration(gateway: Gateway, echo: int) -> None:
-    names = ("ip", "consumer", "header", "path", "quiet")
+    names = ("ip", "consumer", "header", "service", "path", "quiet")
     gateway.configure(
         service(echo, *(route(name=f"by-{name}", paths=[f"/by-{name}"]) for name in names)),
         consumers=[consumer(name, keyauth_credentials=[{"key": name}]) for name in ("alice", "bob")],
@@ -333,6 +333,7 @@ def test_whom_a_limit_counts_is_a_matter_of_configuration(gateway: Gateway, echo
             plugin("rate-limiting", {"day": 1, "limit_by": "ip"}, route="by-ip"),
             plugin("rate-limiting", {"day": 1, "limit_by": "consumer"}, route="by-consumer"),
             plugin("rate-limiting", {"day": 1, "limit_by": "header", "header_name": "X-Team"}, route="by-header"),
+            plugin("rate-limiting", {"day": 3, "limit_by": "service"}, route="by-service"),
             plugin("rate-limiting", {"day": 1, "limit_by": "path", "path": "/by-path/a"}, route="by-path"),
             plugin(
                 "rate-limiting",
@@ -348,6 +349,8 @@ def test_whom_a_limit_counts_is_a_matter_of_configuration(gateway: Gateway, echo
     assert twice("/by-ip", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 429] * 2
     assert twice("/by-consumer", {"apikey": "alice"}, {"apikey": "bob"}) == [200, 429] * 2
     assert twice("/by-header", {"X-Team": "a"}, {"X-Team": "b"}) == [200, 429] * 2
+    # All of a service's requests together, whoever asks.
+    assert twice("/by-service", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 200, 200, 429]
     assert twice("/by-path/a", {}) + twice("/by-path/b", {}) == [200, 429] * 2
     assert twice("/by-quiet", {}) == [200, 503]
     quiet = gateway.client.get("/by-quiet")

@@ -40,6 +40,18 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
     assert (seen["X-Consumer-Username"], seen["X-Mine"]) == ("alice", "mine")
 
 
+def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(gateway: Gateway, echo: int) -> None:
+    of_all = GatewayPolicies.model_validate({"securityHeaders": True, "requestHeaders": {"set": {"X-Via": "gateway"}}})
+    off = RoutePolicies.model_validate({"securityHeaders": False, "requestHeaders": {}})
+    everywhere = [{"name": n, "config": c} for n, c in policies.gateway_plugins(of_all).items()]
+    there = [{"name": n, "config": c, "route": "off"} for n, c in policies.route_rules(off, of_all).plugins.items()]
+    routes = [route(name=name, paths=[f"/{name}"]) for name in ("on", "off")]
+    gateway.configure(service(echo, *routes), plugins=[*everywhere, *there])
+    answers = [gateway.client.get(path) for path in ("/on", "/off")]
+    assert ["X-Via" in answer.json()["headers"] for answer in answers] == [True, False]
+    assert ["X-Content-Type-Options" in answer.headers for answer in answers] == [True, False]
+
+
 def test_the_dashboard_asks_for_what_kong_counts(tmp_path: Path, echo: int) -> None:
     plugins = [{"name": n, "config": c} for n, c in policies.gateway_plugins(GatewayPolicies(metrics=True)).items()]
     with running(tmp_path) as gateway:

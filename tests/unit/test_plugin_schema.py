@@ -10,7 +10,7 @@ from tests.unit.test_policy_settings import services
 from tests.unit.test_settings import errors
 
 RIGHT: dict[str, list[dict[str, Any]]] = {
-    "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": None}],
+    "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": None}, {"allow": ["a"], "deny": []}],
     "acme": [{"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"a": 1}}}],
     "ai-prompt-decorator": [{"prompts": {"prepend": [{"role": "system", "content": "Be brief"}]}}],
     "ai-prompt-guard": [{"allow_patterns": [".*kong.*"]}],
@@ -26,9 +26,11 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     "datadog": [{"metrics": [{"name": "latency", "stat_type": "timer", "tags": ["app:kong"]}], "retry_count": 3}],
     "file-log": [{"path": "/dev/stdout", "custom_fields_by_lua": {"a": "return 1"}}],
     "http-log": [{"http_endpoint": "http://logs", "queue": {"max_batch_size": 10, "concurrency_limit": -1}}],
-    "ip-restriction": [{"deny": ["10.0.0.0/8"], "status": 404}],
+    "ip-restriction": [
+        {"deny": ["10.0.0.0/8"], "status": 404},
+        {"allow": ["10.0.0.1/8", "2001:db8::/32", "192.0.2.1", "::1"], "deny": []},
+    ],
     "jwt": [{"claims_to_verify": ["exp", "nbf"], "maximum_expiration": 3600}],
-    "oauth2": [{"enable_client_credentials": True}],
     "opentelemetry": [{"endpoint": "http://otel/v1/traces", "propagation": {"default_format": "w3c"}}],
     "pre-function": [{"access": ["kong.log('a')"]}],
     "proxy-cache": [{"strategy": "memory", "response_headers": {"X-Cache-Key": False}, "response_code": [200]}],
@@ -116,10 +118,39 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         ".static_tags[0].value: is missing; allowed: text; fix: add for example value: text",
     ),
     "a missing record": ("ai-proxy", {"route_type": "preserve"}, ".model: is missing; allowed: a record of provider, "),
+    "sessions that a database keeps": (
+        "session",
+        {"storage": "kong"},
+        '.storage: "kong" is not allowed; allowed: cookie; fix: write for example cookie',
+    ),
+    "certificates that a database keeps": (
+        "acme",
+        {"account_email": "a@b.c", "storage": "kong"},
+        '.storage: "kong" is not allowed; allowed: shm, redis, consul, vault; fix: write for example shm',
+    ),
+    "a name for an address": (
+        "ip-restriction",
+        {"allow": ["10.0.0.0/8", "office"]},
+        '.allow[1]: "office" is not allowed; allowed: a list, each an address or a CIDR block; fix: write for example',
+    ),
+    "too large a block": ("ip-restriction", {"deny": ["10.0.0.0/33"]}, '.deny[0]: "10.0.0.0/33" is not allowed'),
+    "a netmask": ("ip-restriction", {"deny": ["10.0.0.0/255.0.0.0"]}, '.deny[0]: "10.0.0.0/255.0.0.0" is not'),
+    "a zone": ("ip-restriction", {"deny": ["fe80::1%eth0"]}, '.deny[0]: "fe80::1%eth0" is not'),
     "none of several fields": (
+        "ip-restriction",
+        {"status": 404},
+        "plugins.ip-restriction: has none of what it needs; allowed: allow, deny; fix: set for example allow",
+    ),
+    "nothing in any of them": ("ip-restriction", {"allow": [], "deny": []}, "has none of what it needs; allowed:"),
+    "neither of two fields": (
         "acl",
         {"hide_groups_header": True},
-        "plugins.acl: has none of what it needs; allowed: allow, deny; fix: set for example allow",
+        "plugins.acl: has none of what it needs; allowed: exactly one of allow, deny; fix: set for example allow",
+    ),
+    "both of two fields": (
+        "acl",
+        {"allow": ["team-a"], "deny": ["team-b"]},
+        "plugins.acl: has allow and deny; allowed: exactly one of allow, deny; fix: remove allow or deny",
     ),
     "none of several fields of a value": (
         "response-ratelimiting",
@@ -156,7 +187,7 @@ def test_what_kong_documents_is_allowed(plugin: str) -> None:
 
 def test_every_schema_can_be_read() -> None:
     found = {plugin: list(plugin_schema.complaints(plugin, {})) for plugin in plugin_schema.plugins()}
-    assert len(found) == 45
+    assert len(found) == 44
     for plugin, complaints in found.items():
         assert {complaint.problem for complaint in complaints} <= {"is missing", "has none of what it needs"}, plugin
 

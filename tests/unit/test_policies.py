@@ -407,6 +407,70 @@ def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
     assert environment == {"nginx_http_client_body_buffer_size": "2m"}
 
 
+@pytest.mark.parametrize(
+    ("of_all", "config", "plugin", "expected"),
+    [
+        ({"securityHeaders": True}, {"securityHeaders": False}, "response-transformer", {}),
+        ({"responseBody": {"remove": ["a"]}}, {"responseBody": {}}, "response-transformer", {}),
+        ({"requestHeaders": {"remove": ["X-A"]}}, {"requestHeaders": {}}, "request-transformer", {}),
+        ({"requestQuery": {"remove": ["a"]}}, {"requestQuery": None}, "request-transformer", {}),
+        (
+            {"requestHeaders": {"remove": ["X-A"]}, "requestBody": {"remove": ["b"]}},
+            {"requestHeaders": {}},
+            "request-transformer",
+            {"remove": {"body": ["b"]}},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"], "denyIps": ["10.1.2.3"]},
+            {"allowIps": []},
+            "ip-restriction",
+            {"deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"allowIps": [], "denyIps": ["192.0.2.1"]},
+            "ip-restriction",
+            {"deny": ["192.0.2.1/32"]},
+        ),
+    ],
+    ids=[
+        "security headers",
+        "a body",
+        "headers",
+        "nothing instead of a query",
+        "headers, but not the body",
+        "allowed addresses, but not denied ones",
+        "allowed addresses for denied ones",
+    ],
+)
+def test_what_a_route_switches_off_of_the_gateways_is_off_there(
+    of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    rules = route(GatewayPolicies.model_validate(of_all), **config)
+    assert (rules.plugins, rules.named) == ({plugin: expected}, (plugin,))
+
+
+def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
+    of_all = GatewayPolicies.model_validate({"requestHeaders": {"remove": ["X-A"]}})
+    rules = route(of_all, auth="jwt", requestHeaders={})
+    assert rules.plugins["request-transformer"] == {"remove": {"headers": CLAIMS}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"securityHeaders": False},
+        {"requestHeaders": {}},
+        {"allowIps": [], "denyIps": []},
+        {"botDetection": False, "rateLimit": None, "cors": None, "terminate": None, "bodyLimit": None},
+    ],
+)
+def test_what_is_off_anyway_makes_nothing(config: dict[str, Any]) -> None:
+    none_of_it = GatewayPolicies.model_validate({"requestId": True})
+    assert route(none_of_it, **config).plugins == {}
+    assert list(policies.not_switched_off(RoutePolicies.model_validate(config), none_of_it)) == []
+
+
 def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:
     of_all = {"allowIps": ["10.0.0.0/8"], "requestHeaders": {"remove": ["X-A"]}, "securityHeaders": True}
     assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).named == ("request-size-limiting",)

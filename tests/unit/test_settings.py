@@ -67,6 +67,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "the same name twice": ({"services": [FOO, BAR | {"name": "foo"}]}, 'services[1].name: "foo" is not allowed'),
     "the same path twice": ({"services": [FOO, BAR | {"path": "/foo"}]}, 'services[1].path: "/foo" is not allowed'),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
+    "a path that is a pattern": (
+        {"services": [FOO | {"path": "/~foo"}]},
+        'services[0].path: "/~foo" is not allowed; allowed: one that doesn\'t begin with "/~"',
+    ),
     "a path with a slash at its end": ({"services": [FOO | {"path": "/foo/"}]}, 'path: "/foo/" is not allowed'),
     "no path": ({"services": [{"name": "foo", "build": "apps/foo"}]}, "services[0].path: is missing; allowed: "),
     "build and image": ({"services": [FOO | {"image": "a:1"}]}, "services[0]: has both build and image; allowed: "),
@@ -237,6 +241,11 @@ def test_a_service_needs_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert service.versions == {"foo": Running("apps/foo", "", 1, {})}
     assert service.shares == {"foo": 100}
     assert (service.port, service.health_of(service.versions["foo"])) == (5000, "/healthz")
+
+
+def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"path": "/foo/~ada", "rewrite": "/~ada"}]}).services
+    assert (service.path, service.rewrite) == ("/foo/~ada", "/~ada")
 
 
 def test_numbers_do_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:
