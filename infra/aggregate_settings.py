@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.complaints import Complaint, raise_any
 from infra.fields import HeaderName, Model, ServiceName, UrlPath
+from infra.policy_settings import GatewayPolicies
 from infra.service_settings import Service, Workload
 from infra.version_settings import Running
 
@@ -85,7 +86,9 @@ class Aggregate(Workload):
                 yield Complaint(f"headers[{index}]", header, allowed, f"remove {header}")
 
 
-def complaints(aggregates: Sequence[Aggregate], services: Sequence[Service]) -> Iterator[Complaint]:
+def complaints(
+    aggregates: Sequence[Aggregate], services: Sequence[Service], gateway: GatewayPolicies
+) -> Iterator[Complaint]:
     """What doesn't fit between aggregates and the services that they ask."""
     known = {service.name: service for service in services}
     for index, aggregate in enumerate(aggregates):
@@ -98,7 +101,7 @@ def complaints(aggregates: Sequence[Aggregate], services: Sequence[Service]) -> 
                 yield Complaint(f"{place}.backends.{name}", None, allowed, f"remove {name}, or add it to services")
                 continue
             # Services are asked inside of the cluster, where no gateway stands before them.
-            theirs, ours = service.guards, aggregate.guards
+            theirs, ours = service.guards(gateway), aggregate.guards(gateway)
             for key, guard in theirs.items():
                 if ours.get(key) != guard:
                     allowed = f"the same as of {name}, or it would be open to others by this way"

@@ -194,10 +194,13 @@ class RoutePolicies(Policies):
         auth = self.auth is not None
         return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
 
-    @property
-    def guards(self) -> Mapping[str, Any]:
-        """What keeps somebody out, but for groups, by its key."""
-        keys = {"auth": self.auth, "allowIps": self.allow_ips, "denyIps": self.deny_ips}
+    def guards(self, gateway: "GatewayPolicies") -> Mapping[str, Any]:
+        """What keeps somebody out, but for groups, by its key; the gateway's, where this route has none of its own."""
+        lists = {
+            field: getattr(self if field in self.model_fields_set else gateway, field)
+            for field in ("allow_ips", "deny_ips")
+        }
+        keys = {"auth": self.auth, **{to_camel(field): addresses for field, addresses in lists.items()}}
         plugins = {f"plugins.{name}": self.plugins[name] for name in ACCESS if name in self.plugins}
         return {key: value for key, value in keys.items() if value} | plugins
 

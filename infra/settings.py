@@ -192,7 +192,7 @@ class Settings(Model):
                 *self._duplicates(),
                 *self._misfits(),
                 *self._against_the_gateway(),
-                *aggregate_settings.complaints(self.aggregates, self.services),
+                *aggregate_settings.complaints(self.aggregates, self.services, self.gateway),
                 *consumer_settings.complaints(self.consumers, self._places),
                 *self._strangers(),
                 *self._bodies(),
@@ -214,7 +214,7 @@ class Settings(Model):
                 yield Complaint(f"{place}.path", each.path, allowed, fix)
             # Or a header of the client's own choice would be the way around them.
             first = next(other for other in self._places.values() if other.path == each.path)
-            ours, theirs = ({**route.guards, "allow": route.allow} for route in (each, first))
+            ours, theirs = ({**route.guards(self.gateway), "allow": route.allow} for route in (each, first))
             for key in {**theirs, **ours}:
                 if ours.get(key) != theirs.get(key):
                     allowed = f"the same as of {first.name}, which has the same path"

@@ -58,6 +58,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "aggregates[0].allow: is not allowed; allowed: some of foo's, which are team-a; fix: write allow: [team-a]",
     ),
     "a way around addresses": (stack({"denyIps": ["192.0.2.0/24"]}), "aggregates[0].denyIps: is not allowed"),
+    "a way around the gateway's addresses": (
+        stack(allowIps=["0.0.0.0/0"]) | {"gateway": {"allowIps": ["10.0.0.0/8"]}},
+        "aggregates[0].allowIps: is not allowed; allowed: the same as of foo",
+    ),
     "a way around a plugin": (stack({"plugins": {"basic-auth": {}}}), "aggregates[0].plugins.basic-auth: is not"),
     "tokens that nobody has": (
         stack(auth="key-auth"),
