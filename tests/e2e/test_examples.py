@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sandbox import images
 from sandbox.addresses import NODE
 from sandbox.paths import PROJECT
+from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.conftest import sandbox_command
 from tests.e2e.stack import Stack, eventually
@@ -108,6 +110,61 @@ def is_counted(path: str, service: str) -> Check:
     return check
 
 
+TOOLS = "tools"
+# Prints what is posted to it.
+_COLLECT = """
+import http.server, threading
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        print(self.path, body.decode("latin-1"), flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+for port in (9000, 4318):
+    threading.Thread(target=http.server.ThreadingHTTPServer(("", port), Collector).serve_forever).start()
+"""
+
+
+@contextmanager
+def collectors(stack: Stack) -> Iterator[None]:
+    """One pod where the example has a collector of logs and one of traces."""
+    stack.run("kubectl", "create", "namespace", TOOLS)
+    try:
+        collector = inside.pod("collector", "python", "-c", _COLLECT)
+        collector["metadata"]["labels"] = {"app": "collector"}
+        services = [
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name},
+                "spec": {"selector": {"app": "collector"}, "ports": [{"port": port}]},
+            }
+            for name, port in (("logs", 9000), ("otel-collector", 4318))
+        ]
+        for each in (collector, *services):
+            made = inside.create(stack, TOOLS, each)
+            assert made.returncode == 0, made.stderr
+        stack.run("kubectl", "wait", "-n", TOOLS, "pod/collector", "--for=condition=Ready", "--timeout=60s")
+        yield
+    finally:
+        stack.run("kubectl", "delete", "namespace", TOOLS)
+
+
+def is_collected(path: str, *posted: str) -> Check:
+    """Of requests for it comes what collectors are posted."""
+
+    def check(changed: Configured) -> bool:
+        for _ in range(20):  # one of ten is traced
+            changed.get(path)
+        log = changed.stack.run("kubectl", "logs", "-n", TOOLS, "collector").stdout
+        return all(each in log for each in posted)
+
+    return check
+
+
 def reaches(version: str, asked: range, **sent: str) -> Check:
     """Of a hundred requests for foo so many reach a version, which logs them."""
 
@@ -188,14 +245,12 @@ CHECKS: dict[str, list[Check]] = {
         is_there("networkpolicy", "foo", "10.108.0.0/20"),
         is_there("networkpolicy", "bar", '"kubernetes.io/metadata.name": "jobs"'),
     ],
-    # Nobody is where the example has its collectors.
     "observability": [
         answers("/foo", header="X-Request-ID", says=FOO),
         answers("/bar", header="X-Request-ID"),
         is_logged("/foo"),
         is_counted("/foo", "foo-service"),
-        is_there("kongclusterplugin", "gateway.http-log", "http://logs.tools:9000/kong"),
-        is_there("kongclusterplugin", "gateway.opentelemetry", "http://otel-collector.tools:4318/v1/traces"),
+        is_collected("/foo?collected", "/kong {", '"/foo?collected"', "/v1/traces "),
         is_there("deployment", "foo-deployment", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
     ],
     "plugins": [answers("/foo", header="X-Order-ID: #", says=FOO), answers("/bar", says=BAR)],
@@ -231,6 +286,8 @@ CHECKS: dict[str, list[Check]] = {
     "weighted-canary": [reaches("foo-canary", range(1, 31)), answers("/bar", says=BAR)],
 }
 
+AROUND: dict[str, Callable[[Stack], AbstractContextManager[None]]] = {"observability": collectors}
+"""What there has to be beside the stack."""
 ELSEWHERE = {"monitoring"}  # test_monitoring.py: its Grafana can't be had here
 
 
@@ -253,6 +310,7 @@ def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
     changed.file.write_text(yaml.safe_dump(ours | {"config": example}))
     if "kong-doks:domain" in example:
         sandbox_command("certificates")
-    changed.stack.up()
-    for check in CHECKS[name]:
-        eventually(partial(check, changed))
+    with AROUND[name](changed.stack) if name in AROUND else nullcontext():
+        changed.stack.up()
+        for check in CHECKS[name]:
+            eventually(partial(check, changed))
