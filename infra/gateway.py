@@ -2,7 +2,7 @@
 
 import ipaddress
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,11 +152,8 @@ class Gateway(pulumi.ComponentResource):
                 pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            self.ip: pulumi.Output[str] = (
-                digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER]).ip
-                if _by_name(args)
-                else proxy.status.load_balancer.ingress.apply(address)
-            )
+            balancer = _load_balancer(proxy) if args.digitalocean else None
+            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(lambda each: address(each, balancer))
             self.url = pulumi.Output.concat("http://", self.ip)
             if args.domain:
                 self.url = pulumi.Output.from_input(f"https://{args.domain}")
@@ -170,11 +167,6 @@ class Gateway(pulumi.ComponentResource):
         self.register_outputs({"ip": self.ip, "url": self.url})
 
 
-def _by_name(args: GatewayArgs) -> bool:
-    """Whether the cluster knows the load balancer by its name alone."""
-    return args.digitalocean and bool(args.domain)
-
-
 def _proxy_protocol(args: GatewayArgs) -> dict[str, Any]:
     annotations = {
         # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
@@ -182,7 +174,7 @@ def _proxy_protocol(args: GatewayArgs) -> dict[str, Any]:
         f"{_ANNOTATION}type": "REGIONAL",
         f"{_ANNOTATION}enable-proxy-protocol": "true",
     }
-    if _by_name(args):
+    if args.domain:
         # From an address the cluster's nodes would take a short cut to Kong, without the PROXY protocol; and before it
         # has the ACME server look, cert-manager looks whether the domain leads to its answer.
         annotations[f"{_ANNOTATION}hostname"] = str(args.domain)
@@ -254,15 +246,29 @@ def _several(replicas: int) -> dict[str, Any]:
     }
 
 
-def address(ingress: Sequence[kubernetes.core.v1.outputs.LoadBalancerIngress]) -> str:
+def _load_balancer(proxy: kubernetes.core.v1.Service) -> Callable[[], pulumi.Output[str]]:
+    """What asks DigitalOcean for the address of the Service's load balancer."""
+    return lambda: digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER]).ip
+
+
+def address(
+    ingress: Sequence[kubernetes.core.v1.outputs.LoadBalancerIngress],
+    by_name: Callable[[], pulumi.Output[str]] | None = None,
+) -> pulumi.Input[str]:
     """The first IPv4 address of a load balancer, which may list an IPv6 one too.
 
+    Args:
+        ingress: how the cluster knows it; after a change of that it is the way of before for some seconds.
+        by_name: asks for the address of one that the cluster knows by its name alone.
+
     Raises:
-        pulumi.RunError: it has only a name, as some local clusters' load balancers do.
+        pulumi.RunError: it has only a name, as some local clusters' load balancers do, and nobody can be asked.
     """
     for entry in ingress:
         if entry.ip and isinstance(ipaddress.ip_address(entry.ip), ipaddress.IPv4Address):
             return entry.ip
+    if by_name:
+        return by_name()
     raise pulumi.RunError(
         "kong-doks:proxyServiceType: this cluster's load balancers have no IPv4 address; "
         "allowed here: NodePort, ClusterIP; fix: pulumi config set proxyServiceType ClusterIP"

@@ -47,6 +47,8 @@ class Answers(mocks.Mocks):
 
     def __init__(self, *, preview: bool) -> None:
         self.preview = preview
+        self.name: str | None = None
+        """By which the cluster knows the load balancer."""
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
         if args.token.endswith(":getKubernetesVersions"):
@@ -78,13 +80,18 @@ class Answers(mocks.Mocks):
             case "Image":
                 made = {"ref": f"{args.inputs['tags'][0]}@{DIGEST}", "digest": DIGEST, "contextHash": "content"}
             case "Release":
+                marks = args.inputs["values"].get("proxy", {}).get("annotations", {})
+                self.name = self.name or marks.get("service.beta.kubernetes.io/do-loadbalancer-hostname")
                 made = {"status": {"namespace": args.inputs["namespace"]}}
             case "EndpointSlice":
                 made = {"ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}
             case "Namespace":
                 made = {"metadata": {**args.inputs["metadata"], "uid": "0b5c7e1a"}}
             case "Service" if args.resource_id:
-                ingress = [{"ip": "2604:a880::1"}, {"ip": "203.0.113.10"}]
+                ingress = [
+                    {"ip": "2604:a880::1"},
+                    *([{"hostname": self.name}] if self.name else [{"ip": "203.0.113.10"}]),
+                ]
                 marks = {"kubernetes.digitalocean.com/load-balancer-id": "balancer"}
                 made = {"status": {"loadBalancer": {"ingress": ingress}}, "metadata": {"annotations": marks}}
         return f"{args.name}-id", {**args.inputs, **made}

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 
+import pulumi
 import pytest
+from pulumi_kubernetes.core.v1.outputs import LoadBalancerIngress
 
-from infra import versions
+from infra import gateway, versions
 from tests.unit.conftest import PROJECT, Recording
 
 LOAD_BALANCER = "service.beta.kubernetes.io/do-loadbalancer"
@@ -148,3 +150,13 @@ def test_the_other_stack_differs_in_addresses_only(dev: Recording, run: Callable
         ours = sorted(json.dumps(each.inputs, sort_keys=True) for each in dev.of(kind))
         theirs = sorted(json.dumps(each.inputs, sort_keys=True) for each in other.of(kind))
         assert ours == theirs
+
+
+def test_the_address_is_the_first_ipv4_one_and_digitaloceans_answer_where_the_cluster_knows_a_name_alone() -> None:
+    asked = pulumi.Output.from_input("198.51.100.7")
+    addresses = [LoadBalancerIngress(ip="2604:a880::1"), LoadBalancerIngress(ip="203.0.113.10")]
+    assert gateway.address(addresses) == gateway.address(addresses, lambda: asked) == "203.0.113.10"
+    # Also for a moment after a domain was taken away.
+    assert gateway.address([LoadBalancerIngress(hostname="api.example.com")], lambda: asked) is asked
+    with pytest.raises(pulumi.RunError, match=r"kong-doks:proxyServiceType: .* fix: "):
+        gateway.address([LoadBalancerIngress(hostname="api.example.com")])
