@@ -35,7 +35,7 @@ GRAFANA = "12.3.2"
 """The chart's own."""
 
 # renovate: datasource=helm depName=cert-manager registryUrl=https://charts.jetstack.io
-CERT_MANAGER = "v1.19.5"
+CERT_MANAGER = "v1.20.3"
 """The chart and the images."""
 
 # The one that DOKS brings, too; the controller knows the next (KIC, version compatibility).
