@@ -1,5 +1,6 @@
 """Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
 
+import json
 import re
 import signal
 from collections.abc import Iterator
@@ -226,6 +227,20 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     part.destroy()
     assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
     assert list(part.account.cloud.registries.documents) == ["mine"]
+
+
+@pytest.mark.soak
+def test_what_a_stack_has_is_billed_and_removed_without_its_passphrase(part: Part) -> None:
+    part.up()
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
+    assert part.destroy(check=False).returncode != 0
+    bill = json.loads(part.run("python", "-m", "ops", "bill", "--json").stdout)
+    things = [(thing["kind"], thing["id"]) for thing in bill["things"] if thing["kind"] in {"cluster", "registry"}]
+    assert {kind for kind, _ in things} == {"cluster", "registry"}
+    for each in things:
+        part.run("python", "-m", "ops", "remove", *each, "--yes")
+    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
+    assert part.account.cloud.ledger.hourly == 0
 
 
 def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:

@@ -1,11 +1,13 @@
 """Every way out ends at zero: what goes wrong in the cluster. The API server is real, the nodes are not."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
 
 import pytest
 
+from ops.state import CLUSTER
 from tests.e2e.reliability import until
 from tests.e2e.reliability_sweep import Sweep
 from tests.e2e.whole import Whole
@@ -41,6 +43,22 @@ def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> No
     assert len(whole.kubectl("get", kinds, "-n", "services", "-o", "name").split()) >= 8
     assert whole.kubectl("get", "deployment", "-n", "kong", "-o", "name") == "deployment.apps/kong\n"
     assert whole.doctor() == []
+
+
+def test_a_stored_token_that_expired_days_ago_is_renewed_and_nothing_is_made_again(whole: Whole) -> None:
+    whole.up()
+    made = {each["urn"]: each.get("id") for each in whole.resources()}
+    exported = json.loads(whole.run("pulumi", "stack", "export", "--show-secrets").stdout)
+    (cluster,) = (each for each in exported["deployment"]["resources"] if each["type"] == CLUSTER)
+    (stored,) = json.loads(cluster["outputs"]["kubeConfigs"]["plaintext"])
+    stored["expiresAt"] = "2026-01-01T00:00:00Z"
+    cluster["outputs"]["kubeConfigs"]["plaintext"] = json.dumps([stored])
+    (whole.project / "old.json").write_text(json.dumps(exported))
+    whole.run("pulumi", "stack", "import", "--file", "old.json")
+    whole.account.cloud.clusters.records[cluster["id"]].tokens.clear()
+    whole.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
+    assert {each["urn"]: each.get("id") for each in whole.resources()} == made
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
 def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where(whole: Whole) -> None:

@@ -19,11 +19,23 @@ pytestmark = pytest.mark.soak
 class Bucket:
     """The bucket `state` of an object storage; an object of it is read only with a key."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self) -> None:
+        self._port = 0
+        self.appear()
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        httpx.post(f"{self.endpoint}/moto-api/reset").raise_for_status()  # of one process, it is one for all
         key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        self._client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **key)
+        self._client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **key)
         self._client.create_bucket(Bucket="state")
+
+    def appear(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
+        self._server.start()
+        _, self._port = self._server.get_host_and_port()
+
+    def vanish(self) -> None:
+        """Nobody reaches it any more; what is in it stays."""
+        self._server.stop()
 
     def keys(self, part: str) -> list[str]:
         """The keys that have `part` in them, in their order."""
@@ -40,13 +52,9 @@ class Bucket:
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()  # of one process, it is one for all
-    yield Bucket(endpoint)
-    server.stop()
+    bucket = Bucket()
+    yield bucket
+    bucket.vanish()
 
 
 @pytest.fixture
@@ -92,6 +100,25 @@ def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
     done = part.run("python", "-m", "ops", "doctor", check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert "bucket does not exist" in done.stderr
+
+
+def test_an_up_whose_state_was_out_of_reach_is_gone_on_with(part: Part, bucket: Bucket) -> None:
+    part.account.settings.cluster_create = 2
+
+    def vanished() -> bool:
+        begun = part.has("POST", "/v2/kubernetes/clusters")
+        if begun:
+            bucket.vanish()
+        return begun
+
+    ended = part.cut("up", signal.SIGINT, vanished, times=0)
+    assert ended.returncode != 0
+    bucket.appear()
+    part.mend()
+    part.up()
+    assert part.doctor() == []
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
 
 
 def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part, bucket: Bucket) -> None:
