@@ -18,6 +18,7 @@ import yaml
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
 from sandbox.addresses import CHARTS, MIRROR
+from tests.e2e.configured import Configured
 from tests.e2e.conftest import sandbox_command
 from tests.e2e.leaks import leaks
 from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed
@@ -96,13 +97,15 @@ def test_preview_of_a_changed_app_touches_and_builds_nothing(stack: Stack) -> No
     assert pods_and_events() == before
 
 
-def test_an_edited_app_rolls_that_deployment_only(stack: Stack) -> None:
+def test_an_edited_app_rolls_that_deployment_only_and_no_request_fails(stack: Stack) -> None:
     foo, bar = stack.pods("foo"), stack.pods("bar")
     with edited(stack.folder / "apps" / "foo" / "app.py", "Hello from", "Hello again from"):
-        printed = stack.up()
+        with Configured(stack).asked_throughout("/foo") as statuses:
+            printed = stack.up()
+            # The pod of before answers on until the controller has told the gateway of the new one: seconds.
+            eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
+        assert set(statuses) == {200}
         assert "load build definition" in printed
-        # The pod of before answers on until the controller has told the gateway of the new one: seconds.
-        eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
         assert set(stack.pods("foo")).isdisjoint(foo)
         assert stack.pods("bar") == bar
     stack.up()
