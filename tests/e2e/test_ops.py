@@ -440,6 +440,15 @@ def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
     assert terminal.account.cloud.ledger.entries == []
 
 
+def test_a_stack_without_a_registry_needs_no_scope_of_registries(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "none"})
+    terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if not scope.startswith("registry:")]}
+    assert terminal.failed() == {}
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert terminal.ops("doctor").returncode == 0
+
+
 def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     terminal.account.cloud.tokens = {TOKEN: SCOPES}
@@ -515,6 +524,14 @@ def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
     assert set(failed) == {key}
     assert "pulumi up deletes cluster mycluster" in failed[key]["said"]
     assert failed[key]["fix"].startswith(f"pulumi config set {key} {before};")
+
+
+def test_a_version_that_is_no_longer_on_offer_is_refused_of_a_cluster_that_is_there_too(terminal: Terminal) -> None:
+    terminal.remembers(CLUSTER=terminal.cluster())
+    terminal.configure(kubernetesVersion="1.30")
+    failed = terminal.failed()
+    assert set(failed) == {"kubernetesVersion"}
+    assert failed["kubernetesVersion"]["fix"] == "pulumi config set kubernetesVersion 1.36"
 
 
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:

@@ -50,7 +50,7 @@ def test_a_piece_of_the_sweep_converges(part: Part) -> None:
 
 @pytest.mark.soak
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
-    listed = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
+    listed = {"kubernetes:read", *preflight.CLUSTER, *preflight.REGISTRY}
     part.account.cloud.tokens = {TOKEN: sorted(listed)}
     part.up()
     part.configure(nodeCount=2, registry={"kind": "digitalocean", "tier": "basic"})
