@@ -207,11 +207,17 @@ def _orphans(things: list[Thing], stack: Stack) -> Iterator[Finding]:
 
 def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
     """What was deleted by hand."""
+    # They depend on the cluster, so the state loses them with it; at DigitalOcean they would lead to a freed address.
+    records = [
+        f"python -m ops remove dns_record {record['inputs']['domain']}/records/{identifier} --stack {stack.name}"
+        for identifier, record in state.of(states.RECORD).items()
+    ]
     for identifier, resource in state.of(states.CLUSTER).items():
         if api.find(f"kubernetes/clusters/{identifier}") is None:
+            forget = f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"
             yield Finding(
                 f"cluster {identifier} is in the state and was deleted by hand, with all that ran in it",
-                [[f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"]],
+                [[*records, forget]],
             )
     for identifier, resource in state.of(states.REGISTRY).items():
         if identifier not in [each["name"] for each in registries(api)]:

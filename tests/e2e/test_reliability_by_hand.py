@@ -21,6 +21,23 @@ def part(tmp_path: Path) -> Iterator[Part]:
     part.account.stop()
 
 
+class Named(Part):
+    """One with a domain, whose record leads to an address of the cluster's."""
+
+    program = f"""{Part.program}
+from infra import dns
+dns.record("api.example.com", "example.com", cluster.resource.ipv4_address, [])
+"""
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Iterator[Part]:
+    named = Named(tmp_path)
+    call(named, "POST", "domains", {"name": "example.com"})
+    yield named
+    named.account.stop()
+
+
 def cluster(part: Part) -> str:
     return next(iter(part.account.cloud.clusters.records))
 
@@ -158,6 +175,21 @@ def test_volumes_and_snapshots_go_with_the_stack_or_are_found(part: Part) -> Non
             until(lambda: not part.account.cloud.clusters.records)
             part.up()
     assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_the_record_of_a_cluster_deleted_by_hand_leads_nobody_to_its_address(named: Part) -> None:
+    def records() -> list[str]:
+        found = call(named, "GET", "domains/example.com/records")["domain_records"]
+        return [each["name"] for each in found if each["type"] == "A"]
+
+    named.up()
+    assert records() == ["api"]
+    call(named, "DELETE", f"kubernetes/clusters/{cluster(named)}")
+    until(lambda: not named.account.cloud.clusters.records)
+    named.mend()
+    assert named.ends_at_zero()
+    assert records() == []
 
 
 def _volume_and_snapshot(part: Part, name: str) -> None:
