@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops import past, release
+from ops import past, prices, release
 from ops import state as states
 from ops.api import Api, OpsError
 from ops.balancer import STAMP
@@ -228,19 +228,47 @@ def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
 
 
 def _drift(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
-    """What was changed by hand, as far as it costs. For the rest there is `pulumi preview --refresh`."""
+    """What was changed by hand or is as before since an update was refused, as far as it costs.
+
+    For the rest there is `pulumi preview --refresh`.
+    """
+    up = f"pulumi up --refresh --stack {stack.name}"
     for identifier, resource in state.of(states.CLUSTER).items():
         found = api.find(f"kubernetes/clusters/{identifier}")
         if found is None:
             continue
-        cluster, outputs = found["kubernetes_cluster"], resource["outputs"]
-        for what, known, actual in _compare(outputs, cluster):
+        cluster, inputs, outputs = found["kubernetes_cluster"], resource["inputs"], resource["outputs"]
+        if cluster["ha"] and not (inputs.get("ha") and stack.settings.ha):
+            # To switch it off is refused, and with it all else that an update changes.
+            yield Finding(
+                f"the control plane of cluster {identifier} is highly available, which stays, and costs "
+                f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
+                [[f"pulumi config set ha true --stack {stack.name}", up]],
+            )
+        pool = outputs.get("nodePool") or {}
+        # What a refused update wanted is in the outputs; after the next `up`, which only reads, in the inputs alone.
+        compared = (each for known in (outputs, inputs) for each in _compare(known, pool.get("id"), cluster))
+        for what, known, actual in dict.fromkeys(compared):
             if known != actual:
-                yield Finding(
-                    f"{what} of cluster {identifier}: {known} in the state, {actual} in the account",
-                    [[f"pulumi up --refresh --stack {stack.name}"]],
-                )
-        yield from _pools(outputs.get("nodePool") or {}, cluster, resource["urn"], stack)
+                yield Finding(f"{what} of cluster {identifier}: {known} in the state, {actual} in the account", [[up]])
+        yield from _pools(pool, cluster, resource["urn"], stack)
+    ours = state.of(states.REGISTRY)
+    for registry in registries(api) if ours else ():
+        name, tier = registry["name"], registry["subscription"]["tier"]["slug"]
+        tiers = [ours[name][each].get("subscriptionTierSlug", tier) for each in ("outputs", "inputs") if name in ours]
+        for known in {*tiers} - {tier}:
+            # It is the tier of all of the account's registries, and too small a one is refused.
+            take = f"pulumi config set --path registry.tier {tier} --stack {stack.name}"
+            yield Finding(f"tier of registry {name}: {known} in the state, {tier} in the account", [[up], [take, up]])
+
+
+def _compare(known: dict[str, Any], pool: str | None, cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    yield "name", known.get("name"), cluster["name"]
+    if not cluster["ha"]:
+        yield "highly available control plane", bool(known.get("ha")), False
+    for each in cluster["node_pools"]:
+        if each["id"] == pool:
+            yield "node count", int((known.get("nodePool") or {}).get("nodeCount") or 0), each["count"]
 
 
 def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stack) -> Iterator[Finding]:
@@ -259,11 +287,3 @@ def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stac
                 "stack's",
                 [[f"python -m ops remove node_pool {cluster['id']}/node_pools/{identifier} --stack {stack.name}"]],
             )
-
-
-def _compare(outputs: dict[str, Any], cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
-    yield "highly available control plane", bool(outputs.get("ha")), bool(cluster["ha"])
-    known = outputs.get("nodePool") or {}
-    for pool in cluster["node_pools"]:
-        if pool["id"] == known.get("id"):
-            yield "node count", int(known.get("nodeCount") or 0), pool["count"]

@@ -64,9 +64,10 @@ class Terminal:
         (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
 
     def remembers(self, **resources: str) -> None:
-        """The ids in the state, by the resources' types as ops.state calls them; outputs don't count."""
+        """The ids in the state, by the resources' types as ops.state calls them; inputs and outputs don't count."""
+        rest: dict[str, object] = {"inputs": {}, "outputs": {}}
         found = [
-            {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", "outputs": {}}
+            {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", **rest}
             for kind, each in resources.items()
         ]
         self.answers("stack export", {"version": 3, "deployment": {"resources": found}})
