@@ -263,13 +263,14 @@ def renew_balancer(
 def forget_release(
     cluster: ClusterId,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` says it.")],
+    namespace: Annotated[str, typer.Option(help="Where it is.")] = "kong",
     stack: StackName = "dev",
     as_json: Json = False,
 ) -> None:
-    """Delete Helm's record of an install of Kong that was cut short. What is installed stays."""
+    """Delete Helm's record of an install that was cut short. What is installed stays."""
     with _errors_in_one_line(as_json=as_json):
         api, _ = _open(stack)
-        releases.forget(api, cluster, record)
+        releases.forget(api, cluster, namespace, record)
     _done(record, f"forgotten (pulumi up --stack {stack})", as_json=as_json)
 
 

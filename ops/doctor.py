@@ -53,7 +53,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
-        *_release(api, clusters, state, stack),
+        *_releases(api, clusters, state, stack),
         *_balancer(api, clusters, state, stack),
         *_records(api, state, stack),
         *_orphans(things, stack),
@@ -118,41 +118,57 @@ def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Findi
         yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
 
 
-def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
-    """Kong, where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
-    if state.urn(states.GATEWAY) is None:
+def _releases(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """Where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
+    known, made = state.names(states.RELEASE), state.of(states.NAMESPACE)
+    own = {
+        name: namespace
+        for name, namespace in release.NAMESPACES.items()
+        # In a namespace that the stack didn't make they are somebody else's, as is a Grafana that it doesn't want.
+        if name in known or (namespace in made and (name != "grafana" or stack.settings.grafana))
+    }
+    if not own:
         return
-    up = f"pulumi up --stack {stack.name}"
     for cluster in state.of(states.CLUSTER):
         if clusters.get(cluster) not in RUNS:
             continue
         try:
-            found = release.records(api, cluster)
+            records = release.records(api, cluster)
         except OpsError as error:
             # All else is found without it.
-            yield Finding(f"whether Kong's install is sound can't be told: {error}")
+            yield Finding(f"whether Helm's installs are sound can't be told: {error}")
             continue
-        refresh = f"pulumi refresh --yes --skip-preview --stack {stack.name}"
-        for record in found:
-            forget = f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}"
-            if record.status == "uninstalling" and state.urn(states.RELEASE):
-                yield Finding(
-                    f"Helm's record {record.name} is of a destroy that was cut short: Kong is partly gone",
-                    [[forget, refresh]],
-                )
-            # Helm then says: cannot re-use a name that is still in use.
-            elif record.interrupted or state.urn(states.RELEASE) is None:
-                yield Finding(
-                    f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
-                    "the next one, which takes over what is installed",
-                    [[forget, up]],
-                )
-        if not found and state.urn(states.RELEASE):
-            # Helm then says: release: not found.
+        for name, namespace in own.items():
+            found = [each for each in records if (each.namespace, each.release) == (namespace, name)]
+            yield from _release(name, found, cluster, stack, is_known=name in known)
+
+
+def _release(
+    name: str, records: list[release.Record], cluster: str, stack: Stack, *, is_known: bool
+) -> Iterator[Finding]:
+    """One release; `is_known`: to the state."""
+    refresh = f"pulumi refresh --yes --skip-preview --stack {stack.name}"
+    for record in records:
+        forget = (
+            f"python -m ops forget-release {cluster} {record.name} --namespace {record.namespace} --stack {stack.name}"
+        )
+        if record.status == "uninstalling" and is_known:
             yield Finding(
-                "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
-                [[refresh]],
+                f"Helm's record {record.name} is of a destroy that was cut short: {name} is partly gone",
+                [[forget, refresh]],
             )
+        # Helm then says: cannot re-use a name that is still in use.
+        elif record.interrupted or not is_known:
+            yield Finding(
+                f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
+                "the next one, which takes over what is installed",
+                [[forget, f"pulumi up --stack {stack.name}"]],
+            )
+    if not records and is_known:
+        # Helm then says: release: not found.
+        yield Finding(
+            f"{name} is in the state and was uninstalled, by hand or by a destroy that was cut short", [[refresh]]
+        )
 
 
 def _balancer(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
@@ -207,13 +223,13 @@ def _orphans(things: list[Thing], stack: Stack) -> Iterator[Finding]:
 
 def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
     """What was deleted by hand."""
-    # They depend on the cluster, so the state loses them with it; at DigitalOcean they would lead to a freed address.
-    records = [
-        f"python -m ops remove dns_record {record['inputs']['domain']}/records/{identifier} --stack {stack.name}"
-        for identifier, record in state.of(states.RECORD).items()
-    ]
     for identifier, resource in state.of(states.CLUSTER).items():
         if api.find(f"kubernetes/clusters/{identifier}") is None:
+            # The state loses them with the cluster; at DigitalOcean they would lead to an address that is free again.
+            records = [
+                f"python -m ops remove dns_record {record['inputs']['domain']}/records/{each} --stack {stack.name}"
+                for each, record in state.of(states.RECORD).items()
+            ]
             forget = f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"
             yield Finding(
                 f"cluster {identifier} is in the state and was deleted by hand, with all that ran in it",

@@ -603,11 +603,11 @@ def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Termina
     terminal.account.settings.load_balancer_delete = 0
     gone, there = terminal.cluster(), terminal.cluster(name="other")
     terminal.load_balancer(gone)
-    terminal.remembers(GATEWAY="gateway", CLUSTER=there)
+    terminal.remembers(NAMESPACE="kong", CLUSTER=there)
     terminal.api("DELETE", f"/v2/kubernetes/clusters/{gone}")
     until(lambda: len(terminal.account.cloud.clusters.records) == 1)
     problems = [finding["problem"] for finding in terminal.json("doctor")["findings"]]
-    assert any(problem.startswith("whether Kong's install is sound can't be told:") for problem in problems)
+    assert any(problem.startswith("whether Helm's installs are sound can't be told:") for problem in problems)
     assert any("outlived its cluster" in problem for problem in problems)
 
 
