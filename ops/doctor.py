@@ -74,7 +74,9 @@ def _lost(thing: Thing, state: State) -> bool:
 def _monthly(thing: Thing, things: list[Thing]) -> float:
     """What a thing costs with all that hangs on it."""
     return thing.monthly + sum(
-        each.monthly for each in things if thing.kind == "cluster" and each.kind != "registry" and not each.orphan
+        each.monthly
+        for each in things
+        if thing.kind == "cluster" and each.kind != "registry" and each.ours and not (each.orphan or each is thing)
     )
 
 
@@ -83,9 +85,9 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     kind = states.CLUSTER if thing.kind == "cluster" else states.REGISTRY
     # The up brings in what can't be read from the account, such as how it is to be destroyed.
     up, remove = f"pulumi up --stack {stack.name}", f"{thing.remove} --stack {stack.name}"
+    if not thing.ours:
+        return _anothers(thing)
     problem = f'{thing.kind} "{thing.name}" ({thing.id}, {status}), ${monthly:.2f} a month, is not in the state'
-    if thing.unsure:
-        return Finding(f"{problem}: Pulumi has no such stack (any more), and it may be another's")
     wanted = stack.settings.registry.name if stack.settings.makes_registry else None
     if thing.kind == "registry" and thing.name != wanted:
         # Pulumi would give it another name, and replace it.
@@ -109,9 +111,20 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     return Finding(f"{problem}: adopt it if it is this stack's, or remove it", [[*wait, *clear, adopt, up], [remove]])
 
 
+def _anothers(thing: Thing) -> Finding:
+    """Neither to be adopted nor to be removed here."""
+    named = f'{thing.kind} "{thing.name}" ({thing.id})'
+    if thing.unsure:
+        return Finding(f"{named} may be this stack's, or another's: Pulumi has no such stack (any more)")
+    name = "pulumi config set clusterName with another name"
+    if thing.kind == "registry":
+        name = "write another registry.name, or existing: true"
+    return Finding(f"{named} is stack {thing.elsewhere}'s: {name}")
+
+
 def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Finding]:
     """Operations that nothing in the account came of, or that were repeated since."""
-    adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown}
+    adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown if thing.ours}
     rest = [each for each in state.pending if each.type not in adopted]
     if rest:
         named = ", ".join(f"{each.operation} {each.urn.rpartition('::')[2]} ({each.type})" for each in rest)

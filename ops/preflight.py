@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ops import state as states
 from ops.api import Api, ApiError, OpsError
 from ops.inventory import DEFAULT_POOL_TAG, registries
+from ops.past import Past, elsewhere
 from ops.stack import Stack
 
 SMALLEST_NODE_MIB = 2048
@@ -102,7 +103,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
     if ours is None:
         yield from _catalogue(api, stack, options)
-        yield _name(stack, [each["name"] for each in clusters.values()], unread)
+        yield _name(stack, {each["name"]: each for each in clusters.values()}, unread)
     else:
         yield from _replaced(ours, stack)
     yield _quota(api, settings.node_count, _nodes(ours))
@@ -154,14 +155,17 @@ def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
-def _name(stack: Stack, taken: list[str], unread: str) -> Check:
+def _name(stack: Stack, taken: dict[str, dict[str, Any]], unread: str) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
         return Check("clusterName", True, f"{name} is free")
     if unread:
         return Check("clusterName", False, f'a cluster "{name}" is there already; {_WHOSE} {unread}')
-    fix = f"pulumi config set clusterName with another name, or python -m ops doctor --stack {stack.name}"
-    return Check("clusterName", False, f'a cluster "{name}" is there already, and this stack\'s state has it not', fix)
+    said, fix = f'a cluster "{name}" is there already', "pulumi config set clusterName with another name"
+    if other := Past(elsewhere=lambda: elsewhere(stack)).other_stack(states.CLUSTER, taken[name]):
+        return Check("clusterName", False, f"{said}, stack {other}'s", fix)
+    fix += f", or python -m ops doctor --stack {stack.name}"
+    return Check("clusterName", False, f"{said}, and this stack's state has it not", fix)
 
 
 def _replaced(cluster: dict[str, Any], stack: Stack) -> Iterator[Check]:
