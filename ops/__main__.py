@@ -118,16 +118,17 @@ def bill(
         end = time.monotonic() + wait
         with errors.status("asking DigitalOcean") as status:
             while things := inventory(api, opened.settings, past):
-                left = ", ".join(f"{thing.kind} {thing.name}" for thing in things if not thing.unsure)
+                left = ", ".join(f"{thing.kind} {thing.name}" for thing in things if thing.ours)
                 if not left or time.monotonic() >= end:
                     break
                 status.update(f"{end - time.monotonic():.0f} s more for {left}")
                 time.sleep(POLL_SECONDS)
-    sure = [thing for thing in things if not thing.unsure]
-    blind += [f"registry {each.name} may be this stack's, or another's" for each in things if each.unsure]
+    sure = [thing for thing in things if thing.ours]
+    blind += [f"{each.kind} {each.name} may be this stack's, or another's" for each in things if each.unsure]
     _show_bill(sure, blind, stack, as_json=as_json)
-    if expect_zero and (sure or blind):
-        raise typer.Exit(NO if sure else UNANSWERED)
+    if expect_zero and sure:
+        raise typer.Exit(NO)
+    raise typer.Exit(UNANSWERED if blind else 0)
 
 
 def _past(stack: Stack) -> tuple[pasts.Past, list[str]]:
@@ -153,7 +154,8 @@ def _show_bill(things: list[Thing], blind: list[str], stack: str, *, as_json: bo
         # Below the table, which cuts what is wide, and these are to be copied.
         for thing in filter(lambda thing: thing.orphan, things):
             console.print(f"{thing.remove} --stack {stack}", style="bold")
-    console.print(f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if things else "nothing is billed")
+    billed = f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if things else "nothing is billed"
+    console.print(billed + (", as far as can be seen" if blind else ""))
     for each in blind:
         errors.print(each, style="yellow", markup=False)
 
@@ -263,13 +265,14 @@ def renew_balancer(
 def forget_release(
     cluster: ClusterId,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` says it.")],
+    namespace: Annotated[str, typer.Option(help="Where it is.")] = "kong",
     stack: StackName = "dev",
     as_json: Json = False,
 ) -> None:
-    """Delete Helm's record of an install of Kong that was cut short. What is installed stays."""
+    """Delete Helm's record of an install that was cut short. What is installed stays."""
     with _errors_in_one_line(as_json=as_json):
         api, _ = _open(stack)
-        releases.forget(api, cluster, record)
+        releases.forget(api, cluster, namespace, record)
     _done(record, f"forgotten (pulumi up --stack {stack})", as_json=as_json)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops import past, release
+from ops import past, prices, release
 from ops import state as states
 from ops.api import Api, OpsError
 from ops.balancer import STAMP
@@ -53,7 +53,7 @@ def examine(api: Api, stack: Stack) -> list[Finding]:
         *_vanished(api, state, stack),
         *(_unknown(thing, clusters.get(thing.id, "there"), _monthly(thing, things), state, stack) for thing in unknown),
         *_pending(state, unknown, stack),
-        *_release(api, clusters, state, stack),
+        *_releases(api, clusters, state, stack),
         *_balancer(api, clusters, state, stack),
         *_records(api, state, stack),
         *_orphans(things, stack),
@@ -74,7 +74,9 @@ def _lost(thing: Thing, state: State) -> bool:
 def _monthly(thing: Thing, things: list[Thing]) -> float:
     """What a thing costs with all that hangs on it."""
     return thing.monthly + sum(
-        each.monthly for each in things if thing.kind == "cluster" and each.kind != "registry" and not each.orphan
+        each.monthly
+        for each in things
+        if thing.kind == "cluster" and each.kind != "registry" and each.ours and not (each.orphan or each is thing)
     )
 
 
@@ -83,9 +85,9 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     kind = states.CLUSTER if thing.kind == "cluster" else states.REGISTRY
     # The up brings in what can't be read from the account, such as how it is to be destroyed.
     up, remove = f"pulumi up --stack {stack.name}", f"{thing.remove} --stack {stack.name}"
+    if not thing.ours:
+        return _anothers(thing)
     problem = f'{thing.kind} "{thing.name}" ({thing.id}, {status}), ${monthly:.2f} a month, is not in the state'
-    if thing.unsure:
-        return Finding(f"{problem}: Pulumi has no such stack (any more), and it may be another's")
     wanted = stack.settings.registry.name if stack.settings.makes_registry else None
     if thing.kind == "registry" and thing.name != wanted:
         # Pulumi would give it another name, and replace it.
@@ -109,50 +111,77 @@ def _unknown(thing: Thing, status: str, monthly: float, state: State, stack: Sta
     return Finding(f"{problem}: adopt it if it is this stack's, or remove it", [[*wait, *clear, adopt, up], [remove]])
 
 
+def _anothers(thing: Thing) -> Finding:
+    """Neither to be adopted nor to be removed here."""
+    named = f'{thing.kind} "{thing.name}" ({thing.id})'
+    if thing.unsure:
+        return Finding(f"{named} may be this stack's, or another's: Pulumi has no such stack (any more)")
+    name = "pulumi config set clusterName with another name"
+    if thing.kind == "registry":
+        name = "write another registry.name, or existing: true"
+    return Finding(f"{named} is stack {thing.elsewhere}'s: {name}")
+
+
 def _pending(state: State, unknown: list[Thing], stack: Stack) -> Iterator[Finding]:
     """Operations that nothing in the account came of, or that were repeated since."""
-    adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown}
+    adopted = {states.CLUSTER if thing.kind == "cluster" else states.REGISTRY for thing in unknown if thing.ours}
     rest = [each for each in state.pending if each.type not in adopted]
     if rest:
         named = ", ".join(f"{each.operation} {each.urn.rpartition('::')[2]} ({each.type})" for each in rest)
         yield Finding(f"interrupted, and noted in the state since: {named}", [[_clear(stack)]])
 
 
-def _release(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
-    """Kong, where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
-    if state.urn(states.GATEWAY) is None:
+def _releases(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
+    """Where the state and Helm's records in the cluster differ: either of them stops `up` or `destroy`."""
+    known, made = state.names(states.RELEASE), state.of(states.NAMESPACE)
+    own = {
+        name: namespace
+        for name, namespace in release.NAMESPACES.items()
+        # In a namespace that the stack didn't make they are somebody else's, as is a Grafana that it doesn't want.
+        if name in known or (namespace in made and (name != "grafana" or stack.settings.grafana))
+    }
+    if not own:
         return
-    up = f"pulumi up --stack {stack.name}"
     for cluster in state.of(states.CLUSTER):
         if clusters.get(cluster) not in RUNS:
             continue
         try:
-            found = release.records(api, cluster)
+            records = release.records(api, cluster)
         except OpsError as error:
             # All else is found without it.
-            yield Finding(f"whether Kong's install is sound can't be told: {error}")
+            yield Finding(f"whether Helm's installs are sound can't be told: {error}")
             continue
-        refresh = f"pulumi refresh --yes --skip-preview --stack {stack.name}"
-        for record in found:
-            forget = f"python -m ops forget-release {cluster} {record.name} --stack {stack.name}"
-            if record.status == "uninstalling" and state.urn(states.RELEASE):
-                yield Finding(
-                    f"Helm's record {record.name} is of a destroy that was cut short: Kong is partly gone",
-                    [[forget, refresh]],
-                )
-            # Helm then says: cannot re-use a name that is still in use.
-            elif record.interrupted or state.urn(states.RELEASE) is None:
-                yield Finding(
-                    f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
-                    "the next one, which takes over what is installed",
-                    [[forget, up]],
-                )
-        if not found and state.urn(states.RELEASE):
-            # Helm then says: release: not found.
+        for name, namespace in own.items():
+            found = [each for each in records if (each.namespace, each.release) == (namespace, name)]
+            yield from _release(name, found, cluster, stack, is_known=name in known)
+
+
+def _release(
+    name: str, records: list[release.Record], cluster: str, stack: Stack, *, is_known: bool
+) -> Iterator[Finding]:
+    """One release; `is_known`: to the state."""
+    refresh = f"pulumi refresh --yes --skip-preview --stack {stack.name}"
+    for record in records:
+        forget = (
+            f"python -m ops forget-release {cluster} {record.name} --namespace {record.namespace} --stack {stack.name}"
+        )
+        if record.status == "uninstalling" and is_known:
             yield Finding(
-                "Kong is in the state and was uninstalled, by hand or by a destroy that was cut short",
-                [[refresh]],
+                f"Helm's record {record.name} is of a destroy that was cut short: {name} is partly gone",
+                [[forget, refresh]],
             )
+        # Helm then says: cannot re-use a name that is still in use.
+        elif record.interrupted or not is_known:
+            yield Finding(
+                f"Helm's record {record.name} ({record.status}) is of an up that was cut short, and in the way of "
+                "the next one, which takes over what is installed",
+                [[forget, f"pulumi up --stack {stack.name}"]],
+            )
+    if not records and is_known:
+        # Helm then says: release: not found.
+        yield Finding(
+            f"{name} is in the state and was uninstalled, by hand or by a destroy that was cut short", [[refresh]]
+        )
 
 
 def _balancer(api: Api, clusters: dict[str, str], state: State, stack: Stack) -> Iterator[Finding]:
@@ -209,9 +238,15 @@ def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
     """What was deleted by hand."""
     for identifier, resource in state.of(states.CLUSTER).items():
         if api.find(f"kubernetes/clusters/{identifier}") is None:
+            # The state loses them with the cluster; at DigitalOcean they would lead to an address that is free again.
+            records = [
+                f"python -m ops remove dns_record {record['inputs']['domain']}/records/{each} --stack {stack.name}"
+                for each, record in state.of(states.RECORD).items()
+            ]
+            forget = f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"
             yield Finding(
                 f"cluster {identifier} is in the state and was deleted by hand, with all that ran in it",
-                [[f"pulumi state delete '{resource['urn']}' --target-dependents --force --yes --stack {stack.name}"]],
+                [[*records, forget]],
             )
     for identifier, resource in state.of(states.REGISTRY).items():
         if identifier not in [each["name"] for each in registries(api)]:
@@ -222,19 +257,47 @@ def _vanished(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
 
 
 def _drift(api: Api, state: State, stack: Stack) -> Iterator[Finding]:
-    """What was changed by hand, as far as it costs. For the rest there is `pulumi preview --refresh`."""
+    """What was changed by hand or is as before since an update was refused, as far as it costs.
+
+    For the rest there is `pulumi preview --refresh`.
+    """
+    up = f"pulumi up --refresh --stack {stack.name}"
     for identifier, resource in state.of(states.CLUSTER).items():
         found = api.find(f"kubernetes/clusters/{identifier}")
         if found is None:
             continue
-        cluster, outputs = found["kubernetes_cluster"], resource["outputs"]
-        for what, known, actual in _compare(outputs, cluster):
+        cluster, inputs, outputs = found["kubernetes_cluster"], resource["inputs"], resource["outputs"]
+        if cluster["ha"] and not (inputs.get("ha") and stack.settings.ha):
+            # To switch it off is refused, and with it all else that an update changes.
+            yield Finding(
+                f"the control plane of cluster {identifier} is highly available, which stays, and costs "
+                f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
+                [[f"pulumi config set ha true --stack {stack.name}", up]],
+            )
+        pool = outputs.get("nodePool") or {}
+        # What a refused update wanted is in the outputs; after the next `up`, which only reads, in the inputs alone.
+        compared = (each for known in (outputs, inputs) for each in _compare(known, pool.get("id"), cluster))
+        for what, known, actual in dict.fromkeys(compared):
             if known != actual:
-                yield Finding(
-                    f"{what} of cluster {identifier}: {known} in the state, {actual} in the account",
-                    [[f"pulumi up --refresh --stack {stack.name}"]],
-                )
-        yield from _pools(outputs.get("nodePool") or {}, cluster, resource["urn"], stack)
+                yield Finding(f"{what} of cluster {identifier}: {known} in the state, {actual} in the account", [[up]])
+        yield from _pools(pool, cluster, resource["urn"], stack)
+    ours = state.of(states.REGISTRY)
+    for registry in registries(api) if ours else ():
+        name, tier = registry["name"], registry["subscription"]["tier"]["slug"]
+        tiers = [ours[name][each].get("subscriptionTierSlug", tier) for each in ("outputs", "inputs") if name in ours]
+        for known in {*tiers} - {tier}:
+            # It is the tier of all of the account's registries, and too small a one is refused.
+            take = f"pulumi config set --path registry.tier {tier} --stack {stack.name}"
+            yield Finding(f"tier of registry {name}: {known} in the state, {tier} in the account", [[up], [take, up]])
+
+
+def _compare(known: dict[str, Any], pool: str | None, cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
+    yield "name", known.get("name"), cluster["name"]
+    if not cluster["ha"]:
+        yield "highly available control plane", bool(known.get("ha")), False
+    for each in cluster["node_pools"]:
+        if each["id"] == pool:
+            yield "node count", int((known.get("nodePool") or {}).get("nodeCount") or 0), each["count"]
 
 
 def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stack) -> Iterator[Finding]:
@@ -253,11 +316,3 @@ def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stac
                 "stack's",
                 [[f"python -m ops remove node_pool {cluster['id']}/node_pools/{identifier} --stack {stack.name}"]],
             )
-
-
-def _compare(outputs: dict[str, Any], cluster: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
-    yield "highly available control plane", bool(outputs.get("ha")), bool(cluster["ha"])
-    known = outputs.get("nodePool") or {}
-    for pool in cluster["node_pools"]:
-        if pool["id"] == known.get("id"):
-            yield "node count", int(known.get("nodeCount") or 0), pool["count"]

@@ -4,12 +4,14 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ops import prices
-from ops.api import Api
+from ops.api import Api, ApiError
 from ops.past import AUTOMATIC_NAME, Past
 from ops.stack import Settings
+from ops.state import CLUSTER, REGISTRY
 
 Document = dict[str, Any]
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
@@ -31,7 +33,13 @@ class Thing:
     orphan: bool = False
     """It bears the tag of a cluster that is gone."""
     unsure: bool = False
-    """Pulumi named it, and doesn't remember this stack: it may be another's."""
+    """The program could have made it, and Pulumi doesn't remember this stack: it may be another's."""
+    elsewhere: str = ""
+    """Another stack that has it: it bears the name that this one is to have, and stands in its way."""
+
+    @property
+    def ours(self) -> bool:
+        return not (self.unsure or self.elsewhere)
 
     @property
     def remove(self) -> str:
@@ -70,36 +78,63 @@ def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
 
     Whose leftovers these were can't be told any more: the cluster's name went with it. A cluster that is there is known
     by its name, or by the stack's past, where the configuration has another name by now. So is a registry; one that
-    Pulumi named is known by the past alone, since other stacks' are called alike.
+    Pulumi named is known by the past alone, since other stacks' are called alike. What another stack of the backend has
+    in its state is that one's.
     """
     clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
     named = settings.cluster_name if settings.makes_cluster else None
-    own = {each["id"]: each for each in clusters if each["name"] == named or past.made(each)}
+    found: list[Thing] = []
+    for each in clusters:
+        thing = _thing("cluster", each, prices.HIGH_AVAILABILITY if each.get("ha") else 0)
+        known = each["name"] == named or past.made(each)
+        found += _claimed(thing, each, past, known=known, likely=_looks_made(each))
+    own = {thing.id for thing in found if thing.ours}
     gone_unless = {each["id"] for each in clusters}
-    found = [_thing("cluster", each, prices.HIGH_AVAILABILITY if each.get("ha") else 0) for each in own.values()]
     for kind, (path, key, query) in _TAGGED.items():
         for document in api.all(path, key, **query):
             tags = document.get("tags") or []
             ids = {match[1] for tag in tags if (match := _CLUSTER_TAG.fullmatch(tag))}
-            if ids and (ids & own.keys() or not ids & gone_unless):
-                found.append(_thing(kind, document, _monthly(kind, document), orphan=not ids & own.keys()))
+            if ids and (ids & own or not ids & gone_unless):
+                found.append(_thing(kind, document, _monthly(kind, document), orphan=not ids & own))
     return [*found, *_registries(api, settings, past)]
 
 
+def _claimed(thing: Thing, document: Document, past: Past, *, known: bool, likely: bool) -> Iterator[Thing]:
+    """A cluster or registry, if it is the stack's, or may be, or is another stack's under the name of this one's."""
+    if known or (likely and not past.known):
+        other = past.other_stack(CLUSTER if thing.kind == "cluster" else REGISTRY, document)
+        if known or not other:
+            yield dataclasses.replace(thing, unsure=not known, elsewhere=other)
+
+
+def _looks_made(cluster: Document) -> bool:
+    """Whether the program may have made it, by the node pool that it gives to its clusters."""
+    return any(
+        pool["name"] == f"{cluster['name']}-default-pool" and DEFAULT_POOL_TAG in (pool.get("tags") or [])
+        for pool in cluster["node_pools"]
+    )
+
+
 def _registries(api: Api, settings: Settings, past: Past) -> Iterator[Thing]:
-    if not (settings.makes_registry or past.registries or past.registry_attempts):
+    needed = settings.makes_registry or past.registries or past.registry_attempts
+    if past.known and not needed:
         return  # and a token without a scope for registries is enough
+    try:
+        documents = registries(api)
+    except ApiError as error:
+        if needed or error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return
     name = settings.registry.name
     wanted = name if settings.makes_registry else None
     adopted = name if settings.registry.existing else None
-    for position, document in enumerate(registries(api)):
+    for position, document in enumerate(documents):
         cents = document["subscription"]["tier"]["monthly_price_in_cents"]
         # One subscription pays for all registries of the account.
         thing = _thing("registry", document | {"id": document["name"]}, 0 if position else cents / 100)
-        if thing.name != adopted and (thing.name == wanted or past.made_registry(document)):
-            yield thing
-        elif not (past.known or wanted) and AUTOMATIC_NAME.fullmatch(thing.name):
-            yield dataclasses.replace(thing, unsure=True)
+        if thing.name != adopted:
+            known, likely = thing.name == wanted or past.made_registry(document), AUTOMATIC_NAME.fullmatch(thing.name)
+            yield from _claimed(thing, document, past, known=known, likely=bool(likely))
 
 
 def registries(api: Api) -> list[Document]:

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -48,18 +48,29 @@ class Past:
     """At a cluster."""
     registries: Collection[str] = ()
     registry_attempts: Sequence[Attempt] = ()
-    elsewhere: Callable[[], Collection[str]] = frozenset
-    """The registries of the backend's other stacks: what one of these has isn't this one's, whenever it was made."""
+    elsewhere: Callable[[], Mapping[tuple[str, str], str]] = dict
+    """The backend's other stacks, by type and id of what they have, or by type and name of what they have begun.
+
+    Not asked without need: Pulumi exports each of them.
+    """
     known: bool = False
     """Whether Pulumi has been asked, and has such a stack."""
 
     def made(self, cluster: dict[str, Any]) -> bool:
-        return cluster["id"] in self.clusters or any(attempt.made(cluster) for attempt in self.attempts)
+        tried = any(attempt.made(cluster) for attempt in self.attempts)
+        return cluster["id"] in self.clusters or (tried and not self.other_stack(CLUSTER, cluster))
 
     def made_registry(self, registry: dict[str, Any]) -> bool:
-        name = registry["name"]
         tried = any(attempt.made(registry) for attempt in self.registry_attempts)
-        return name in self.registries or (tried and name not in self.elsewhere())
+        return registry["name"] in self.registries or (tried and not self.other_stack(REGISTRY, registry))
+
+    def other_stack(self, kind: str, thing: dict[str, Any]) -> str:
+        """The other stack whose a cluster or a registry is, if it is one's: it isn't this one's, whatever its name."""
+        identifiers = {thing["id"]} if kind == CLUSTER else {thing["name"]}
+        if identifiers & {*self.clusters, *self.registries}:
+            return ""
+        others = self.elsewhere()
+        return next((others[kind, each] for each in identifiers | {thing["name"]} if (kind, each) in others), "")
 
 
 def read(stack: Stack, state: State) -> Past:
@@ -68,11 +79,12 @@ def read(stack: Stack, state: State) -> Past:
     Raises:
         OpsError: pulumi isn't there, or can't read it.
     """
+    others = functools.cache(lambda: elsewhere(stack))
     try:
         updates = stack.pulumi("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
     except OpsError as error:
         if "no stack named" in str(error):
-            return Past()
+            return Past(elsewhere=others)
         raise
     finished = [_Update(each, stack.settings) for each in json.loads(updates)]
     killed = {
@@ -84,7 +96,7 @@ def read(stack: Stack, state: State) -> Past:
         [*(each.at_cluster for each in finished), *killed[CLUSTER]],
         state.of(REGISTRY).keys(),
         [*(each.at_registry for each in finished if each.may_have_lost_a_registry), *killed[REGISTRY]],
-        functools.cache(lambda: _elsewhere(stack)),
+        others,
         known=True,
     )
 
@@ -129,7 +141,16 @@ class _Update:
         return begin, datetime.fromisoformat(end) if end else datetime.now(UTC)
 
 
-def _elsewhere(stack: Stack) -> frozenset[str]:
-    names = [each["name"] for each in json.loads(stack.pulumi("stack", "ls", "--json"))]
-    others = (states.read(stack, name) for name in names if name != stack.name)
-    return frozenset(name for other in others for name in other.of(REGISTRY))
+def elsewhere(stack: Stack) -> dict[tuple[str, str], str]:
+    """What the backend's other stacks have, as `Past` has it.
+
+    Raises:
+        OpsError: pulumi isn't there, or can't read one of them.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for each in json.loads(stack.pulumi("stack", "ls", "--json")):
+        if (name := each["name"]) != stack.name:
+            other = states.read(stack, name)
+            found |= {(kind, identifier): name for kind in (CLUSTER, REGISTRY) for identifier in other.of(kind)}
+            found |= {(pending.type, pending.name): name for pending in other.pending if pending.name}
+    return found

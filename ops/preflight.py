@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ops import state as states
 from ops.api import Api, ApiError, OpsError
 from ops.inventory import DEFAULT_POOL_TAG, registries
+from ops.past import Past, elsewhere
 from ops.stack import Stack
 
 SMALLEST_NODE_MIB = 2048
@@ -31,13 +32,12 @@ READING = {
     "account:read": Probe("GET", "account"),
     "sizes:read": Probe("GET", "sizes"),
     "kubernetes:read": Probe("GET", "kubernetes/options"),
-    "registry:read": Probe("GET", "registries"),
     "droplet:read": Probe("GET", "droplets"),
     "load_balancer:read": Probe("GET", "load_balancers"),
     "block_storage:read": Probe("GET", "volumes"),
     "block_storage_snapshot:read": Probe("GET", "snapshots"),
 }
-"""What these commands ask."""
+"""What these commands ask of every stack."""
 CLUSTER = {
     "kubernetes:create": Probe("POST", "kubernetes/clusters", {}),
     "kubernetes:update": Probe("PUT", _CLUSTER, {}),
@@ -45,6 +45,7 @@ CLUSTER = {
     "kubernetes:access_cluster": Probe("GET", f"{_CLUSTER}/credentials"),
 }
 REGISTRY = {
+    "registry:read": Probe("GET", "registries"),
     "registry:create": Probe("POST", "registries", {}),
     "registry:update": Probe("POST", f"registries/{_NOWHERE}/garbage-collection", {}),
     "registry:delete": Probe("DELETE", f"registries/{_NOWHERE}"),
@@ -96,9 +97,13 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     known, unread = _state(stack)
     clusters = {each["id"]: each for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
     ours = next((clusters[each] for each in known.of(states.CLUSTER) if each in clusters), None)
+    options = api.get("kubernetes/options")["options"]
+    minors = list(dict.fromkeys(".".join(each["slug"].split(".")[:2]) for each in options["versions"]))
+    # The program asks for the newest patch each time, though a cluster that is there keeps its own.
+    yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
     if ours is None:
-        yield from _catalogue(api, stack)
-        yield _name(stack, [each["name"] for each in clusters.values()], unread)
+        yield from _catalogue(api, stack, options)
+        yield _name(stack, {each["name"]: each for each in clusters.values()}, unread)
     else:
         yield from _replaced(ours, stack)
     yield _quota(api, settings.node_count, _nodes(ours))
@@ -128,12 +133,10 @@ def _nodes(cluster: dict[str, Any] | None) -> int:
     return sum(pool["count"] for pool in cluster["node_pools"]) if cluster else 0
 
 
-def _catalogue(api: Api, stack: Stack) -> Iterator[Check]:
-    settings, options = stack.settings, api.get("kubernetes/options")["options"]
+def _catalogue(api: Api, stack: Stack, options: dict[str, Any]) -> Iterator[Check]:
+    settings = stack.settings
     regions = [each["slug"] for each in options["regions"]]
     yield _choice("region", settings.region, regions)
-    minors = list(dict.fromkeys(".".join(each["slug"].split(".")[:2]) for each in options["versions"]))
-    yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
     for_nodes = {each["slug"] for each in options["sizes"]}
     fitting = [
         size
@@ -152,14 +155,17 @@ def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
-def _name(stack: Stack, taken: list[str], unread: str) -> Check:
+def _name(stack: Stack, taken: dict[str, dict[str, Any]], unread: str) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
         return Check("clusterName", True, f"{name} is free")
     if unread:
         return Check("clusterName", False, f'a cluster "{name}" is there already; {_WHOSE} {unread}')
-    fix = f"pulumi config set clusterName with another name, or python -m ops doctor --stack {stack.name}"
-    return Check("clusterName", False, f'a cluster "{name}" is there already, and this stack\'s state has it not', fix)
+    said, fix = f'a cluster "{name}" is there already', "pulumi config set clusterName with another name"
+    if other := Past(elsewhere=lambda: elsewhere(stack)).other_stack(states.CLUSTER, taken[name]):
+        return Check("clusterName", False, f"{said}, stack {other}'s", fix)
+    fix += f", or python -m ops doctor --stack {stack.name}"
+    return Check("clusterName", False, f"{said}, and this stack's state has it not", fix)
 
 
 def _replaced(cluster: dict[str, Any], stack: Stack) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Helm's records of Kong's release, in the cluster: an `up` that was killed leaves one that stops every later one."""
+"""Helm's records of its releases, in the cluster: an `up` that was killed leaves one that stops every later one."""
 
 import base64
 import ssl
@@ -11,14 +11,17 @@ import httpx
 
 from ops.api import Api, OpsError
 
-_SECRETS = "/api/v1/namespaces/kong/secrets"
+NAMESPACES = {"kong": "kong", "cert-manager": "cert-manager", "prometheus": "monitoring", "grafana": "monitoring"}
+"""Where the program has Helm install what, by the release's name, which is its resource's as well."""
 _CREDENTIAL_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Record:
-    """One revision of the release: a Secret. Helm says in `status` how far it got."""
+    """One revision of a release: a Secret. Helm says in `status` how far it got."""
 
+    namespace: str
+    release: str
     name: str
     status: str
 
@@ -28,26 +31,28 @@ class Record:
 
 
 def records(api: Api, cluster: str) -> list[Record]:
-    """The release's revisions in their order.
+    """All releases' revisions in their order.
 
     Raises:
         OpsError: the cluster can't be asked.
     """
+    # What is in them is nobody's business here.
+    accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     with connected(api, cluster) as kubernetes:
-        answer = kubernetes.get(_SECRETS, params={"labelSelector": "owner=helm,name=kong"}).raise_for_status()
-        labelled = [(each["metadata"]["name"], each["metadata"]["labels"]) for each in answer.json()["items"]]
-    labelled.sort(key=lambda each: int(each[1]["version"]))
-    return [Record(name, labels["status"]) for name, labels in labelled]
+        answer = kubernetes.get("/api/v1/secrets", params={"labelSelector": "owner=helm"}, headers={"Accept": accept})
+        found = [each["metadata"] for each in answer.raise_for_status().json()["items"]]
+    found.sort(key=lambda each: int(each["labels"]["version"]))
+    return [Record(each["namespace"], each["labels"]["name"], each["name"], each["labels"]["status"]) for each in found]
 
 
-def forget(api: Api, cluster: str, name: str) -> None:
+def forget(api: Api, cluster: str, namespace: str, name: str) -> None:
     """Deletes a record; what was installed stays, and Helm takes it over at the next install.
 
     Raises:
         OpsError: the cluster can't be asked, or refuses.
     """
     with connected(api, cluster) as kubernetes:
-        answer = kubernetes.delete(f"{_SECRETS}/{name}")
+        answer = kubernetes.delete(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         if answer.status_code != HTTPStatus.NOT_FOUND:
             answer.raise_for_status()
 

@@ -60,6 +60,7 @@ class Settings(_Model):
     registry: Registry
     services: list[Service]
     aggregates: list[dict[str, Any]]
+    gateway: dict[str, Any]
     domain: str
     proxy_service_type: str
 
@@ -76,6 +77,12 @@ class Settings(_Model):
     def uses_registry(self) -> bool:
         builds = bool(self.aggregates) or any(service.builds for service in self.services)
         return self.makes_cluster and self.registry.kind == "digitalocean" and (builds or self.registry.existing)
+
+    @property
+    def grafana(self) -> bool:
+        """Whether gateway.monitoring, where that is on, has Grafana."""
+        monitoring = self.gateway.get("monitoring")
+        return not isinstance(monitoring, dict) or bool(monitoring.get("grafana", True))
 
 
 class Stack:

@@ -11,9 +11,8 @@ CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
 RECORD = "digitalocean:index/dnsRecord:DnsRecord"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+NAMESPACE = "kubernetes:core/v1:Namespace"
 SERVICE = "kubernetes:core/v1:Service"
-GATEWAY = "kong-doks:gateway:Gateway"
-"""The component that the release is a child of."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,10 @@ class State:
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """The resources of a type, by their ids."""
         return {each["id"]: each for each in self.resources if each["type"] == kind and each.get("id")}
+
+    def names(self, kind: str) -> set[str]:
+        """The names that the program gives to the resources of a type."""
+        return {each["urn"].rpartition("::")[2] for each in self.resources if each["type"] == kind}
 
     def urn(self, kind: str) -> str | None:
         """The URN of the one resource or component of a type, if it is there."""

@@ -179,7 +179,7 @@ class Part:
             for command in commands:
                 typed.append(command)
                 # What would ask a person is told yes.
-                asks = {"pulumi": " --yes --skip-preview", "python -m ops remove": " --yes"}
+                asks = {"pulumi up": " --yes --skip-preview", "python -m ops remove": " --yes"}
                 yes = next((words for start, words in asks.items() if command.startswith(start)), "")
                 self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed

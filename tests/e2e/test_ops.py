@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from ops import preflight
 from ops import state as states
 from ops.__main__ import app
+from ops.inventory import DEFAULT_POOL_TAG
 from sandbox.paths import PROJECT
 from tests.e2e.digitalocean_provider.engine import TOKEN, Account
 
@@ -53,23 +54,32 @@ class Terminal:
         (folder / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
         self.configure()
         self.pulumi = folder / "pulumi"
-        self.pulumi.write_text(f'#!/bin/sh\nexec /bin/cat "{folder}/$1-$2.answer"\n')
+        files = f'"{folder}/$1-$2-$4.answer" "{folder}/$1-$2.answer"'
+        self.pulumi.write_text(f'#!/bin/sh\nfor file in {files}; do [ -f "$file" ] && exec /bin/cat "$file"; done\n')
         self.pulumi.chmod(0o755)
         self.answers("whoami --json", {"url": f"file://{folder}"})
         self.answers("stack history", [])
+        self.answers("stack ls", [])
         self.remembers()
 
     def answers(self, command: str, document: object) -> None:
-        """What pulumi says to a command's first two words."""
+        """What pulumi says to a command's first two words, and of another stack to these and its name."""
         (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
 
-    def remembers(self, **resources: str) -> None:
-        """The ids in the state, by the resources' types as ops.state calls them; outputs don't count."""
+    def remembers(self, stack: str = "", **resources: str) -> None:
+        """The ids in the state, by the resources' types as ops.state calls them; inputs and outputs don't count."""
+        rest: dict[str, object] = {"inputs": {}, "outputs": {}}
         found = [
-            {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", "outputs": {}}
+            {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", **rest}
             for kind, each in resources.items()
         ]
-        self.answers("stack export", {"version": 3, "deployment": {"resources": found}})
+        self.answers(f"stack export {stack}".strip(), {"version": 3, "deployment": {"resources": found}})
+
+    def is_forgotten(self) -> None:
+        """The stack was removed, and what it had was not."""
+        for command in ("history", "export"):
+            (self.folder / f"stack-{command}.answer").unlink()
+        self.pulumi.write_text(self.pulumi.read_text() + "echo \"no stack named 'dev' found\" >&2\nexit 255\n")
 
     def configure(self, **values: object) -> None:
         values = {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]} | values
@@ -92,6 +102,11 @@ class Terminal:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         answer = httpx.request(method, f"{self.account.url}{path}", json=body, headers=headers, trust_env=False)
         return answer.raise_for_status().json() if answer.content else None
+
+    def made_cluster(self, name: str) -> str:
+        """One as the program makes them."""
+        pool = {"name": f"{name}-default-pool", "size": "s-1vcpu-2gb", "count": 1, "tags": [DEFAULT_POOL_TAG]}
+        return self.cluster(name=name, node_pools=[pool])
 
     def cluster(self, **changes: object) -> str:
         identifier: str = self.api("POST", "/v2/kubernetes/clusters", CLUSTER | changes)["kubernetes_cluster"]["id"]
@@ -190,13 +205,72 @@ def test_without_pulumi_a_bill_says_what_it_could_not_look_for_and_is_never_zero
     said = "what the stack made under another name than mycluster would not be shown: pulumi: not on PATH"
     assert said in done.stderr
     assert said in terminal.json("bill")["blind"][0]
+    plain = terminal.ops("bill")
+    assert (plain.returncode, plain.stdout) == (3, "nothing is billed, as far as can be seen\n")
     terminal.cluster()
     assert terminal.ops("bill", "--expect-zero").returncode == 1
 
 
+def test_what_the_program_makes_is_anybodys_where_the_stack_is_not_known(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "none"}, clusterName="newer")
+    cluster = terminal.made_cluster("older")
+    terminal.registry("kong-doks-1234567")
+    terminal.is_forgotten()
+    said = [f"{named} may be this stack's, or another's" for named in ("cluster older", "registry kong-doks-1234567")]
+    done = terminal.ops("bill", "--expect-zero", "--wait", "60")
+    assert (done.returncode, done.stderr.splitlines()) == (3, said)
+    assert terminal.billed() == set()
+    findings = terminal.json("doctor")["findings"]
+    assert [finding["fixes"] for finding in findings] == [[], []]
+    # A token needn't see registries, and what another stack has is not in doubt.
+    terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if scope != "registry:read"]}
+    assert terminal.json("bill")["blind"] == said[:1]
+    terminal.answers("stack ls", [{"name": "prod"}])
+    terminal.remembers("prod", CLUSTER=cluster)
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing is billed\n", "")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_another_stack_has_is_not_on_the_bill_and_only_in_the_way(terminal: Terminal, *, begun: bool) -> None:
+    terminal.configure(registry={"kind": "digitalocean", "name": "shared"})
+    cluster = terminal.made_cluster("mycluster")
+    terminal.load_balancer(cluster)
+    terminal.registry("shared")
+    assert {kind for kind, _ in terminal.billed()} == {"cluster", "droplet", "load_balancer", "registry"}
+    terminal.answers("stack ls", [{"name": "dev"}, {"name": "prod"}])
+    terminal.remembers("prod", CLUSTER=cluster, REGISTRY="shared")
+    if begun:
+        pending = [
+            {"type": "creating", "resource": {"urn": "urn::it", "type": kind, "inputs": {"name": name}}}
+            for kind, name in ((states.CLUSTER, "mycluster"), (states.REGISTRY, "shared"))
+        ]
+        terminal.answers("stack export prod", {"version": 3, "deployment": {"pending_operations": pending}})
+    done = terminal.ops("bill", "--expect-zero", "--wait", "60")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "nothing is billed\n", "")
+    found = [(finding["problem"], finding["fixes"]) for finding in terminal.json("doctor")["findings"]]
+    assert found == [
+        ('registry "shared" (shared) is stack prod\'s: write another registry.name, or existing: true', []),
+        (f'cluster "mycluster" ({cluster}) is stack prod\'s: pulumi config set clusterName with another name', []),
+    ]
+    failed = terminal.failed()["clusterName"]
+    assert (failed["said"], failed["fix"]) == (
+        'a cluster "mycluster" is there already, stack prod\'s',
+        "pulumi config set clusterName with another name",
+    )
+
+
+def test_other_stacks_are_not_asked_about_what_is_this_one_s(terminal: Terminal) -> None:
+    terminal.remembers(CLUSTER=terminal.cluster(), REGISTRY="kong-doks-1234567")
+    terminal.registry("kong-doks-1234567", "professional")
+    terminal.registry("kong-doks-7654321")
+    (terminal.folder / "stack-ls.answer").write_text("no JSON")
+    assert {kind for kind, _ in terminal.billed()} == {"cluster", "droplet", "registry"}
+
+
 def test_a_registry_that_pulumi_named_is_anybodys_where_the_stack_is_not_known(terminal: Terminal) -> None:
     terminal.registry("kong-doks-1234567")
-    terminal.pulumi.write_text("#!/bin/sh\necho \"error: no stack named 'dev' found\" >&2\nexit 255\n")
+    terminal.is_forgotten()
     done = terminal.ops("bill", "--expect-zero", "--wait", "60")
     assert done.returncode == 3
     assert "registry kong-doks-1234567 may be this stack's, or another's" in done.stderr
@@ -440,6 +514,15 @@ def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
     assert terminal.account.cloud.ledger.entries == []
 
 
+def test_a_stack_without_a_registry_needs_no_scope_of_registries(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "none"})
+    terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if not scope.startswith("registry:")]}
+    assert terminal.failed() == {}
+    done = terminal.ops("bill", "--expect-zero")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert terminal.ops("doctor").returncode == 0
+
+
 def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     terminal.account.cloud.tokens = {TOKEN: SCOPES}
@@ -517,6 +600,14 @@ def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
     assert failed[key]["fix"].startswith(f"pulumi config set {key} {before};")
 
 
+def test_a_version_that_is_no_longer_on_offer_is_refused_of_a_cluster_that_is_there_too(terminal: Terminal) -> None:
+    terminal.remembers(CLUSTER=terminal.cluster())
+    terminal.configure(kubernetesVersion="1.30")
+    failed = terminal.failed()
+    assert set(failed) == {"kubernetesVersion"}
+    assert failed["kubernetesVersion"]["fix"] == "pulumi config set kubernetesVersion 1.36"
+
+
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 1
     terminal.cluster(name="theirs")
@@ -585,11 +676,11 @@ def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Termina
     terminal.account.settings.load_balancer_delete = 0
     gone, there = terminal.cluster(), terminal.cluster(name="other")
     terminal.load_balancer(gone)
-    terminal.remembers(GATEWAY="gateway", CLUSTER=there)
+    terminal.remembers(NAMESPACE="kong", CLUSTER=there)
     terminal.api("DELETE", f"/v2/kubernetes/clusters/{gone}")
     until(lambda: len(terminal.account.cloud.clusters.records) == 1)
     problems = [finding["problem"] for finding in terminal.json("doctor")["findings"]]
-    assert any(problem.startswith("whether Kong's install is sound can't be told:") for problem in problems)
+    assert any(problem.startswith("whether Helm's installs are sound can't be told:") for problem in problems)
     assert any("outlived its cluster" in problem for problem in problems)
 
 

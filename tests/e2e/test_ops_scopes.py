@@ -9,7 +9,7 @@ from ops import preflight
 from tests.e2e.digitalocean_provider.engine import TOKEN, Account
 from tests.e2e.test_ops import Terminal, until
 
-READING = set(preflight.READING)
+READING = {*preflight.READING, "registry:read"}
 ASKED_BY = {
     "account:read": "preflight",
     "sizes:read": "cost",

@@ -14,6 +14,7 @@ from ops.state import CLUSTER
 from tests.e2e.digitalocean_provider.engine import TOKEN
 from tests.e2e.reliability import Part, until
 from tests.e2e.reliability_sweep import Sweep
+from tests.e2e.test_reliability_by_hand import call
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_a_piece_of_the_sweep_converges(part: Part) -> None:
 
 @pytest.mark.soak
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
-    listed = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
+    listed = {"kubernetes:read", *preflight.CLUSTER, *preflight.REGISTRY}
     part.account.cloud.tokens = {TOKEN: sorted(listed)}
     part.up()
     part.configure(nodeCount=2, registry={"kind": "digitalocean", "tier": "basic"})
@@ -211,12 +212,44 @@ def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> 
     assert drift["problem"] == f"node count of cluster {cluster}: 1 in the state, 2 in the account"
     part.mend()
     assert pool["count"] == 1
+    body = {"name": "mycluster", "ha": True}
+    call(part, "PUT", f"kubernetes/clusters/{cluster}", body)
+    (drift,) = part.doctor()
+    assert drift["problem"].endswith("is highly available, which stays, and costs $40 a month, until the cluster goes")
+    assert part.mend() == ["pulumi config set ha true --stack dev", "pulumi up --refresh --stack dev"]
+    part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
     part.run("python", "-m", "ops", "remove", "cluster", cluster, "--yes")
     until(lambda: not part.account.cloud.clusters.records)
     (registry,) = part.account.cloud.registries.documents
     part.run("python", "-m", "ops", "remove", "registry", registry, "--yes")
     assert part.destroy(check=False).returncode != 0
     part.mend()
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("ups", [1, 2])
+def test_an_update_that_was_refused_and_that_no_up_repeats_is_found_and_made(part: Part, ups: int) -> None:
+    part.configure(registry={"kind": "digitalocean", "tier": "basic"})
+    part.up()
+    part.configure(clusterName="other", nodeCount=3, ha=True)
+    part.fault(method="PUT", path="kubernetes/clusters", status=422)
+    part.fault(method="POST", path="subscription", status=422)
+    # The second one only reads, and says that all is well.
+    for number in range(ups):
+        assert bool(part.up(check=False).returncode) == (number == 0)
+    before, after = "in the state, ", "in the account"
+    assert [finding["problem"].partition(": ")[2] for finding in part.doctor()] == [
+        f"other {before}mycluster {after}",
+        f"True {before}False {after}",
+        f"3 {before}1 {after}",
+        f"starter {before}basic {after}",
+    ]
+    assert part.mend() == ["pulumi up --refresh --stack dev"]
+    part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    document = part.account.cloud.clusters.records[_cluster(part)].document
+    assert (document["name"], document["ha"], len(part.account.cloud.droplets)) == ("other", True, 3)
+    assert part.account.cloud.registries.tier.slug == "starter"
     assert part.ends_at_zero()
 
 

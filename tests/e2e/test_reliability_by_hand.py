@@ -21,6 +21,23 @@ def part(tmp_path: Path) -> Iterator[Part]:
     part.account.stop()
 
 
+class Named(Part):
+    """One with a domain, whose record leads to an address of the cluster's."""
+
+    program = f"""{Part.program}
+from infra import dns
+dns.record("api.example.com", "example.com", cluster.resource.ipv4_address, [])
+"""
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Iterator[Part]:
+    named = Named(tmp_path)
+    call(named, "POST", "domains", {"name": "example.com"})
+    yield named
+    named.account.stop()
+
+
 def cluster(part: Part) -> str:
     return next(iter(part.account.cloud.clusters.records))
 
@@ -95,11 +112,51 @@ def test_another_stack_s_registry_is_never_this_one_s(part: Part) -> None:
     part.run("pulumi", "up", "--stack", "prod", *QUIET)
     part.up()
     assert len(part.account.cloud.registries.documents) == 2
+    # For the refused nodes.
+    assert part.mend() == ["pulumi up --refresh --stack dev"]
     assert part.doctor() == []
     part.destroy()
     done = part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", "--json")
     assert json.loads(done.stdout)["things"] == []
     assert len(part.account.cloud.registries.documents) == 1
+
+
+@pytest.mark.soak
+def test_another_stack_s_cluster_is_neither_adopted_nor_removed(part: Part) -> None:
+    registry = {"kind": "digitalocean", "tier": "professional"}
+    part.configure(registry=registry)
+    part.up()
+    theirs = cluster(part)
+    part.run("pulumi", "stack", "init", "prod", "--no-select")
+    part.configure("prod", registry=registry)
+    prod = ("--stack", "prod")
+    assert "a cluster with this name already exists" in part.run("pulumi", "up", *prod, *QUIET, check=False).stdout
+    done = part.run("python", "-m", "ops", "doctor", *prod, "--json", check=False)
+    (finding,) = json.loads(done.stdout)["findings"]
+    problem = f'cluster "mycluster" ({theirs}) is stack dev\'s: pulumi config set clusterName with another name'
+    assert (finding["problem"], finding["fixes"]) == (problem, [])
+    billed = json.loads(part.run("python", "-m", "ops", "bill", *prod, "--json").stdout)["things"]
+    assert {thing["kind"] for thing in billed} == {"registry"}
+    part.run("pulumi", "config", "set", "clusterName", "another", *prod)
+    part.run("pulumi", "up", *prod, *QUIET)
+    part.run("pulumi", "destroy", *prod, *QUIET)
+    part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", *prod)
+    assert list(part.account.cloud.clusters.records) == [theirs]
+    assert part.doctor() == []
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_what_a_stack_lost_that_was_removed_is_not_said_to_be_nothing(part: Part) -> None:
+    part.configure(clusterName="older")
+    part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
+    assert part.up(check=False).returncode != 0
+    until(lambda: part.account.cloud.clusters.records[cluster(part)].state == "running")
+    part.configure(clusterName="newer")
+    part.run("pulumi", "stack", "rm", "dev", "--yes", "--force", "--preserve-config")
+    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)
+    assert bill.returncode == 3
+    assert bill.stderr.startswith("cluster older may be this stack's, or another's\nregistry kong-doks-")
 
 
 @pytest.mark.soak
@@ -158,6 +215,21 @@ def test_volumes_and_snapshots_go_with_the_stack_or_are_found(part: Part) -> Non
             until(lambda: not part.account.cloud.clusters.records)
             part.up()
     assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_the_record_of_a_cluster_deleted_by_hand_leads_nobody_to_its_address(named: Part) -> None:
+    def records() -> list[str]:
+        found = call(named, "GET", "domains/example.com/records")["domain_records"]
+        return [each["name"] for each in found if each["type"] == "A"]
+
+    named.up()
+    assert records() == ["api"]
+    call(named, "DELETE", f"kubernetes/clusters/{cluster(named)}")
+    until(lambda: not named.account.cloud.clusters.records)
+    named.mend()
+    assert named.ends_at_zero()
+    assert records() == []
 
 
 def _volume_and_snapshot(part: Part, name: str) -> None:

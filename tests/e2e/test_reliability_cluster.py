@@ -27,6 +27,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
 @pytest.fixture
 def whole(shared: Whole) -> Iterator[Whole]:
     """The stack, down before and after."""
+    shared.configure()
     yield shared
     assert shared.ends_at_zero()
 
@@ -105,6 +106,23 @@ def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: 
     record = next(n for n, write in enumerate(sweep.calls["up"]) if write == "POST /api/v1/namespaces/kong/secrets")
     assert sweep.case("killed", record + 1) == "up by the doctor"
     assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+def test_an_install_of_prometheus_that_was_killed_is_taken_over_too(whole: Whole) -> None:
+    watched = {"monitoring": {"grafana": False}}
+    whole.configure(gateway=watched, prometheusChartRepository=whole.config["chartRepository"])
+    whole.up()
+    # As it is left, killed before it was said to be there: the state has Kong, and Prometheus not yet.
+    record = whole.kubectl("get", "secret", "-n", "monitoring", "-l", "owner=helm", "-o", "name").strip()
+    whole.kubectl("label", record, "-n", "monitoring", "status=pending-install", "--overwrite")
+    (urn,) = [each["urn"] for each in whole.resources() if each["urn"].endswith("Release::prometheus")]
+    whole.run("pulumi", "state", "delete", urn, "--yes")
+    assert "cannot re-use a name that is still in use" in whole.up(check=False).stdout
+    (finding,) = whole.doctor()
+    assert record.removeprefix("secret/") in finding["problem"]
+    whole.mend()
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    assert whole.doctor() == []
 
 
 def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh(whole: Whole) -> None:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from infra import settings
+from ops import release
 from ops.stack import Stack
-from tests.unit.conftest import PROJECT
+from tests.unit.conftest import PROJECT, Recording
 
 
 @pytest.mark.parametrize("name", ["dev", "sandbox", "local"])
@@ -19,7 +20,7 @@ def test_the_commands_see_the_stack_that_the_program_sees(name: str) -> None:
     theirs = settings.Settings.model_validate(own)
     ours = Stack(name, PROJECT).settings
     for field in type(ours).model_fields:
-        if field not in ("registry", "services"):
+        if field not in ("registry", "services", "gateway"):
             assert getattr(ours, field) == getattr(theirs, field), field
     assert [each.build for each in ours.services] == [each.build for each in theirs.services]
     for field in type(ours.registry).model_fields:
@@ -61,3 +62,24 @@ def test_an_aggregate_is_built_and_so_needs_the_registry(tmp_path: Path) -> None
     config["kong-doks:aggregates"] = [{"name": "all", "path": "/all", "backends": {"web": "/"}}]
     file.write_text(yaml.safe_dump({"config": config}))
     assert Stack("dev", tmp_path).settings.makes_registry
+
+
+def test_the_commands_know_where_every_release_is(recordings: dict[str, Recording]) -> None:
+    found = {
+        (each.name, each.inputs["name"], each.inputs["namespace"])
+        for recording in recordings.values()
+        for each in recording.of("Release")
+    }
+    assert found == {(name, name, namespace) for name, namespace in release.NAMESPACES.items()}
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "grafana"), [(True, True), ({}, True), ({"grafana": False}, False), ({"retention": "2w"}, True)]
+)
+def test_the_commands_know_whether_a_stack_has_grafana(tmp_path: Path, monitoring: object, *, grafana: bool) -> None:
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    gateway = {"monitoring": monitoring}
+    (tmp_path / "Pulumi.dev.yaml").write_text(json.dumps({"config": {"kong-doks:gateway": gateway}}))
+    theirs = settings.Settings.model_validate({"gateway": gateway}).gateway.monitoring
+    assert theirs
+    assert Stack("dev", tmp_path).settings.grafana == theirs.grafana == grafana
