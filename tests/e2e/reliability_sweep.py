@@ -19,6 +19,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import TYPE_CHECKING, Any, Literal
@@ -198,13 +200,10 @@ class Sweep:
         return f"{command} by {'the doctor' if typed else command}" if cut else ""
 
     def _check_up(self) -> None:
-        """What is there is what the stack wants, and nothing of it twice."""
-        cloud = self._cloud
+        """What is there is what the stack wants."""
         preview = self._part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive", check=False)
         assert preview.returncode == 0, preview.stdout
         assert (findings := self._part.doctor()) == [], findings
-        made = (cloud.clusters.records, cloud.registries.documents, cloud.load_balancers.remaining())
-        self.figures["duplicates"] += any(len(things) > 1 for things in made)
 
     def _wait_for_clusters(self) -> None:
         until(lambda: all(each.state != "provisioning" for each in list(self._cloud.clusters.records.values())))
@@ -224,6 +223,7 @@ class Sweep:
         state = part.run("pulumi", "stack", "export", check=False)
         kept = '"urn"' in state.stdout
         self.figures["orphans"] += bool(left) or cloud.ledger.hourly > 0 or kept
+        self.figures["duplicates"] += self._doubled()
         if kept:
             part.run("pulumi", "cancel", "--yes", check=False)
             part.run("pulumi", "stack", "rm", "--yes", "--force", "--preserve-config", "dev")
@@ -235,6 +235,12 @@ class Sweep:
             cloud.registries.delete(name)
         until(lambda: not cloud.clusters.records)
         cloud.ledger.entries.clear()
+
+    def _doubled(self) -> bool:
+        """Whether there were ever two of what the stack has one of, even if one of them was removed since."""
+        now = datetime.now(UTC)
+        billed = sorted((each.kind, each.created_at, each.ended_at or now) for each in self._cloud.ledger.entries)
+        return any(kind == other and began < ended for (kind, _, ended), (other, began, _) in pairwise(billed))
 
 
 def _words(call: Any) -> tuple[str, str]:  # noqa: ANN401 -- DigitalOcean's or the relay's
@@ -258,7 +264,7 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         kubernetes = options.at == "kubernetes"
-        part = Whole(Path(folder)) if kubernetes or options.chain else Part(Path(folder))
+        part = Whole(Path(folder)) if kubernetes else Part(Path(folder))
         try:
             sweep = Sweep(part, kubernetes=kubernetes)
             print(f"calls: {sweep.length}", flush=True)
