@@ -40,7 +40,8 @@ def records(api: Api, cluster: str) -> list[Record]:
     accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     with connected(api, cluster) as kubernetes:
         answer = kubernetes.get("/api/v1/secrets", params={"labelSelector": "owner=helm"}, headers={"Accept": accept})
-        found = [each["metadata"] for each in answer.raise_for_status().json()["items"]]
+        # Of none it says null.
+        found = [each["metadata"] for each in answer.raise_for_status().json()["items"] or []]
     found.sort(key=lambda each: int(each["labels"]["version"]))
     return [Record(each["namespace"], each["labels"]["name"], each["name"], each["labels"]["status"]) for each in found]
 

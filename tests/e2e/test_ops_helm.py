@@ -69,7 +69,7 @@ class Helm(Terminal):
                     for (namespace, name), status in terminal.records.items()
                     for labels in [{"owner": "helm", "version": "1", "name": name, "status": status}]
                 ]
-                self._answer({"items": items})
+                self._answer({"items": items or None})
 
             def do_DELETE(self) -> None:
                 namespace, name = self.path.split("/")[4], self.path.split(".")[-2]
