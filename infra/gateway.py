@@ -253,7 +253,7 @@ def _load_balancer(proxy: kubernetes.core.v1.Service) -> Callable[[], pulumi.Out
 
 def address(
     ingress: Sequence[kubernetes.core.v1.outputs.LoadBalancerIngress],
-    by_name: Callable[[], pulumi.Output[str]] | None = None,
+    by_name: Callable[[], pulumi.Input[str]] | None = None,
 ) -> pulumi.Input[str]:
     """The first IPv4 address of a load balancer, which may list an IPv6 one too.
 
