@@ -72,7 +72,7 @@ def complaints(parts: Parts) -> Iterator[Complaint]:
     if parts.gateway.allow_ips:
         allowed = "unset beside domain: the authority asks from addresses that nobody knows"
         yield Complaint("gateway.allowIps", None, allowed, "set allowIps on the services")
-    for name in {"request-termination", "redirect"} & parts.gateway.plugins.keys():
+    for name in sorted({"request-termination", "redirect"} & parts.gateway.plugins.keys()):
         allowed = "unset beside domain: no certificate would be renewed"
         yield Complaint(f"gateway.plugins.{name}", None, allowed, f"move {name} to the services")
     if parts.gateway.terminate:

@@ -28,7 +28,6 @@ ACCESS = (
     "jwt",
     "key-auth",
     "ldap-auth",
-    "oauth2",
     "session",
     "standard-webhooks",
 )

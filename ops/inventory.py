@@ -124,7 +124,7 @@ def _registries(api: Api, settings: Settings, past: Past) -> Iterator[Thing]:
     except ApiError as error:
         if needed or error.status != HTTPStatus.FORBIDDEN:
             raise
-        return
+        return  # a token that may not look for one hasn't made one
     name = settings.registry.name
     wanted = name if settings.makes_registry else None
     adopted = name if settings.registry.existing else None

@@ -5,9 +5,9 @@ is cut, then what a person does (`up` again; where that doesn't do, what `ops do
 `destroy` again (or the doctor). An `up` has converged if a preview then has nothing to change and the doctor nothing to
 say. At the end nothing may be left, nothing may have been made twice.
 
-`--chain` needs minutes instead of hours: one stack, with all that is in its cluster, for each kind of trouble, `up`
-being typed again and again, and each call cut in the first `up` that makes it, until there is none left; `destroy`
-likewise. Calls that no further command makes, since they are done or go by another name, are "not reached".
+`--chain` needs minutes instead of hours: one stack for each kind of trouble, `up` being typed again and again, and each
+call cut in the first `up` that makes it, until there is none left; `destroy` likewise. Calls that no further command
+makes, since they are done or go by another name, are "not reached".
 """
 
 import argparse

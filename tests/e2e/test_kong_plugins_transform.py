@@ -131,6 +131,8 @@ def test_a_body_that_nginx_put_into_a_file_is_none_to_the_plugin(echo: int, tmp_
             added = {"added": "yes"}
             got = json.loads(gateway.client.post("/", json=long).json()["body"])
             assert got == (long | added if removed else added)
+            form = gateway.client.post("/", data=long).json()["body"]
+            assert form == (f"added=yes&gone={long['gone']}" if removed else "added=yes")
 
 
 def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway: Gateway, echo: int) -> None:

@@ -56,6 +56,7 @@ CANARY = {
 EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
+OTHER_REGISTRY = {"kind": "other", "server": "ghcr.io/user", "username": "user", "password": "planted-" + "word"}
 RUNS: dict[str, dict[str, Any]] = {
     "dev": {"stack": "dev"},
     "sandbox": {"stack": "sandbox"},
@@ -148,14 +149,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "other registry": {
         "stack": "dev",
-        "config": {
-            "kong-doks:registry": {
-                "kind": "other",
-                "server": "ghcr.io/user",
-                "username": "user",
-                "password": "planted-" + "word",
-            }
-        },
+        "config": {"kong-doks:registry": OTHER_REGISTRY},
         "secret_keys": ["kong-doks:registry"],
     },
     "secret gateway": {
@@ -165,14 +159,7 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "registry in clear": {
         "stack": "dev",
-        "config": {
-            "kong-doks:registry": {
-                "kind": "other",
-                "server": "ghcr.io/user",
-                "username": "user",
-                "password": "planted-" + "word",
-            }
-        },
+        "config": {"kong-doks:registry": OTHER_REGISTRY},
     },
     "egress": {
         "stack": "dev",

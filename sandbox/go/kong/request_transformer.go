@@ -85,7 +85,7 @@ func (x *exchange) editBody(e edits, render func(string) string) {
 	if len(body) > x.gateway.settings.bodyBuffer {
 		body = nil // nginx has put it into a file, which the plugin doesn't read
 	}
-	if isForm && body == nil {
+	if len(body) == 0 { // nothing to change, but there may be something to add
 		e = edits{add: e.add, extend: e.extend}
 		if e.empty() {
 			return
@@ -97,11 +97,8 @@ func (x *exchange) editBody(e edits, render func(string) string) {
 		x.replaceBody([]byte(values.Encode()))
 		return
 	}
-	if len(body) == 0 { // nothing to change, but there may be something to add
-		e, body = edits{add: e.add, extend: e.extend}, []byte("{}")
-		if e.empty() {
-			return
-		}
+	if len(body) == 0 {
+		body = []byte("{}")
 	}
 	x.replaceBody(e.editJSON(body, render))
 }
