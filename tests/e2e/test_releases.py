@@ -69,7 +69,6 @@ def nothing_but(status: int, changed: Configured, paths: Sequence[str]) -> Itera
     counted = {path: Counter(found) for path, found in statuses.items()}
     print(counted)
     assert {path: set(found) for path, found in counted.items()} == {path: {status} for path in paths}
-    assert all(found.total() > 500 for found in counted.values())
 
 
 @pytest.mark.usefixtures("following")

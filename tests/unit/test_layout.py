@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,3 +74,13 @@ def test_apps_install_only_what_is_locked_by_hash() -> None:
         pins = re.findall(r"^[a-z0-9-]+==\S+ \\\n    --hash=sha256:", locked, re.MULTILINE)
         assert len(pins) == len(re.findall(r"^[a-z]", locked, re.MULTILINE))
         assert "--require-hashes" in (app / "Dockerfile").read_text()
+
+
+def test_a_copy_of_an_app_breaks_no_test_run(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    for copy in ("bar", "bar2"):
+        shutil.copytree(PROJECT / "apps" / "bar", tmp_path / "apps" / copy)
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "apps"]
+    collected = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert collected.returncode == 0, collected.stdout
+    assert "apps/bar2/test_bar.py" in collected.stdout
