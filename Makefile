@@ -40,24 +40,24 @@ e2e: .venv/.ready ## the real engine on the sandbox
 
 .PHONY: sandboxed others
 sandboxed:
-	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and sandbox' tests/e2e
+	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and sandbox' tests/e2e tests/reliability tests/standins
 others:
-	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/e2e
+	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/e2e tests/reliability tests/standins
 
 .PHONY: soak
 soak: .venv/.ready ## the tests that take minutes: every example, and more ways out
 	@$(PYTHON) -m sandbox tools
 	@$(MAKE) --no-print-directory -j2 CHOSEN=soak sandboxed others
 	@$(PYTHON) -m pytest -q --hypothesis-profile soak --hypothesis-show-statistics \
-	  tests/unit/test_generated_settings.py tests/e2e/test_stateful.py
-	@$(PYTHON) -m tests.e2e.reliability_sweep --every 3
-	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --every 9
+	  tests/unit/config/test_generated_settings.py tests/reliability/test_stateful.py
+	@$(PYTHON) -m tests.reliability.sweep --every 3
+	@$(PYTHON) -m tests.reliability.sweep --at kubernetes --every 9
 
 .PHONY: sweep
 sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 	@$(PYTHON) -m sandbox tools
-	@$(PYTHON) -m tests.e2e.reliability_sweep
-	@$(PYTHON) -m tests.e2e.reliability_sweep --at kubernetes --chain
+	@$(PYTHON) -m tests.reliability.sweep
+	@$(PYTHON) -m tests.reliability.sweep --at kubernetes --chain
 
 .PHONY: bench
 bench: .venv/.ready ## one aggregated request against the same requests one after the other

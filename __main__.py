@@ -9,20 +9,24 @@ from pathlib import Path
 
 import pulumi
 
-from infra import counters, dns, network, policies, settings, versions
-from infra.account import existing_registry, newest_version
-from infra.certificates import Certificate, CertificateArgs
-from infra.cluster import Cluster, ClusterArgs, ExistingCluster
-from infra.definitions import of_chart, of_gateway_api
-from infra.gateway import Gateway, GatewayArgs
-from infra.gateway_api import GatewayApi, GatewayApiArgs
-from infra.image import Image, ImageArgs, ReadyImage
-from infra.kong import Consumer, ConsumerArgs
-from infra.monitoring import Monitoring, MonitoringArgs
-from infra.namespace import Namespace, NamespaceArgs
-from infra.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
-from infra.service import Service, ServiceArgs
-from infra.workload import VersionArgs
+from infra.cluster.doks import Cluster, ClusterArgs, ExistingCluster
+from infra.config import kong_plugins as policies
+from infra.config import settings, versions
+from infra.gateway import dns
+from infra.gateway import rate_limit_store as counters
+from infra.gateway.certificate import Certificate, CertificateArgs
+from infra.gateway.gateway import Gateway, GatewayArgs
+from infra.gateway.gateway_api import GatewayApi, GatewayApiArgs
+from infra.gateway.kong_resources import Consumer, ConsumerArgs
+from infra.images.image import Image, ImageArgs, ReadyImage
+from infra.images.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
+from infra.kubernetes import network_policy as network
+from infra.kubernetes.crds import of_chart, of_gateway_api
+from infra.kubernetes.namespace import Namespace, NamespaceArgs
+from infra.lookups import existing_registry, newest_version
+from infra.monitoring.monitoring import Monitoring, MonitoringArgs
+from infra.services.deployment import VersionArgs
+from infra.services.service import Service, ServiceArgs
 
 config = settings.read()
 account = settings.read_digitalocean()

@@ -17,16 +17,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import balancer as balancers
-from ops import cost as costs
-from ops import doctor as doctors
-from ops import past as pasts
 from ops import preflight as preflights
-from ops import release as releases
-from ops import state as states
-from ops.api import Api, ApiError, OpsError
-from ops.inventory import DEFAULT_POOL_TAG, PATHS, RUNS, Thing, inventory
-from ops.stack import Stack
+from ops.account import estimate as costs
+from ops.account import ownership as pasts
+from ops.account.inventory import DEFAULT_POOL_TAG, PATHS, RUNS, Thing, inventory
+from ops.cluster import helm_records as releases
+from ops.cluster import load_balancer as balancers
+from ops.digitalocean import Api, ApiError, OpsError
+from ops.doctor import checks as doctors
+from ops.pulumi import state as states
+from ops.pulumi.stack import Stack
 
 NO, UNANSWERED = 1, 3
 POLL_SECONDS = 2

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from ops import state as states
-from ops.api import Api, ApiError, OpsError
-from ops.inventory import DEFAULT_POOL_TAG, registries
-from ops.past import Past, elsewhere
-from ops.stack import Stack
+from ops.account.inventory import DEFAULT_POOL_TAG, registries
+from ops.account.ownership import Past, elsewhere
+from ops.digitalocean import Api, ApiError, OpsError
+from ops.pulumi import state as states
+from ops.pulumi.stack import Stack
 
 SMALLEST_NODE_MIB = 2048
 """Below that DigitalOcean sells no Kubernetes nodes (Kubernetes limits page)."""

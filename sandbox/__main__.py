@@ -15,13 +15,16 @@ import httpx
 import typer
 from rich.console import Console
 
-from sandbox import charts, cleanup, images, tour
-from sandbox.addresses import ACME, API
+from sandbox import cleanup
+from sandbox import demo as tour
+from sandbox.charts import repository as charts
 from sandbox.environment import NotRunningError
-from sandbox.paths import LOGS, PROJECT, RUN
-from sandbox.process import ChildFailedError
-from sandbox.progress import Report
-from sandbox.tools import ToolsError, demand, provide
+from sandbox.host.addresses import ACME, API
+from sandbox.host.paths import LOGS, PROJECT, RUN
+from sandbox.host.process import ChildFailedError
+from sandbox.host.progress import Report
+from sandbox.images import catalog as images
+from sandbox.toolchain.build import ToolsError, demand, provide
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -128,7 +131,7 @@ def certificates() -> None:
             with report.step("start the ACME authority"), (LOGS / "acme.log").open("wb") as out:
                 # Ends with all that names the run directory: `stop` sees to that.
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "sandbox.acme", str(folder)],
+                    [sys.executable, "-m", "sandbox.acme.server", str(folder)],
                     cwd=PROJECT,
                     stdin=subprocess.DEVNULL,
                     stdout=out,

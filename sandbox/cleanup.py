@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.namespaces import HARD_CODED, LINK
-from sandbox.node import cgroups
-from sandbox.paths import RUN
+from sandbox.cluster.linux_namespaces import HARD_CODED, LINK
+from sandbox.cluster.node import cgroups
+from sandbox.host.paths import RUN
 
 _LINK = Path("/sys/class/net") / LINK
 _SECONDS = 10

@@ -15,12 +15,15 @@ import httpx
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
-from sandbox import builder, charts, images, registry
-from sandbox.addresses import API, CHARTS, STATE, address
-from sandbox.cloud import Cloud, create_app
-from sandbox.cloud.clusters import ClusterRecord
+from sandbox.charts import repository as charts
+from sandbox.cluster.cluster import Kubernetes, Node
+from sandbox.digitalocean import Cloud, create_app
+from sandbox.digitalocean.clusters import ClusterRecord
 from sandbox.environment import STATE_BUCKET, write_environment
-from sandbox.kubernetes import Kubernetes, Node
+from sandbox.host.addresses import API, CHARTS, STATE, address
+from sandbox.images import buildkit as builder
+from sandbox.images import catalog as images
+from sandbox.images import registry
 
 
 def _say(text: str) -> None:

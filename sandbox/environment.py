@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from sandbox.addresses import API, STATE
-from sandbox.paths import CACHE, PROJECT, RUN
-from sandbox.tools import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
+from sandbox.host.addresses import API, STATE
+from sandbox.host.paths import CACHE, PROJECT, RUN
+from sandbox.toolchain.build import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
 
 _JSON = RUN / "environment.json"
 SHELL = RUN / "env"
@@ -109,6 +109,7 @@ def _install_plugins() -> None:
         target.symlink_to(binary)
     stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
     stand_in.parent.mkdir(parents=True, exist_ok=True)
-    command = f"PYTHONPATH={shlex.quote(str(PROJECT))} exec {shlex.quote(sys.executable)} -m sandbox.provider"
+    python = f"PYTHONPATH={shlex.quote(str(PROJECT))} exec {shlex.quote(sys.executable)}"
+    command = f"{python} -m sandbox.digitalocean.provider"
     stand_in.write_text(f'#!/bin/sh\n{command} "$@"\n')
     stand_in.chmod(0o755)

@@ -20,7 +20,7 @@ from aiohttp.test_utils import unused_port
 from rich.console import Console
 from rich.table import Table
 
-from sandbox.paths import PROJECT
+from sandbox.host.paths import PROJECT
 
 ROUNDS = 50
 CASES = ((2, 0), (2, 5), (2, 20), (5, 20), (10, 20))

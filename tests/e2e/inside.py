@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sandbox.paths import CACHE, PROJECT, RUN
+from sandbox.host.paths import CACHE, PROJECT, RUN
 from tests.e2e.stack import Stack, eventually
 
 METADATA, PRIVATE, PUBLIC = "169.254.169.254", "10.99.0.1", "203.0.113.7"

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from sandbox.addresses import API
 from sandbox.environment import environment
+from sandbox.host.addresses import API
 
 
 class Stack:

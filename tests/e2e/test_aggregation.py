@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from sandbox import images
+from sandbox.images import catalog as images
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
 

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from cryptography import x509
 
-from sandbox.acme import ROOT
-from sandbox.addresses import ACME
-from sandbox.paths import RUN
+from sandbox.acme.server import ROOT
+from sandbox.host.addresses import ACME
+from sandbox.host.paths import RUN
+from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured, configured
-from tests.e2e.conftest import sandbox_command
 from tests.e2e.stack import Stack, eventually
 
 DOMAIN = "api.example.com"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.paths import RUN
+from sandbox.host.paths import RUN
 from tests.e2e.configured import configured
 from tests.e2e.stack import Stack
 

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox import images
-from sandbox.addresses import NODE
-from sandbox.paths import PROJECT
+from sandbox.host.addresses import NODE
+from sandbox.host.paths import PROJECT
+from sandbox.images import catalog as images
+from tests.conftest import sandbox_command
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
-from tests.e2e.conftest import sandbox_command
 from tests.e2e.stack import Stack, eventually
 from tests.e2e.test_policies import public, token
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from apps.greeter.greeter_pb2 import Greeting, Request
-from sandbox.paths import PROJECT
+from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
 

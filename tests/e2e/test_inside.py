@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.addresses import NODE
-from sandbox.control_plane import KUBERNETES_SERVICE
+from sandbox.cluster.control_plane import KUBERNETES_SERVICE
+from sandbox.host.addresses import NODE
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.inside import FOO, METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, pod, reached

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from rich.console import Console
 
-from sandbox import images
-from sandbox.paths import PROJECT
-from sandbox.progress import Report
-from sandbox.tools import demand
+from sandbox.host.paths import PROJECT
+from sandbox.host.progress import Report
+from sandbox.images import catalog as images
+from sandbox.toolchain.build import demand
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, connects, eventually

@@ -15,11 +15,11 @@ import yaml
 from typer.testing import CliRunner
 
 from ops import preflight
-from ops import state as states
 from ops.__main__ import app
-from ops.inventory import DEFAULT_POOL_TAG
-from sandbox.paths import PROJECT
-from tests.e2e.digitalocean_provider.engine import TOKEN, Account
+from ops.account.inventory import DEFAULT_POOL_TAG
+from ops.pulumi import state as states
+from sandbox.host.paths import PROJECT
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 CLUSTER = {
     "name": "mycluster",
@@ -67,7 +67,7 @@ class Terminal:
         (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
 
     def remembers(self, stack: str = "", **resources: str) -> None:
-        """The ids in the state, by the resources' types as ops.state calls them; inputs and outputs don't count."""
+        """The ids in the state, by their types as ops.pulumi.state calls them; inputs and outputs don't count."""
         rest: dict[str, object] = {"inputs": {}, "outputs": {}}
         found = [
             {"type": getattr(states, kind), "id": each, "urn": f"urn:pulumi:dev::kong-doks::it::{each}", **rest}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ops import state as states
-from sandbox.certificates import Authority
-from tests.e2e.digitalocean_provider.engine import Account, FakeKubernetes
+from ops.pulumi import state as states
+from sandbox.host.certificate_authority import Authority
 from tests.e2e.test_ops import Terminal
+from tests.standins.digitalocean_provider.engine import Account, FakeKubernetes
 
 STATUSES = Mapping[tuple[str, str], str]
 """By namespace and release."""

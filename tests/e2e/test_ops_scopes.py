@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ops import preflight
-from tests.e2e.digitalocean_provider.engine import TOKEN, Account
 from tests.e2e.test_ops import Terminal, until
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 READING = {*preflight.READING, "registry:read"}
 ASKED_BY = {

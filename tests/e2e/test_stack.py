@@ -17,9 +17,9 @@ import yaml
 
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
-from sandbox.addresses import CHARTS, MIRROR
+from sandbox.host.addresses import CHARTS, MIRROR
+from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured
-from tests.e2e.conftest import sandbox_command
 from tests.e2e.leaks import leaks
 from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed
 

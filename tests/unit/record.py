@@ -31,7 +31,7 @@ from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
-from infra import versions
+from infra.config import versions
 
 PROJECT = Path(__file__).resolve().parents[2]
 OFFERED = ["1.36.3-do.0", "1.35.7-do.1", "1.35.7-do.0", "1.34.10-do.0"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.fields import quantity
+from infra.config.types import quantity
 from tests.unit.conftest import EXAMPLES, PROJECT, Recording
 
 PAGES = {"docs/gateway.md": "../examples", "README.md": "examples"}
@@ -59,7 +59,7 @@ def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says
 
 
 def test_the_example_of_everything_has_room_on_the_smallest_node(run: Callable[[str], Recording]) -> None:
-    """And for a rollout. DOKS's own pods leave 190m and 270 MiB of it, as infra/service_settings.py has it."""
+    """And for a rollout. DOKS's own pods leave 190m and 270 MiB of it, as infra/config/service.py has it."""
     recording = run("example everything")
     kong = recording.one("Release").inputs["values"]
     asked = [kong["resources"], kong["ingressController"]["resources"]]

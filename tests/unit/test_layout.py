@@ -23,7 +23,7 @@ def sources(*places: str, suffix: str = "") -> Iterator[Path]:
 
 
 def test_these_tests_see_the_product() -> None:
-    assert {PROJECT / "__main__.py", PROJECT / "infra" / "settings.py"} <= set(sources(*PRODUCT))
+    assert {PROJECT / "__main__.py", PROJECT / "infra" / "config" / "settings.py"} <= set(sources(*PRODUCT))
 
 
 def imports(path: Path) -> set[str]:
@@ -53,11 +53,11 @@ def test_only_settings_reads_the_configuration() -> None:
 
 
 def test_the_credential_program_needs_a_bare_python() -> None:
-    assert imports(PROJECT / "ops" / "credential.py") <= set(sys.stdlib_module_names)
+    assert imports(PROJECT / "infra" / "cluster" / "exec_credential.py") <= set(sys.stdlib_module_names)
 
 
 def test_renovate_finds_every_pinned_version() -> None:
-    text = (PROJECT / "infra" / "versions.py").read_text()
+    text = (PROJECT / "infra" / "config" / "versions.py").read_text()
     (manager,) = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
     (pattern,) = manager["matchStrings"]
     pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)

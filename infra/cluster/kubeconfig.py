@@ -1,0 +1,56 @@
+"""A kubeconfig that asks DigitalOcean for a credential whenever it is used, so that it never goes stale."""
+
+from pathlib import Path
+
+import pulumi
+
+_CREDENTIAL = Path(__file__).with_name("exec_credential.py")
+
+
+def kubeconfig(  # noqa: PLR0913 -- a kubeconfig has that many parts
+    *,
+    context: str,
+    cluster_id: pulumi.Input[str],
+    server: pulumi.Input[str],
+    certificate_authority: pulumi.Input[str],
+    api_endpoint: str | None,
+    stack: str | None,
+) -> pulumi.Output[str]:
+    """JSON, which is YAML too.
+
+    The cluster's own kubeconfig holds a token that dies after seven days, and with it a plain `pulumi destroy`, which
+    doesn't run this program. Here a small program does the asking. It travels inside the kubeconfig: no path of this
+    checkout, nothing to install.
+
+    Args:
+        context: the context's name, as doctl would call it.
+        cluster_id: the cluster's UUID.
+        server: the API server's URL.
+        certificate_authority: its certificate, PEM in base64.
+        api_endpoint: DigitalOcean's API where it isn't the usual one.
+        stack: the stack whose configuration holds `digitalocean:token`; None: the token is in the environment.
+    """
+    options = [*(["--api", api_endpoint] if api_endpoint else []), *(["--stack", stack] if stack else [])]
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "interactiveMode": "Never",
+        "command": "python3",
+        "args": ["-c", _CREDENTIAL.read_text(), cluster_id, *options],
+    }
+    return pulumi.Output.secret(
+        pulumi.Output.json_dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": context,
+                "clusters": [
+                    {
+                        "name": context,
+                        "cluster": {"server": server, "certificate-authority-data": certificate_authority},
+                    }
+                ],
+                "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+                "users": [{"name": context, "user": {"exec": credential}}],
+            }
+        )
+    )

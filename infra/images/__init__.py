@@ -1,0 +1,1 @@
+"""Container images: the registry, and the images that are built and pushed."""

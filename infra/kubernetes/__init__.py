@@ -1,0 +1,1 @@
+"""Building blocks for Kubernetes objects: raw objects, CRDs, namespaces, pod security, network policies."""

@@ -1,0 +1,1 @@
+"""A microservice: Deployment, Service object and route."""

@@ -1,0 +1,116 @@
+"""The way from the gateway to a service: an Ingress, or where requests are shared out by weight an HTTPRoute."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import meta, networking
+
+from infra.gateway.gateway_api import API
+from infra.kubernetes.raw_object import KubernetesObject
+
+PRECISION = 100
+"""The controller divides a backend's weight by its pods, rounding down: in hundredths of a percent that is nothing."""
+
+# Pulumi goes on, to delete an Ingress that this one replaces, when Kong has the route.
+_PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
+# The controller writes no address of an Ingress whose certificate isn't there, and has the route.
+_UNAWAITED = {"pulumi.com/skipAwait": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteArgs:
+    """A route.
+
+    Attributes:
+        namespace: of the service.
+        labels: of the object.
+        annotations: what Kong is told of the route: the same for both kinds.
+        path: what leads to the service, with everything below.
+        port: of the backends.
+        backends: Services, with how many of a hundred requests each gets.
+        domain: what requests have to ask for; None: whatever they do.
+        tls_secret: the Secret that has the domain's certificate; only an Ingress names it.
+        awaited: whether there is that certificate, if it is to be; otherwise nobody waits for an Ingress.
+        parent: the Gateway; only an HTTPRoute has one.
+    """
+
+    namespace: pulumi.Input[str]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, pulumi.Input[str]]
+    path: str
+    port: int
+    backends: Sequence[tuple[pulumi.Input[str], int]]
+    domain: str | None
+    tls_secret: pulumi.Input[str] | None
+    awaited: bool
+    parent: Mapping[str, str] | None
+
+
+def route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    """Makes the route `name`.
+
+    From one kind to the other and back both are there for a moment, with the same policies: the new one before the old
+    one is gone.
+    """
+    if len(args.backends) == 1:
+        _ingress(name, args, opts)
+    else:
+        _http_route(name, args, opts)
+
+
+def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    ((service, _),) = args.backends
+    backend = networking.v1.IngressBackendArgs(
+        service=networking.v1.IngressServiceBackendArgs(
+            name=service, port=networking.v1.ServiceBackendPortArgs(number=args.port)
+        )
+    )
+    path = networking.v1.HTTPIngressPathArgs(path=args.path, path_type="Prefix", backend=backend)
+    paths = networking.v1.HTTPIngressRuleValueArgs(paths=[path])
+    networking.v1.Ingress(
+        name,
+        metadata=meta.v1.ObjectMetaArgs(
+            name=name,
+            namespace=args.namespace,
+            labels=args.labels,
+            annotations={**args.annotations, **({} if args.awaited else _UNAWAITED)} or None,
+        ),
+        spec=networking.v1.IngressSpecArgs(
+            ingress_class_name="kong",
+            rules=[networking.v1.IngressRuleArgs(host=args.domain, http=paths)],
+            tls=[networking.v1.IngressTLSArgs(hosts=[args.domain], secret_name=args.tls_secret)]
+            if args.domain
+            else None,
+        ),
+        # Pulumi waits until the controller has written the route's address: seconds. Before Kong mended its issue 7172,
+        # it wrote none while a plugin of any route was refused.
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
+        ),
+    )
+
+
+def _http_route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    annotations = {"konghq.com/protocols": "http,https", **args.annotations, "pulumi.com/waitFor": _PROGRAMMED}
+    backends = [{"name": service, "port": args.port, "weight": share * PRECISION} for service, share in args.backends]
+    matches = [{"path": {"type": "PathPrefix", "value": args.path}}]
+    KubernetesObject(
+        name,
+        {
+            "apiVersion": API,
+            "kind": "HTTPRoute",
+            "metadata": {
+                "name": name,
+                "namespace": args.namespace,
+                "labels": args.labels,
+                "annotations": annotations,
+            },
+            "spec": {
+                "parentRefs": [args.parent],
+                **({"hostnames": [args.domain]} if args.domain else {}),
+                "rules": [{"matches": matches, "backendRefs": backends}],
+            },
+        },
+        opts,
+    )

@@ -1,0 +1,1 @@
+"""What the DigitalOcean account holds, who owns it, and what it costs."""

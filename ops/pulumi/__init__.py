@@ -1,0 +1,1 @@
+"""The stack as the Pulumi CLI knows it: configuration, state and locks."""

@@ -1,0 +1,1 @@
+"""An ACME authority and the name servers that it asks, for stacks with a domain."""

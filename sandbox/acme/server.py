@@ -1,0 +1,111 @@
+"""python -m sandbox.acme.server FOLDER: what a stack with a domain asks of the world outside. SIGTERM ends it.
+
+An ACME authority (Pebble, real), name servers that know the account's zones, and a way from the cluster to both and to
+the load balancer: pods reach nothing of the machine but its end of the cable, so there everything has an address.
+"""
+
+import ipaddress
+import json
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
+
+from sandbox.host.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BALANCERS, NODE_GATEWAY
+from sandbox.host.certificate_authority import Authority
+from sandbox.host.paths import tool
+from sandbox.host.process import Child
+from sandbox.host.tcp_forwarder import Relay
+
+_DNS_PORT = 7053
+"""Of the name server for Pebble; that for pods has the next one."""
+_MANAGEMENT = 15000
+ROOT = f"https://127.0.0.1:{_MANAGEMENT}/roots/0"
+"""Pebble's root, new at every start."""
+PROFILES = {"default": 90 * 24 * 3600, "minutes": 180}
+"""Profile -> how long its certificates are valid, in seconds."""
+_IP_FREEBIND = 15
+
+
+class Zones(BaseResolver):  # type: ignore[misc]  # dnslib has no types
+    """Answers from the account's A records; `inside` as the pods reach what the addresses are of."""
+
+    def __init__(self, *, inside: bool) -> None:
+        self._inside = inside
+
+    def resolve(self, request: DNSRecord, _: DNSHandler) -> DNSRecord:
+        known = httpx.get(f"{API}/_control/addresses", trust_env=False).raise_for_status().json()
+        reply, name = request.reply(), str(request.q.qname).rstrip(".").lower()
+        if name not in known:
+            reply.header.rcode = RCODE.NXDOMAIN
+        elif request.q.qtype == QTYPE.A:
+            for address in known[name]:
+                balancer = ipaddress.ip_address(address) in ipaddress.ip_network(LOAD_BALANCERS)
+                data = A(NODE_GATEWAY if self._inside and balancer else address)
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=data, ttl=1))
+        return reply
+
+
+def _for_pods(port: int) -> socket.socket:
+    """A listener on the cable's end, which is there only while there is a cluster."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+    listener.bind((NODE_GATEWAY, port))
+    listener.listen(128)
+    return listener
+
+
+def _start_pebble(folder: Path) -> Child:
+    Authority(folder, "kong-doks acme").server("pebble", ["127.0.0.1", NODE_GATEWAY])
+    described = {name: {"description": name, "validityPeriod": seconds} for name, seconds in PROFILES.items()}
+    config = {
+        "listenAddress": f"127.0.0.1:{ACME_PORT}",
+        "managementListenAddress": f"127.0.0.1:{_MANAGEMENT}",
+        "certificate": str(folder / "pebble.crt"),
+        "privateKey": str(folder / "pebble.key"),
+        "httpPort": 80,
+        "tlsPort": 443,
+        "profiles": described,
+    }
+    (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
+    # No sleeping before it asks; and it asks every time, also for a domain that it has just asked.
+    environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"}
+    command: list[str | Path] = [
+        tool("pebble"),
+        "-config",
+        folder / "pebble.json",
+        "-dnsserver",
+        f"127.0.0.1:{_DNS_PORT}",
+    ]
+    return Child("pebble", command, environment)
+
+
+def main(folder: Path) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for inside, port in ((False, _DNS_PORT), (True, _DNS_PORT + 1)):
+        DNSServer(Zones(inside=inside), "127.0.0.1", port, tcp=inside).start_thread()
+    pebble = _start_pebble(folder)
+    onward = {
+        53: ("127.0.0.1", _DNS_PORT + 1),
+        80: (FIRST_LOAD_BALANCER, 80),
+        443: (FIRST_LOAD_BALANCER, 443),
+        ACME_PORT: ("127.0.0.1", ACME_PORT),
+    }
+    relay = Relay([(_for_pods(port), target) for port, target in onward.items()])
+    (folder / "ready").touch()
+    stopping.wait()
+    relay.close()
+    pebble.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

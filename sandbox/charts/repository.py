@@ -1,0 +1,94 @@
+"""The chart repository: stand-ins for charts, Kong's with the real controller's CRDs; cert-manager; the Gateway API."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.config import versions
+from sandbox.host.addresses import CHARTS
+from sandbox.host.paths import PROJECT, RUN, tool
+from sandbox.toolchain.build import module_folder
+
+_CONTROLLER = PROJECT / "sandbox" / "toolchain" / "go" / "controller"
+_CERTIFICATES = PROJECT / "sandbox" / "toolchain" / "go" / "certificates"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_STAND_INS = ("kong", "prometheus")
+_CRDS = "github.com/kong/kubernetes-configuration"
+_GATEWAY_API = "sigs.k8s.io/gateway-api"
+
+
+class ChartError(Exception):
+    """The repository can't be made; the message is helm's."""
+
+
+def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Path:
+    """Makes a Helm repository, to be served at `sandbox.host.addresses.CHARTS`.
+
+    Args:
+        report: is told of each chart.
+        folder: is emptied.
+
+    Returns:
+        The repository: `index.yaml` and the charts, and under `gateway-api` a release of that.
+
+    Raises:
+        ChartError: helm refuses the chart.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    source = folder / "source"
+    for chart in _STAND_INS:
+        shutil.copytree(Path(__file__).with_name(chart), source / chart)
+    fill_crds(source / "kong" / "crds")
+    charts = sorted(source.iterdir())
+    report(f"charts {' '.join(chart.name for chart in charts)}")
+    _helm("package", *map(str, charts), "--destination", str(folder))
+    shutil.rmtree(source)
+    _helm("repo", "index", str(folder), "--url", CHARTS)
+    _release_gateway_api(folder / "gateway-api" / f"v{versions.GATEWAY_API}")
+    return folder
+
+
+def add_cert_manager(folder: Path = RUN / "charts") -> None:
+    """Adds cert-manager's chart, as it is in its Go module; a release only fills its version in.
+
+    Raises:
+        ChartError: helm refuses the chart.
+        ToolsError: the Go module can't be had.
+    """
+    source = folder / "source" / "cert-manager"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(module_folder(_CERTIFICATES, _CERT_MANAGER) / "deploy" / "charts" / "cert-manager", source)
+    source.chmod(0o755)
+    template = (source / "Chart.template.yaml").read_text()
+    (source / "Chart.yaml").write_text(template.replace("{{IS_PRERELEASE}}", "false"))
+    version = versions.CERT_MANAGER
+    _helm("package", str(source), "--version", version, "--app-version", version, "--destination", str(folder))
+    shutil.rmtree(folder / "source")
+    _helm("repo", "index", str(folder), "--url", CHARTS)
+
+
+def _release_gateway_api(target: Path) -> None:
+    """Puts the manifest of the standard channel together, as the project's own releases have it."""
+    target.mkdir(parents=True)
+    source = module_folder(_CONTROLLER, _GATEWAY_API) / "config" / "crd" / "standard"
+    documents = [path.read_text() for path in sorted(source.glob("gateway.networking.k8s.io_*.yaml"))]
+    (target / "standard-install.yaml").write_text("---\n".join(documents))
+
+
+def fill_crds(target: Path) -> None:
+    """Copies Kong's CRDs into `target`, in the version that the sandbox's controller is built with.
+
+    Raises:
+        ToolsError: the Go module that holds them can't be had.
+    """
+    target.mkdir()
+    source = module_folder(_CONTROLLER, _CRDS) / "config" / "crd" / "ingress-controller"
+    for path in source.glob("*konghq.com_*.yaml"):
+        shutil.copyfile(path, target / path.name)
+
+
+def _helm(*arguments: str) -> None:
+    done = subprocess.run([tool("helm"), *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise ChartError(f"helm {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")

@@ -1,7 +1,0 @@
-"""A stand-in for DigitalOcean: API v2 with its delays, refusals and bill, and the cloud controller's load balancers."""
-
-from sandbox.cloud.account import Cloud, Settings
-from sandbox.cloud.api import create_app
-from sandbox.cloud.clusters import ClusterRecord, KubernetesLike, NodeRecord
-
-__all__ = ["Cloud", "ClusterRecord", "KubernetesLike", "NodeRecord", "Settings", "create_app"]

@@ -1,0 +1,1 @@
+"""Kubernetes on one node: control plane, kubelet, containerd and network policies."""

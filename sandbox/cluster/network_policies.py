@@ -1,0 +1,45 @@
+"""What enforces NetworkPolicies on the node, as Cilium does on DigitalOcean's: kube-network-policies (Kubernetes SIGs).
+
+The node's firewall hands the first packet of each connection from or to a pod over to it. It brings rules for that, but
+with the `queue` of nftables, which not every kernel has; these are for iptables, which kube-proxy needs anyway.
+"""
+
+import subprocess
+from pathlib import Path
+
+from sandbox.cluster.control_plane import Command
+from sandbox.cluster.linux_namespaces import Namespaces
+from sandbox.cluster.node import POD_CIDR
+from sandbox.host.paths import tool
+
+NAME = "network-policies"
+
+_QUEUE = 100
+
+# What comes from the node itself passes: probes, the API server. What goes to it, as requests to the API server do, is
+# asked about, as Cilium does. While nothing answers the queue, pods have no network.
+_RULES = f"""\
+*mangle
+-A POSTROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+-A POSTROUTING -m addrtype --src-type LOCAL -j ACCEPT
+-A POSTROUTING -s {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
+-A POSTROUTING -d {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
+-A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+-A INPUT -s {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
+COMMIT
+"""
+
+
+def close(namespaces: Namespaces) -> None:
+    """From here on pods have no network but through the agent."""
+    subprocess.run(namespaces.command("iptables-restore"), input=_RULES, text=True, check=True)
+
+
+def command(node: str, kubeconfig: Path) -> Command:
+    return [tool("network-policies"), f"--kubeconfig={kubeconfig}", f"--node={node}", f"--queue={_QUEUE}"]
+
+
+def answers(namespaces: Namespaces) -> bool:
+    """Whether the agent has seen all policies and pods, and answers the queue."""
+    queues = namespaces.read("/proc/net/netfilter/nfnetlink_queue").splitlines()
+    return any(line.split()[0] == str(_QUEUE) for line in queues)

@@ -1,0 +1,196 @@
+"""The cluster's one node, offering what a droplet of its size offers: containerd, kubelet, kube-proxy, pod network."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.cluster.control_plane import DNS_SERVICE, Command
+from sandbox.host.addresses import MIRROR, NODE
+from sandbox.host.paths import tool
+
+POD_CIDR = "10.244.0.0/24"
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP = "kong-doks"
+_EVICTION_MIB = 100
+
+_CONTAINERD = """\
+version = 2
+root = "{directory}/containerd"
+state = "{directory}/containerd-state"
+oom_score = 0
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt",
+]
+[grpc]
+  address = "{socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "docker.io/library/pause:3.10"
+  restrict_oom_score_adj = true  # CAP_SYS_RESOURCE may be missing
+  disable_apparmor = true  # a profile that is loaded stays in the machine's kernel
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{directory}/registries"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{directory}/cni"
+"""
+
+# `server` is what containerd falls back to: an image that the mirror lacks is then not found at once.
+_MIRRORED = f"""\
+server = "http://{MIRROR}"
+[host."http://{MIRROR}"]
+  capabilities = ["pull", "resolve"]
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A worker node.
+
+    Attributes:
+        name: The node's name in Kubernetes.
+        provider_id: `digitalocean://<droplet id>`.
+        vcpus: CPUs of the droplet, of which DOKS keeps a tenth of one; never more than the machine has.
+        memory_mib_for_pods: Allocatable memory in MiB; never more than the machine has.
+        labels: Labels beside those that the kubelet sets itself.
+    """
+
+    name: str
+    provider_id: str
+    vcpus: int
+    memory_mib_for_pods: int
+    labels: Mapping[str, str]
+
+
+def cgroups() -> list[Path]:
+    """The pods' cgroup: one of each controller (cgroup v1) or a single one (v2), whether or not it is there yet."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS / _CGROUP]
+    return [controller / _CGROUP for controller in _CGROUPS.iterdir() if not controller.is_symlink()]
+
+
+def configure(node: Node, directory: Path) -> None:
+    """Writes the configuration that `commands` read, and makes the pods' cgroup."""
+    for cgroup in cgroups():
+        cgroup.mkdir(exist_ok=True)
+    socket = runtime_socket(directory)
+    (directory / "containerd.toml").write_text(_CONTAINERD.format(directory=directory, socket=socket))
+    for registry in ("docker.io", "quay.io"):
+        hosts = directory / "registries" / registry
+        hosts.mkdir(parents=True)
+        (hosts / "hosts.toml").write_text(_MIRRORED)
+    (directory / "cni").mkdir()
+    _write(directory / "cni" / "pods.conflist", _pod_network())
+    # Pods that use the node's DNS get no name server: the machine's can't be reached.
+    (directory / "resolv.conf").write_text("options timeout:1\n")
+    _write(directory / "kubelet.json", _kubelet(node, directory))
+    _write(directory / "kube-proxy.json", _kube_proxy(node, directory))
+
+
+def commands(node: Node, directory: Path) -> dict[str, Command]:
+    return {
+        "containerd": ["containerd", f"--config={directory}/containerd.toml"],
+        "kubelet": [
+            tool("hyperkube"),
+            "kubelet",
+            f"--config={directory}/kubelet.json",
+            f"--kubeconfig={directory}/kubelet.kubeconfig",
+            f"--root-dir={directory}/kubelet",
+            f"--hostname-override={node.name}",
+            f"--node-ip={NODE}",
+            "--node-labels=" + ",".join(f"{key}={value}" for key, value in node.labels.items()),
+        ],
+        "kube-proxy": [tool("hyperkube"), "kube-proxy", f"--config={directory}/kube-proxy.json"],
+    }
+
+
+def _pod_network() -> object:
+    # Point to point, not a bridge: pods' traffic to each other passes the Service rules without a kernel module's help.
+    point_to_point = {
+        "type": "ptp",
+        "ipMasq": True,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": POD_CIDR}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return {"cniVersion": "0.4.0", "name": "pods", "plugins": [point_to_point, ports]}
+
+
+def _kubelet(node: Node, directory: Path) -> object:
+    memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    reserved_cpus = max(0, (os.cpu_count() or 1) - node.vcpus) + 0.1
+    reserved_mib = memory_mib - node.memory_mib_for_pods - _EVICTION_MIB
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "providerID": node.provider_id,
+        "containerRuntimeEndpoint": f"unix://{runtime_socket(directory)}",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{directory}/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": f"{directory}/kubelet.crt",
+        "tlsPrivateKeyFile": f"{directory}/kubelet.key",
+        "clusterDNS": [DNS_SERVICE],
+        "clusterDomain": "cluster.local",
+        "resolvConf": f"{directory}/resolv.conf",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{_CGROUP}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "oomScoreAdj": 0,
+        "makeIPTablesUtilChains": False,
+        "enforceNodeAllocatable": ["pods"],
+        # The machine is larger than the droplet that it plays: the difference is set aside.
+        "systemReserved": {"cpu": f"{reserved_cpus:.1f}", "memory": f"{max(0, reserved_mib)}Mi"},
+        # The disk is the machine's; its fill is no concern of the cluster's.
+        "evictionHard": {
+            "memory.available": f"{_EVICTION_MIB}Mi",
+            "nodefs.available": "1%",
+            "nodefs.inodesFree": "1%",
+            "imagefs.available": "1%",
+        },
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "serializeImagePulls": False,
+        "registryPullQPS": 0,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+        "nodeStatusUpdateFrequency": "5s",
+        "podLogsDir": f"{directory}/pod-logs",
+        "volumePluginDir": f"{directory}/volume-plugins",
+    }
+
+
+def _kube_proxy(node: Node, directory: Path) -> object:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "clientConnection": {"kubeconfig": f"{directory}/kube-proxy.kubeconfig"},
+        "clusterCIDR": POD_CIDR,
+        "hostnameOverride": node.name,
+        # Conntrack's limits belong to the whole machine.
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "oomScoreAdj": 0,
+    }
+
+
+def runtime_socket(directory: Path) -> Path:
+    return directory / "containerd.sock"
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1))

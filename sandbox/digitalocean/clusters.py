@@ -1,0 +1,289 @@
+"""Kubernetes clusters: records, nodes, tokens, and the one real Kubernetes behind them.
+
+A cluster's first node is real. Further nodes, whether of the same pool or of others, are records: billed, listed,
+`running` after a while, but no machine joins the cluster for them.
+"""
+
+import secrets
+import string
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sandbox.digitalocean import catalog
+from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.ledger import timestamp
+from sandbox.digitalocean.service_controller import ServiceController, client
+
+if TYPE_CHECKING:
+    from sandbox.digitalocean.account import Cloud
+
+Document = dict[str, Any]
+WEEK = 7 * 24 * 3600
+
+
+class KubernetesLike(Protocol):
+    """A Kubernetes that runs: where its API server is and how the cloud's own controllers get in."""
+
+    @property
+    def server(self) -> str: ...
+    @property
+    def ca_pem(self) -> bytes: ...
+    @property
+    def admin_token(self) -> str: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """The node that Kubernetes is to register."""
+
+    name: str
+    provider_id: str
+    size: catalog.Size
+    labels: dict[str, str]
+
+
+@dataclass
+class ClusterRecord:
+    id: str
+    document: Document
+    """What the API shows."""
+    node: NodeRecord
+    kubernetes: KubernetesLike | None = None
+    controller: ServiceController | None = None
+    settled: threading.Event = field(default_factory=threading.Event)
+    """The start has ended, well or not."""
+    leaving: threading.Event = field(default_factory=threading.Event)
+    tokens: dict[str, datetime] = field(default_factory=dict)
+    """token -> when it expires"""
+
+    @property
+    def state(self) -> str:
+        return str(self.document["status"]["state"])
+
+    def become(self, state: str, message: str = "") -> None:
+        self.document["status"] = {"state": state} | ({"message": message} if message else {})
+        self.document["updated_at"] = timestamp()
+
+    def issue_token(self, seconds: int) -> tuple[str, datetime]:
+        """A new token for the cluster; 0 seconds means a week."""
+        token, expires = secrets.token_hex(32), datetime.now(UTC) + timedelta(seconds=seconds or WEEK)
+        self.tokens[token] = expires
+        return token, expires
+
+
+StartKubernetes = Callable[[ClusterRecord], KubernetesLike]
+
+
+def _pool(cluster_id: str, body: Document) -> Document:
+    return {
+        "id": str(uuid.uuid4()),
+        "name": body["name"],
+        "size": body["size"],
+        "count": 0,
+        "tags": ["k8s", f"k8s:{cluster_id}", "k8s:worker", *(body.get("tags") or [])],
+        "labels": body.get("labels") or {},
+        "taints": body.get("taints") or [],
+        "auto_scale": bool(body.get("auto_scale")),
+        "min_nodes": body.get("min_nodes") or 0,
+        "max_nodes": body.get("max_nodes") or 0,
+        "nodes": [],
+    }
+
+
+class Clusters:
+    def __init__(self, cloud: "Cloud", start: StartKubernetes, *, real: bool) -> None:
+        self.records: dict[str, ClusterRecord] = {}
+        self._cloud = cloud
+        self._start = start
+        self._real = real
+
+    def create(self, document: Document, pools: list[Document]) -> ClusterRecord:
+        """Records a checked cluster and starts it.
+
+        Raises:
+            ApiError: the sandbox already runs its one cluster.
+        """
+        if self._real and self.records:
+            name = next(iter(self.records.values())).document["name"]
+            raise ApiError(
+                422,
+                f"this sandbox runs one cluster at a time and has {name!r}: delete it, wait until it is gone, retry",
+            )
+        cloud, identifier = self._cloud, document["id"]
+        document["node_pools"] = [_pool(identifier, body) for body in pools]
+        for pool, body in zip(document["node_pools"], pools, strict=True):
+            self.resize(document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=False)
+        pool = document["node_pools"][0]
+        node = pool["nodes"][0]
+        size = catalog.SIZES[pool["size"]]
+        labels = {
+            "doks.digitalocean.com/node-id": node["id"],
+            "doks.digitalocean.com/node-pool": pool["name"],
+            "doks.digitalocean.com/node-pool-id": pool["id"],
+            "doks.digitalocean.com/version": document["version"],
+            "node.kubernetes.io/instance-type": size.slug,
+            "topology.kubernetes.io/region": document["region"],
+            **pool["labels"],
+        }
+        real_node = NodeRecord(node["name"], f"digitalocean://{node['droplet_id']}", size, labels)
+        record = ClusterRecord(identifier, document, real_node)
+        self.records[identifier] = record
+        self.bill(record)
+        threading.Thread(target=self._bring_up, args=(record, cloud.settings.cluster_create), daemon=True).start()
+        return record
+
+    def bill(self, record: ClusterRecord) -> None:
+        price = catalog.HIGH_AVAILABILITY if record.document["ha"] else 0
+        self._cloud.ledger.bill(
+            "kubernetes_cluster", record.id, record.document["name"], price, record.document["tags"]
+        )
+
+    def _bring_up(self, record: ClusterRecord, at_least: float) -> None:
+        begin = time.monotonic()
+        try:
+            record.kubernetes = self._start(record)
+            record.leaving.wait(max(begin + at_least - time.monotonic(), 0))
+            with self._cloud.lock:
+                if not record.leaving.is_set():
+                    self._run(record, record.kubernetes)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it as the cluster's state
+            with self._cloud.lock:
+                record.become("error", str(error))
+        finally:
+            record.settled.set()
+
+    def _run(self, record: ClusterRecord, kubernetes: KubernetesLike) -> None:
+        if self._real:
+            record.controller = ServiceController(self._cloud, record.document, client(kubernetes))
+            record.controller.start()
+        record.document |= {"endpoint": kubernetes.server, "ipv4": "127.0.0.1"}
+        for pool in record.document["node_pools"]:
+            for node in pool["nodes"]:
+                node["status"]["state"] = "running"
+        record.become("running")
+
+    def delete(self, record: ClusterRecord) -> None:
+        """Begins the end of a cluster. Its load balancers, volumes and snapshots stay, and stay billed."""
+        if record.state != "deleting":
+            record.become("deleting")
+            record.leaving.set()
+            threading.Thread(target=self._take_down, args=(record, self._cloud.settings.cluster_delete)).start()
+
+    def _take_down(self, record: ClusterRecord, at_least: float) -> None:
+        begin = time.monotonic()
+        self._halt(record)
+        self._cloud.stopped.wait(max(begin + at_least - time.monotonic(), 0))
+        with self._cloud.lock:
+            for pool in record.document["node_pools"]:
+                self.resize(record.document, pool, 0, ready=True)
+            self._cloud.ledger.end("kubernetes_cluster", record.id)
+            self.records.pop(record.id, None)
+
+    @staticmethod
+    def _halt(record: ClusterRecord) -> None:
+        record.leaving.set()
+        record.settled.wait()
+        # The controller goes first, as a control plane does: from here on nobody removes load balancers.
+        if record.controller:
+            record.controller.stop()
+        if record.kubernetes:
+            record.kubernetes.stop()
+
+    def stop(self) -> None:
+        for record in list(self.records.values()):
+            self._halt(record)
+
+    def resize(self, document: Document, pool: Document, count: int, *, ready: bool) -> None:
+        """Adds or takes nodes; with `ready` new ones run after the settings' delay, else when the cluster does."""
+        cloud, nodes = self._cloud, pool["nodes"]
+        pool["count"] = count
+        size = catalog.SIZES[pool["size"]]
+        while len(nodes) < count:
+            suffix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
+            droplet = cloud.add_droplet(
+                f"{pool['name']}-{suffix}", document["region"], size, list(pool["tags"]), document["vpc_uuid"]
+            )
+            node: Document = {
+                "id": str(uuid.uuid4()),
+                "name": droplet["name"],
+                "status": {"state": "provisioning"},
+                "droplet_id": str(droplet["id"]),
+                "created_at": timestamp(),
+                "updated_at": timestamp(),
+            }
+            nodes.append(node)
+            if ready:
+                cloud.later(cloud.settings.node_create, partial(node["status"].update, state="running"))
+        # The first node is the real one: it goes last.
+        for node in nodes[count:]:
+            cloud.later(cloud.settings.node_delete, partial(cloud.remove_droplet, node["droplet_id"]))
+        del nodes[count:]
+
+    def remove_node(self, document: Document, pool: Document, node: Document, *, replace: bool) -> None:
+        """Takes one node, and puts another in its place if asked to.
+
+        Raises:
+            ApiError: it is the one that is real.
+        """
+        if self._real and node is document["node_pools"][0]["nodes"][0]:
+            raise ApiError(422, "this sandbox can't replace the machine that its cluster runs on")
+        pool["nodes"].remove(node)
+        self._cloud.later(self._cloud.settings.node_delete, partial(self._cloud.remove_droplet, node["droplet_id"]))
+        self.resize(document, pool, pool["count"] - (not replace), ready=True)
+
+    def add_pool(self, record: ClusterRecord, body: Document) -> Document:
+        pool = _pool(record.id, body)
+        record.document["node_pools"].append(pool)
+        self.resize(record.document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=True)
+        return pool
+
+    def upgrade(self, record: ClusterRecord, version: str) -> None:
+        """Changes the version shown. The Kubernetes behind it stays what it is."""
+
+        def finish() -> None:
+            if record.state == "upgrading":
+                record.document["version"] = version
+                record.become("running")
+
+        record.become("upgrading")
+        self._cloud.later(self._cloud.settings.cluster_upgrade, finish)
+
+    def associated(self, record: ClusterRecord) -> dict[str, list[Document]]:
+        """What bears the cluster's tag and may outlive it."""
+        groups = self._cloud.tagged()
+        return {
+            key: [thing for thing in groups[key] if f"k8s:{record.id}" in thing["tags"]]
+            for key in ("load_balancers", "volumes", "volume_snapshots")
+        }
+
+    def destroy_associated(self, record: ClusterRecord, chosen: dict[str, list[str]] | None = None) -> None:
+        """Deletes the chosen associated things (None: all of them), then the cluster."""
+        remove = {
+            "load_balancers": self._cloud.load_balancers.delete,
+            "volumes": self._cloud.remove_volume,
+            "volume_snapshots": self._cloud.remove_snapshot,
+        }
+        for key, things in self.associated(record).items():
+            identifiers = [thing["id"] for thing in things]
+            if chosen is not None:
+                unknown = set(chosen.get(key, [])) - set(identifiers)
+                if unknown:
+                    raise NotFoundError
+                identifiers = chosen.get(key, [])
+            for identifier in identifiers:
+                remove[key](identifier)
+        self.delete(record)
+
+    def authenticate(self, token: str) -> ClusterRecord | None:
+        """The cluster that a token opens, if it hasn't expired."""
+        for record in self.records.values():
+            if token in record.tokens and record.tokens[token] > datetime.now(UTC):
+                return record
+        return None

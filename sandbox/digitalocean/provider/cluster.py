@@ -1,0 +1,232 @@
+"""Clusters (DOKS), and the functions that look for clusters and versions."""
+
+import re
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import ClassVar
+from uuid import uuid4
+
+import yaml
+
+from sandbox.digitalocean.provider.client import Client, ProviderError, failing
+from sandbox.digitalocean.provider.node_pool import (
+    DEFAULT_POOL_TAG,
+    POOL,
+    create_body,
+    go_time,
+    own_tags,
+    state_of,
+    update_pool,
+)
+from sandbox.digitalocean.provider.properties import Properties
+from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty, within
+
+
+def downgrade(old: object, new: object) -> bool:
+    """Whether a version goes down; one that can't be read ("latest") never does."""
+    before, after = _version(old), _version(new)
+    return before is not None and after is not None and after < before
+
+
+def _version(text: object) -> tuple[object, ...] | None:
+    found = re.fullmatch(r"v?(\d+(?:\.\d+)*)(?:-(?:do\.)?(\d+))?", str(text))
+    if not found:
+        return None
+    numbers = tuple(part for part, _ in zip_longest(map(int, found[1].split(".")), range(3), fillvalue=0))
+    # A version without the "-do.N" counts as the release after all of them, but "1.36" is 1.36.0.
+    return numbers, found[2] is None, int(found[2] or 0)
+
+
+class KubernetesCluster(Resource):
+    shape: ClassVar[Shape] = Shape(
+        {
+            "name": Input(required=True, invalid=not_empty),
+            "region": Input(required=True, force_new=True, invalid=not_empty),
+            "version": Input(required=True, invalid=not_empty, replaces=downgrade),
+            "nodePool": Input(required=True, shape=Shape(POOL, ("id", "actualNodeCount", "nodes"))),
+            "ha": Input(computed=True),
+            "autoUpgrade": Input(default=False),
+            "surgeUpgrade": Input(default=True),
+            "registryIntegration": Input(default=False),
+            "destroyAllAssociatedResources": Input(default=False),
+            "kubeconfigExpireSeconds": Input(invalid=within(0)),
+            "maintenancePolicy": Input(
+                computed=True,
+                shape=Shape({"day": Input(computed=True), "startTime": Input(computed=True)}, ("duration",)),
+            ),
+            "tags": Input(is_set=True),
+            "vpcUuid": Input(computed=True, force_new=True),
+            "clusterSubnet": Input(computed=True, force_new=True),
+            "serviceSubnet": Input(computed=True, force_new=True),
+        },
+        ("clusterUrn", "createdAt", "endpoint", "ipv4Address", "kubeConfigs", "status", "updatedAt"),
+        frozenset({"kubeConfigs"}),
+    )
+
+    def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
+        # A failure up to the end of the wait loses the cluster: it runs, is billed, and no stack knows of it.
+        said = "Error creating Kubernetes cluster"
+        cluster = api.call(said, "POST", "kubernetes/clusters", _create_body(config))["kubernetes_cluster"]
+        identity = cluster["id"]
+        with failing(said):
+            api.wait("create cluster", seconds, lambda: self._running(api, identity))
+        try:
+            if config["registryIntegration"]:
+                self._integrate_registry(api, identity, on=True)
+            return identity, self.read(api, identity, config) or {}
+        except ProviderError as error:
+            raise PartlyCreatedError(identity, config | {"kubeConfigs": []}, str(error)) from None
+
+    def _running(self, api: Client, identity: str) -> bool | None:
+        found = api.call("Error trying to read cluster state", "GET", f"kubernetes/clusters/{identity}")
+        status = found["kubernetes_cluster"]["status"]
+        if status["state"] == "error":
+            raise ProviderError(status.get("message") or "")
+        return True if status["state"] == "running" else None
+
+    def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
+        found = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
+        return found and self.state_of(api, found["kubernetes_cluster"], state)
+
+    def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
+        """What a stack stores of a cluster. Not read back: the registry integration."""
+        maintenance = cluster.get("maintenance_policy") or {}
+        found = state | {
+            **{key: cluster[key] for key in ("name", "region", "version", "ha")},
+            "surgeUpgrade": cluster["surge_upgrade"],
+            "autoUpgrade": cluster["auto_upgrade"],
+            "clusterSubnet": cluster["cluster_subnet"],
+            "serviceSubnet": cluster["service_subnet"],
+            "vpcUuid": cluster["vpc_uuid"],
+            "ipv4Address": cluster.get("ipv4") or "",
+            "endpoint": cluster.get("endpoint") or "",
+            "tags": own_tags(cluster.get("tags")),
+            "status": cluster["status"]["state"],
+            "createdAt": go_time(cluster.get("created_at")),
+            "updatedAt": go_time(cluster.get("updated_at")),
+            "clusterUrn": f"do:kubernetes:{cluster['id']}",
+            "maintenancePolicy": {
+                "day": maintenance.get("day") or "any",
+                "duration": maintenance.get("duration") or "",
+                "startTime": maintenance.get("start_time") or "",
+            },
+        }
+        for pool in cluster["node_pools"]:
+            if DEFAULT_POOL_TAG in (pool.get("tags") or []):
+                counted = (state.get("nodePool") or {}).get("nodeCount")
+                found["nodePool"] = {"id": pool["id"], **state_of(pool, counted)}
+        if _expired(found.get("kubeConfigs")):
+            # Sent even if the program sets nothing: 0 is the API's own default, 7 days.
+            seconds = state.get("kubeconfigExpireSeconds") or 0
+            path = f"kubernetes/clusters/{cluster['id']}/credentials?expiry_seconds={seconds}"
+            credentials = api.call("Unable to fetch Kubernetes credentials", "GET", path)
+            found["kubeConfigs"] = [_kube_config(cluster, credentials)]
+        return found
+
+    def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
+        cluster = f"kubernetes/clusters/{identity}"
+        changed = self.changed(olds, config)
+        if (
+            changed & {"name", "tags", "autoUpgrade", "surgeUpgrade", "maintenancePolicy", "ha"}
+            and api.find("Unable to update cluster", "PUT", cluster, _update_body(config)) is None
+        ):
+            return None
+        if "nodePool" in changed:
+            pool = f"{cluster}/node_pools/{olds['nodePool']['id']}"
+            update_pool(api, pool, config["nodePool"], self.create_seconds, DEFAULT_POOL_TAG)
+        if "version" in changed:
+            # Nothing waits for it, so the state may keep the old version until the next refresh.
+            body = {"version": config["version"]}
+            api.call("Unable to upgrade cluster version", "POST", f"{cluster}/upgrade", body)
+        if "registryIntegration" in changed:
+            self._integrate_registry(api, identity, on=config["registryIntegration"])
+        return self.read(api, identity, {"kubeConfigs": olds.get("kubeConfigs"), **config})
+
+    def delete(self, api: Client, identity: str, state: Properties) -> None:
+        # Neither way waits until anything is gone.
+        path = f"kubernetes/clusters/{identity}"
+        if state.get("destroyAllAssociatedResources"):
+            path += "/destroy_with_associated_resources"
+            api.call("Failed to list associated resources", "GET", path)
+            path += "/dangerous"
+        api.find("Unable to delete cluster", "DELETE", path)
+
+    def _integrate_registry(self, api: Client, identity: str, *, on: bool) -> None:
+        method, said = ("POST", "enabling") if on else ("DELETE", "disabling")
+        api.call(f"Error {said} registry integration", method, "kubernetes/registry", {"cluster_uuids": [identity]})
+
+
+def _create_body(config: Properties) -> Properties:
+    body = {
+        "name": config["name"],
+        "region": config["region"],
+        "version": config["version"],
+        "ha": config["ha"],
+        "tags": config["tags"] or None,
+        "vpc_uuid": config["vpcUuid"],
+        "cluster_subnet": config["clusterSubnet"],
+        "service_subnet": config["serviceSubnet"],
+        "node_pools": [create_body(config["nodePool"], DEFAULT_POOL_TAG)],
+    }
+    always = {
+        "maintenance_policy": _maintenance(config),
+        "auto_upgrade": config["autoUpgrade"],
+        "surge_upgrade": config["surgeUpgrade"],
+    }
+    return {key: value for key, value in body.items() if value is not None} | always
+
+
+def _update_body(config: Properties) -> Properties:
+    body = {
+        "name": config["name"],
+        "auto_upgrade": config["autoUpgrade"],
+        "ha": config["ha"],
+        "maintenance_policy": _maintenance(config),
+        # Left out instead of sent when there are none: tags and surge upgrade can't be taken away again.
+        "tags": config["tags"] or None,
+        "surge_upgrade": config["surgeUpgrade"] or None,
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _maintenance(config: Properties) -> Properties | None:
+    policy = config["maintenancePolicy"]
+    return {"day": policy.get("day") or "any", "start_time": policy.get("startTime") or ""} if policy else None
+
+
+def _expired(kube_configs: list[Properties] | None) -> bool:
+    expires = kube_configs[0].get("expiresAt") if kube_configs else None
+    return not expires or datetime.fromisoformat(expires) < datetime.now(UTC)
+
+
+def _kube_config(cluster: Properties, credentials: Properties) -> Properties:
+    """One element of kubeConfigs; DigitalOcean hands out tokens, no client certificates."""
+    name = f"do-{cluster['region']}-{cluster['name']}"
+    authority = credentials["certificate_authority_data"]
+    raw = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"cluster": {"certificate-authority-data": authority, "server": credentials["server"]}, "name": name}
+        ],
+        "contexts": [{"context": {"cluster": name, "user": f"{name}-admin"}, "name": name}],
+        "current-context": name,
+        "users": [{"name": f"{name}-admin", "user": {"token": credentials["token"]}}],
+    }
+    expires = datetime.fromisoformat(credentials["expires_at"]).astimezone(UTC)
+    return {
+        "rawConfig": yaml.safe_dump(raw, sort_keys=False),
+        "host": credentials["server"],
+        "clusterCaCertificate": authority,
+        "token": credentials["token"],
+        "expiresAt": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+        "clientKey": "",
+        "clientCertificate": "",
+    }
+
+
+def get_kubernetes_versions(api: Client, args: Properties) -> Properties:
+    """The versions on offer that start with `versionPrefix`, newest first; without any, latestVersion is not set."""
+    offered = api.call("Error retrieving Kubernetes options", "GET", "kubernetes/options")["options"]["versions"]
+    valid = [each["slug"] for each in offered if each["slug"].startswith(args.get("versionPrefix", ""))]
+    return args | {"id": str(uuid4()), "validVersions": valid} | ({"latestVersion": valid[0]} if valid else {})

@@ -1,0 +1,213 @@
+"""The cloud controller's part for Services of type LoadBalancer: each gets a load balancer, and loses it at its end.
+
+It lives with the control plane. A cluster that is deleted first leaves its load balancers behind, as on DigitalOcean.
+"""
+
+import logging
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from sandbox.digitalocean.errors import ApiError
+
+if TYPE_CHECKING:
+    from sandbox.digitalocean.account import Cloud
+    from sandbox.digitalocean.clusters import KubernetesLike
+
+Document = dict[str, Any]
+FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
+PREFIX = "service.beta.kubernetes.io/do-loadbalancer-"
+DISOWN = "service.kubernetes.io/do-loadbalancer-disown"
+STAMP = "kubernetes.digitalocean.com/load-balancer-id"
+NAME_LENGTH = 32
+logger = logging.getLogger(__name__)
+
+
+def client(kubernetes: "KubernetesLike") -> httpx.Client:
+    """A client of the cluster's API with the cloud's own rights."""
+    trust = ssl.create_default_context(cadata=kubernetes.ca_pem.decode())
+    bearer = {"Authorization": f"Bearer {kubernetes.admin_token}"}
+    return httpx.Client(base_url=kubernetes.server, verify=trust, headers=bearer, timeout=10, trust_env=False)
+
+
+class ServiceController:
+    """Looks at all Services every `interval` seconds, from `start` to `stop`."""
+
+    def __init__(self, cloud: "Cloud", cluster: Document, kubernetes: httpx.Client, interval: float = 0.5) -> None:
+        self._cloud = cloud
+        self._cluster = cluster
+        self._kubernetes = kubernetes
+        self._interval = interval
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._complaints: dict[str, str] = {}
+        self._settled: dict[str, str] = {}
+        """The version of each Service, by its uid, that has all it asks for."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
+        self._kubernetes.close()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval):
+            self.reconcile()
+
+    def reconcile(self) -> None:
+        """One look at every Service. What fails now is tried again at the next look."""
+        try:
+            services = self._get("/api/v1/services")
+            nodes = self._get("/api/v1/nodes")
+        except httpx.HTTPError as error:
+            self._complain("the cluster", error)
+            return
+        for service in services:
+            name = f"Service {service['metadata']['namespace']}/{service['metadata']['name']}"
+            try:
+                self._reconcile(service, nodes)
+                self._complaints.pop(name, None)
+            except (httpx.HTTPError, ApiError, OSError) as error:
+                self._complain(name, error)
+
+    def _complain(self, about: str, error: Exception) -> None:
+        if self._complaints.get(about) != str(error):
+            self._complaints[about] = str(error)
+            logger.warning("%s: %s", about, error)
+
+    def _reconcile(self, service: Document, nodes: list[Document]) -> None:
+        metadata, spec = service["metadata"], service["spec"]
+        finalizers = metadata.get("finalizers", [])
+        ours = spec["type"] == "LoadBalancer" and not spec.get("loadBalancerClass")
+        if not ours or "deletionTimestamp" in metadata:
+            if FINALIZER in finalizers:
+                self._release(service)
+            return
+        if metadata.get("annotations", {}).get(DISOWN) == "true":
+            return
+        if FINALIZER not in finalizers:
+            service = self._patch(service, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
+        with self._cloud.lock:
+            balancer = self._ensure(service, nodes)
+            if balancer is None:
+                return
+            stamped = service["metadata"].get("annotations", {}).get(STAMP)
+            active, host = balancer["status"] == "active", _address(nodes)
+            if active and host:
+                self._cloud.load_balancers.connect(balancer, host)
+        if stamped != balancer["id"]:
+            self._patch(service, {"metadata": {"annotations": {STAMP: balancer["id"]}}})
+        if active and host:
+            self._publish(service, balancer["ip"])
+            if stamped == balancer["id"]:
+                self._settled[metadata["uid"]] = metadata["resourceVersion"]
+
+    def _ensure(self, service: Document, nodes: list[Document]) -> Document | None:
+        """The Service's load balancer as it should be: found by its stamp or name, else made.
+
+        None: it had one, which somebody deleted. As on DigitalOcean that is noticed when the Service changes.
+        """
+        request = self._request(service, nodes)
+        balancer = self._find(service, request["name"])
+        if balancer is None and self._settled.get(service["metadata"]["uid"]) == service["metadata"]["resourceVersion"]:
+            return None
+        if balancer is None:
+            return self._cloud.load_balancers.create(request)
+        if balancer["type"] != request["type"]:
+            raise ApiError(422, f"a load balancer's type can't change from {balancer['type']} to {request['type']}")
+        if any(balancer[key] != request[key] for key in ("forwarding_rules", "enable_proxy_protocol", "size_unit")):
+            self._cloud.load_balancers.update(balancer, request)
+        return balancer
+
+    def _find(self, service: Document, name: str) -> Document | None:
+        existing = self._cloud.load_balancers.remaining()
+        stamp = service["metadata"].get("annotations", {}).get(STAMP)
+        by_name = (balancer for balancer in existing.values() if balancer["name"] == name)
+        return existing.get(stamp) or next(by_name, None)
+
+    def _name(self, service: Document) -> str:
+        metadata = service["metadata"]
+        default = f"a{metadata['uid'].replace('-', '')}"[:NAME_LENGTH]
+        return str(metadata.get("annotations", {}).get(f"{PREFIX}name") or default)
+
+    def _request(self, service: Document, nodes: list[Document]) -> Document:
+        annotations = service["metadata"].get("annotations", {})
+        kind = annotations.get(f"{PREFIX}type") or "REGIONAL_NETWORK"
+        proxied = kind == "REGIONAL"
+        droplets = [int(node["spec"].get("providerID", "").rpartition("/")[2] or 0) for node in nodes]
+        return {
+            "name": self._name(service),
+            "region": self._cluster["region"],
+            "vpc_uuid": self._cluster.get("vpc_uuid"),
+            "type": kind,
+            "tags": [f"k8s:{self._cluster['id']}"],
+            "size_unit": int(annotations.get(f"{PREFIX}size-unit") or 1),
+            "droplet_ids": droplets,
+            "enable_proxy_protocol": proxied and annotations.get(f"{PREFIX}enable-proxy-protocol") == "true",
+            "forwarding_rules": [
+                {
+                    "entry_protocol": "tcp",
+                    "entry_port": port["port"],
+                    "target_protocol": "tcp",
+                    # The network type passes packets through: the node must answer on the Service's own port.
+                    "target_port": port.get("nodePort", port["port"]) if proxied else port["port"],
+                    "certificate_id": "",
+                    "tls_passthrough": False,
+                }
+                for port in service["spec"]["ports"]
+                if port.get("protocol", "TCP") == "TCP"
+            ],
+        }
+
+    def _publish(self, service: Document, address: str) -> None:
+        hostname = service["metadata"].get("annotations", {}).get(f"{PREFIX}hostname")
+        # Without an ipMode, as DigitalOcean's: from inside the cluster the address leads past the load balancer.
+        ingress = [{"hostname": hostname}] if hostname else [{"ip": address, "ipMode": "VIP"}]
+        if service.get("status", {}).get("loadBalancer", {}).get("ingress") != ingress:
+            self._patch(service, {"status": {"loadBalancer": {"ingress": ingress}}}, "/status")
+
+    def _release(self, service: Document) -> None:
+        """Deletes the load balancer, then lets the Service go."""
+        metadata = service["metadata"]
+        if metadata.get("annotations", {}).get(DISOWN) != "true":
+            with self._cloud.lock:
+                if balancer := self._find(service, self._name(service)):
+                    self._cloud.load_balancers.delete(balancer["id"])
+        if "deletionTimestamp" not in metadata:
+            service = self._patch(service, {"status": {"loadBalancer": {"ingress": None}}}, "/status")
+            service = self._patch(service, {"metadata": {"annotations": {STAMP: None}}})
+        self._patch(service, {"metadata": {"finalizers": [f for f in metadata["finalizers"] if f != FINALIZER]}})
+
+    def _get(self, path: str) -> list[Document]:
+        response = self._kubernetes.get(path)
+        response.raise_for_status()
+        items: list[Document] = response.json()["items"]
+        return items
+
+    def _patch(self, service: Document, change: Document, subresource: str = "") -> Document:
+        metadata = service["metadata"]
+        if "finalizers" in change.get("metadata", {}):
+            # A merge patch replaces the list: only if nobody else has changed it since.
+            change["metadata"]["resourceVersion"] = metadata["resourceVersion"]
+        response = self._kubernetes.patch(
+            f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}{subresource}",
+            json=change,
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        response.raise_for_status()
+        patched: Document = response.json()
+        return patched
+
+
+def _address(nodes: list[Document]) -> str | None:
+    """The first node that is ready, as the load balancer reaches it."""
+    for node in nodes:
+        status = node["status"]
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):
+            return next((a["address"] for a in status.get("addresses", []) if a["type"] == "InternalIP"), None)
+    return None

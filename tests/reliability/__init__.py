@@ -1,0 +1,1 @@
+"""Cuts, kills, lost answers and deletions by hand, on the real engine."""

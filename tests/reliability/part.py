@@ -1,0 +1,240 @@
+"""The DigitalOcean part of the stack, by the real engine, beside an account without a Kubernetes: seconds an `up`."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.digitalocean import create_app, kubernetes_api, registry_api
+from sandbox.digitalocean.faults import Fault
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER, tool
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
+
+# What __main__.py does until it needs a cluster that answers.
+_PROGRAM = """
+import pulumi
+from infra.config import settings
+from infra.lookups import existing_registry, newest_version
+from infra.cluster.doks import Cluster, ClusterArgs
+from infra.images.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs
+config = settings.read()
+version = newest_version(config.kubernetes_version)
+wanted = config.registry
+adopted = existing_registry(wanted.name) if wanted.existing else None
+cluster = Cluster("cluster", ClusterArgs(name=config.cluster_name, region=config.region, version=version,
+    node_size=config.node_size, node_count=config.node_count, ha=config.ha))
+DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, existing=adopted, tier=wanted.tier,
+    region=wanted.region))
+pulumi.export("cluster_id", cluster.id)
+pulumi.export("kubeconfig", cluster.kubeconfig)
+"""
+QUIET = ("--yes", "--skip-preview", "--non-interactive")
+
+
+class Part:
+    """A stack `dev` in a folder of its own; `account` is all of its DigitalOcean, `backend` has its state (files)."""
+
+    program = _PROGRAM
+
+    def __init__(self, folder: Path, backend: str | None = None, account: Account | None = None) -> None:
+        self.account = account or Account()
+        self._cut: list[int] = []
+        self.project = folder / "project"
+        self.state = folder / "state"
+        self.state.mkdir(parents=True)
+        self.project.mkdir()
+        for name in ("infra", "ops", "apps"):
+            shutil.copytree(PROJECT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # The packages are this interpreter's, found on PATH.
+        project = (PROJECT / "Pulumi.yaml").read_text()
+        self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
+        self.project.joinpath("__main__.py").write_text(self.program)
+        path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
+        self.environment = {
+            "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
+            "HOME": str(folder),
+            "PULUMI_HOME": str(_plugins(folder / "home")),
+            "PULUMI_BACKEND_URL": backend or f"file://{self.state}",
+            # Needed where the backend is a bucket.
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "DIGITALOCEAN_API_URL": self.account.url,
+            "DIGITALOCEAN_TOKEN": TOKEN,
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.05",
+            "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "0.1",
+            "KONG_DOKS_SANDBOX_POLL_SECONDS": "0.1",
+        }
+        self.run("pulumi", "stack", "init", "dev")
+        self.configure()
+
+    def stop(self) -> None:
+        # A provider doesn't notice that its command was killed.
+        for group in self._cut:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self.account.stop()
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", "up", *QUIET, check=check)
+
+    def destroy(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("pulumi", "destroy", *QUIET, check=check)
+
+    def cut(
+        self, command: str, number: int, when: Callable[[], bool], times: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        """Sends a signal to `pulumi up` or `destroy` as soon as something is true, and waits for its end."""
+        with tempfile.TemporaryFile("w+") as said:
+            process = subprocess.Popen(
+                ["pulumi", command, *QUIET],
+                cwd=self.project,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                # A terminal's Ctrl-C reaches the providers too; here only the command is cut.
+                start_new_session=True,
+            )
+            self._cut.append(process.pid)
+            until(lambda: when() or process.poll() is not None, 300)
+            for _ in range(times):
+                process.send_signal(number)
+                time.sleep(0.5)
+            process.wait(300)
+            said.seek(0)
+            return subprocess.CompletedProcess(process.args, process.returncode, said.read())
+
+    def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
+        """Plants trouble for calls to come (see sandbox.digitalocean.faults)."""
+        self.account.cloud.faults.append(Fault(**keys))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the stack's file says unless a test changes it."""
+        return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
+
+    def configure(self, stack: str = "dev", **values: object) -> None:
+        config = {f"kong-doks:{key}": value for key, value in (self.config | values).items()}
+        file = self.project / f"Pulumi.{stack}.yaml"
+        salt = yaml.safe_load(file.read_text())["encryptionsalt"]
+        file.write_text(yaml.safe_dump({"encryptionsalt": salt, "config": config}))
+
+    def scopes_used(self) -> set[str]:
+        """The scopes that the calls so far needed."""
+        needed = {
+            f"{family.name}.{name.rpartition('.')[2]}": scope
+            for family in (kubernetes_api.family, registry_api.family)
+            for name, scope in family.scopes.items()
+        }
+        routes = create_app(self.account.cloud).url_map.bind("localhost")
+        calls = [call for call in self.account.cloud.calls if call.path.startswith("/v2/")]
+        return {needed[routes.match(call.path, call.method)[0]] for call in calls}
+
+    def doctor(self) -> list[dict[str, Any]]:
+        done = self.run("python", "-m", "ops", "doctor", "--json", check=False)
+        # What ends Python ends with 1, too.
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        assert done.stdout, done.stderr
+        findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+        return findings
+
+    def mend(self, until_typing: str = "") -> list[str]:
+        """Does what `ops doctor` says until it says no more, or only what is typed next anyway.
+
+        Returns:
+            What was typed.
+        """
+        typed: list[str] = []
+        while findings := self.doctor():
+            assert len(typed) < 10, f"no end of it: {typed} {findings}"
+            fixes = ([c for c in found["fixes"][0] if c != until_typing] for found in findings)
+            commands = next(filter(None, fixes), None)
+            if not commands:
+                break
+            for command in commands:
+                typed.append(command)
+                # What would ask a person is told yes.
+                asks = {"pulumi up": " --yes --skip-preview", "python -m ops remove": " --yes"}
+                yes = next((words for start, words in asks.items() if command.startswith(start)), "")
+                self.run("sh", "-c", command if "--yes" in command else command + yes)
+        return typed
+
+    def is_valid(self) -> bool:
+        """Whether everything in the state that names another resource comes after that, and no two are of one name."""
+        seen: set[str] = set()
+        for resource in self.resources():
+            named = {resource.get("parent"), resource.get("deletedWith"), *(resource.get("dependencies") or [])}
+            named |= {each for group in (resource.get("propertyDependencies") or {}).values() for each in group}
+            named.add(resource.get("provider", "").rpartition("::")[0])
+            if not named - {None, ""} <= seen or (resource["urn"] in seen and not resource.get("delete")):
+                return False
+            seen.add(resource["urn"])
+        return True
+
+    def resources(self) -> list[dict[str, Any]]:
+        exported = json.loads(self.run("pulumi", "stack", "export").stdout)
+        resources: list[dict[str, Any]] = exported["deployment"].get("resources") or []
+        return resources
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether such a call has arrived."""
+        return any(call.method == method and path in call.path for call in list(self.account.cloud.calls))
+
+    def ends_at_zero(self) -> bool:
+        """Destroys; then neither the state nor the account has anything, and `ops` says so too."""
+        self.destroy()
+        bill = self.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", check=False)
+        cloud = self.account.cloud
+        nothing = not cloud.clusters.records and not cloud.registries.documents and not cloud.droplets
+        return bill.returncode == 0 and nothing and cloud.ledger.hourly == 0 and self.resources() == []
+
+    def clusters_ever(self) -> int:
+        return len({e.id for e in self.account.cloud.ledger.entries if e.kind == "kubernetes_cluster"})
+
+
+def _plugins(home: Path) -> Path:
+    """A PULUMI_HOME with the providers that this part of the stack has."""
+    plugins = home / "plugins"
+    kubernetes = plugins / f"resource-kubernetes-v{KUBERNETES_PROVIDER}" / "pulumi-resource-kubernetes"
+    kubernetes.parent.mkdir(parents=True)
+    kubernetes.symlink_to(tool("pulumi-resource-kubernetes"))
+    stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
+    stand_in.parent.mkdir()
+    command = f"PYTHONPATH={PROJECT} exec {sys.executable} -m sandbox.digitalocean.provider"
+    stand_in.write_text(f'#!/bin/sh\n{command} "$@"\n')
+    stand_in.chmod(0o755)
+    return home
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)

@@ -1,0 +1,284 @@
+"""Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops import preflight
+from ops.pulumi.state import CLUSTER
+from tests.reliability.part import Part, until
+from tests.reliability.sweep import Sweep
+from tests.reliability.test_by_hand import call
+from tests.standins.digitalocean_provider.engine import TOKEN
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Iterator[Part]:
+    part = Part(tmp_path)
+    yield part
+    part.account.stop()
+
+
+def test_what_passes_is_waited_out(part: Part) -> None:
+    planted: list[dict[str, Any]] = [
+        {"method": "POST", "path": "kubernetes/clusters$", "status": 429, "headers": {"Retry-After": "1"}},
+        {"method": "GET", "path": "kubernetes/clusters/", "status": 503, "times": 3},
+        {"method": "POST", "path": "registry$", "status": 500, "times": 2},
+        {"method": "GET", "path": "docker-credentials", "kind": "refuse"},
+        {"method": "DELETE", "path": "dangerous", "kind": "drop_after"},
+        {"method": "DELETE", "path": "regist", "status": 502},
+    ]
+    for fault in planted:
+        part.fault(**fault)
+    part.up()
+    assert part.ends_at_zero()
+    assert {fault.times for fault in part.account.cloud.faults} == {0}
+    assert part.clusters_ever() == 1
+
+
+@pytest.mark.soak
+def test_a_piece_of_the_sweep_converges(part: Part) -> None:
+    sweep = Sweep(part)
+    last = sweep.length["destroy"] - 1
+    assert re.fullmatch("up by .*, destroy by .*", sweep.case("unanswered", last))
+    assert sweep.figures["cuts"] == sweep.figures["converged"] == 2
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+@pytest.mark.soak
+def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
+    listed = {"kubernetes:read", *preflight.CLUSTER, *preflight.REGISTRY}
+    part.account.cloud.tokens = {TOKEN: sorted(listed)}
+    part.up()
+    part.configure(nodeCount=2, registry={"kind": "digitalocean", "tier": "basic"})
+    part.up()
+    part.destroy()
+    assert part.scopes_used() == listed
+
+
+def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> None:
+    part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "a cluster with this name already exists" in failed.stdout
+    assert part.account.cloud.ledger.hourly > 0
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) -> None:
+    # The provider asks five times, then forgets the cluster.
+    part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
+    assert part.up(check=False).returncode != 0
+    part.mend()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_cluster_that_failed_to_start_is_removed(part: Part) -> None:
+    part.account.broken = "no capacity"
+    assert "no capacity" in part.up(check=False).stdout
+    part.account.broken = ""
+    (finding,) = part.doctor()
+    assert "error), $12.00 a month, is not in the state, and will never run" in finding["problem"]
+    assert part.run("python", "-m", "ops", "remove", "cluster", _cluster(part), "--yes").returncode == 0
+    until(lambda: not part.account.cloud.clusters.records)
+    part.up()
+    assert part.ends_at_zero()
+
+
+def _cluster(part: Part) -> str:
+    return next(iter(part.account.cloud.clusters.records))
+
+
+@pytest.mark.soak
+def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_cluster(part: Part) -> None:
+    part.account.settings.cluster_create = 2
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
+    typed = part.mend()
+    assert typed[0].startswith("pulumi cancel")
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Part) -> None:
+    part.account.settings.cluster_create = 6
+    said: list[str] = []
+
+    def doctor_says_wait() -> bool:
+        if part.has("POST", "/v2/kubernetes/clusters"):
+            said.extend(finding["problem"] for finding in part.doctor())
+        return bool(said)
+
+    part.cut("up", signal.SIGKILL, doctor_says_wait)
+    (problem,) = said
+    assert "is changing the stack: wait for it" in problem
+    locked = part.destroy(check=False)
+    assert "the stack is currently locked" in locked.stdout + locked.stderr
+    part.run("sh", "-c", part.doctor()[0]["fixes"][0][0])
+    part.destroy()
+    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)
+    assert bill.returncode == 1
+    assert "mycluster" in bill.stdout
+    part.run("python", "-m", "ops", "remove", "cluster", _cluster(part), "--yes")
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_an_up_that_was_interrupted_ends_what_it_began_and_the_next_one_goes_on(part: Part) -> None:
+    part.account.settings.cluster_create = 3
+    part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"))
+    # Known to the state, and not locked: nothing for the doctor.
+    assert part.doctor() == []
+    assert [each["id"] for each in part.resources() if each["type"] == CLUSTER] == [_cluster(part)]
+    part.up()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_an_up_that_was_interrupted_twice_is_mended_by_the_doctor(part: Part) -> None:
+    part.account.settings.cluster_create = 5
+    part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"), times=2)
+    assert [each for each in part.resources() if each["type"] == CLUSTER] == []
+    until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
+    assert any("pulumi import" in command for command in part.mend())
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
+    part.up()
+    record = part.account.cloud.clusters.records[_cluster(part)]
+    # DigitalOcean keeps the last pool, so another one came first.
+    part.account.cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
+    part.account.cloud.clusters.resize(record.document, record.document["node_pools"].pop(0), 0, ready=True)
+    typed = part.mend()
+    assert [command.split(" --")[0].rpartition(" ")[0] for command in typed if "-m ops" in command] == [
+        "python -m ops add-pool",
+        "python -m ops remove node_pool",
+    ]
+    (pool,) = record.document["node_pools"]
+    assert pool["name"] == "mycluster-default-pool"
+    # It is the stack's own again.
+    part.configure(nodeCount=2)
+    part.up()
+    assert pool["count"] == 2
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
+    part.up()
+    part.fault(method="DELETE", path="regist", kind="timeout", seconds=2)
+    part.cut("destroy", signal.SIGINT, lambda: part.has("DELETE", "regist"))
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
+    part.up()
+    part.run("pulumi", "stack", "export", "--file", "backup.json")
+    (checkpoint,) = part.state.glob(".pulumi/stacks/**/dev.json")
+    checkpoint.write_text(checkpoint.read_text()[:1000])
+    assert part.up(check=False).returncode != 0
+    checkpoint.unlink()
+    assert any(finding["fixes"] for finding in part.doctor())
+    part.run("pulumi", "stack", "init", "dev")
+    part.run("pulumi", "stack", "import", "--file", "backup.json")
+    assert part.doctor() == []
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> None:
+    part.up()
+    cluster = _cluster(part)
+    pool = part.account.cloud.clusters.records[cluster].document["node_pools"][0]
+    part.account.cloud.clusters.resize(part.account.cloud.clusters.records[cluster].document, pool, 2, ready=True)
+    (drift,) = part.doctor()
+    assert drift["problem"] == f"node count of cluster {cluster}: 1 in the state, 2 in the account"
+    part.mend()
+    assert pool["count"] == 1
+    body = {"name": "mycluster", "ha": True}
+    call(part, "PUT", f"kubernetes/clusters/{cluster}", body)
+    (drift,) = part.doctor()
+    assert drift["problem"].endswith("is highly available, which stays, and costs $40 a month, until the cluster goes")
+    assert part.mend() == ["pulumi config set ha true --stack dev", "pulumi up --refresh --stack dev"]
+    part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    part.run("python", "-m", "ops", "remove", "cluster", cluster, "--yes")
+    until(lambda: not part.account.cloud.clusters.records)
+    (registry,) = part.account.cloud.registries.documents
+    part.run("python", "-m", "ops", "remove", "registry", registry, "--yes")
+    assert part.destroy(check=False).returncode != 0
+    part.mend()
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("ups", [1, 2])
+def test_an_update_that_was_refused_and_that_no_up_repeats_is_found_and_made(part: Part, ups: int) -> None:
+    part.configure(registry={"kind": "digitalocean", "tier": "basic"})
+    part.up()
+    part.configure(clusterName="other", nodeCount=3, ha=True)
+    part.fault(method="PUT", path="kubernetes/clusters", status=422)
+    part.fault(method="POST", path="subscription", status=422)
+    # The second one only reads, and says that all is well.
+    for number in range(ups):
+        assert bool(part.up(check=False).returncode) == (number == 0)
+    before, after = "in the state, ", "in the account"
+    assert [finding["problem"].partition(": ")[2] for finding in part.doctor()] == [
+        f"other {before}mycluster {after}",
+        f"True {before}False {after}",
+        f"3 {before}1 {after}",
+        f"starter {before}basic {after}",
+    ]
+    assert part.mend() == ["pulumi up --refresh --stack dev"]
+    part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    document = part.account.cloud.clusters.records[_cluster(part)].document
+    assert (document["name"], document["ha"], len(part.account.cloud.droplets)) == ("other", True, 3)
+    assert part.account.cloud.registries.tier.slug == "starter"
+    assert part.ends_at_zero()
+
+
+def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) -> None:
+    part.account.cloud.registries.create("mine", "starter", "nyc3")
+    part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
+    part.up()
+    part.destroy()
+    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
+    assert list(part.account.cloud.registries.documents) == ["mine"]
+
+
+@pytest.mark.soak
+def test_what_a_stack_has_is_billed_and_removed_without_its_passphrase(part: Part) -> None:
+    part.up()
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
+    assert part.destroy(check=False).returncode != 0
+    bill = json.loads(part.run("python", "-m", "ops", "bill", "--json").stdout)
+    things = [(thing["kind"], thing["id"]) for thing in bill["things"] if thing["kind"] in {"cluster", "registry"}]
+    assert {kind for kind, _ in things} == {"cluster", "registry"}
+    for each in things:
+        part.run("python", "-m", "ops", "remove", *each, "--yes")
+    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
+    assert part.account.cloud.ledger.hourly == 0
+
+
+def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
+    part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert "incorrect passphrase" in failed.stdout + failed.stderr
+    assert list(part.account.cloud.calls) == []

@@ -1,0 +1,147 @@
+"""Every way out ends at zero: what goes wrong in the cluster. The API server is real, the nodes are not."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from ops.pulumi.state import CLUSTER
+from tests.reliability.part import until
+from tests.reliability.sweep import Sweep
+from tests.reliability.whole import Whole
+
+# One control plane for all of them.
+pytestmark = pytest.mark.soak
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    whole = Whole(tmp_path_factory.mktemp("whole"))
+    yield whole
+    whole.stop()
+
+
+@pytest.fixture
+def whole(shared: Whole) -> Iterator[Whole]:
+    """The stack, down before and after."""
+    shared.configure()
+    yield shared
+    assert shared.ends_at_zero()
+
+
+def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> None:
+    whole.up()
+    whole.kubectl("delete", "namespace", "services", "kong")
+    balancers = whole.account.cloud.load_balancers.documents
+    # The load balancer goes with its Service.
+    until(lambda: not balancers)
+    whole.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
+    assert len(balancers) == 1
+    kinds = "deployment,service,ingress,kongplugin,kongconsumer,secret"
+    assert len(whole.kubectl("get", kinds, "-n", "services", "-o", "name").split()) >= 8
+    assert whole.kubectl("get", "deployment", "-n", "kong", "-o", "name") == "deployment.apps/kong\n"
+    assert whole.doctor() == []
+
+
+def test_a_stored_token_that_expired_days_ago_is_renewed_and_nothing_is_made_again(whole: Whole) -> None:
+    whole.up()
+    made = {each["urn"]: each.get("id") for each in whole.resources()}
+    exported = json.loads(whole.run("pulumi", "stack", "export", "--show-secrets").stdout)
+    (cluster,) = (each for each in exported["deployment"]["resources"] if each["type"] == CLUSTER)
+    (stored,) = json.loads(cluster["outputs"]["kubeConfigs"]["plaintext"])
+    stored["expiresAt"] = "2026-01-01T00:00:00Z"
+    cluster["outputs"]["kubeConfigs"]["plaintext"] = json.dumps([stored])
+    (whole.project / "old.json").write_text(json.dumps(exported))
+    whole.run("pulumi", "stack", "import", "--file", "old.json")
+    whole.account.cloud.clusters.records[cluster["id"]].tokens.clear()
+    whole.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
+    assert {each["urn"]: each.get("id") for each in whole.resources()} == made
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+
+
+def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where(whole: Whole) -> None:
+    whole.up()
+    balancers = whole.account.cloud.load_balancers
+    (before,) = balancers.documents.values()
+    assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == before["ip"]
+    # Gone once and for all, and its address somebody else's.
+    balancers.addresses.remove(before["ip"])
+    balancers.delete(before["id"])
+    until(lambda: not balancers.documents)
+    # What the cluster wants hasn't changed, so nobody makes another; nor does an up.
+    whole.up()
+    assert not balancers.documents
+    (finding,) = whole.doctor()
+    assert finding["problem"] == f"load balancer {before['id']}, which proxy_ip is of, was deleted by hand"
+    whole.mend()
+    (after,) = balancers.documents.values()
+    assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == after["ip"] != before["ip"]
+
+
+def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole: Whole) -> None:
+    gateway = whole.project / "infra" / "gateway" / "gateway.py"
+    before = gateway.read_text()
+    gateway.write_text(re.sub(r"timeout=\d+", "timeout=15", before))
+    assert gateway.read_text() != before
+    whole.account.settings.load_balancer_create = 3600
+    try:
+        failed = whole.up(check=False)
+    finally:
+        whole.account.settings.load_balancer_create = 0.5
+        gateway.write_text(before)
+    assert failed.returncode != 0
+    assert "release kong failed, and has been uninstalled due to atomic being set" in failed.stdout
+    # Kong is uninstalled, and with it the load balancer that nobody could reach goes.
+    until(lambda: not whole.account.cloud.load_balancers.documents)
+    whole.up()
+    assert len(whole.account.cloud.load_balancers.documents) == 1
+
+
+def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: Whole) -> None:
+    sweep = Sweep(whole, kubernetes=True)
+    # The first write after Helm's own record, which is what stays.
+    record = next(n for n, write in enumerate(sweep.calls["up"]) if write == "POST /api/v1/namespaces/kong/secrets")
+    assert sweep.case("killed", record + 1) == "up by the doctor"
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+def test_an_install_of_prometheus_that_was_killed_is_taken_over_too(whole: Whole) -> None:
+    watched = {"monitoring": {"grafana": False}}
+    whole.configure(gateway=watched, prometheusChartRepository=whole.config["chartRepository"])
+    whole.up()
+    # As it is left, killed before it was said to be there: the state has Kong, and Prometheus not yet.
+    record = whole.kubectl("get", "secret", "-n", "monitoring", "-l", "owner=helm", "-o", "name").strip()
+    whole.kubectl("label", record, "-n", "monitoring", "status=pending-install", "--overwrite")
+    (urn,) = [each["urn"] for each in whole.resources() if each["urn"].endswith("Release::prometheus")]
+    whole.run("pulumi", "state", "delete", urn, "--yes")
+    assert "cannot re-use a name that is still in use" in whole.up(check=False).stdout
+    (finding,) = whole.doctor()
+    assert record.removeprefix("secret/") in finding["problem"]
+    whole.mend()
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    assert whole.doctor() == []
+
+
+def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh(whole: Whole) -> None:
+    sweep = Sweep(whole, kubernetes=True)
+    last = sweep.length["destroy"] - 1
+    assert sweep.case("unanswered", last) == "up by up, destroy by the doctor"
+    assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
+
+
+def test_an_uninstall_of_kong_that_was_cut_short_stands_in_the_way_of_neither_up_nor_destroy(whole: Whole) -> None:
+    whole.up()
+    record = whole.kubectl("get", "secret", "-n", "kong", "-l", "owner=helm", "-o", "name").strip()
+    # As Helm leaves it, killed when the Service was gone already.
+    whole.kubectl("label", record, "-n", "kong", "status=uninstalling", "--overwrite")
+    whole.kubectl("delete", "service", "kong-proxy", "-n", "kong")
+    assert "kong-proxy' does not exist" in whole.up(check=False).stdout
+    (finding,) = [found for found in whole.doctor() if "of a destroy that was cut short" in found["problem"]]
+    assert len(finding["fixes"][0]) == 2
+    whole.mend()
+    whole.up()
+    assert whole.doctor() == []
+    assert len(whole.account.cloud.load_balancers.documents) == 1

@@ -1,0 +1,1 @@
+"""The stand-ins of the sandbox against clients that others wrote."""

@@ -1,0 +1,331 @@
+"""The `digitalocean` provider's clusters: its calls, its rules, and the flaws that it shares with the official one."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+import yaml
+from pulumi.runtime.proto import provider_pb2
+
+from sandbox.digitalocean.faults import Fault
+from sandbox.digitalocean.provider.properties import UNKNOWN, Properties, decode, secrets_in
+from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused, Stored
+
+PROGRAM: Properties = {
+    "name": "mycluster",
+    "region": "nyc1",
+    "version": "1.35.7-do.0",
+    "ha": False,
+    "nodePool": {"name": "default", "size": "s-1vcpu-2gb", "nodeCount": 1},
+}
+ASSOCIATED = "kubernetes/clusters/ID/destroy_with_associated_resources"
+
+
+def cluster(engine: Engine, **changes: Any) -> Stored:  # noqa: ANN401 -- inputs
+    return engine.create("KubernetesCluster", PROGRAM | changes)
+
+
+def pool(**changes: Any) -> Properties:  # noqa: ANN401 -- inputs
+    return PROGRAM | {"nodePool": PROGRAM["nodePool"] | changes}
+
+
+def test_a_create_asks_for_the_cluster_waits_for_it_and_then_for_credentials(account: Account, engine: Engine) -> None:
+    account.settings.cluster_create = 0.1
+    calls = account.calls_of(cluster, engine)
+    assert account.calls[0] == (
+        "POST",
+        "kubernetes/clusters",
+        {
+            "name": "mycluster",
+            "region": "nyc1",
+            "version": "1.35.7-do.0",
+            "ha": False,
+            "node_pools": [
+                {"name": "default", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
+            ],
+            "maintenance_policy": None,
+            "auto_upgrade": False,
+            "surge_upgrade": True,
+        },
+    )
+    polls = calls[1:-1]
+    assert len(polls) > 2
+    assert set(polls) == {"GET kubernetes/clusters/ID"}
+    assert calls[-1] == "GET kubernetes/clusters/ID/credentials?expiry_seconds=0"
+
+
+def test_a_created_cluster_is_stored_with_its_credentials_as_one_secret(engine: Engine) -> None:
+    made = cluster(engine, tags=["shop"])
+    state = made.state
+    assert made.secrets == {"kubeConfigs"}
+    assert made.inputs["__defaults"] == ["surgeUpgrade"]
+    assert made.inputs["nodePool"]["__defaults"] == []
+    assert state["clusterUrn"] == f"do:kubernetes:{made.id}"
+    assert state["endpoint"] == "https://127.0.0.1:16443"
+    assert state["status"] == "running"
+    assert state["createdAt"].endswith(" +0000 UTC")
+    assert state["tags"] == ["shop"]
+    assert state["nodePool"]["tags"] == []
+    assert state["nodePool"]["actualNodeCount"] == 1
+    assert [node["status"] for node in state["nodePool"]["nodes"]] == ["running"]
+    (kube_config,) = state["kubeConfigs"]
+    raw = yaml.safe_load(kube_config["rawConfig"])
+    assert raw["current-context"] == "do-nyc1-mycluster"
+    assert raw["users"] == [{"name": "do-nyc1-mycluster-admin", "user": {"token": kube_config["token"]}}]
+    assert kube_config["clientKey"] == ""
+
+
+def test_the_same_program_again_is_no_change_also_after_a_refresh(engine: Engine) -> None:
+    program = PROGRAM | {"tags": ["shop", "blue"]}
+    made = engine.create("KubernetesCluster", program)
+    assert engine.diff(made, program).changes == provider_pb2.DiffResponse.DIFF_NONE
+    assert engine.diff(made, PROGRAM).changes == provider_pb2.DiffResponse.DIFF_SOME
+    refreshed = engine.refresh(made)
+    assert refreshed is not None
+    assert refreshed.state == made.state
+    assert not engine.diff(refreshed, program).diffs
+
+
+def test_a_preview_calls_nothing_and_knows_no_outputs(account: Account, engine: Engine) -> None:
+    account.calls.clear()
+    planned = engine.plan("KubernetesCluster", PROGRAM).properties
+    assert account.calls == []
+    assert secrets_in(planned) == {"kubeConfigs"}
+    plan = decode(planned)
+    assert plan["name"] == "mycluster"
+    assert plan["ha"] is False
+    assert {plan[key] for key in ("endpoint", "kubeConfigs", "vpcUuid", "clusterUrn")} == {UNKNOWN}
+    assert plan["nodePool"]["nodes"] == UNKNOWN
+    assert plan["nodePool"]["size"] == "s-1vcpu-2gb"
+
+
+def test_a_cluster_that_fails_while_it_starts_is_forgotten_but_billed(account: Account, engine: Engine) -> None:
+    account.broken = "no capacity"
+    with pytest.raises(Refused, match="Error creating Kubernetes cluster: no capacity") as refused:
+        cluster(engine)
+    assert refused.value.partial is None
+    assert len(account.cloud.clusters.records) == 1
+
+
+def test_a_create_that_takes_too_long_forgets_the_cluster(account: Account, engine: Engine) -> None:
+    account.settings.cluster_create = 60
+    with pytest.raises(Refused, match="Timeout waiting to create cluster") as refused:
+        engine.create("KubernetesCluster", PROGRAM, seconds=0.1)
+    assert refused.value.partial is None
+    assert len(account.cloud.clusters.records) == 1
+    # as many polls as fit, and two
+    assert len(account.calls) == 1 + 5 + 2
+
+
+def test_an_api_that_stays_broken_while_a_cluster_starts_loses_it(account: Account, engine: Engine) -> None:
+    account.cloud.faults.append(Fault(method="GET", path="clusters/", status=503, times=None))
+    with pytest.raises(Refused, match=r"Error trying to read cluster state: GET .*: 503 .*after 5 attempt") as refused:
+        cluster(engine)
+    assert refused.value.partial is None
+    assert len(account.cloud.clusters.records) == 1
+
+
+def test_a_registry_that_cannot_be_added_leaves_a_partial_cluster_and_is_not_tried_again(
+    account: Account, engine: Engine
+) -> None:
+    inputs = PROGRAM | {"registryIntegration": True}
+    with pytest.raises(Refused, match="Error enabling registry integration") as refused:
+        engine.create("KubernetesCluster", inputs)
+    assert refused.value.partial
+    identity, state = refused.value.partial
+    assert identity in account.cloud.clusters.records
+    assert state["registryIntegration"] is True
+    assert state["kubeConfigs"] == []
+    assert "endpoint" not in state
+    checked = engine.check("KubernetesCluster", inputs)
+    stored = Stored(checked["urn"], identity, checked["inputs"], state, set())
+    repaired: list[Stored] = []
+    calls = account.calls_of(lambda: repaired.append(engine.update(stored, inputs)))
+    assert calls == [
+        "GET kubernetes/clusters/ID",
+        "GET kubernetes/clusters/ID/credentials?expiry_seconds=0",
+    ]
+    assert repaired[0].state["kubeConfigs"][0]["host"] == "https://127.0.0.1:16443"
+
+
+@pytest.mark.parametrize(
+    ("program", "path"),
+    [
+        (PROGRAM | {"region": "ams3"}, "region"),
+        (PROGRAM | {"vpcUuid": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}, "vpcUuid"),
+        (PROGRAM | {"clusterSubnet": "10.1.0.0/16"}, "clusterSubnet"),
+        (PROGRAM | {"version": "1.35.6-do.9"}, "version"),
+        (PROGRAM | {"version": "1.35"}, "version"),
+        (pool(size="s-2vcpu-4gb"), "nodePool.size"),
+    ],
+)
+def test_a_cluster_is_replaced_old_one_first_for(engine: Engine, program: Properties, path: str) -> None:
+    answer = engine.diff(cluster(engine), program)
+    assert list(answer.replaces) == [path]
+    assert answer.deleteBeforeReplace
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "calls"),
+    [
+        (PROGRAM | {"name": "renamed"}, "name", ["PUT kubernetes/clusters/ID"]),
+        (PROGRAM | {"tags": ["shop"]}, "tags", ["PUT kubernetes/clusters/ID"]),
+        (PROGRAM | {"ha": True}, "ha", ["PUT kubernetes/clusters/ID"]),
+        (PROGRAM | {"version": "1.36.3-do.0"}, "version", ["POST kubernetes/clusters/ID/upgrade"]),
+        (PROGRAM | {"destroyAllAssociatedResources": True}, "destroyAllAssociatedResources", []),
+        (PROGRAM | {"kubeconfigExpireSeconds": 3600}, "kubeconfigExpireSeconds", []),
+    ],
+)
+def test_a_cluster_changes_in_place_for(
+    account: Account, engine: Engine, program: Properties, path: str, calls: list[str]
+) -> None:
+    made = cluster(engine)
+    answer = engine.diff(made, program)
+    assert list(answer.detailedDiff) == [path]
+    assert not answer.replaces
+    assert account.calls_of(engine.update, made, program) == [*calls, "GET kubernetes/clusters/ID"]
+
+
+def test_an_upgrade_is_not_waited_for(engine: Engine) -> None:
+    updated = engine.update(cluster(engine), PROGRAM | {"version": "1.36.3-do.0"})
+    assert updated.state["version"] == "1.35.7-do.0"
+
+
+def test_a_new_node_count_is_waited_for(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    account.settings.node_create = 0.1
+    updated = engine.update(made, pool(nodeCount=2))
+    assert [node["status"] for node in updated.state["nodePool"]["nodes"]] == ["running", "running"]
+    _, path, body = next(call for call in account.calls if call[0] == "PUT")
+    assert path.endswith(made.state["nodePool"]["id"])
+    assert body == {
+        "name": "default",
+        "count": 2,
+        "tags": ["terraform:default-node-pool"],
+        "taints": [],
+        "auto_scale": False,
+        "min_nodes": 0,
+        "max_nodes": 0,
+    }
+
+
+def test_what_a_failed_update_wanted_is_stored_and_so_never_tried_again(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    account.cloud.faults.append(Fault(method="PUT", status=422))
+    with pytest.raises(Refused, match="Unable to update cluster") as refused:
+        engine.update(made, PROGRAM | {"tags": ["shop"]})
+    assert refused.value.partial
+    identity, state = refused.value.partial
+    assert identity == made.id
+    assert state == made.state | {"tags": ["shop"]}
+
+
+def test_drift_shows_after_a_refresh_and_a_newer_version_than_the_program_s_means_replacement(
+    account: Account, engine: Engine
+) -> None:
+    made = cluster(engine)
+    account.cloud.clusters.records[made.id].document["version"] = "1.35.8-do.0"
+    refreshed = engine.refresh(made)
+    assert refreshed is not None
+    assert refreshed.inputs["version"] == "1.35.8-do.0"
+    assert list(engine.diff(refreshed, PROGRAM).replaces) == ["version"]
+
+
+def test_credentials_are_renewed_only_when_the_stored_date_has_passed(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    account.cloud.clusters.records[made.id].tokens.clear()
+    refreshed = engine.refresh(made)
+    assert refreshed is not None
+    assert refreshed.state["kubeConfigs"] == made.state["kubeConfigs"]
+    made.state["kubeConfigs"][0]["expiresAt"] = "2024-01-01T00:00:00Z"
+    refreshed = engine.refresh(made)
+    assert refreshed is not None
+    assert refreshed.state["kubeConfigs"][0]["token"] != made.state["kubeConfigs"][0]["token"]
+    assert refreshed.secrets == {"kubeConfigs"}
+
+
+def test_a_delete_does_not_wait(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    assert account.calls_of(engine.delete, made) == ["DELETE kubernetes/clusters/ID"]
+    assert account.cloud.clusters.records[made.id].state == "deleting"
+
+
+def test_a_delete_with_everything_lists_it_first(account: Account, engine: Engine) -> None:
+    made = cluster(engine, destroyAllAssociatedResources=True)
+    assert account.calls_of(engine.delete, made) == [f"GET {ASSOCIATED}", f"DELETE {ASSOCIATED}/dangerous"]
+
+
+def test_a_cluster_that_is_gone_can_be_deleted_unless_its_belongings_are_asked_for(
+    account: Account, engine: Engine
+) -> None:
+    made = cluster(engine)
+    account.cloud.clusters.records.clear()
+    engine.delete(made)
+    made.state["destroyAllAssociatedResources"] = True
+    with pytest.raises(Refused, match=r"Failed to list associated resources: GET .*: 404"):
+        engine.delete(made)
+    assert engine.refresh(made) is None
+
+
+def test_a_name_that_the_program_leaves_out_stays_the_same_and_allows_both_clusters_at_once(engine: Engine) -> None:
+    program = {key: value for key, value in PROGRAM.items() if key != "name"}
+    made = engine.create("KubernetesCluster", program)
+    assert made.inputs["name"].startswith("gateway-")
+    assert len(made.inputs["name"]) == len("gateway-") + 7
+    again = engine.check("KubernetesCluster", program, made.inputs, seed=b"2")
+    assert again["inputs"]["name"] == made.inputs["name"]
+    assert engine.check("KubernetesCluster", program, seed=b"2")["inputs"]["name"] != made.inputs["name"]
+    answer = engine.diff(made, program | {"region": "ams3"})
+    assert list(answer.replaces) == ["region"]
+    assert not answer.deleteBeforeReplace
+
+
+def test_an_interrupt_does_not_end_the_wait(account: Account, engine: Engine) -> None:
+    account.settings.cluster_create = 0.3
+    made: list[Stored] = []
+    create = threading.Thread(target=lambda: made.append(cluster(engine)))
+    create.start()
+    while not account.cloud.clusters.records:
+        time.sleep(0.01)
+    engine.cancel()
+    create.join()
+    assert made[0].state["status"] == "running"
+
+
+def test_a_request_that_was_answered_badly_is_repeated_though_it_took_effect(account: Account, engine: Engine) -> None:
+    account.cloud.faults.append(Fault(method="POST", kind="drop_after"))
+    with pytest.raises(Refused, match="a cluster with this name already exists"):
+        cluster(engine)
+    assert len(account.cloud.clusters.records) == 1
+
+
+def test_too_many_requests_are_waited_out_and_refusals_are_final(account: Account, engine: Engine) -> None:
+    account.cloud.faults.append(Fault(method="POST", status=429, times=4, headers={"retry-after": "0"}))
+    cluster(engine)
+    account.calls.clear()
+    with pytest.raises(Refused, match=r"POST .*/v2/kubernetes/clusters: 422 .*already exists"):
+        cluster(engine)
+    assert len(account.calls) == 1
+
+
+def test_a_missing_token_is_noticed_by_the_api_and_a_wrong_one_is_not_repeated_to_the_user(
+    engine: Engine, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
+    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+    for config in ({}, {"token": "dop_v1_wrong"}):
+        engine.configure(apiEndpoint=account.url, **config)
+        with pytest.raises(Refused, match=r"401 .*Unable to authenticate you") as refused:
+            cluster(engine)
+        assert "dop_v1_wrong" not in str(refused.value)
+
+
+def test_the_token_may_come_from_either_variable(
+    engine: Engine, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", account.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "")
+    monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
+    engine.configure()
+    assert cluster(engine).id in account.cloud.clusters.records

@@ -1,0 +1,99 @@
+"""Domains: the API through DigitalOcean's own client, the provider's records, and the name servers that answer them."""
+
+from typing import Any
+
+import pytest
+from dnslib import RCODE, DNSRecord
+
+from sandbox.acme import server as acme
+from sandbox.digitalocean.provider.properties import Properties, decode
+from sandbox.host.addresses import FIRST_LOAD_BALANCER, NODE_GATEWAY
+from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
+from tests.standins.test_digitalocean_api import official_client
+
+RECORD: Properties = {"domain": "example.com", "type": "A", "name": "api", "value": "203.0.113.1", "ttl": 300}
+
+
+@pytest.fixture
+def zone(account: Account) -> Any:  # noqa: ANN401 -- pydo has no types
+    """The client of an account that has the zone example.com."""
+    client = official_client(account.url, TOKEN)
+    client.domains.create({"name": "example.com"})
+    account.calls.clear()
+    return client
+
+
+def test_a_zone_begins_with_digitaloceans_name_servers_and_keeps_the_records_that_it_gets(zone: Any) -> None:  # noqa: ANN401
+    assert [each["name"] for each in zone.domains.list()["domains"]] == ["example.com"]
+    servers = zone.domains.list_records("example.com")["domain_records"]
+    assert [(each["type"], each["data"]) for each in servers] == [
+        ("NS", f"ns{number}.digitalocean.com") for number in (1, 2, 3)
+    ]
+    asked = {"type": "A", "name": "www", "data": "203.0.113.9"}
+    made = zone.domains.create_record("example.com", asked)["domain_record"]
+    empty = dict.fromkeys(("priority", "port", "weight", "flags", "tag"))
+    assert made == asked | empty | {"id": made["id"], "ttl": 1800}
+    assert zone.domains.list_records("example.com", name="www.example.com")["domain_records"] == [made]
+    assert zone.domains.list_records("example.com", name="www")["domain_records"] == []
+    zone.domains.delete_record("example.com", made["id"])
+    assert zone.domains.get_record("example.com", made["id"])["id"] == "not_found"
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_records_whole_life(account: Account, engine: Engine) -> None:
+    made = engine.create("DnsRecord", RECORD)
+    sent = {"type": "A", "name": "api", "data": "203.0.113.1", "ttl": 300}
+    assert account.calls == [("POST", "domains/example.com/records", sent)]
+    assert made.state["fqdn"] == "api.example.com"
+    assert not engine.diff(made, RECORD).diffs
+    moved = RECORD | {"value": "203.0.113.2"}
+    assert not engine.diff(made, moved).replaces
+    made = engine.update(made, moved)
+    refreshed = engine.refresh(made)
+    assert refreshed is not None
+    assert refreshed.state["value"] == "203.0.113.2"
+    assert list(engine.diff(made, RECORD | {"domain": "example.org"}).replaces) == ["domain"]
+    engine.delete(made)
+    assert engine.refresh(made) is None
+    engine.delete(made)  # what is gone already is no error
+
+
+def test_a_record_in_somebody_elses_zone_is_refused(engine: Engine) -> None:
+    with pytest.raises(Refused, match=r"Failed to create record: POST .*/domains/example.com/records: 404"):
+        engine.create("DnsRecord", RECORD)
+
+
+@pytest.mark.usefixtures("zone")
+def test_the_accounts_zones_are_listed(engine: Engine) -> None:
+    domains = decode(engine.invoke("getDomains"))["domains"]
+    assert domains == [{"name": "example.com", "ttl": 1800, "urn": "do:domain:example.com"}]
+
+
+def test_a_load_balancers_address_is_told_by_its_id(account: Account, engine: Engine) -> None:
+    account.settings.load_balancer_create = 0
+    account.cloud.settings.load_balancer_create = 0
+    balancer = account.cloud.load_balancers.create({"name": "kong", "region": "nyc1", "type": "REGIONAL"})
+    found = decode(engine.invoke("getLoadBalancer", id=balancer["id"]))
+    assert (found["ip"], found["region"], found["status"]) == (FIRST_LOAD_BALANCER, "nyc1", "active")
+    with pytest.raises(Refused, match="404"):
+        engine.invoke("getLoadBalancer", id="00000000-0000-4000-8000-000000000000")
+
+
+def test_the_name_servers_answer_what_the_zones_say_and_pods_get_an_address_that_they_reach(
+    account: Account,
+    zone: Any,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(acme, "API", account.url)
+    for name, address in (("api", FIRST_LOAD_BALANCER), ("@", "203.0.113.1")):
+        zone.domains.create_record("example.com", {"type": "A", "name": name, "data": address})
+
+    def answer(name: str, kind: str = "A", *, inside: bool = False) -> tuple[int, list[str]]:
+        reply = acme.Zones(inside=inside).resolve(DNSRecord.question(name, kind), None)
+        return reply.header.rcode, [str(each.rdata) for each in reply.rr]
+
+    assert answer("API.example.com.") == (0, [FIRST_LOAD_BALANCER])
+    assert answer("api.example.com", inside=True) == (0, [NODE_GATEWAY])
+    assert answer("example.com", inside=True) == (0, ["203.0.113.1"])
+    assert answer("api.example.com", "AAAA") == (0, [])
+    assert answer("other.example.com") == (RCODE.NXDOMAIN, [])

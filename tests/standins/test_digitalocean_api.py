@@ -1,0 +1,840 @@
+"""The DigitalOcean stand-in, seen through DigitalOcean's own client and through plain HTTP."""
+
+import base64
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import HeadersPolicy
+from pydo import Client
+from werkzeug.serving import make_server
+
+from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
+from sandbox.digitalocean.service_controller import FINALIZER, PREFIX, STAMP, ServiceController
+
+TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
+CLUSTER = {
+    "name": "mycluster",
+    "region": "nyc1",
+    "version": "1.34.10-do.0",
+    "node_pools": [{"name": "default", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}],
+}
+QUICK = {
+    "cluster_delete": 0,
+    "cluster_upgrade": 0,
+    "node_create": 0,
+    "node_delete": 0,
+    "load_balancer_create": 0,
+    "load_balancer_delete": 0,
+}
+
+
+class FakeKubernetes:
+    server = "https://127.0.0.1:16443"
+    ca_pem = b"-----BEGIN CERTIFICATE-----\n"
+    admin_token = "admin"  # noqa: S105 -- a word, no secret
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class Stand:
+    """One served account."""
+
+    cloud: Cloud
+    url: str
+    kubernetes: list[FakeKubernetes]
+
+    @cached_property
+    def api(self) -> Any:  # noqa: ANN401 -- pydo has no types
+        return official_client(self.url)
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 -- JSON
+        answer = self.http.request(method, f"/_control/{path}", json=body)
+        return answer.raise_for_status().json()
+
+    def ledger(self, wait: float = 0) -> Any:  # noqa: ANN401 -- JSON
+        return self.control("GET", f"ledger?wait={wait}")
+
+    def billed(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.ledger()["entries"] if entry["ended_at"] is None]
+
+    def refusal(self, call: Callable[[], Any]) -> tuple[int | None, str]:
+        """The status and message of a call that the API refuses; the client raises some refusals, returns others."""
+        try:
+            body = call()
+        except HttpResponseError as error:
+            body = error.response.json()  # type: ignore[union-attr]
+        assert set(body) == {"id", "message", "request_id"}
+        return self.cloud.calls[-1].status, body["message"]
+
+    def running_cluster(self, **changes: object) -> dict[str, Any]:
+        identifier = self.api.kubernetes.create_cluster(CLUSTER | changes)["kubernetes_cluster"]["id"]
+        until(lambda: self.cluster(identifier)["status"]["state"] == "running")
+        return self.cluster(identifier)
+
+    def cluster(self, identifier: str) -> dict[str, Any]:
+        cluster: dict[str, Any] = self.api.kubernetes.get_cluster(identifier)["kubernetes_cluster"]
+        return cluster
+
+
+def official_client(url: str, token: str = TOKEN) -> Any:  # noqa: ANN401 -- pydo has no types
+    # The client's own bearer policy insists on TLS.
+    bearer = HeadersPolicy({"Authorization": f"Bearer {token}"})
+    return Client(token, endpoint=url, retry_total=0, authentication_policy=bearer)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in 5 s"
+        time.sleep(0.01)
+
+
+def sign(subject: str, access: list[dict[str, Any]]) -> str:
+    return f"{subject}:" + " ".join(f"{a['name']}={'+'.join(a['actions'])}" for a in access)
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    started: list[FakeKubernetes] = []
+
+    def start(_: ClusterRecord) -> FakeKubernetes:
+        started.append(FakeKubernetes())
+        return started[-1]
+
+    cloud = Cloud(TOKEN, start, Settings.model_validate(QUICK), sign=sign, real_kubernetes=False)
+    server = make_server("127.0.0.1", 0, create_app(cloud), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield Stand(cloud, f"http://127.0.0.1:{server.port}", started)
+    cloud.stop()
+    server.shutdown()
+    thread.join()
+
+
+# clusters
+
+
+def test_a_cluster_is_created_runs_is_billed_and_ends(stand: Stand) -> None:
+    created = stand.api.kubernetes.create_cluster(CLUSTER)["kubernetes_cluster"]
+    assert created["status"]["state"] == "provisioning"
+    assert created["endpoint"] == ""
+    until(lambda: stand.cluster(created["id"])["status"]["state"] == "running")
+    cluster = stand.cluster(created["id"])
+    assert cluster["endpoint"] == "https://127.0.0.1:16443"
+    assert cluster["ha"] is False
+    (pool,) = cluster["node_pools"]
+    assert pool["tags"] == ["k8s", f"k8s:{cluster['id']}", "k8s:worker", "terraform:default-node-pool"]
+    assert [node["status"]["state"] for node in pool["nodes"]] == ["running"]
+    (droplet,) = stand.api.droplets.list(tag_name=f"k8s:{cluster['id']}")["droplets"]
+    assert droplet["name"] == pool["nodes"][0]["name"]
+    prices = {entry["kind"]: entry["price_hourly"] for entry in stand.billed()}
+    assert prices == {"kubernetes_cluster": 0, "droplet": 0.01786}
+    assert [c["id"] for c in stand.api.kubernetes.list_clusters()["kubernetes_clusters"]] == [cluster["id"]]
+
+    stand.api.kubernetes.delete_cluster(cluster["id"])
+    until(lambda: not stand.cloud.clusters.records)
+    assert stand.refusal(lambda: stand.api.kubernetes.get_cluster(cluster["id"]))[0] == 404
+    assert stand.kubernetes[0].stopped
+    assert stand.billed() == []
+    assert stand.ledger()["hourly"] == 0
+
+
+def test_what_is_deleted_lingers_and_is_billed_until_it_is_gone(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    stand.control("PUT", "settings", {"cluster_delete": 600})
+    stand.api.kubernetes.delete_cluster(cluster["id"])
+    assert stand.cluster(cluster["id"])["status"]["state"] == "deleting"
+    assert stand.ledger(wait=0.2)["hourly"] > 0
+    assert stand.refusal(lambda: stand.api.kubernetes.create_cluster(CLUSTER)) == (
+        422,
+        "a cluster with this name already exists",
+    )
+
+
+def test_the_ledger_can_be_waited_for_until_nothing_costs_anything(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    stand.control("PUT", "settings", {"cluster_delete": 0.3})
+    stand.api.kubernetes.delete_cluster(cluster["id"])
+    assert stand.ledger(wait=5)["hourly"] == 0
+
+
+def test_a_cluster_does_not_run_before_its_time(stand: Stand) -> None:
+    stand.control("PUT", "settings", {"cluster_create": 600})
+    created = stand.api.kubernetes.create_cluster(CLUSTER)["kubernetes_cluster"]
+    until(lambda: bool(stand.kubernetes))
+    assert stand.cluster(created["id"])["status"]["state"] == "provisioning"
+    assert stand.refusal(lambda: stand.api.kubernetes.get_credentials(created["id"]))[0] == 422
+    stand.api.kubernetes.delete_cluster(created["id"])
+    until(lambda: not stand.cloud.clusters.records)
+    assert stand.kubernetes[0].stopped
+
+
+def test_a_kubernetes_that_fails_to_start_leaves_a_billed_cluster_in_error(stand: Stand) -> None:
+    def fail(_: ClusterRecord) -> FakeKubernetes:
+        raise RuntimeError("no containerd")
+
+    stand.cloud.clusters._start = fail  # noqa: SLF001 -- the one way to make it fail
+    created = stand.api.kubernetes.create_cluster(CLUSTER)["kubernetes_cluster"]
+    until(lambda: stand.cluster(created["id"])["status"]["state"] == "error")
+    assert stand.cluster(created["id"])["status"]["message"] == "no containerd"
+    assert stand.ledger()["hourly"] == 0.01786
+
+
+def test_the_sandbox_runs_one_real_cluster_and_says_so() -> None:
+    cloud = Cloud(TOKEN, lambda _: FakeKubernetes(), Settings(cluster_create=600))
+    client = create_app(cloud).test_client()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.post("/v2/kubernetes/clusters", json=CLUSTER, headers=headers).status_code == 201
+    second = client.post("/v2/kubernetes/clusters", json=CLUSTER | {"name": "other"}, headers=headers)
+    assert second.status_code == 422
+    assert "one cluster at a time" in second.get_data(as_text=True)
+    cloud.stop()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "My Cluster"}, "validation error: invalid cluster name"),
+        ({"region": "nyc2"}, "validation error: invalid region"),
+        ({"version": "1.20.0-do.0"}, "validation error: invalid version slug"),
+        ({"node_pools": []}, "validation error: at least one node pool is needed"),
+        (
+            {"node_pools": [{"name": "a", "size": "s-1vcpu-1gb", "count": 1}]},
+            "validation error: worker_node_pool_specs[0].invalid droplet size",
+        ),
+        (
+            {"region": "syd1", "node_pools": [{"name": "a", "size": "c-2", "count": 1}]},
+            "validation error: worker_node_pool_specs[0].invalid droplet size",
+        ),
+        (
+            {"node_pools": [{"name": "a", "size": "s-1vcpu-2gb", "count": 11}]},
+            "validation error: 11 additional nodes but not enough available droplet limit",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused_before_it_costs(
+    stand: Stand, changes: dict[str, Any], message: str
+) -> None:
+    assert stand.refusal(lambda: stand.api.kubernetes.create_cluster(CLUSTER | changes)) == (422, message)
+    assert stand.billed() == []
+
+
+def test_high_availability_is_on_and_billed_from_1_36_unless_it_is_refused(stand: Stand) -> None:
+    implied = stand.running_cluster(name="a", version="1.36.3-do.0")
+    refused = stand.running_cluster(name="b", version="1.36.3-do.0", ha=False)
+    assert (implied["ha"], refused["ha"]) == (True, False)
+    billed = {e["name"]: e["price_monthly"] for e in stand.billed() if e["kind"] == "kubernetes_cluster"}
+    assert billed == {"a": 40, "b": 0}
+    off = {"name": "a", "ha": False}
+    assert stand.refusal(lambda: stand.api.kubernetes.update_cluster(implied["id"], off))[0] == 422
+
+
+def test_a_cluster_is_renamed_and_upgraded_in_place(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    stand.api.kubernetes.update_cluster(cluster["id"], {"name": "renamed", "tags": ["team:a"]})
+    offered = stand.api.kubernetes.get_available_upgrades(cluster["id"])["available_upgrade_versions"]
+    assert [version["slug"] for version in offered] == ["1.35.7-do.0"]
+    stand.http.post(f"/v2/kubernetes/clusters/{cluster['id']}/upgrade", json={"version": "1.35.7-do.0"})
+    now = stand.cluster(cluster["id"])
+    assert (now["name"], now["version"], now["status"]["state"]) == ("renamed", "1.35.7-do.0", "running")
+    assert now["tags"] == ["k8s", f"k8s:{cluster['id']}", "team:a"]
+
+
+def test_nodes_are_billed_as_pools_grow_and_shrink(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    pool = cluster["node_pools"][0]
+    first = pool["nodes"][0]["name"]
+    stand.api.kubernetes.update_node_pool(cluster["id"], pool["id"], {"name": "default", "count": 3})
+    extra = {"name": "extra", "size": "s-2vcpu-4gb", "count": 1}
+    added = stand.api.kubernetes.add_node_pool(cluster["id"], extra)["node_pool"]
+    assert len(stand.api.droplets.list()["droplets"]) == 4
+    assert stand.ledger()["monthly"] == 3 * 12 + 24
+    stand.api.kubernetes.update_node_pool(cluster["id"], pool["id"], {"name": "default", "count": 1})
+    stand.api.kubernetes.delete_node_pool(cluster["id"], added["id"])
+    assert stand.ledger()["monthly"] == 12
+    assert [node["name"] for node in stand.cluster(cluster["id"])["node_pools"][0]["nodes"]] == [first]
+
+
+# cluster credentials
+
+
+def reviewed(stand: Stand, token: str) -> dict[str, Any]:
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    status: dict[str, Any] = stand.control("POST", "tokenreview", review)["status"]
+    return status
+
+
+def test_each_credential_is_a_new_token_that_opens_the_cluster(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    one, two = (stand.api.kubernetes.get_credentials(cluster["id"], expiry_seconds=0) for _ in range(2))
+    assert one["token"] != two["token"]
+    assert base64.b64decode(one["certificate_authority_data"]) == FakeKubernetes.ca_pem
+    for token in (one["token"], two["token"]):
+        assert reviewed(stand, token)["authenticated"] is True
+        assert reviewed(stand, token)["user"]["groups"] == ["system:masters"]
+    assert reviewed(stand, "stranger") == {"authenticated": False}
+
+
+def test_a_kubeconfig_has_the_names_and_token_that_kubectl_users_know(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    config = yaml.safe_load(stand.http.get(f"/v2/kubernetes/clusters/{cluster['id']}/kubeconfig").text)
+    assert config["current-context"] == "do-nyc1-mycluster"
+    assert config["users"][0]["name"] == "do-nyc1-mycluster-admin"
+    assert reviewed(stand, config["users"][0]["user"]["token"])["authenticated"] is True
+
+
+def test_an_expired_token_opens_nothing(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    short, week = (stand.api.kubernetes.get_credentials(cluster["id"], expiry_seconds=n) for n in (1, 0))
+    until(lambda: reviewed(stand, short["token"]) == {"authenticated": False})
+    assert reviewed(stand, week["token"])["authenticated"] is True
+    lifetime = datetime.fromisoformat(week["expires_at"]) - datetime.fromisoformat(cluster["created_at"])
+    assert lifetime // timedelta(hours=1) == 7 * 24
+    stand.control("POST", f"clusters/{cluster['id']}/expire-tokens")
+    assert reviewed(stand, week["token"]) == {"authenticated": False}
+
+
+def test_all_tokens_given_out_are_known_to_whoever_looks_for_leaks(stand: Stand) -> None:
+    registry(stand)
+    docker = stand.api.registry.get_docker_credentials()["auths"]["127.0.0.1:5500"]["auth"]
+    kubernetes = stand.api.kubernetes.get_credentials(stand.running_cluster()["id"])["token"]
+    user, _, _ = base64.b64decode(docker).decode().partition(":")
+    assert stand.control("GET", "secrets") == [TOKEN, user, kubernetes]
+
+
+# what outlives a cluster
+
+
+def associates(stand: Stand, cluster: dict[str, Any]) -> dict[str, str]:
+    """A load balancer, volume and snapshot of the cluster, by kind."""
+    tags = [f"k8s:{cluster['id']}"]
+    rule = {"entry_protocol": "tcp", "entry_port": 80, "target_protocol": "tcp", "target_port": 30080}
+    request = {"name": "lb", "region": "nyc1", "type": "REGIONAL", "tags": tags, "forwarding_rules": [rule]}
+    balancer = stand.api.load_balancers.create(request)["load_balancer"]
+    volume = stand.api.volumes.create({"name": "v", "region": "nyc1", "size_gigabytes": 10, "tags": tags})["volume"]
+    snapshot = stand.api.volume_snapshots.create(volume["id"], {"name": "s", "tags": tags})["snapshot"]
+    return {"load_balancers": balancer["id"], "volumes": volume["id"], "volume_snapshots": snapshot["id"]}
+
+
+def test_a_plain_delete_orphans_what_goes_on_being_billed(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    made = associates(stand, cluster)
+    stand.api.kubernetes.delete_cluster(cluster["id"])
+    until(lambda: not stand.cloud.clusters.records)
+    assert {e["kind"]: e["price_monthly"] for e in stand.billed()} == {
+        "load_balancer": 12,
+        "volume": 1.0,
+        "volume_snapshot": pytest.approx(0.6),
+    }
+    stand.api.load_balancers.delete(made["load_balancers"])
+    stand.api.volumes.delete(made["volumes"])
+    stand.api.snapshots.delete(made["volume_snapshots"])
+    assert stand.billed() == []
+
+
+def test_the_dangerous_delete_takes_all_that_bears_the_clusters_tag(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    made = associates(stand, cluster)
+    stranger = stand.api.volumes.create({"name": "mine", "region": "nyc1", "size_gigabytes": 1})["volume"]["id"]
+    listed = stand.api.kubernetes.list_associated_resources(cluster["id"])
+    assert {kind: [thing["id"] for thing in things] for kind, things in listed.items()} == {
+        kind: [identifier] for kind, identifier in made.items()
+    }
+    stand.api.kubernetes.destroy_associated_resources_dangerous(cluster["id"])
+    until(lambda: not stand.cloud.clusters.records)
+    assert [entry["id"] for entry in stand.billed()] == [stranger]
+    assert stand.refusal(lambda: stand.api.kubernetes.list_associated_resources(cluster["id"]))[0] == 404
+
+
+def test_the_selective_delete_takes_what_is_named(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    made = associates(stand, cluster)
+    path = f"/v2/kubernetes/clusters/{cluster['id']}/destroy_with_associated_resources/selective"
+    assert stand.http.request("DELETE", path, json={"volumes": ["no-such-volume"]}).status_code == 404
+    assert stand.http.request("DELETE", path, json={"load_balancers": [made["load_balancers"]]}).status_code == 204
+    until(lambda: not stand.cloud.clusters.records)
+    assert {entry["kind"] for entry in stand.billed()} == {"volume", "volume_snapshot"}
+
+
+def test_a_load_balancer_gets_its_address_later_and_leaves_later(stand: Stand) -> None:
+    stand.control("PUT", "settings", {"load_balancer_create": 600, "load_balancer_delete": 600})
+    request = {"name": "lb", "region": "nyc1"}
+    balancer = stand.api.load_balancers.create(request)["load_balancer"]
+    assert (balancer["status"], balancer["ip"], balancer["type"]) == ("new", "", "REGIONAL_NETWORK")
+    stand.api.load_balancers.delete(balancer["id"])
+    assert stand.api.load_balancers.get(balancer["id"])["load_balancer"]["id"] == balancer["id"]
+    assert stand.ledger()["monthly"] == 15
+
+
+def test_a_vpc_stays_while_it_has_members(stand: Stand) -> None:
+    vpc = stand.api.vpcs.create({"name": "mine", "region": "nyc1"})["vpc"]["id"]
+    cluster = stand.running_cluster(vpc_uuid=vpc)
+    droplet = cluster["node_pools"][0]["nodes"][0]["droplet_id"]
+    members = {member["urn"] for member in stand.api.vpcs.list_members(vpc)["members"]}
+    assert members == {f"do:kubernetes:{cluster['id']}", f"do:droplet:{droplet}"}
+    stand.control("PUT", "settings", {"node_delete": 0.3})
+    stand.api.kubernetes.delete_cluster(cluster["id"])
+    until(lambda: not stand.cloud.clusters.records)
+    assert stand.refusal(lambda: stand.api.vpcs.delete(vpc))[0] == 409
+    until(lambda: not stand.cloud.droplets)
+    stand.api.vpcs.delete(vpc)
+    stand.running_cluster()
+    default = stand.api.vpcs.list()["vpcs"][0]
+    assert default["default"] is True
+    assert stand.refusal(lambda: stand.api.vpcs.delete(default["id"]))[0] == 403
+
+
+# registries
+
+
+def registry(stand: Stand, tier: str = "starter", name: str = "mine") -> Any:  # noqa: ANN401 -- pydo has no types
+    return stand.api.registries.create({"name": name, "subscription_tier_slug": tier, "region": "nyc3"})["registry"]
+
+
+def test_a_registry_is_free_or_billed_by_tier_and_single_below_professional(stand: Stand) -> None:
+    assert registry(stand)["subscription"]["tier"]["included_repositories"] == 1
+    assert stand.ledger()["monthly"] == 0
+    assert stand.refusal(lambda: registry(stand, name="second")) == (422, "user already has a registry")
+    assert stand.refusal(lambda: registry(stand)) == (409, "name already exists")
+    stand.api.registries.update_subscription({"tier_slug": "professional"})
+    assert stand.ledger()["monthly"] == 20
+    registry(stand, "professional", "second")
+    assert stand.ledger()["monthly"] == 20
+    assert stand.refusal(stand.api.registry.get)[0] == 412
+    stand.api.registries.delete("mine")
+    assert stand.ledger()["monthly"] == 20
+    assert stand.api.registry.get()["registry"]["name"] == "second"
+    stand.api.registry.delete()
+    assert stand.billed() == []
+
+
+def test_a_registry_lives_in_registry_regions_only_and_names_are_global(stand: Stand) -> None:
+    wrong = {"name": "mine", "subscription_tier_slug": "starter", "region": "nyc1"}
+    assert stand.refusal(lambda: stand.api.registry.create(wrong))[0] == 422
+    stand.control("PUT", "settings", {"registry_names_taken": ["mine"]})
+    assert stand.refusal(lambda: registry(stand)) == (409, "name already exists")
+    assert stand.refusal(lambda: stand.api.registry.validate_name({"name": "mine"}))[0] == 409
+
+
+def registry_token(stand: Stand, user: str, password: str, *scopes: str) -> tuple[int, Any]:
+    answer = httpx.get(
+        f"{stand.url}/_registry/token",
+        params={"service": "registry", "scope": list(scopes)},
+        auth=(user, password),
+        trust_env=False,
+    )
+    return answer.status_code, answer.json()
+
+
+def test_the_free_tier_takes_one_repository_and_denies_the_second(stand: Stand) -> None:
+    registry(stand)
+    for _ in range(2):
+        status, answer = registry_token(stand, TOKEN, TOKEN, "repository:mine/apps:pull,push")
+        assert (status, answer["token"]) == (200, "digitalocean:mine/apps=pull+push")
+    status, answer = registry_token(stand, TOKEN, TOKEN, "repository:mine/other:pull,push")
+    message = "registry contains 1 repositories, limit is 1"
+    assert (status, answer) == (403, {"errors": [{"code": "DENIED", "message": message}]})
+    stand.api.registries.update_subscription({"tier_slug": "basic"})
+    assert registry_token(stand, TOKEN, TOKEN, "repository:mine/other:pull,push")[0] == 200
+    names = [r["name"] for r in stand.api.registries.list_repositories_v2("mine")["repositories"]]
+    assert names == ["apps", "other"]
+    assert stand.refusal(lambda: stand.api.registries.update_subscription({"tier_slug": "starter"}))[0] == 412
+
+
+def test_docker_credentials_pull_and_push_only_when_asked_for(stand: Stand) -> None:
+    registry(stand)
+
+    def login(*, read_write: bool) -> tuple[str, str]:
+        credentials = stand.api.registry.get_docker_credentials(read_write=read_write)
+        user, _, password = base64.b64decode(credentials["auths"]["127.0.0.1:5500"]["auth"]).decode().partition(":")
+        return user, password
+
+    wanted = "repository:mine/apps:pull,push"
+    reader, writer = login(read_write=False), login(read_write=True)
+    assert registry_token(stand, *reader, wanted)[1]["token"] == "digitalocean:mine/apps=pull"  # noqa: S105 -- not one
+    assert registry_token(stand, *writer, wanted)[1]["token"] == "digitalocean:mine/apps=pull+push"  # noqa: S105 -- not one
+    assert registry_token(stand, "who", "knows", wanted)[0] == 401
+    assert registry_token(stand, *writer, "repository:unknown/apps:pull")[0] == 403
+
+
+def test_the_token_service_takes_the_oauth_form_too(stand: Stand) -> None:
+    registry(stand)
+    form = {"grant_type": "password", "username": "x", "password": TOKEN, "service": "registry"}
+    scope = "repository:mine/apps:pull,push repository:library/python:pull"
+    answer = httpx.post(f"{stand.url}/_registry/token", data=form | {"scope": scope}, trust_env=False)
+    assert answer.json()["access_token"] == "digitalocean:mine/apps=pull+push"  # noqa: S105 -- not one
+
+
+# the account
+
+
+def test_the_catalogue_offers_what_a_cluster_can_be_made_of(stand: Stand) -> None:
+    options = stand.api.kubernetes.list_options()["options"]
+    assert [version["slug"] for version in options["versions"]] == ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.0"]
+    sizes = {size["slug"]: size for size in stand.api.sizes.list()["sizes"]}
+    assert sizes["s-1vcpu-2gb"]["price_hourly"] == 0.01786
+    assert {size["slug"] for size in options["sizes"]} <= set(sizes)
+    assert {region["slug"] for region in options["regions"]} <= {r["slug"] for r in stand.api.regions.list()["regions"]}
+    assert stand.api.account.get()["account"]["droplet_limit"] == 10
+
+
+def test_the_balance_and_the_invoice_preview_say_what_the_ledger_says(stand: Stand) -> None:
+    stand.running_cluster()
+    (droplet,) = (entry for entry in stand.cloud.ledger.entries if entry.kind == "droplet")
+    droplet.created_at = droplet.created_at.replace(year=2020)
+    assert stand.api.balance.get()["month_to_date_usage"] == "12.00"
+    assert stand.api.invoices.list()["invoice_preview"]["amount"] == "12.00"
+
+
+def test_lists_come_in_pages_that_link_to_each_other(stand: Stand) -> None:
+    for number in range(5):
+        stand.api.volumes.create({"name": f"v{number}", "region": "nyc1", "size_gigabytes": 1})
+    seen, page = [], stand.api.volumes.list(per_page=2)
+    assert page["meta"]["total"] == 5
+    while True:
+        seen += [volume["name"] for volume in page["volumes"]]
+        if "next" not in page["links"].get("pages", {}):
+            break
+        page = stand.http.get(page["links"]["pages"]["next"]).json()
+    assert seen == ["v0", "v1", "v2", "v3", "v4"]
+    assert stand.api.volumes.list(per_page=200)["links"] == {}
+
+
+def test_resources_are_found_by_tag_and_project(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    counts = stand.api.tags.get(f"k8s:{cluster['id']}")["tag"]["resources"]
+    assert (counts["count"], counts["droplets"]["count"]) == (2, 1)
+    (project,) = stand.api.projects.list()["projects"]
+    urn = f"do:kubernetes:{cluster['id']}"
+    stand.api.projects.assign_resources(project["id"], {"resources": [urn]})
+    assert [r["urn"] for r in stand.api.projects.list_resources(project["id"])["resources"]] == [urn]
+
+
+# tokens, limits, trouble
+
+
+def test_a_wrong_token_is_401_and_a_missing_scope_403(stand: Stand) -> None:
+    wrong = official_client(stand.url, "dop_v1_wrong")
+    assert stand.refusal(wrong.account.get) == (401, "Unable to authenticate you.")
+    stand.control("PUT", "tokens", {"reader": ["kubernetes:read"], "all": ["api:read"], TOKEN: None})
+    reader, everything = (official_client(stand.url, token) for token in ("reader", "all"))
+    assert reader.kubernetes.list_clusters()["kubernetes_clusters"] == []
+    forbidden = (403, "you do not have access for the attempted action")
+    assert stand.refusal(reader.account.get) == forbidden
+    assert everything.account.get()["account"]["status"] == "active"
+    assert stand.refusal(lambda: reader.kubernetes.create_cluster(CLUSTER)) == forbidden
+    cluster = stand.running_cluster()
+    assert stand.refusal(lambda: reader.kubernetes.get_credentials(cluster["id"])) == forbidden
+    registry(stand)
+    assert everything.registry.get_docker_credentials()["auths"]
+    assert stand.refusal(lambda: everything.registry.get_docker_credentials(read_write=True)) == forbidden
+
+
+def test_every_endpoint_of_the_api_asks_for_a_scope(stand: Stand) -> None:
+    app = create_app(stand.cloud)
+    open_to_all = set()
+    stand.cloud.tokens["nothing"] = []
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/v2/"):
+            path = re.sub("<.+?>", "1", rule.rule)
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+                answer = app.test_client().open(path, method=method, headers={"Authorization": "Bearer nothing"})
+                if answer.status_code != 403:
+                    open_to_all.add(f"{method} {path}")
+    assert open_to_all == set()
+
+
+def test_what_is_not_there_is_404_in_the_apis_form(stand: Stand) -> None:
+    assert stand.refusal(lambda: stand.api.droplets.get(1)) == (
+        404,
+        "The resource you were accessing could not be found.",
+    )
+    answer = stand.http.get("/v2/no-such-thing")
+    assert (answer.status_code, answer.json()["id"]) == (404, "not_found")
+    broken = stand.http.post("/v2/registry", content="{", headers={"Content-Type": "application/json"})
+    assert (broken.status_code, broken.json()["id"]) == (400, "bad_request")
+
+
+def test_the_rate_limit_is_counted_and_enforced(stand: Stand) -> None:
+    first, second = (stand.http.get("/v2/account") for _ in range(2))
+    assert int(first.headers["ratelimit-remaining"]) - int(second.headers["ratelimit-remaining"]) == 1
+    assert first.headers["ratelimit-limit"] == "5000"
+    stand.control("PUT", "settings", {"requests_per_minute": 2})
+    third = stand.http.get("/v2/account")
+    assert (third.status_code, third.json()["id"]) == (429, "too_many_requests")
+    assert 0 < int(third.headers["retry-after"]) <= 60
+    stand.control("PUT", "settings", {"requests_per_minute": 250, "requests_per_hour": 2})
+    assert stand.http.get("/v2/account").status_code == 429
+
+
+def test_a_planted_status_strikes_the_chosen_calls_and_no_other(stand: Stand) -> None:
+    fault = {
+        "method": "GET",
+        "path": "/v2/sizes",
+        "status": 429,
+        "headers": {"retry-after": "7"},
+        "skip": 1,
+        "times": 2,
+    }
+    stand.control("POST", "faults", fault)
+    answers = [stand.http.get("/v2/sizes") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 429, 429, 200]
+    assert answers[1].headers["retry-after"] == "7"
+    assert stand.http.get("/v2/regions").status_code == 200
+    stand.control("POST", "faults", {"path": "/v2/sizes", "times": None})
+    assert stand.http.get("/v2/sizes").status_code == 500
+    stand.control("DELETE", "faults")
+    assert stand.http.get("/v2/sizes").status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "took_effect"), [("refuse", False), ("timeout", False), ("drop_after", True)])
+def test_a_call_without_an_answer_did_or_did_not_take_effect(stand: Stand, kind: str, took_effect: bool) -> None:
+    stand.control("POST", "faults", {"method": "POST", "path": "/v2/registries$", "kind": kind, "seconds": 0.1})
+    with pytest.raises(httpx.RemoteProtocolError):
+        stand.http.post("/v2/registries", json={"name": "mine", "subscription_tier_slug": "basic"})
+    assert ("mine" in stand.cloud.registries.documents) is took_effect
+    (call,) = stand.control("GET", "calls")
+    assert (call["method"], call["path"], call["status"], call["fault"]) == ("POST", "/v2/registries", None, kind)
+
+
+def test_calls_are_logged_so_that_silence_can_be_proved(stand: Stand) -> None:
+    stand.api.sizes.list()
+    stand.http.get("/v2/no-such-thing")
+    calls = stand.control("GET", "calls")
+    assert [(c["method"], c["path"], c["status"]) for c in calls] == [
+        ("GET", "/v2/sizes", 200),
+        ("GET", "/v2/no-such-thing", 404),
+    ]
+    assert TOKEN not in str(calls)
+    stand.control("DELETE", "calls")
+    assert stand.control("GET", "calls") == []
+
+
+def test_a_misspelt_fault_or_setting_is_refused(stand: Stand) -> None:
+    for method, path, body in (("POST", "faults", {"kind": "explode"}), ("PUT", "settings", {"cluster_craete": 1})):
+        answer = stand.http.request(method, f"/_control/{path}", json=body)
+        assert answer.status_code == 400
+        assert next(iter(body)) in answer.json()["message"]
+
+
+# Services of type LoadBalancer
+
+
+class FakeServices:
+    """As much of a Kubernetes API as the cloud controller asks: one Service, one node, merge patches."""
+
+    def __init__(self, node_port: int) -> None:
+        self.service: dict[str, Any] | None = {
+            "metadata": {
+                "name": "kong-proxy",
+                "namespace": "kong",
+                "uid": "0a1b2c3d-0000-4000-8000-000000000000",
+                "resourceVersion": "1",
+                "annotations": {f"{PREFIX}type": "REGIONAL", f"{PREFIX}name": "kong"},
+            },
+            "spec": {"type": "LoadBalancer", "ports": [{"port": free_port(), "nodePort": node_port}]},
+            "status": {"loadBalancer": {}},
+        }
+        self.node = {
+            "spec": {"providerID": "digitalocean://42"},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            },
+        }
+        self.client = httpx.Client(transport=httpx.MockTransport(self.answer), base_url="https://kubernetes")
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            service = [self.service] if self.service else []
+            return httpx.Response(200, json={"items": [self.node] if request.url.path.endswith("nodes") else service})
+        assert self.service is not None
+        change = httpx.Response(200, content=request.content).json()
+        if change.get("metadata", {}).get("resourceVersion", version := self.version) != version:
+            return httpx.Response(409)
+        merge(self.service, change)
+        self.service["metadata"]["resourceVersion"] = str(int(version) + 1)
+        answer = httpx.Response(200, json=self.service)
+        if "deletionTimestamp" in self.service["metadata"] and not self.service["metadata"]["finalizers"]:
+            self.service = None
+        return answer
+
+    @property
+    def version(self) -> str:
+        assert self.service is not None
+        return str(self.service["metadata"]["resourceVersion"])
+
+    @property
+    def ingress(self) -> Any:  # noqa: ANN401 -- JSON
+        assert self.service is not None
+        return self.service["status"]["loadBalancer"].get("ingress")
+
+
+def merge(target: dict[str, Any], change: dict[str, Any]) -> None:
+    for key, value in change.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict):
+            merge(target.setdefault(key, {}), value)
+        else:
+            target[key] = value
+
+
+def free_port() -> int:
+    # On every address: the load balancer's, and the node's, where nothing may answer by chance.
+    with socket.create_server(("", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def node() -> Iterator[socket.socket]:
+    """A node port: a listening socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        yield listener
+
+
+@pytest.fixture
+def services(node: socket.socket) -> FakeServices:
+    return FakeServices(node.getsockname()[1])
+
+
+@pytest.fixture
+def controller(stand: Stand, services: FakeServices) -> ServiceController:
+    return ServiceController(stand.cloud, {"id": "c1", "region": "nyc1"}, services.client)
+
+
+def test_a_service_gets_a_billed_load_balancer_and_loses_it_with_its_end(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    controller.reconcile()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    assert (balancer["name"], balancer["type"], balancer["tags"]) == ("kong", "REGIONAL", ["k8s:c1"])
+    assert services.service is not None
+    assert services.service["metadata"]["finalizers"] == [FINALIZER]
+    assert services.service["metadata"]["annotations"][STAMP] == balancer["id"]
+    assert services.ingress == [{"ip": "127.77.0.10", "ipMode": "VIP"}]
+    settled = services.version
+    controller.reconcile()
+    assert services.version == settled
+    assert stand.ledger()["monthly"] == 12
+
+    services.service["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    controller.reconcile()
+    assert services.service is None
+    assert stand.billed() == []
+
+
+def test_a_service_that_stops_asking_for_a_load_balancer_loses_it(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    controller.reconcile()
+    assert services.service is not None
+    services.service["spec"]["type"] = "ClusterIP"
+    controller.reconcile()
+    assert services.service["metadata"]["finalizers"] == []
+    assert STAMP not in services.service["metadata"]["annotations"]
+    assert services.ingress is None
+    assert stand.billed() == []
+
+
+def test_a_load_balancer_deleted_by_hand_is_made_again(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    stand.control("PUT", "settings", {"load_balancer_delete": 600})
+    controller.reconcile()
+    (first,) = stand.api.load_balancers.list()["load_balancers"]
+    stand.api.load_balancers.delete(first["id"])
+    for _ in range(2):
+        controller.reconcile()
+    leaving, second = stand.api.load_balancers.list()["load_balancers"]
+    assert leaving["id"] == first["id"]
+    assert second["ip"] != first["ip"]
+    assert services.service is not None
+    assert services.service["metadata"]["annotations"][STAMP] == second["id"]
+
+
+def test_no_address_is_published_before_the_load_balancer_is_active(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    stand.control("PUT", "settings", {"load_balancer_create": 600})
+    for _ in range(2):
+        controller.reconcile()
+    assert len(stand.api.load_balancers.list()["load_balancers"]) == 1
+    assert services.ingress is None
+
+
+def exchange(services: FakeServices, node: socket.socket) -> bytes:
+    """What the node is sent by a client of the load balancer, up to the end of its first line after the greeting."""
+    assert services.service is not None
+    port = services.service["spec"]["ports"][0]["port"]
+    with socket.create_connection(("127.77.0.10", port), timeout=5, source_address=("127.0.0.9", 0)) as client:
+        client.sendall(b"hello\n")
+        server, _ = node.accept()
+        with server:
+            received = b""
+            while not received.endswith(b"hello\n"):
+                received += server.recv(1024)
+            server.sendall(b"answer")
+        answer = b""
+        while data := client.recv(1024):
+            answer += data
+        assert answer == b"answer"
+    return received
+
+
+def test_bytes_reach_the_node_port_and_come_back(
+    services: FakeServices, controller: ServiceController, node: socket.socket
+) -> None:
+    controller.reconcile()
+    assert exchange(services, node) == b"hello\n"
+
+
+def test_the_proxy_protocol_is_spoken_when_the_annotation_asks_for_it(
+    services: FakeServices, controller: ServiceController, node: socket.socket
+) -> None:
+    controller.reconcile()
+    assert services.service is not None
+    services.service["metadata"]["annotations"][f"{PREFIX}enable-proxy-protocol"] = "true"
+    controller.reconcile()
+    received = exchange(services, node)
+    assert received.startswith(b"PROXY TCP4 127.0.0.9 127.77.0.10 ")
+    assert received.endswith(b"\r\nhello\n")
+
+
+def test_the_default_type_goes_to_the_services_own_port_where_no_node_port_answers(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    assert services.service is not None
+    del services.service["metadata"]["annotations"][f"{PREFIX}type"]
+    controller.reconcile()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    port = services.service["spec"]["ports"][0]["port"]
+    assert balancer["type"] == "REGIONAL_NETWORK"
+    assert balancer["forwarding_rules"][0]["target_port"] == port
+    assert stand.ledger()["monthly"] == 15
+    with (
+        pytest.raises(ConnectionResetError),
+        socket.create_connection(("127.77.0.10", port), timeout=5) as client,
+    ):
+        client.recv(1)

@@ -1,0 +1,173 @@
+"""The stand-in for Kong's chart renders with the real helm, steadily, and takes no value that the real chart lacks."""
+
+import functools
+import json
+import re
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from infra.config import versions
+from infra.gateway.gateway import GatewayArgs, values
+from sandbox.charts import repository as charts
+from sandbox.host.addresses import CHARTS
+from sandbox.host.paths import PROJECT, tool
+from tests.standins.gateway import free_ports
+
+pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
+
+CHART = PROJECT / "sandbox" / "charts" / "kong"
+VALUES = json.dumps(
+    values(
+        GatewayArgs(
+            namespace="kong", cluster=None, chart_repository=CHARTS, service_type="LoadBalancer", digitalocean=True
+        )
+    )
+)
+"""The program's own."""
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([tool("helm"), *arguments], input=VALUES, check=False, capture_output=True, text=True)
+
+
+def template(*options: str) -> subprocess.CompletedProcess[str]:
+    """The chart with the program's values, and `options` over them."""
+    return helm("template", "kong", str(CHART), "--namespace", "kong", "--values", "-", *options)
+
+
+@functools.cache
+def rendered() -> dict[tuple[str, str], Any]:
+    """What the program's values give, by kind and name."""
+    done = template("--api-versions", "networking.k8s.io/v1/IngressClass")
+    assert done.returncode == 0, done.stderr
+    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
+
+
+def containers() -> dict[str, Any]:
+    return {one["name"]: one for one in rendered()["Deployment", "kong"]["spec"]["template"]["spec"]["containers"]}
+
+
+def variables(container: str) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in containers()[container]["env"] if "value" in one}
+
+
+def test_it_has_no_faults_that_helm_knows() -> None:
+    done = helm("lint", "--strict", str(CHART), "--values", "-")
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_renders_the_same_text_every_time() -> None:
+    first = template().stdout
+    assert "kind: Deployment" in first
+    assert template().stdout == first
+
+
+def test_the_objects_have_the_names_that_others_rely_on() -> None:
+    proxy = rendered()["Service", "kong-proxy"]
+    assert proxy["spec"]["type"] == "LoadBalancer"
+    assert {(one["name"], one["port"], one["targetPort"]) for one in proxy["spec"]["ports"]} == {
+        ("kong-proxy", 80, 8000),
+        ("kong-proxy-tls", 443, 8443),
+    }
+    assert rendered()["IngressClass", "kong"]["spec"]["controller"] == "ingress-controllers.konghq.com/kong"
+    assert list(containers()) == ["proxy", "ingress-controller"]
+
+
+def test_the_program_reaches_kongs_listeners_as_it_means_to() -> None:
+    kong, controller = variables("proxy"), variables("ingress-controller")
+    assert kong["KONG_ADMIN_LISTEN"] == "127.0.0.1:8444 http2 ssl, [::1]:8444 http2 ssl"
+    assert controller["CONTROLLER_KONG_ADMIN_URL"] == "https://localhost:8444"
+    assert controller["CONTROLLER_PUBLISH_SERVICE"] == "kong/kong-proxy"
+    assert kong["KONG_PROXY_LISTEN"] == (
+        "0.0.0.0:8000 proxy_protocol, [::]:8000 proxy_protocol, "
+        "0.0.0.0:8443 http2 proxy_protocol ssl, [::]:8443 http2 proxy_protocol ssl"
+    )
+    assert (kong["KONG_REAL_IP_HEADER"], kong["KONG_PORT_MAPS"]) == ("proxy_protocol", "80:8000, 443:8443")
+
+
+@pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
+def test_the_proxy_starts_with_what_the_chart_tells_it(tmp_path: Path) -> None:
+    """But for the ports, which may be taken here, and the folder."""
+    settings = variables("proxy") | {"KONG_PREFIX": str(tmp_path)}
+    ports: dict[str, str] = {}
+
+    def free(match: re.Match[str]) -> str:
+        return ":" + ports.setdefault(match[0], str(free_ports(1)[0]))
+
+    for name in ("KONG_PROXY_LISTEN", "KONG_ADMIN_LISTEN", "KONG_STATUS_LISTEN"):
+        settings[name] = re.sub(r":\d{4}\b", free, settings[name])
+    with subprocess.Popen([tool("kong"), "docker-start"], env=settings) as process:
+        status = f"http://127.0.0.1:{ports[':8100']}/status"
+        try:
+            while process.poll() is None:
+                try:
+                    assert httpx.get(status, trust_env=False).status_code == 200
+                    break
+                except httpx.ConnectError:
+                    time.sleep(0.01)
+            assert process.poll() is None
+        finally:
+            process.terminate()
+
+
+def test_only_the_controller_gets_a_token_for_the_cluster() -> None:
+    assert rendered()["Deployment", "kong"]["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+    mounted = {
+        name: [one["mountPath"] for one in container["volumeMounts"]] for name, container in containers().items()
+    }
+    token = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 -- a folder
+    assert {name: token in paths for name, paths in mounted.items()} == {"proxy": False, "ingress-controller": True}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "proxy.externalTraficPolicy",
+        "ingressController.replicas",
+        "image.digest",
+        "gateway",
+        "autoscaling.targetCPU",
+        "envs",
+    ],
+)
+def test_a_value_that_the_real_chart_lacks_is_refused(key: str) -> None:
+    done = template("--set", f"{key}=x")
+    assert done.returncode != 0
+    assert f"'{key.rpartition('.')[2]}' not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "key", ["manager.enabled", "admin.enabled", "ingressController.admissionWebhook.enabled", "serviceMonitor.enabled"]
+)
+def test_what_only_the_real_chart_has_is_refused_with_a_hint(key: str) -> None:
+    done = template("--set", f"{key}=true")
+    assert f"{key}: this stand-in for Kong's chart" in done.stderr
+    assert "set it to false" in done.stderr
+
+
+def test_the_repository_holds_the_chart_with_the_controllers_crds(tmp_path: Path) -> None:
+    folder = charts.package(lambda _: None, tmp_path / "charts")
+    (entry,) = yaml.safe_load((folder / "index.yaml").read_text())["entries"]["kong"]
+    assert (entry["version"], entry["urls"]) == ("3.4.1", [f"{CHARTS}/kong-3.4.1.tgz"])
+    with tarfile.open(folder / "kong-3.4.1.tgz") as archive:
+        crds = [name for name in archive.getnames() if name.startswith("kong/crds/")]
+    assert len(crds) == 12
+    assert "kong/crds/configuration.konghq.com_kongplugins.yaml" in crds
+
+
+def test_beside_it_is_the_gateway_api_in_the_version_that_the_stack_asks_for(tmp_path: Path) -> None:
+    folder = charts.package(lambda _: None, tmp_path / "charts")
+    manifest = (folder / "gateway-api" / f"v{versions.GATEWAY_API}" / "standard-install.yaml").read_text()
+    definitions = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in yaml.safe_load_all(manifest)}
+    assert {"gatewayclasses", "gateways", "httproutes", "referencegrants"} <= {
+        name.split(".")[0] for name in definitions
+    }
+    releases = {annotations["gateway.networking.k8s.io/bundle-version"] for annotations in definitions.values()}
+    assert releases == {f"v{versions.GATEWAY_API}"}

@@ -1,0 +1,261 @@
+"""The proxy stand-in's transformers change requests and responses as Kong documents."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.host.paths import tool
+from tests.standins.gateway import Echo, Gateway, running, served
+from tests.standins.test_kong_proxy import route, service
+
+pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
+
+
+class Answering(Echo):
+    """Echoes, and answers in JSON or not: as the request's X-Answer-Type says."""
+
+    do_PUT = Echo.do_GET  # noqa: N815 -- the base class's name
+
+    def answer(self, body: bytes) -> bytes:
+        asked = json.loads(body)
+        asked |= {"method": self.command, "on": True, "list": ["a"], "text": "t"}
+        asked["x-list"] = self.headers.get_all("X-List")
+        encoded = json.dumps(asked).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", self.headers.get("X-Answer-Type", "application/json"))
+        self.send_header("Content-Length", str(len(encoded)))
+        self.send_header("X-Powered-By", "echo")
+        self.send_header("X-Old", "old")
+        self.send_header("X-Twice", "1")
+        self.end_headers()
+        return encoded
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[int]:
+    with served(Answering) as port:
+        yield port
+
+
+def transformed(gateway: Gateway, echo: int, name: str, config: dict[str, Any], **fields: Any) -> None:  # noqa: ANN401
+    """Has every request or response transformed by `config`."""
+    gateway.configure(
+        service(echo, route(**{"paths": ["/"], **fields})), plugins=[{"name": f"{name}-transformer", "config": config}]
+    )
+
+
+def test_request_headers_are_removed_renamed_replaced_added_and_appended(gateway: Gateway, echo: int) -> None:
+    transformed(
+        gateway,
+        echo,
+        "request",
+        {
+            "remove": {"headers": ["X-Secret"]},
+            "rename": {"headers": ["X-From:X-To", "X-Absent:X-Never"]},
+            "replace": {"headers": ["X-There:new", "X-Not-There:new", "Host:inner.example.com"]},
+            "add": {"headers": ["X-There:other", "X-Added:at 12:30"]},
+            "append": {"headers": ["X-List:b"]},
+        },
+    )
+    sent = {"X-Secret": "s", "X-From": "moved", "X-There": "old", "X-List": "a"}
+    answer = gateway.client.get("/", headers=sent).json()
+    got = answer["headers"]
+    names = ("X-Secret", "X-From", "X-To", "X-Never", "X-There", "X-Not-There", "X-Added", "Host")
+    assert {name: got.get(name) for name in names} == {
+        "X-Secret": None,
+        "X-From": None,
+        "X-To": "moved",
+        "X-Never": None,
+        "X-There": "new",
+        "X-Not-There": None,
+        "X-Added": "at 12:30",
+        "Host": "inner.example.com",
+    }
+    assert answer["x-list"] == ["a", "b"]
+
+
+def test_the_query_the_method_and_the_path_are_changed(gateway: Gateway, echo: int) -> None:
+    fields = {"querystring": ["a:1"]}
+    transformed(
+        gateway,
+        echo,
+        "request",
+        {
+            "http_method": "PUT",
+            "remove": {"querystring": ["gone"]},
+            "rename": {"querystring": ["old:fresh"]},
+            "replace": {"querystring": ["there:2", "missing:2"], "uri": "/inner/$(uri_captures['id'])"},
+            "add": fields,
+            "append": {"querystring": ["tags:y"]},
+        },
+        paths=[r"~/items/(?<id>\d+)"],
+    )
+    got = gateway.client.get("/items/42?gone=x&old=3&there=1&tags=x").json()
+    assert (got["path"], got["method"]) == ("/inner/42?a=1&fresh=3&tags=x&tags=y&there=2", "PUT")
+
+
+def test_values_are_taken_from_the_request_as_it_came(gateway: Gateway, echo: int) -> None:
+    added = ["X-Copy:$(headers.x_source)-$(query_params.q)-$(headers['X-Nothing'])", "X-Plain:costs $5"]
+    transformed(gateway, echo, "request", {"remove": {"headers": ["X-Source"]}, "add": {"headers": added}})
+    got = gateway.client.get("/?q=1", headers={"X-Source": "from"}).json()["headers"]
+    assert (got["X-Copy"], got["X-Plain"], "X-Source" in got) == ("from-1-", "costs $5", False)
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "rewritten"),
+    [
+        ('$(uri_captures[1] == nil and "/" or "/" .. uri_captures[1])', "/old/a", "/a"),
+        ('$(uri_captures[1] == nil and "/" or "/" .. uri_captures[1])', "/old", "/"),
+        ('/new$(uri_captures[1] == nil and "" or "/" .. uri_captures[1])', "/old/a", "/new/a"),
+        ("/new/$(uri_captures[1])", "/old/a", "/new/a"),
+    ],
+)
+def test_a_prefix_is_rewritten_as_the_controller_has_it(
+    gateway: Gateway, echo: int, uri: str, path: str, rewritten: str
+) -> None:
+    transformed(gateway, echo, "request", {"replace": {"uri": uri}}, paths=["~/old(?:/(.*))?$"])
+    assert gateway.client.get(path).json()["path"] == rewritten
+
+
+def test_a_body_that_nginx_put_into_a_file_is_none_to_the_plugin(echo: int, tmp_path: Path) -> None:
+    long = {"gone": "x" * 2**11}
+    for size, removed in (("1k", False), ("8k", True)):
+        with running(tmp_path, nginx_http_client_body_buffer_size=size) as gateway:
+            transformed(gateway, echo, "request", {"remove": {"body": ["gone"]}})
+            assert json.loads(gateway.client.post("/", json=long).json()["body"]) == ({} if removed else long)
+            # Kong issue 11840: what is added is all that is left.
+            transformed(gateway, echo, "request", {"add": {"body": ["added:yes"]}})
+            added = {"added": "yes"}
+            got = json.loads(gateway.client.post("/", json=long).json()["body"])
+            assert got == (long | added if removed else added)
+            form = gateway.client.post("/", data=long).json()["body"]
+            assert form == (f"added=yes&gone={long['gone']}" if removed else "added=yes")
+
+
+def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway: Gateway, echo: int) -> None:
+    transformed(
+        gateway,
+        echo,
+        "request",
+        {
+            "remove": {"body": ["gone"]},
+            "rename": {"body": ["old:fresh", "absent:never"]},
+            "replace": {"body": ["there:2", "missing:2"]},
+            "add": {"body": ["there:3", "added:yes"]},
+            "append": {"body": ["tags:y"]},
+        },
+    )
+    sent = {"gone": 1, "old": {"deep": [1]}, "there": 1, "tags": ["x"], "kept": 1.5}
+    got = gateway.client.post("/", json=sent).json()
+    assert json.loads(got["body"]) == {
+        "fresh": {"deep": [1]},
+        "there": "2",
+        "added": "yes",
+        "tags": ["x", "y"],
+        "kept": 1.5,
+    }
+    assert int(got["headers"]["Content-Length"]) == len(got["body"])
+    form = gateway.client.post("/", data={"gone": "1", "old": "&", "there": "1"}).json()["body"]
+    assert form == "added=yes&fresh=%26&tags=y&there=2"
+    for content in (b"gone=1", b'["gone"]'):
+        kind = {"Content-Type": "text/plain" if content == b"gone=1" else "application/json"}
+        assert gateway.client.post("/", content=content, headers=kind).json()["body"] == content.decode()
+
+
+def test_response_headers_and_fields_are_changed(gateway: Gateway, echo: int) -> None:
+    transformed(
+        gateway,
+        echo,
+        "response",
+        {
+            "remove": {"headers": ["X-Powered-By"], "json": ["port"]},
+            "rename": {"headers": ["X-Old:X-New"], "json": ["text:words"]},
+            "replace": {"json": ["on:false", "never:1"], "json_types": ["boolean", "number"]},
+            "add": {
+                "headers": ["Strict-Transport-Security:max-age=63072000", "X-Twice:other"],
+                "json": ["count:3", "note:3"],
+                "json_types": ["number", "string"],
+            },
+            "append": {"headers": ["X-Twice:2"], "json": ["list:b"]},
+        },
+    )
+    answer = gateway.client.get("/")
+    names = ("x-powered-by", "x-old", "x-new", "x-twice", "strict-transport-security")
+    assert {name: answer.headers.get(name) for name in names} == {
+        "x-powered-by": None,
+        "x-old": None,
+        "x-new": "old",
+        "x-twice": "1, 2",
+        "strict-transport-security": "max-age=63072000",
+    }
+    changed = answer.json()
+    fields = ("port", "text", "words", "on", "never", "count", "note", "list")
+    assert {name: changed.get(name) for name in fields} == {
+        "port": None,
+        "text": None,
+        "words": "t",
+        "on": False,
+        "never": None,
+        "count": 3,
+        "note": "3",
+        "list": ["a", "b"],
+    }
+    assert json.loads(gateway.client.get("/", headers={"X-Answer-Type": "text/plain"}).text)["port"] == echo
+
+
+def test_an_answer_of_kongs_own_is_transformed_too(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, route(paths=["/"])),
+        plugins=[
+            {"name": "key-auth"},
+            {
+                "name": "response-transformer",
+                "config": {"remove": {"headers": ["Server"]}, "add": {"headers": ["X-Frame-Options:DENY"]}},
+            },
+        ],
+    )
+    refused = gateway.client.get("/")
+    assert (refused.status_code, refused.headers["x-frame-options"], "server" in refused.headers) == (
+        401,
+        "DENY",
+        False,
+    )
+
+
+def test_clients_are_redirected(gateway: Gateway, echo: int) -> None:
+    config = {"location": "https://elsewhere.test/here", "status_code": 302}
+    keeping = {"location": "https://elsewhere.test/here", "keep_incoming_path": True}
+    gateway.configure(
+        service(echo, route(name="plain", paths=["/plain"]), route(name="keep", paths=["/keep"])),
+        plugins=[
+            {"name": "redirect", "config": config, "route": "plain"},
+            {"name": "redirect", "config": keeping, "route": "keep"},
+        ],
+    )
+    answers = [gateway.client.get(path) for path in ("/plain?a=1", "/keep?a=1")]
+    assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [
+        (302, "https://elsewhere.test/here"),
+        (301, "https://elsewhere.test/keep?a=1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "field"),
+    [
+        ("request", {"add": {"headers": ["X-Nothing"]}}, "config.add.headers"),
+        ("request", {"replace": {"body": [":x"]}}, "config.replace.body"),
+        ("request", {"add": {"headers": ["X-Time:$(os.time())"]}}, "config"),
+        ("request", {"add": {"cookies": ["a:b"]}}, "config.cookies"),
+        ("response", {"rename": {"json": ["a"]}}, "config.rename.json"),
+        ("response", {"add": {"json": ["a:1"], "json_types": ["integer"]}}, "config.add.json_types"),
+    ],
+)
+def test_a_change_that_means_nothing_is_refused(
+    gateway: Gateway, name: str, config: dict[str, Any], field: str
+) -> None:
+    refused = gateway.post({"plugins": [{"name": f"{name}-transformer", "config": config}]})
+    (fault,) = refused.json()["flattened_errors"]
+    assert {error["field"] for error in fault["errors"]} == {field}

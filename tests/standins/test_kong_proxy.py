@@ -1,0 +1,452 @@
+"""The stand-in for Kong's proxy answers, routes and refuses as Kong does."""
+
+import http.server
+import itertools
+import re
+import signal
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sandbox.host.certificate_authority import Authority
+from sandbox.host.paths import tool
+from tests.standins.gateway import Echo, Gateway, free_ports, running, served
+
+pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
+
+TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
+
+
+def route(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    """A route with the fields that the controller always sets."""
+    return {
+        "name": "default.foo.foo..80",
+        "protocols": ["http", "https"],
+        "path_handling": "v0",
+        "regex_priority": 0,
+        "strip_path": False,
+        "preserve_host": True,
+        "https_redirect_status_code": 426,
+        "request_buffering": True,
+        "response_buffering": True,
+        "tags": TAGS,
+        **fields,
+    }
+
+
+def service(port: int, *routes: dict[str, Any], **fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    return {
+        "name": "default.foo.80",
+        "host": "127.0.0.1",
+        "port": port,
+        "path": "/",
+        "protocol": "http",
+        "retries": 5,
+        "connect_timeout": 60000,
+        "read_timeout": 60000,
+        "write_timeout": 60000,
+        "routes": routes,
+        **fields,
+    }
+
+
+def test_it_is_ready_with_its_first_configuration_and_not_before(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        assert gateway.admin.get("/status").json()["configuration_hash"] == "0" * 32
+        before = gateway.status.get("/status/ready")
+        gateway.configure(upstreams=[{"name": "kong"}])
+        assert (before.status_code, gateway.status.get("/status/ready").status_code) == (503, 200)
+        assert re.fullmatch("(?!0{32})[0-9a-f]{32}", gateway.admin.get("/status").json()["configuration_hash"])
+
+
+def test_the_admin_api_tells_what_the_controller_looks_for(gateway: Gateway) -> None:
+    root = gateway.admin.get("/").json()
+    assert root["version"] == "3.9.3"
+    configuration = root["configuration"]
+    assert (configuration["database"], configuration["router_flavor"]) == ("off", "traditional")
+    listeners = {each["port"]: (each["ip"], each["ssl"], each["http2"]) for each in configuration["proxy_listeners"]}
+    assert listeners == {gateway.port: ("127.0.0.1", False, False), gateway.tls_port: ("127.0.0.1", True, True)}
+    assert gateway.admin.get("/nothing").json() == {"message": "Not found"}
+
+
+def test_an_unchanged_configuration_is_not_applied_again(gateway: Gateway, echo: int) -> None:
+    config = {"services": [service(echo, route(paths=["/same"]))]}
+    assert [gateway.post(config).status_code for _ in range(2)] == [201, 304]
+
+
+def test_no_route_is_answered_with_kongs_404(gateway: Gateway) -> None:
+    gateway.configure(upstreams=[{"name": "kong"}])
+    answer = gateway.client.get("/nowhere", headers={"Accept": "*/*"})
+    request_id = answer.headers["x-kong-request-id"]
+    assert answer.status_code == 404
+    assert re.fullmatch("[0-9a-f]{32}", request_id)
+    assert answer.text == f'{{\n  "message":"no Route matched with those values",\n  "request_id":"{request_id}"\n}}'
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.headers["server"] == "kong/3.9.3"
+    assert gateway.client.get("/", headers={"Accept": "text/plain"}).text.startswith(
+        "no Route matched with those values\n"
+    )
+
+
+def test_paths_match_by_prefix_and_pattern_and_are_stripped_on_demand(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(
+            echo,
+            route(paths=["/foo/", "~/foo$"], strip_path=True),
+            route(name="kept", paths=["/kept"]),
+        )
+    )
+    seen = {path: gateway.client.get(path).json()["path"] for path in ("/foo", "/foo/", "/foo/a%2Fb?x=1", "/kept/a?")}
+    assert seen == {"/foo": "/", "/foo/": "/", "/foo/a%2Fb?x=1": "/a%2Fb?x=1", "/kept/a?": "/kept/a?"}
+    assert gateway.client.get("/foobar").status_code == 404
+
+
+def test_a_path_in_disguise_reaches_the_same_route(gateway: Gateway, echo: int) -> None:
+    gateway.configure(service(echo, route(paths=["/open"]), route(name="b", paths=["/shut"], methods=["POST"])))
+    for disguise in (b"/open/../shut", b"/%73hut", b"//shut", b"/open/%2e%2e/shut"):
+        with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
+            raw.sendall(b"GET " + disguise + b" HTTP/1.0\r\nHost: x\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.0 404"), disguise
+
+
+def test_the_more_specific_route_wins_whatever_the_order(gateway: Gateway, echo: int) -> None:
+    routes = [
+        route(name="any", paths=["/"]),
+        route(name="prefix", paths=["/a"]),
+        route(name="longer", paths=["/a/b"]),
+        route(name="pattern", paths=["~/a/b/c$"]),
+        route(name="header", paths=["/a"], headers={"x-canary": ["true"]}),
+        route(name="method", paths=["/a"], methods=["POST"]),
+        route(name="wildcard", paths=["/"], hosts=["*.example.com"]),
+        route(name="host", paths=["/"], hosts=["api.example.com"]),
+    ]
+    for order in itertools.islice(itertools.permutations(routes), 0, None, 5000):
+        gateway.configure(*(service(echo, one, name=one["name"], path=f"/{one['name']}") for one in order))
+
+        def reached(path: str, method: str = "GET", **headers: str) -> str:
+            answer = gateway.client.request(method, path, headers={"Accept": "*/*", **headers})
+            seen: str = answer.json()["path"]
+            return seen.split("/")[1]
+
+        assert reached("/x") == "any"
+        assert reached("/ab") == "prefix"
+        assert reached("/a/b/d") == "longer"
+        assert reached("/a/b/c") == "pattern"
+        assert reached("/a/b/c", **{"X-Canary": "TRUE"}) == "header"
+        assert reached("/a/b/c", "POST") == "method"
+        assert reached("/a/b/c", Host="www.example.com") == "wildcard"
+        assert reached("/a/b/c", Host="API.example.com:8000") == "host"
+
+
+def test_the_service_learns_who_asked_and_how(gateway: Gateway, echo: int) -> None:
+    gateway.configure(service(echo, route(paths=["/foo"], strip_path=True, preserve_host=True)))
+    answer = gateway.client.get("/foo/x", headers={"Host": "api.example.com", "X-Forwarded-For": "203.0.113.9"})
+    headers = answer.json()["headers"]
+    told = {name: headers.get(name) for name in ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")}
+    told |= {
+        name: headers.get(name) for name in ("X-Forwarded-Port", "X-Forwarded-Path", "X-Forwarded-Prefix", "X-Real-Ip")
+    }
+    assert told == {
+        "Host": "api.example.com",
+        "X-Forwarded-For": "203.0.113.9, 127.0.0.1",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": "api.example.com",
+        "X-Forwarded-Port": "80",
+        "X-Forwarded-Path": "/foo/x",
+        "X-Forwarded-Prefix": "/foo",
+        "X-Real-Ip": "127.0.0.1",
+    }
+    assert headers["X-Kong-Request-Id"] == answer.headers["x-kong-request-id"]
+    assert answer.headers["via"] == "1.1 kong/3.9.3"
+    assert {"x-kong-upstream-latency", "x-kong-proxy-latency"} <= set(answer.headers)
+
+
+def test_a_request_over_http_is_told_or_sent_to_https(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(
+            echo,
+            route(paths=["/told"], protocols=["https"]),
+            route(name="sent", paths=["/sent"], protocols=["https"], https_redirect_status_code=308),
+        )
+    )
+    told = gateway.client.get("/told")
+    assert (told.status_code, told.headers["upgrade"]) == (426, "TLS/1.2, HTTP/1.1")
+    assert told.json()["message"] == "Please use HTTPS protocol"
+    sent = gateway.client.get("/sent/x?y=1", headers={"Host": "api.example.com"})
+    assert (sent.status_code, sent.headers["location"], sent.text) == (308, "https://api.example.com/sent/x?y=1", "")
+    over_tls = httpx.get(f"https://127.0.0.1:{gateway.tls_port}/told", verify=False, trust_env=False)  # noqa: S501
+    assert over_tls.json()["headers"]["X-Forwarded-Proto"] == "https"
+
+
+def test_a_server_name_gets_the_certificate_that_belongs_to_it(gateway: Gateway, tmp_path: Path) -> None:
+    Authority(tmp_path, "test").server("mine", ["api.example.com"])
+    certificate, key = (tmp_path / f"mine.{kind}" for kind in ("crt", "key"))
+    gateway.configure(
+        certificates=[{"cert": certificate.read_text(), "key": key.read_text(), "snis": [{"name": "*.example.com"}]}]
+    )
+    for name, known in (("api.example.com", True), ("elsewhere.test", False)):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", gateway.tls_port)) as raw,
+            context.wrap_socket(raw, server_hostname=name) as secured,
+        ):
+            presented = secured.getpeercert(binary_form=True)
+        assert (presented == ssl.PEM_cert_to_DER_cert(certificate.read_text())) is known
+
+
+def test_targets_get_their_share_by_weight_and_a_dead_one_costs_no_request(gateway: Gateway, echo: int) -> None:
+    dead = free_ports(1)[0]
+    with served() as other:
+        targets = [(echo, 75), (other, 25), (dead, 0)]
+        upstream = {"name": "foo.svc", "targets": [{"target": f"127.0.0.1:{p}", "weight": w} for p, w in targets]}
+        gateway.configure(service(80, route(paths=["/"]), host="foo.svc"), upstreams=[upstream])
+        answered = [gateway.client.get("/").json()["port"] for _ in range(40)]
+        assert (answered.count(echo), answered.count(other)) == (30, 10)
+
+        upstream["targets"] = [{"target": f"127.0.0.1:{port}"} for port in (dead, echo)]
+        gateway.configure(service(80, route(paths=["/"]), host="foo.svc"), upstreams=[upstream])
+        assert [gateway.client.post("/", content=b"kept").json()["body"] for _ in range(10)] == ["kept"] * 10
+
+
+def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> None:
+    class Hasty(http.server.BaseHTTPRequestHandler):
+        wbufsize = 1 << 16  # head and body at once: what it hasn't read may break the connection off between them
+
+        def do_POST(self) -> None:
+            self.send_response(409)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hasty")
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with served(Hasty) as hasty, served() as echo:
+        gateway.configure(
+            service(hasty, route(name="hasty", paths=["/hasty"]), name="hasty"),
+            service(echo, route(name="echo", paths=["/echo"]), name="echo"),
+        )
+        for size in (1, 1000, 300_000):
+            answers = [gateway.client.post(path, content=b"x" * size) for path in ("/hasty", "/echo") * 10]
+            assert {answer.status_code for answer in answers[::2]} <= {409, 502}, "or it broke off, as it may"
+            assert {answer.text for answer in answers[::2] if answer.status_code == 409} == {"hasty"}
+            assert {len(answer.json()["body"]) for answer in answers[1::2]} == {size}
+
+
+def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> None:
+    class Silent(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            threading.Event().wait(1)
+
+    dead = free_ports(1)[0]
+    with served(Silent) as silent:
+        gateway.configure(
+            service(80, route(name="a", paths=["/peerless"]), name="a", host="empty.svc"),
+            service(80, route(name="b", paths=["/unknown"]), name="b", host="no-such-host.invalid"),
+            service(dead, route(name="c", paths=["/dead"]), name="c"),
+            service(silent, route(name="d", paths=["/silent"]), name="d", read_timeout=50, retries=1),
+            upstreams=[{"name": "empty.svc"}],
+        )
+        answers = {path: gateway.client.get(path) for path in ("/peerless", "/unknown", "/dead", "/silent")}
+    assert {path: (answer.status_code, answer.json()["message"]) for path, answer in answers.items()} == {
+        "/peerless": (503, "failure to get a peer from the ring-balancer"),
+        "/unknown": (503, "name resolution failed"),
+        "/dead": (502, "An invalid response was received from the upstream server"),
+        "/silent": (504, "The upstream server is timing out"),
+    }
+
+
+def test_a_service_that_takes_too_long_is_asked_as_often_as_it_says_by_a_connection_that_was_kept_too(
+    gateway: Gateway,
+) -> None:
+    asked: list[str] = []
+
+    class Slow(Echo):
+        def answer(self, body: bytes) -> bytes:
+            asked.append(self.path)
+            if self.path != "/":
+                threading.Event().wait(1)
+            return super().answer(body)
+
+    with served(Slow) as slow:
+        gateway.configure(service(slow, route(paths=["/"]), read_timeout=200, retries=1))
+        assert gateway.client.get("/").status_code == 200
+        assert gateway.client.get("/slow").status_code == 504
+    assert asked == ["/", "/slow", "/slow"]
+
+
+@pytest.mark.parametrize(
+    ("config", "entity", "field"),
+    [
+        ({"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], tag=1)]}]}, "route", "tag"),
+        ({"services": [{"name": "s", "host": "h", "routes": [route(paths=["foo"])]}]}, "route", "paths"),
+        ({"services": [{"name": "s", "host": "h", "routes": [route(paths=["~/("])]}]}, "route", "paths"),
+        ({"services": [{"name": "s", "host": "h", "protocol": "tcp"}]}, "service", "protocol"),
+        ({"services": [{"name": "s", "host": "h"}, {"name": "s", "host": "h"}]}, "service", "@entity"),
+        ({"routes": [{"name": "r", "paths": ["/"], "service": "nobody"}]}, "route", "service"),
+        # No key of the stack's configuration leads to these.
+        ({"upstreams": [{"name": "u", "algorithm": "least-connections"}]}, "upstream", "algorithm"),
+        ({"upstreams": [{"name": "u", "algorithm": "consistent-hashing"}]}, "upstream", "algorithm"),
+        ({"upstreams": [{"name": "u", "hash_on": "ip"}]}, "upstream", "hash_on"),
+        ({"upstreams": [{"name": "u", "healthchecks": {"threshold": 50}}]}, "upstream", "healthchecks"),
+        ({"plugins": [{"name": "no-such-plugin"}]}, "plugin", "name"),
+        ({"plugins": [{"name": "correlation-id", "config": {"headers": 1}}]}, "plugin", "config.headers"),
+        ({"plugins": [{"name": "correlation-id", "route": "nobody"}]}, "plugin", "route"),
+        ({"plugins": [{"name": "correlation-id"}, {"name": "correlation-id"}]}, "plugin", "@entity"),
+    ],
+)
+def test_what_it_does_not_know_is_refused_and_changes_nothing(
+    gateway: Gateway, echo: int, config: dict[str, Any], entity: str, field: str
+) -> None:
+    gateway.configure(service(echo, route(paths=["/before"], name=f"before-{entity}-{field}")))
+    refused = gateway.post(config)
+    assert (refused.status_code, refused.json()["code"]) == (400, 14)
+    (fault,) = refused.json()["flattened_errors"]
+    assert fault["entity_type"] == entity
+    assert [(error["field"], error["type"]) for error in fault["errors"]] == [(field, "field")]
+    assert gateway.client.get("/before").status_code == 200
+
+
+def test_a_refused_route_names_the_kubernetes_object_that_it_came_from(gateway: Gateway) -> None:
+    refused = gateway.post({"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], hosts=["a:1"])]}]})
+    (fault,) = refused.json()["flattened_errors"]
+    assert (fault["entity_name"], fault["entity_tags"]) == ("default.foo.foo..80", TAGS)
+
+
+def test_an_unknown_kind_of_entity_is_refused(gateway: Gateway) -> None:
+    refused = gateway.post({"vaults": []})
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["vaults"])
+
+
+def test_the_closest_of_several_plugins_runs_and_the_schema_describes_it(gateway: Gateway, echo: int) -> None:
+    def end(message: str, **to: str) -> dict[str, Any]:
+        return {"name": "request-termination", "config": {"status_code": 403, "message": message}, **to}
+
+    gateway.configure(
+        service(echo, route(name="near", paths=["/near"]), route(name="far", paths=["/far"])),
+        plugins=[end("all"), end("service", service="default.foo.80"), end("route", route="near")],
+    )
+    assert gateway.client.get("/near").text == '{"message":"route"}'
+    assert gateway.client.get("/far").text == '{"message":"service"}'
+    assert gateway.client.get("/else").status_code == 404
+    fields = gateway.admin.get("/schemas/plugins/request-termination").json()["fields"]
+    config = next(field["config"] for field in fields if "config" in field)
+    assert {"status_code": {"type": "integer", "default": 503, "required": False}} in config["fields"]
+    assert gateway.admin.get("/schemas/plugins/no-such-plugin").status_code == 404
+
+
+def test_every_request_is_answered_by_one_whole_configuration(gateway: Gateway, echo: int) -> None:
+    """Two configurations that route the same path differently take turns under load."""
+    configs = [
+        [service(echo, route(name=name, paths=["/x"], strip_path=True), name=name, path=f"/{name}")]
+        for name in ("a", "b")
+    ]
+    gateway.configure(*configs[0])
+    answers: list[str] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=gateway.client.base_url, trust_env=False) as client:
+            while not done.is_set():
+                answer = client.get("/x")
+                answers.append(answer.json()["path"] if answer.status_code == 200 else answer.text)
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for turn in range(1, 5000):
+        gateway.configure(*configs[turn % 2])
+        if turn > 50 and len(set(answers)) > 1:
+            break
+    done.set()
+    for asker in askers:
+        asker.join()
+    assert set(answers) == {"/a", "/b"}
+
+
+def test_the_clients_address_is_the_load_balancers_word_if_it_is_trusted(tmp_path: Path, echo: int) -> None:
+    settings = {"real_ip_header": "proxy_protocol", "trusted_ips": "10.0.0.0/8,127.0.0.0/8"}
+    with running(tmp_path, " proxy_protocol", **settings) as gateway:
+        gateway.configure(service(echo, route(paths=["/"])))
+
+        def asked(header: bytes) -> bytes:
+            with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
+                raw.sendall(header + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return b"".join(iter(lambda: raw.recv(65536), b""))
+
+        headed = asked(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n")
+        assert b'"X-Real-Ip": "203.0.113.7"' in headed
+        assert b'"X-Forwarded-For": "203.0.113.7"' in headed
+        assert asked(b"") == b"", "a connection without the header is hung up on"
+        assert re.search(r'^203\.0\.113\.7 - - .*"GET / HTTP/1.1" 200 ', gateway.log.read_text(), re.MULTILINE)
+
+
+def test_a_load_balancer_that_is_not_trusted_is_taken_for_the_client(tmp_path: Path, echo: int) -> None:
+    settings = {"real_ip_header": "proxy_protocol", "trusted_ips": "10.0.0.0/8"}
+    with running(tmp_path, " proxy_protocol", **settings) as gateway:
+        gateway.configure(service(echo, route(paths=["/"])))
+        with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
+            raw.sendall(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET / HTTP/1.0\r\n\r\n")
+            assert b'"X-Real-Ip": "127.0.0.1"' in b"".join(iter(lambda: raw.recv(65536), b""))
+
+
+def test_quit_lets_requests_under_way_end(tmp_path: Path) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            arrived.set()
+            go_on.wait(10)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"done")
+
+    with served(Slow) as slow, running(tmp_path) as gateway:
+        gateway.configure(service(slow, route(paths=["/"])))
+        answers: list[httpx.Response] = []
+        asker = threading.Thread(target=lambda: answers.append(gateway.client.get("/")))
+        asker.start()
+        assert arrived.wait(10)
+        quitting = gateway.command("quit", "--wait=0", "--timeout=10")
+        while True:  # until it no longer listens
+            try:
+                socket.create_connection(("127.0.0.1", gateway.port)).close()
+            except ConnectionRefusedError:
+                break
+        go_on.set()
+        asker.join()
+        assert [answer.text for answer in answers] == ["done"]
+        assert (quitting.wait(10), gateway.process.wait(10)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database", "postgres"),
+        ("router_flavor", "expressions"),
+        ("admin_gui_listen", "0.0.0.0:8002"),
+        ("proxy_listen", "127.0.0.1:1 quic"),
+        ("trusted_ips", "everyone"),
+        ("trusted_ip", "10.0.0.0/8"),
+    ],
+)
+def test_a_setting_that_it_lacks_ends_the_start_with_one_line(tmp_path: Path, name: str, value: str) -> None:
+    with running(tmp_path) as gateway:
+        gateway.environment[f"KONG_{name.upper()}"] = value
+        before = gateway.log.stat().st_size
+        assert gateway.command("docker-start").wait(10) == 1
+        (line,) = gateway.log.read_bytes()[before:].decode().splitlines()
+        assert f"KONG_{name.upper()}" in line
+
+
+def test_kubernetes_own_variables_are_no_settings(tmp_path: Path) -> None:
+    links = {"PROXY_SERVICE_HOST": "10.1.1.1", "PROXY_PORT": "tcp://10.1.1.1:80", "PROXY_PORT_80_TCP_ADDR": "10.1.1.1"}
+    with running(tmp_path, **links, PROXY_SERVICE_PORT_KONG_PROXY="80") as gateway:
+        gateway.process.send_signal(signal.SIGQUIT)
+        assert gateway.process.wait(10) == 0

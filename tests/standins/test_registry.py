@@ -1,0 +1,93 @@
+"""The sandbox's container registry takes the tokens that the API issues, and nothing else."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sandbox.host import process
+from sandbox.host.addresses import API
+from sandbox.images.oci import Layer, Repository, sha256
+from sandbox.images.registry import SERVICE, Signer, start_digitalocean_registry
+
+pytestmark = pytest.mark.skipif(not shutil.which("docker-registry"), reason="docker-registry isn't installed")
+
+REPOSITORY = "mine/foo"
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer(tmp_path_factory.mktemp("signer"))
+
+
+@pytest.fixture(scope="module")
+def registry(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "LOGS", folder)
+        child = start_digitalocean_registry(signer, address, folder)
+    yield f"http://{address}"
+    child.stop()
+
+
+def client(registry: str, signer: Signer, actions: list[str], name: str = REPOSITORY) -> httpx.Client:
+    token = signer.token("someone", [{"type": "repository", "name": name, "actions": actions}])
+    return httpx.Client(base_url=registry, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+
+
+def push(registry: httpx.Client, tag: str) -> None:
+    def fill(layer: Layer) -> None:
+        layer.file("greeting", tag.encode())
+
+    Repository(registry, REPOSITORY).push(tag, fill, {})
+
+
+def test_without_a_token_clients_are_sent_to_the_api_for_one(registry: str) -> None:
+    answer = httpx.get(f"{registry}/v2/{REPOSITORY}/manifests/latest", trust_env=False)
+    assert answer.status_code == 401
+    challenge = answer.headers["WWW-Authenticate"]
+    assert f'realm="{API}/_registry/token"' in challenge
+    assert f'service="{SERVICE}"' in challenge
+    assert f'scope="repository:{REPOSITORY}:pull"' in challenge
+
+
+def test_an_image_is_pushed_and_pulled_with_tokens_for_it(registry: str, signer: Signer) -> None:
+    with client(registry, signer, ["pull", "push"]) as writer:
+        push(writer, "one")
+    with client(registry, signer, ["pull"]) as reader:
+        manifest = reader.get(
+            f"/v2/{REPOSITORY}/manifests/one", headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        )
+        assert manifest.status_code == 200
+        assert sha256(manifest.content) == Repository(reader, REPOSITORY).digest("one")
+        layer = manifest.json()["layers"][0]["digest"]
+        assert sha256(reader.get(f"/v2/{REPOSITORY}/blobs/{layer}").content) == layer
+
+
+def test_a_token_for_pulling_can_not_push(registry: str, signer: Signer) -> None:
+    with client(registry, signer, ["pull"]) as reader, pytest.raises(httpx.HTTPStatusError) as refused:
+        push(reader, "two")
+    assert refused.value.response.status_code == 401
+
+
+def test_a_token_for_one_repository_opens_no_other(registry: str, signer: Signer) -> None:
+    with client(registry, signer, ["pull"], "mine/bar") as reader:
+        assert reader.get(f"/v2/{REPOSITORY}/tags/list").status_code == 401
+
+
+def test_a_token_of_another_signer_is_refused(registry: str, tmp_path: Path) -> None:
+    with client(registry, Signer(tmp_path), ["pull"]) as stranger:
+        assert stranger.get(f"/v2/{REPOSITORY}/tags/list").status_code == 401
+
+
+def test_a_deleted_manifest_is_gone(registry: str, signer: Signer) -> None:
+    with client(registry, signer, ["pull", "push", "delete"]) as owner:
+        push(owner, "three")
+        digest = Repository(owner, REPOSITORY).digest("three")
+        assert owner.delete(f"/v2/{REPOSITORY}/manifests/{digest}").status_code == 202
+        assert Repository(owner, REPOSITORY).digest("three") is None

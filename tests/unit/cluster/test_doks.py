@@ -1,0 +1,162 @@
+"""What the stack asks of DigitalOcean."""
+
+import json
+from collections.abc import Callable
+
+import pulumi
+import pytest
+from pulumi_kubernetes.core.v1.outputs import LoadBalancerIngress
+
+from infra.config import versions
+from infra.gateway import gateway
+from tests.unit.conftest import PROJECT, Recording
+
+LOAD_BALANCER = "service.beta.kubernetes.io/do-loadbalancer"
+
+
+def test_the_cluster_is_the_tutorials(dev: Recording) -> None:
+    cluster = dev.one("KubernetesCluster").inputs
+    assert cluster["name"] == "mycluster"
+    assert cluster["region"] == "nyc1"
+    assert cluster["nodePool"] == {"name": "mycluster-default-pool", "size": "s-1vcpu-2gb", "nodeCount": 1}
+
+
+def test_the_cluster_never_costs_more_than_asked_for(dev: Recording) -> None:
+    cluster = dev.one("KubernetesCluster").inputs
+    assert cluster["ha"] is False
+    assert cluster["destroyAllAssociatedResources"] is True
+
+
+def test_the_cluster_gets_the_newest_patch_and_is_never_replaced_for_another(dev: Recording) -> None:
+    cluster = dev.one("KubernetesCluster")
+    assert cluster.inputs["version"] == "1.35.7-do.1"
+    assert cluster.ignore_changes == ["version"]
+    assert cluster.inputs["autoUpgrade"] is False
+
+
+def test_a_slow_create_is_waited_for(dev: Recording) -> None:
+    assert dev.one("KubernetesCluster").create_timeout == "45m"
+
+
+def test_the_provider_survives_a_change_of_kubeconfig(dev: Recording) -> None:
+    provider = dev.one("kubernetes")
+    assert provider.inputs["clusterIdentifier"] == "cluster-id"
+    assert provider.inputs["enableServerSideApply"] == "true"
+    assert list(provider.inputs["kubeconfig"]) == ["secret"]
+
+
+def test_the_kubeconfig_holds_a_question_and_no_token(dev: Recording) -> None:
+    kubeconfig = json.loads(dev.outputs["kubeconfig"]["secret"])
+    assert kubeconfig["current-context"] == "do-nyc1-mycluster"
+    (user,) = kubeconfig["users"]
+    assert list(user["user"]) == ["exec"]
+    command = user["user"]["exec"]
+    assert command["command"] == "python3"
+    assert command["args"][0] == "-c"
+    assert command["args"][2:] == ["cluster-id"]
+    assert str(PROJECT) not in json.dumps(kubeconfig)
+
+
+def test_a_token_in_the_stacks_configuration_is_asked_of_that_stack(run: Callable[[str], Recording]) -> None:
+    kubeconfig = run("token in config").outputs["kubeconfig"]["secret"]
+    assert json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"][3:] == ["--stack", "dev"]
+    assert "planted-token" not in kubeconfig
+
+
+def test_another_endpoint_reaches_the_kubeconfig(run: Callable[[str], Recording]) -> None:
+    kubeconfig = json.loads(run("sandbox").outputs["kubeconfig"]["secret"])
+    assert kubeconfig["users"][0]["user"]["exec"]["args"][3:] == ["--api", "http://127.0.0.1:7070"]
+
+
+def test_the_load_balancer_is_of_the_kind_that_kong_can_be_behind(dev: Recording) -> None:
+    proxy = dev.one("Release").inputs["values"]["proxy"]
+    assert proxy["annotations"] == {
+        f"{LOAD_BALANCER}-type": "REGIONAL",
+        f"{LOAD_BALANCER}-enable-proxy-protocol": "true",
+    }
+    assert "proxy_protocol" in proxy["http"]["parameters"]
+    assert "proxy_protocol" in proxy["tls"]["parameters"]
+    env = dev.one("Release").inputs["values"]["env"]
+    assert env["real_ip_header"] == "proxy_protocol"
+    assert "0.0.0.0/0" not in env["trusted_ips"]
+
+
+def test_the_free_registry_holds_one_repository_with_a_tag_for_each_service(dev: Recording) -> None:
+    registry = dev.one("ContainerRegistry").inputs
+    assert registry == {"subscriptionTierSlug": "starter", "region": "nyc3"}
+    endpoint = "registry.digitalocean.com/kong-doks-1a2b3c4"
+    assert dev.one("Image", "foo").inputs["tags"] == [f"{endpoint}/microservices:foo"]
+    assert dev.one("Image", "bar").inputs["tags"] == [f"{endpoint}/microservices:bar"]
+    assert dev.outputs["registry"] == endpoint
+
+
+def test_a_paid_registry_holds_a_repository_for_each_service(run: Callable[[str], Recording]) -> None:
+    (tag,) = run("paid registry").one("Image", "foo").inputs["tags"]
+    assert tag == "registry.digitalocean.com/kong-doks-1a2b3c4/foo-microservice:latest"
+
+
+def test_an_existing_registry_is_neither_made_nor_deleted(run: Callable[[str], Recording]) -> None:
+    recording = run("existing registry")
+    assert recording.of("ContainerRegistry") == []
+    assert "digitalocean:index/getContainerRegistry:getContainerRegistry" in recording.invoked
+    (tag,) = recording.one("Image", "foo").inputs["tags"]
+    assert tag == "registry.digitalocean.com/mine/foo-microservice:latest"
+
+
+def test_what_pulls_can_not_push(dev: Recording) -> None:
+    credentials = "ContainerRegistryDockerCredentials"
+    assert dev.one(credentials, "push").inputs["write"] is True
+    assert dev.one(credentials, "pull").inputs["write"] is False
+    assert f"{credentials} push" not in dev.before(dev.one("Secret", "registry"))
+    assert f"{credentials} pull" not in dev.before(dev.one("Image", "foo"))
+
+
+def test_registry_credentials_are_secret_everywhere(dev: Recording, run: Callable[[str], Recording]) -> None:
+    (login,) = dev.one("Image", "foo").inputs["registries"]
+    assert login["password"] == {"secret": "pass-word"}
+    assert list(dev.one("Secret", "registry").inputs["stringData"]) == ["secret"]
+    other = run("other registry")
+    assert other.one("Image", "foo").inputs["registries"] == [
+        {"address": "ghcr.io", "username": "user", "password": {"secret": "planted-word"}}
+    ]
+
+
+def test_another_registry_gets_a_pull_secret_for_its_host(run: Callable[[str], Recording]) -> None:
+    recording = run("other registry")
+    assert recording.one("Image", "foo").inputs["tags"] == ["ghcr.io/user/foo-microservice:latest"]
+    text = json.dumps(recording.one("Secret", "registry").inputs["stringData"])
+    assert "ghcr.io" in text
+    assert recording.of("ContainerRegistry") == []
+
+
+@pytest.mark.parametrize("name", ["dev", "sandbox", "preview"])
+def test_a_preview_builds_nothing(run: Callable[[str], Recording], name: str) -> None:
+    assert {image.inputs["buildOnPreview"] for image in run(name).of("Image")} == {False}
+
+
+def test_kong_is_pinned_and_comes_from_its_chart(dev: Recording) -> None:
+    release = dev.one("Release").inputs
+    assert (release["chart"], release["version"]) == ("kong", versions.KONG_CHART)
+    assert release["repositoryOpts"] == {"repo": "https://charts.konghq.com"}
+    assert release["values"]["image"] == {"repository": "kong", "tag": "3.9.3"}
+    controller = release["values"]["ingressController"]["image"]
+    assert controller == {"repository": "kong/kubernetes-ingress-controller", "tag": "3.5.13"}
+
+
+def test_the_other_stack_differs_in_addresses_only(dev: Recording, run: Callable[[str], Recording]) -> None:
+    other = run("sandbox")
+    assert other.one("Release").inputs["repositoryOpts"] == {"repo": "http://127.0.0.1:7071"}
+    same = ["KubernetesCluster", "ContainerRegistry", "Image", "Deployment", "Service", "Ingress"]
+    for kind in same:
+        ours = sorted(json.dumps(each.inputs, sort_keys=True) for each in dev.of(kind))
+        theirs = sorted(json.dumps(each.inputs, sort_keys=True) for each in other.of(kind))
+        assert ours == theirs
+
+
+def test_the_address_is_the_first_ipv4_one_and_digitaloceans_answer_where_the_cluster_knows_a_name_alone() -> None:
+    addresses = [LoadBalancerIngress(ip="2604:a880::1"), LoadBalancerIngress(ip="203.0.113.10")]
+    assert gateway.address(addresses) == gateway.address(addresses, lambda: "198.51.100.7") == "203.0.113.10"
+    # Also for a moment after a domain was taken away.
+    assert gateway.address([LoadBalancerIngress(hostname="api.example.com")], lambda: "198.51.100.7") == "198.51.100.7"
+    with pytest.raises(pulumi.RunError, match=r"kong-doks:proxyServiceType: .* fix: "):
+        gateway.address([LoadBalancerIngress(hostname="api.example.com")])

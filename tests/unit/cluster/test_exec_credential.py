@@ -1,0 +1,141 @@
+"""The program inside the kubeconfig, run as kubectl runs it: from its text, with a bare python3."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from infra.cluster import exec_credential as credential
+from tests.unit.conftest import PROJECT
+
+SOURCE = (PROJECT / "infra" / "cluster" / "exec_credential.py").read_text()
+HASTY = SOURCE.replace("time.sleep(wait)", "time.sleep(0)")
+TOKEN = "planted-" + "token"
+BARE = {"PATH": os.environ["PATH"]}
+
+
+@dataclass
+class Api:
+    """DigitalOcean, as far as one call goes."""
+
+    url: str
+    statuses: list[int] = field(default_factory=list)
+    retry_after: str = ""
+    body: bytes = b'{"token": "cluster-token", "expires_at": "2030-01-01T00:00:00Z"}'
+    length: int | None = None
+    """What the header says, if not the truth."""
+    paths: list[str] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.paths.append(self.path)
+            served.authorizations.append(self.headers["Authorization"])
+            self.send_response(served.statuses.pop(0) if served.statuses else 200)
+            if served.retry_after:
+                self.send_header("Retry-After", served.retry_after)
+            self.send_header("Content-Length", str(served.length or len(served.body)))
+            self.end_headers()
+            self.wfile.write(served.body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Api(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+def run(*args: str, env: dict[str, str], source: str = SOURCE) -> subprocess.CompletedProcess[str]:
+    command = ["python3", "-I", "-c", source, *args]
+    return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_it_prints_what_kubectl_expects(api: Api) -> None:
+    result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
+    assert json.loads(result.stdout) == {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "cluster-token", "expirationTimestamp": "2030-01-01T00:00:00Z"},
+    }
+    assert api.paths == ["/v2/kubernetes/clusters/some-id/credentials?expiry_seconds=900"]
+    assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_the_environment_may_name_token_and_endpoint_otherwise(api: Api) -> None:
+    result = run("some-id", env={"DIGITALOCEAN_ACCESS_TOKEN": TOKEN, "DIGITALOCEAN_API_URL": f"{api.url}/"})
+    assert result.returncode == 0, result.stderr
+    assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_a_token_in_the_stacks_configuration_comes_from_pulumi(api: Api, tmp_path: Path) -> None:
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(f'#!/bin/sh\n[ "$*" = "config get digitalocean:token --stack dev" ] && echo {TOKEN}\n')
+    pulumi.chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{BARE['PATH']}"}
+    result = run("some-id", "--api", api.url, "--stack", "dev", env=env)
+    assert result.returncode == 0, result.stderr
+    assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_what_passes_is_tried_again(api: Api) -> None:
+    api.statuses = [500]
+    assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
+    assert len(api.paths) == 2
+
+
+def test_it_waits_as_long_as_it_is_asked_to_and_a_minute_at_most(api: Api) -> None:
+    api.statuses, api.retry_after = [429], "4"
+    began = time.monotonic()
+    assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
+    assert time.monotonic() - began >= 4
+    assert [credential.asked_for(each) for each in ("30", "3600", "soon", "")] == [30, 60, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "said"),
+    [
+        (b"<html>", None, "no credential in the answer"),
+        (b"[]", None, "no credential in the answer"),
+        (b'{"token": "it"}', None, "no credential in the answer"),
+        (b"{", 100, "IncompleteRead(1 bytes read, 99 more expected)"),
+    ],
+)
+def test_an_answer_that_is_none_is_said_in_one_line(api: Api, body: bytes, length: int | None, said: str) -> None:
+    api.body, api.length = body, length
+    result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}, source=HASTY)
+    assert result.returncode == 1
+    assert result.stderr == f"credential: {api.url}/v2/kubernetes/clusters/some-id/credentials: {said}\n"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_what_stays_wrong_is_said_in_one_line(api: Api, status: int) -> None:
+    api.statuses = [status]
+    result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"credential: {api.url}/v2/kubernetes/clusters/some-id/credentials: HTTP {status}")
+    assert TOKEN not in line
+    assert len(api.paths) == 1
+
+
+def test_a_missing_token_is_named_before_any_call(api: Api) -> None:
+    result = run("some-id", "--api", api.url, env={})
+    assert result.returncode == 1
+    assert "DIGITALOCEAN_TOKEN" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert api.paths == []

@@ -1,0 +1,534 @@
+"""What policies become, and what waits for them."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.config import kong_plugins as policies
+from infra.config.policies import GatewayPolicies, RoutePolicies
+from tests.unit.conftest import Recording
+
+
+def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> policies.RouteRules:  # noqa: ANN401 -- JSON
+    return policies.route_rules(RoutePolicies.model_validate(config), of_all or GatewayPolicies())
+
+
+def gateway(**config: Any) -> policies.Plugins:  # noqa: ANN401 -- JSON
+    return policies.gateway_plugins(GatewayPolicies.model_validate(config))
+
+
+def annotations(recording: Recording, kind: str, name: str) -> dict[str, str]:
+    found: dict[str, str] = recording.one(kind, name).inputs["metadata"].get("annotations", {})
+    return found
+
+
+SECURE = [f"{name}:{value}" for name, value in policies.SECURITY_HEADERS.items()]
+
+
+@pytest.fixture(scope="session")
+def guarded(run: Callable[[str], Recording]) -> Recording:
+    return run("policies")
+
+
+def test_a_route_without_policies_has_none_of_kongs_objects(dev: Recording) -> None:
+    for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
+        assert dev.of(kind) == []
+    for kind in ("Ingress", "Service"):
+        assert "annotations" not in dev.one(kind, "foo").inputs["metadata"]
+
+
+def test_only_the_route_with_auth_names_plugins(guarded: Recording) -> None:
+    assert annotations(guarded, "Ingress", "foo") == {"konghq.com/plugins": "foo.acl,foo.jwt,foo.request-transformer"}
+    assert annotations(guarded, "Ingress", "bar") == {}
+
+
+def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
+    plugin = guarded.one("KongPlugin", "foo.jwt")
+    assert plugin.type == "kubernetes:configuration.konghq.com/v1:KongPlugin"
+    assert plugin.inputs["apiVersion"] == "configuration.konghq.com/v1"
+    assert plugin.inputs["metadata"]["name"] == "foo.jwt"
+    assert plugin.inputs["metadata"]["namespace"] == guarded.one("Ingress", "foo").inputs["metadata"]["namespace"]
+    assert plugin.inputs["plugin"] == "jwt"
+    assert plugin.inputs["config"]["claims_to_verify"] == ["exp"]
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"auth": "jwt"}, "jwt"),
+        ({"auth": "key-auth"}, "key-auth"),
+        ({"plugins": {"jwt": {"claims_to_verify": ["nbf"]}}}, "jwt"),
+        ({"plugins": {"key-auth": {}}}, "key-auth"),
+    ],
+)
+def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_only_changes_the_route(
+    config: dict[str, Any], named: str
+) -> None:
+    rules = route(**config)
+    assert {"jwt", "key-auth"} <= rules.plugins.keys()
+    assert {"jwt", "key-auth"} & {*rules.named} == {named}
+    assert rules.plugins[named] == config.get("plugins", route(auth="jwt").plugins)[named]
+
+
+CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "expected"),
+    [
+        ({}, {}, {"remove": {"headers": CLAIMS}}),
+        ({}, {"allow": ["team-a"]}, {"remove": {"headers": CLAIMS}}),
+        (
+            {},
+            {"requestHeaders": {"remove": ["X-A"]}, "requestQuery": {"add": {"b": "c"}}},
+            {"remove": {"headers": ["X-A", *CLAIMS]}, "add": {"querystring": ["b:c"]}},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}},
+            {},
+            {"remove": {"headers": CLAIMS}, "add": {"headers": ["X-A:b"]}},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}},
+            {"plugins": {"request-transformer": {"remove": {"body": ["c"]}}}},
+            {"remove": {"body": ["c"], "headers": CLAIMS}},
+        ),
+        ({}, {"plugins": {"acl": {"allow": ["team-a"]}}}, {"remove": {"headers": CLAIMS[:1]}}),
+        (
+            {},
+            {"responseBody": {"remove": ["debug"]}},
+            {"remove": {"headers": [*CLAIMS, "Accept-Encoding"]}},
+        ),
+    ],
+    ids=[
+        "alone",
+        "with allow",
+        "beside a change",
+        "with the gateway's change",
+        "beside a plugin",
+        "acl",
+        "beside changed answers",
+    ],
+)
+def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_is_lost(
+    of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    rules = route(GatewayPolicies.model_validate(of_all), auth="jwt", **config)
+    assert rules.plugins["request-transformer"] == expected
+    assert "request-transformer" in rules.named
+
+
+def test_a_route_waits_for_every_plugin_and_consumer_that_it_names(guarded: Recording) -> None:
+    needs = guarded.before(guarded.one("Ingress", "foo"))
+    assert {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.key-auth"} <= needs
+    assert {"KongConsumer alice", "KongConsumer bob", "KongClusterPlugin gateway.correlation-id"} <= needs
+    assert "KongConsumer alice" not in guarded.before(guarded.one("Ingress", "bar"))
+
+
+def test_pods_behind_plugins_start_after_them_and_end_before_them(guarded: Recording) -> None:
+    assert {"KongPlugin foo.acl", "KongPlugin foo.jwt"} <= guarded.before(guarded.one("Deployment", "foo"))
+    assert "Release kong" not in guarded.before(guarded.one("Deployment", "bar"))
+
+
+def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Recording) -> None:
+    cluster = guarded.one("KubernetesCluster").urn
+    objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
+    assert len(objects) == 7
+    for each in objects:
+        assert "Release kong" in guarded.before(each)
+        assert each.deleted_with == cluster
+
+
+def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_for(guarded: Recording) -> None:
+    for kind in ("KongConsumer", "KongClusterPlugin"):
+        for each in guarded.of(kind):
+            assert each.inputs["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "kong"}
+    (plugin,) = guarded.of("KongClusterPlugin")
+    assert plugin.inputs["metadata"]["labels"] == {"global": "true"}
+
+
+def test_a_consumer_names_its_credentials_which_are_labelled_secrets(guarded: Recording) -> None:
+    assert guarded.one("KongConsumer", "alice").inputs["username"] == "alice"
+    assert guarded.one("KongConsumer", "alice").inputs["credentials"] == ["alice.acl.team-a", "alice.jwt"]
+    assert guarded.one("KongConsumer", "bob").inputs["credentials"] == ["bob.key-auth"]
+    kinds = {"alice.acl.team-a": "acl", "alice.jwt": "jwt", "bob.key-auth": "key-auth"}
+    for name, kind in kinds.items():
+        secret = guarded.one("Secret", name)
+        assert secret.inputs["metadata"]["labels"] == {"konghq.com/credential": kind}
+        consumer = name.partition(".")[0]
+        assert f"Secret {name}" in guarded.before(guarded.one("KongConsumer", consumer))
+
+
+def test_credentials_are_secret_wherever_they_are(guarded: Recording) -> None:
+    token = {"key": "alice", "algorithm": "HS256", "secret": "planted-secret-of-32-characters!"}
+    assert guarded.one("Secret", "alice.jwt").inputs["stringData"] == {"secret": token}
+    everything = json.dumps([each.inputs for each in guarded.resources if each.type != "kubernetes:core/v1:Secret"])
+    assert "planted" not in everything + json.dumps(guarded.outputs)
+
+
+def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+    recording = run("consumers in clear")
+    (error,) = recording.errors
+    assert [line.partition(": ")[0] for line in error.splitlines()] == [
+        "kong-doks:consumers[0].jwt.secret",
+        "kong-doks:consumers[1].apiKey",
+    ]
+    assert "fix: pulumi config set --secret --path 'kong-doks:consumers[0].jwt.secret'" in error
+    assert "planted" not in error
+    assert recording.resources == []
+
+
+def test_a_registry_password_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+    (error,) = run("registry in clear").errors
+    assert error.startswith("kong-doks:registry.password: is in clear in the stack's file")
+    assert "planted" not in error
+
+
+def test_what_a_secret_gateway_says_is_secret_with_the_services_too(run: Callable[[str], Recording]) -> None:
+    recording = run("secret gateway")
+    (container,) = recording.one("Deployment", "foo").inputs["spec"]["template"]["spec"]["containers"]
+    endpoint = {"name": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "value": {"secret": "https://otel.example/planted-token"}}
+    assert endpoint in container["env"]
+
+
+@pytest.mark.parametrize("name", ["several gateways", "example everything"])
+def test_an_empty_configuration_is_none(run: Callable[[str], Recording], name: str) -> None:
+    # The API server wouldn't take it in the place of one that has fields.
+    (bots,) = [each for each in run(name).of("KongPlugin") if each.inputs["plugin"] == "bot-detection"]
+    assert "config" not in bots.inputs
+
+
+def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
+    values = dev.one("Release").inputs["values"]["ingressController"]
+    assert values["env"]["feature_gates"] == "FallbackConfiguration=true"
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"rateLimit": {"second": 5, "minute": 60}},
+            "rate-limiting",
+            {"second": 5, "minute": 60, "limit_by": "ip", "policy": "local"},
+        ),
+        (
+            {"rateLimit": {"hour": 9, "by": "header", "header": "X-Tenant"}},
+            "rate-limiting",
+            {"hour": 9, "limit_by": "header", "header_name": "X-Tenant", "policy": "local"},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8", "2001:db8::1"], "denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8", "2001:db8::1/128"], "deny": ["10.1.2.3/32"]},
+        ),
+        ({"bodyLimit": 8}, "request-size-limiting", {"allowed_payload_size": 8, "size_unit": "megabytes"}),
+        ({"botDetection": True}, "bot-detection", {}),
+        (
+            {"cors": {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "maxAge": 60}},
+            "cors",
+            {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "max_age": 60},
+        ),
+        (
+            {"terminate": {"message": "Back at noon"}},
+            "request-termination",
+            {"status_code": 503, "message": "Back at noon"},
+        ),
+        (
+            {"requestHeaders": {"set": {"X-A": "b"}, "remove": ["X-C"]}, "requestQuery": {"rename": {"old": "new"}}},
+            "request-transformer",
+            {
+                "remove": {"headers": ["X-C"]},
+                "rename": {"querystring": ["old:new"]},
+                "replace": {"headers": ["X-A:b"]},
+                "add": {"headers": ["X-A:b"]},
+            },
+        ),
+        ({"requestBody": {"add": {"a": "b"}}}, "request-transformer", {"add": {"body": ["a:b"]}}),
+        ({"plugins": {"proxy-cache": {"strategy": "memory"}}}, "proxy-cache", {"strategy": "memory"}),
+    ],
+)
+def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert route(**config).plugins == {plugin: expected}
+    assert route(**config).named == (plugin,)
+    assert gateway(**config) == {plugin: expected}
+
+
+@pytest.mark.parametrize(
+    ("config", "plugin", "expected"),
+    [
+        (
+            {"requestId": True},
+            "correlation-id",
+            {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True},
+        ),
+        ({"accessLog": True}, "file-log", {"path": "/dev/stdout"}),
+        ({"httpLog": {"url": "http://logs:9000/"}}, "http-log", {"http_endpoint": "http://logs:9000/"}),
+        (
+            {"metrics": True},
+            "prometheus",
+            {
+                "status_code_metrics": True,
+                "latency_metrics": True,
+                "bandwidth_metrics": True,
+                "upstream_health_metrics": True,
+            },
+        ),
+        (
+            {"tracing": {"url": "http://otel:4318/v1/traces", "sampling": 0.5}},
+            "opentelemetry",
+            {
+                "traces_endpoint": "http://otel:4318/v1/traces",
+                "resource_attributes": {"service.name": "kong"},
+                "sampling_rate": 0.5,
+            },
+        ),
+    ],
+)
+def test_what_only_the_gateway_has_becomes_a_plugin_for_all(
+    config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert gateway(**config) == {plugin: expected}
+
+
+@pytest.mark.parametrize("monitoring", [True, {}, {"retention": "12h", "grafana": False}])
+def test_monitoring_needs_no_other_word_for_the_metrics(monitoring: object) -> None:
+    assert gateway(monitoring=monitoring) == gateway(metrics=True)
+    assert gateway(monitoring=False) == {}
+
+
+def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None:
+    rules = route(securityHeaders=True, responseHeaders={"add": {"X-Frame-Options": "SAMEORIGIN"}, "remove": ["X-B"]})
+    (config,) = rules.plugins.values()
+    assert "X-Content-Type-Options:nosniff" in config["add"]["headers"]
+    assert "X-Frame-Options:SAMEORIGIN" in config["add"]["headers"]
+    assert "X-Frame-Options:DENY" not in config["add"]["headers"]
+    assert config["remove"] == {"headers": ["X-B"]}
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "plugin", "expected"),
+    [
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"denyIps": ["10.1.2.3"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"denyIps": ["10.1.2.3"]},
+            {"allowIps": ["10.0.0.0/8"]},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"plugins": {"ip-restriction": {"deny": ["10.1.2.3"]}}},
+            "ip-restriction",
+            {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3"]},
+        ),
+        (
+            {"requestHeaders": {"add": {"X-A": "b"}}, "requestBody": {"remove": ["c"]}},
+            {"requestQuery": {"remove": ["d"]}, "requestBody": {"remove": ["e"]}},
+            "request-transformer",
+            {"add": {"headers": ["X-A:b"]}, "remove": {"querystring": ["d"], "body": ["e"]}},
+        ),
+        (
+            {"responseHeaders": {"remove": ["X-A"]}},
+            {"responseBody": {"remove": ["b"]}},
+            "response-transformer",
+            {"remove": {"headers": ["X-A"], "json": ["b"]}},
+        ),
+        (
+            {"securityHeaders": True},
+            {"responseHeaders": {"add": {"X-A": "b"}}},
+            "response-transformer",
+            {"add": {"headers": [*SECURE, "X-A:b"]}},
+        ),
+        (
+            {"securityHeaders": True, "responseBody": {"remove": ["b"]}},
+            {"securityHeaders": False},
+            "response-transformer",
+            {"remove": {"json": ["b"]}},
+        ),
+        (
+            {"responseHeaders": {"remove": ["X-A"]}},
+            {"securityHeaders": False, "plugins": {"response-transformer": {"remove": {"json": ["b"]}}}},
+            "response-transformer",
+            {"remove": {"json": ["b"]}},
+        ),
+    ],
+    ids=[
+        "allowed ones beside denied ones",
+        "denied ones beside allowed ones",
+        "allowed ones beside a plugin",
+        "parts of requests",
+        "parts of answers",
+        "security headers beside others",
+        "no security headers",
+        "a plugin as it is written",
+    ],
+)
+def test_what_a_route_does_not_say_of_a_plugin_that_it_has_is_as_the_gateway_says(
+    of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    assert route(GatewayPolicies.model_validate(of_all), **config).plugins[plugin] == expected
+
+
+UNCOMPRESSED = {"remove": {"headers": ["Accept-Encoding"]}}
+CHANGED = {"responseBody": {"remove": ["debug"]}}
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "expected"),
+    [
+        ({}, CHANGED, UNCOMPRESSED),
+        (CHANGED, {"responseHeaders": {"remove": ["X-A"]}}, UNCOMPRESSED),
+        (CHANGED, {"requestHeaders": {"remove": ["X-A"]}}, {"remove": {"headers": ["X-A", "Accept-Encoding"]}}),
+        ({}, {"plugins": {"response-transformer": {"add": {"json": ["a:b"]}}}}, UNCOMPRESSED),
+        # The gateway's does it.
+        (CHANGED, {}, None),
+        ({}, {"responseHeaders": {"remove": ["X-A"]}}, None),
+    ],
+)
+def test_nobody_has_an_answer_compressed_that_kong_is_to_change(
+    of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any] | None
+) -> None:
+    assert route(GatewayPolicies.model_validate(of_all), **config).plugins.get("request-transformer") == expected
+    assert gateway(**CHANGED)["request-transformer"] == UNCOMPRESSED
+
+
+def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
+    assert "nginx_http_client_body_buffer_size" not in policies.gateway_environment(GatewayPolicies())
+    environment = policies.gateway_environment(GatewayPolicies(), 2)
+    assert environment == {"nginx_http_client_body_buffer_size": "2m"}
+
+
+@pytest.mark.parametrize(
+    ("of_all", "config", "plugin", "expected"),
+    [
+        ({"securityHeaders": True}, {"securityHeaders": False}, "response-transformer", {}),
+        ({"responseBody": {"remove": ["a"]}}, {"responseBody": {}}, "response-transformer", {}),
+        ({"requestHeaders": {"remove": ["X-A"]}}, {"requestHeaders": {}}, "request-transformer", {}),
+        ({"requestQuery": {"remove": ["a"]}}, {"requestQuery": None}, "request-transformer", {}),
+        (
+            {"requestHeaders": {"remove": ["X-A"]}, "requestBody": {"remove": ["b"]}},
+            {"requestHeaders": {}},
+            "request-transformer",
+            {"remove": {"body": ["b"]}},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"], "denyIps": ["10.1.2.3"]},
+            {"allowIps": []},
+            "ip-restriction",
+            {"deny": ["10.1.2.3/32"]},
+        ),
+        (
+            {"allowIps": ["10.0.0.0/8"]},
+            {"allowIps": [], "denyIps": ["192.0.2.1"]},
+            "ip-restriction",
+            {"deny": ["192.0.2.1/32"]},
+        ),
+    ],
+    ids=[
+        "security headers",
+        "a body",
+        "headers",
+        "nothing instead of a query",
+        "headers, but not the body",
+        "allowed addresses, but not denied ones",
+        "allowed addresses for denied ones",
+    ],
+)
+def test_what_a_route_switches_off_of_the_gateways_is_off_there(
+    of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
+) -> None:
+    rules = route(GatewayPolicies.model_validate(of_all), **config)
+    assert (rules.plugins, rules.named) == ({plugin: expected}, (plugin,))
+
+
+def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
+    of_all = GatewayPolicies.model_validate({"requestHeaders": {"remove": ["X-A"]}})
+    rules = route(of_all, auth="jwt", requestHeaders={})
+    assert rules.plugins["request-transformer"] == {"remove": {"headers": CLAIMS}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"securityHeaders": False},
+        {"requestHeaders": {}},
+        {"allowIps": [], "denyIps": []},
+        {"botDetection": False, "rateLimit": None, "cors": None, "terminate": None, "bodyLimit": None},
+    ],
+)
+def test_what_is_off_anyway_makes_nothing(config: dict[str, Any]) -> None:
+    none_of_it = GatewayPolicies.model_validate({"requestId": True})
+    assert route(none_of_it, **config).plugins == {}
+    assert list(policies.not_switched_off(RoutePolicies.model_validate(config), none_of_it)) == []
+
+
+def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:
+    of_all = {"allowIps": ["10.0.0.0/8"], "requestHeaders": {"remove": ["X-A"]}, "securityHeaders": True}
+    assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).named == ("request-size-limiting",)
+
+
+def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
+    everything = {
+        "rateLimit": {"minute": 1},
+        "allowIps": ["10.0.0.0/8"],
+        "bodyLimit": 1,
+        "botDetection": True,
+        "cors": {"origins": ["*"]},
+        "terminate": {},
+        "requestHeaders": {"remove": ["X-A"]},
+        "securityHeaders": True,
+    }
+    of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
+    assert {name for name, set_ in of_route.sets.items() if set_} == set(
+        policies.route_rules(of_route, GatewayPolicies()).plugins
+    )
+    tracing = {"url": "http://otel:4318/v1/traces"}
+    logs = {
+        "requestId": True,
+        "accessLog": True,
+        "httpLog": {"url": "http://logs"},
+        "metrics": True,
+        "tracing": tracing,
+    }
+    of_all = GatewayPolicies.model_validate({**everything, **logs})
+    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all))
+
+
+def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
+    assert route(stripPath=True).route == {"konghq.com/strip-path": "true"}
+    assert route(whenHeaders={"X-Canary": "always"}).route == {"konghq.com/headers.X-Canary": "always"}
+    rules = route(rewrite="/api", timeouts={"connect": 0.5, "read": 10}, retries=0)
+    assert rules.route == {"konghq.com/strip-path": "true"}
+    assert rules.upstream == {
+        "konghq.com/path": "/api",
+        "konghq.com/retries": "0",
+        "konghq.com/connect-timeout": "500",
+        "konghq.com/read-timeout": "10000",
+    }
+    assert rules.plugins == {}
+
+
+def test_a_grpc_service_is_reached_by_grpc_only() -> None:
+    rules = route(protocol="grpc")
+    assert rules.route == {"konghq.com/protocols": "grpc,grpcs"}
+    assert rules.upstream == {"konghq.com/protocol": "grpc"}
+
+
+def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
+    log = GatewayPolicies.model_validate({"accessLog": True})
+    assert policies.gateway_environment(log) == {"proxy_access_log": "off"}
+    traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
+    assert policies.gateway_environment(traced) == {
+        "tracing_instrumentations": "all",
+        "tracing_sampling_rate": "1.0",
+    }
+    assert policies.gateway_environment(GatewayPolicies()) == {}

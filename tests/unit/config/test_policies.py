@@ -1,0 +1,422 @@
+"""Mistakes in policies and consumers, each told in one line."""
+
+from typing import Any
+
+import pulumi
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.unit.config.test_settings import errors, read
+from tests.unit.conftest import BAR, FOO
+
+
+def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+KEY = public(ec.generate_private_key(ec.SECP256R1()))
+OTHER_CURVE = public(ec.generate_private_key(ec.SECP384R1()))
+RSA_KEYS = [public(rsa.generate_private_key(65537, size)) for size in (1024, 2048)]
+ALICE = {"name": "alice", "groups": ["team-a"], "jwt": {"algorithm": "ES256", "publicKey": KEY}}
+SECRET = "planted-" * 4
+
+
+def services(**policies: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    return {"services": [FOO | policies], "consumers": [ALICE]}
+
+
+def consumers(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"consumers": entries}
+
+
+def signer(algorithm: str, key: str) -> dict[str, Any]:
+    return consumers({"name": "alice", "jwt": {"algorithm": algorithm, "publicKey": key}})
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "no such auth": (
+        services(auth="basic"),
+        'services[0].auth: "basic" is not allowed; allowed: jwt or key-auth; fix: ',
+    ),
+    "groups without auth": (services(allow=["team-a"]), "services[0].allow: is not allowed; allowed: only beside auth"),
+    "a group of nobody": (
+        services(auth="jwt", allow=["team-b"]),
+        'services[0].allow[0]: "team-b" is not allowed; allowed: groups of consumers, which are team-a; fix: ',
+    ),
+    "auth that no consumer has": (
+        services(auth="key-auth"),
+        'services[0].auth: "key-auth" is not allowed; allowed: what a consumer has a credential for, and none has ',
+    ),
+    "a limit without a window": (
+        services(rateLimit={"by": "ip"}),
+        "services[0].rateLimit: is empty; allowed: one of second, minute, hour or several; fix: add for example minute",
+    ),
+    "a limit of nothing": (services(rateLimit={"minute": 0}), "services[0].rateLimit.minute: 0 is not allowed"),
+    "more a second than a minute": (
+        services(rateLimit={"second": 10, "minute": 5}),
+        "services[0].rateLimit.minute: 5 is not allowed; allowed: at least as many as in a second; fix: write ",
+    ),
+    "a limit by what there isn't": (
+        services(rateLimit={"minute": 1, "by": "user"}),
+        'services[0].rateLimit.by: "user"',
+    ),
+    "a limit by header without its name": (
+        services(rateLimit={"minute": 1, "by": "header"}),
+        "services[0].rateLimit.header: is not allowed; allowed: a header's name exactly with by: header",
+    ),
+    "a limit by consumers that nobody asks for": (
+        services(rateLimit={"minute": 1, "by": "consumer"}),
+        'services[0].rateLimit.by: "consumer" is not allowed; allowed: ip, header or service without auth; fix: ',
+    ),
+    "not an address": (
+        services(allowIps=["10.0.0.0/33"]),
+        'services[0].allowIps[0]: "10.0.0.0/33" is not allowed; allowed: addresses and CIDR blocks',
+    ),
+    "a block that isn't one": (services(denyIps=["10.0.0.1/8"]), 'services[0].denyIps[0]: "10.0.0.1/8" is not allowed'),
+    "a body of nothing": (services(bodyLimit=0), "services[0].bodyLimit: 0 is not allowed; allowed: 1 to 1024 MiB"),
+    "a body that may be too large to change": (
+        services(requestBody={"remove": ["a"]}),
+        "services[0].bodyLimit: is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+    ),
+    "a body that is too large to change": (
+        {
+            "gateway": {"bodyLimit": 9, "plugins": {"request-transformer": {"add": {"body": ["a:b"]}}}},
+            "services": [FOO],
+        },
+        "services[0].bodyLimit: 9 is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+    ),
+    "a plugin for all that would keep nobody out if Kong refused it": (
+        {"gateway": {"plugins": {"ip-restriction": {"allow": ["10.0.0.0/8"]}}}},
+        "gateway.plugins.ip-restriction: is not allowed; allowed: only on services: if Kong refused",
+    ),
+    "pages of nobody": (services(cors={"origins": []}), "services[0].cors.origins: is not allowed; allowed: origins"),
+    "an origin for all below it": (
+        services(cors={"origins": ["https://*.example.com"]}),
+        'services[0].cors.origins[0]: "https://*.example.com" is not allowed; allowed: origins by their own names',
+    ),
+    "an origin as a pattern": (
+        services(cors={"origins": ["https://example.com", "https://[a-z]+.example.com"]}),
+        'services[0].cors.origins[1]: "https://[a-z]+.example.com" is not allowed',
+    ),
+    "an origin that no browser has": (
+        services(cors={"origins": ["https://Example.com"]}),
+        'services[0].cors.origins[0]: "https://Example.com" is not allowed',
+    ),
+    "an origin without its scheme": (
+        services(cors={"origins": ["example.com"]}),
+        'services[0].cors.origins[0]: "example.com" is not allowed',
+    ),
+    "everybody's credentials": (
+        services(cors={"origins": ["*"], "credentials": True}),
+        "services[0].cors.credentials: true is not allowed; allowed: false with every origin; fix: name the origins",
+    ),
+    "no such status": (services(terminate={"status": 42}), "services[0].terminate.status: 42 is not allowed"),
+    "a change of nothing known": (
+        services(requestHeaders={"replace": {"X-A": "b"}}),
+        "services[0].requestHeaders.replace: is not a known key; allowed: set, add, rename, remove; fix: ",
+    ),
+    "a header without a value": (
+        services(requestHeaders={"set": {"Authorization": ""}}),
+        'services[0].requestHeaders.set.Authorization: "" is not allowed; allowed: names of letters',
+    ),
+    "a header of several lines": (
+        services(responseHeaders={"add": {"X-A": "a\nb"}}),
+        'services[0].responseHeaders.add.X-A: "a\\nb" is not allowed',
+    ),
+    "a header with a space in its name": (
+        services(responseHeaders={"remove": ["X A"]}),
+        'services[0].responseHeaders.remove[0]: "X A" is not allowed; allowed: names of letters, digits, hyphens and _',
+    ),
+    "a header with a dot in its name": (
+        services(requestHeaders={"set": {"X.A": "b"}}),
+        'services[0].requestHeaders.set.X.A: "X.A" is not allowed',
+    ),
+    "a header's new name that is none": (
+        services(requestHeaders={"rename": {"X-A": "X:B"}}),
+        'services[0].requestHeaders.rename.X-A: "X:B" is not allowed',
+    ),
+    "a parameter without a value": (
+        services(requestQuery={"add": {"page": ""}}),
+        'services[0].requestQuery.add.page: "" is not allowed; allowed: names without a colon, with',
+    ),
+    "a value that would lose its colon": (
+        services(requestBody={"set": {"time": ":30"}}),
+        'services[0].requestBody.set.time: ":30" is not allowed',
+    ),
+    "a field with a colon in its name": (
+        services(responseBody={"rename": {"dc:title": "title"}}),
+        'services[0].responseBody.rename.dc:title: "dc:title" is not allowed; allowed: names without a colon',
+    ),
+    "a field without a name": (
+        {"gateway": {"responseBody": {"remove": [""]}}},
+        'gateway.responseBody.remove[0]: "" is not allowed; allowed: names without a colon',
+    ),
+    "too long a wait": (services(timeouts={"read": 86400}), "services[0].timeouts.read: 86400 is not allowed"),
+    "two answers to one question": (
+        services(rewrite="/api", stripPath=False),
+        "services[0].stripPath: false is not allowed; allowed: unset beside rewrite",
+    ),
+    "two services for the same requests": (
+        {
+            "services": [
+                FOO | {"whenHeaders": {"X-Canary": "1"}},
+                BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
+            ]
+        },
+        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+    ),
+    "two services for the same requests, with other letters": (
+        {
+            "services": [
+                FOO | {"whenHeaders": {"X-Canary": "Yes"}},
+                BAR | {"path": "/foo", "whenHeaders": {"x-canary": "yes"}},
+            ]
+        },
+        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+    ),
+    "a header's value that is none": (
+        services(whenHeaders={"X-Canary": ""}),
+        'services[0].whenHeaders.X-Canary: "" is not allowed; allowed: names of letters, digits and hyphens',
+    ),
+    "a header's value that is two": (
+        services(whenHeaders={"X-Canary": "a,b"}),
+        'services[0].whenHeaders.X-Canary: "a,b" is not allowed; allowed: names of letters, digits and hyphens, each ',
+    ),
+    "a header's value that no request has": (
+        services(whenHeaders={"X-Canary": "yes "}),
+        'services[0].whenHeaders.X-Canary: "yes " is not allowed',
+    ),
+    "a header's value that is a pattern": (
+        services(whenHeaders={"X-Canary": "~*y(es"}),
+        'services[0].whenHeaders.X-Canary: "~*y(es" is not allowed; allowed: a value as it is',
+    ),
+    "a header that is the domain": (
+        services(whenHeaders={"host": "api.example.com"}),
+        'services[0].whenHeaders.host: "api.example.com" is not allowed; allowed: any header but Host',
+    ),
+    "a header twice": (
+        services(whenHeaders={"X-A": "1", "x-a": "2"}),
+        'services[0].whenHeaders.x-a: "2" is not allowed; allowed: each header once, in upper or lower case; fix: ',
+    ),
+    "a header as the way around auth": (
+        {
+            "services": [FOO | {"auth": "jwt"}, BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}],
+            "consumers": [ALICE],
+        },
+        "services[1].auth: is not allowed; allowed: the same as of foo, which has the same path; fix: copy auth",
+    ),
+    "a header as the way around a plugin that keeps somebody out": (
+        {
+            "services": [
+                FOO | {"plugins": {"basic-auth": {}}},
+                BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
+            ]
+        },
+        "services[1].plugins.basic-auth: is not allowed; allowed: the same as of foo, which has the same path; fix: ",
+    ),
+    "a method without its path": (
+        services(protocol="grpc", rewrite="/api"),
+        'services[0].rewrite: "/api" is not allowed; allowed: unset with protocol: grpc; fix: remove rewrite',
+    ),
+    "HTTP of a service that has none": (
+        services(protocol="grpc", health="/healthz"),
+        'services[0].health: "/healthz" is',
+    ),
+    "not a header's name": (services(whenHeaders={"X Canary": "1"}), 'services[0].whenHeaders.X Canary: "X Canary"'),
+    "a plugin that Kong doesn't have": (
+        services(plugins={"proxy-cash": {}}),
+        "services[0].plugins.proxy-cash: is not a plugin of Kong's open-source image; allowed: acl, ",
+    ),
+    "the fix for a plugin's slip of the pen": (services(plugins={"proxy-cash": {}}), "; fix: write proxy-cache"),
+    "a plugin of the paid image": (services(plugins={"canary": {}}), "services[0].plugins.canary: is not a plugin of"),
+    "a plugin that needs a database": (
+        services(plugins={"oauth2": {"enable_client_credentials": True}}),
+        "services[0].plugins.oauth2: needs a database; allowed: plugins that need none, since this Kong has none",
+    ),
+    "the same plugin twice": (
+        services(rateLimit={"minute": 1}, plugins={"rate-limiting": {"hour": 1}}),
+        "services[0].plugins.rate-limiting: is not allowed; allowed: rate-limiting once, and another key",
+    ),
+    "auth twice": (services(auth="jwt", plugins={"key-auth": {}}), "services[0].plugins.key-auth: is not allowed"),
+    "the same plugin twice for all": (
+        {"gateway": {"metrics": True, "plugins": {"prometheus": {}}}},
+        "gateway.plugins.prometheus: is not allowed; allowed: prometheus once",
+    ),
+    "no limit for one service": (
+        services(rateLimit=None) | {"gateway": {"rateLimit": {"minute": 1}}},
+        "services[0].rateLimit: is not allowed; allowed: unset, since gateway.rateLimit can't be switched off for",
+    ),
+    "bots for one service": (
+        services(botDetection=False) | {"gateway": {"botDetection": True}},
+        "services[0].botDetection: false is not allowed; allowed: unset, since gateway.botDetection can't be switched",
+    ),
+    "the fix for what can't be switched off": (
+        services(bodyLimit=None) | {"gateway": {"bodyLimit": 1}},
+        "; fix: remove bodyLimit from gateway, and write it on the other services",
+    ),
+    "no origins for one service": (
+        services(cors=None) | {"gateway": {"cors": {"origins": ["*"]}}},
+        "services[0].cors: is not",
+    ),
+    "one service at work": (
+        services(terminate=None) | {"gateway": {"terminate": {}}},
+        "services[0].terminate: is not allowed; allowed: unset, since gateway.terminate can't be switched off",
+    ),
+    "one service for all addresses": (
+        services(allowIps=[], denyIps=[]) | {"gateway": {"allowIps": ["10.0.0.0/8"]}},
+        "services[0].allowIps: is not allowed; allowed: unset, since gateway.allowIps can't be switched off for",
+    ),
+    "one service without a plugin": (
+        services(botDetection=False) | {"gateway": {"plugins": {"bot-detection": {"deny": ["curl"]}}}},
+        "allowed: unset, since gateway.plugins.bot-detection can't be switched off for one service; fix: ",
+    ),
+    "an aggregate without the gateway's limit": (
+        {"services": [FOO], "gateway": {"rateLimit": {"minute": 1}}}
+        | {"aggregates": [{"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "rateLimit": None}]},
+        "aggregates[0].rateLimit: is not allowed; allowed: unset, since gateway.rateLimit can't be switched off",
+    ),
+    "a limit that each pod would count": (
+        services(plugins={"rate-limiting": {"minute": 1}}) | {"gateway": {"replicas": 2}},
+        'services[0].plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+    ),
+    "a limit for all that each pod would count": (
+        {"gateway": {"replicas": 2, "plugins": {"rate-limiting": {"minute": 1, "policy": "local"}}}},
+        'gateway.plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+    ),
+    "auth for all": ({"gateway": {"auth": "jwt"}}, "gateway.auth: is not a known key; allowed: "),
+    "a collector that isn't a URL": ({"gateway": {"tracing": {"url": "otel"}}}, 'gateway.tracing.url: "otel" is not'),
+    "more than all requests": (
+        {"gateway": {"tracing": {"url": "http://otel:4318/v1/traces", "sampling": 2}}},
+        "gateway.tracing.sampling: 2 is not allowed; allowed: the share of requests, 0 to 1",
+    ),
+    "somebody twice": (consumers(ALICE, ALICE), 'consumers[1].name: "alice" is not allowed; allowed: each once'),
+    "an issuer twice": (
+        consumers(ALICE, ALICE | {"name": "bob", "jwt": {"key": "alice", "algorithm": "ES256", "publicKey": KEY}}),
+        'consumers[1].jwt.key: "alice" is not allowed; allowed: each once',
+    ),
+    "somebody without a credential": (consumers({"name": "alice"}), "consumers[0]: has no credential; allowed: jwt, "),
+    "a token without a key": (
+        consumers({"name": "alice", "jwt": {}}),
+        "consumers[0].jwt.secret: is missing; allowed: set with HS256; fix: set secret",
+    ),
+    "a secret for a key pair": (
+        consumers({"name": "alice", "jwt": {"algorithm": "RS256", "publicKey": KEY, "secret": SECRET}}),
+        "consumers[0].jwt.secret: is not allowed; allowed: with RS256, only publicKey; fix: remove secret",
+    ),
+    "a private key": (signer("RS256", KEY.replace("PUBLIC", "PRIVATE")), "consumers[0].jwt.publicKey: "),
+    "a key that is no base64": (
+        signer("ES256", KEY.replace("\n", "\n_", 1)),
+        "consumers[0].jwt.publicKey: is not allowed; allowed: with ES256, a whole key on the curve prime256v1; fix: ",
+    ),
+    "a key without its end": (
+        signer("ES256", KEY.replace(KEY.splitlines()[2], "")),
+        "consumers[0].jwt.publicKey: is not allowed; allowed: with ES256, a whole key on the curve prime256v1; fix: ",
+    ),
+    "a key of nothing": (signer("RS256", KEY[:27] + "MA==" + KEY[-26:]), "consumers[0].jwt.publicKey: is not allowed"),
+    "a key pair of the other kind": (
+        signer("RS256", KEY),
+        "consumers[0].jwt.publicKey: is not allowed; allowed: with RS256, a whole RSA key; fix: write all lines",
+    ),
+    "the other key pair of the other kind": (
+        signer("ES256", RSA_KEYS[1]),
+        "consumers[0].jwt.publicKey: is not allowed",
+    ),
+    "a key on another curve": (signer("ES256", OTHER_CURVE), "consumers[0].jwt.publicKey: is not allowed"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    config, expected = MISTAKES[mistake]
+    lines = errors(monkeypatch, capsys, config)
+    (line,) = [line for line in lines if expected in line]
+    assert line.startswith("kong-doks:")
+    assert "; allowed: " in line
+    assert "; fix: " in line
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": "alice", "apiKey": "planted"},
+        {"name": "alice", "jwt": {"secret": "planted"}},
+        {"name": "alice", "jwt": {"secret": SECRET, "algorithm": "none"}},
+        {"name": "alice", "jwt": {"publicKey": KEY, "secret": SECRET}},
+        {"name": "alice", "apiKey": SECRET, "group": "team-a"},
+    ],
+    ids=["a short key", "a short secret", "no algorithm", "both", "a slip of the pen"],
+)
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_no_mistake_shows_a_credential(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], *, encrypted: bool
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda _: encrypted)
+    (line,) = errors(monkeypatch, capsys, consumers(entry))
+    assert line.startswith("kong-doks:consumers[0]")
+    assert "planted" not in line
+
+
+def test_two_consumers_with_the_same_key_are_told_apart_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = [{"name": name, "apiKey": SECRET} for name in ("alice", "bob")]
+    lines = errors(monkeypatch, capsys, consumers(*twice))
+    assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
+    assert "planted" not in "".join(lines)
+
+
+def test_a_plugin_of_its_own_takes_the_place_of_what_cant_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = {"bot-detection": {"allow": ["curl"]}}
+    config = services(botDetection=False, plugins=plugins) | {"gateway": {"botDetection": True}}
+    assert read(monkeypatch, config).services[0].plugins == plugins
+
+
+@pytest.mark.parametrize(("policy", "replicas"), [("local", 1), ("redis", 2)])
+def test_a_limit_is_one_limit_with_one_pod_or_one_counter(
+    monkeypatch: pytest.MonkeyPatch, policy: str, replicas: int
+) -> None:
+    plugins = {"rate-limiting": {"minute": 1, "policy": policy, "redis": {"host": "redis.tools"}}}
+    config = services(plugins=plugins) | {"gateway": {"replicas": replicas}}
+    assert read(monkeypatch, config).services[0].plugins == plugins
+
+
+def test_a_grpc_service_is_only_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"protocol": "grpc"}]}).services
+    assert service.health_of(service.versions["foo"]) is None
+
+
+def test_two_services_may_share_a_path_where_headers_tell_requests_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}}
+    assert [service.path for service in read(monkeypatch, {"services": [FOO, canary]}).services] == ["/foo", "/foo"]
+
+
+@pytest.mark.parametrize("origin", ["*", "https://shop.example.com", "http://localhost:3000", "https://192.0.2.1"])
+def test_an_origin_is_a_scheme_and_a_host_and_may_have_a_port(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"cors": {"origins": [origin]}}]}).services
+    assert service.cors
+    assert service.cors.origins == [origin]
+
+
+@pytest.mark.parametrize(("algorithm", "key"), [("ES256", KEY), *(("RS256", key) for key in RSA_KEYS)])
+def test_a_whole_key_of_its_algorithms_kind_is_fine(monkeypatch: pytest.MonkeyPatch, algorithm: str, key: str) -> None:
+    (alice,) = read(monkeypatch, signer(algorithm, key)).consumers
+    assert alice.jwt_credential == {"key": "alice", "algorithm": algorithm, "rsa_public_key": key}
+
+
+def test_a_change_may_have_what_kong_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"set": {"X-Via": "a: b, c", "X_Old": "b"}, "rename": {"X-A": "X-B"}, "remove": ["X-C"]}
+    fields = {"set": {"a.b": "12:30", "c d": " "}, "rename": {"e": "f g"}, "remove": ["h[0]"]}
+    (service,) = read(monkeypatch, {"services": [FOO | {"requestHeaders": headers, "responseBody": fields}]}).services
+    assert service.request_headers
+    assert service.response_body
+    assert service.request_headers.assign == headers["set"]
+    assert service.response_body.assign == fields["set"]
+
+
+def test_a_consumer_needs_no_more_than_a_name_and_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read(monkeypatch, {"services": [FOO | {"auth": "jwt"}, BAR], "consumers": [ALICE]})
+    (alice,) = config.consumers
+    assert alice.jwt_credential == {"key": "alice", "algorithm": "ES256", "rsa_public_key": KEY}

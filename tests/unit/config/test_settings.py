@@ -1,0 +1,275 @@
+"""Mistakes in a stack's file: each is one line that names key, value, what is allowed and the fix."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from infra.config import settings
+from infra.config.policies import GatewayPolicies
+from infra.config.settings import Settings
+from infra.config.tls import Acme
+from infra.config.version import Running
+from tests.unit.conftest import FOO, PROJECT
+
+BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
+
+WEB = {"name": "web", "path": "/"}
+BLUE = {"name": "blue", "path": "/blue"}
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
+    "the fix for a slip of the pen": ({"nodeCont": "1"}, "; fix: write nodeCount"),
+    "snake case": ({"node_count": "1"}, "node_count: is not a known key"),
+    "a list of nothing": ({"services": [FOO | {"resources": None}]}, "services[0].resources: is not allowed"),
+    "limits of nothing": ({"services": [FOO | {"resources": {"limits": None}}]}, "resources.limits: is not allowed"),
+    "a path upwards": ({"services": [FOO | {"path": "/a/../b"}]}, 'services[0].path: "/a/../b" is not allowed'),
+    "two tags": ({"services": [WEB | {"image": "a:1:2"}]}, 'services[0].image: "a:1:2" is not allowed'),
+    "an image in capitals": ({"services": [WEB | {"image": "ghcr.io/User/x:1"}]}, "services[0].image: "),
+    "the port as a variable": ({"services": [FOO | {"env": {"PORT": "80"}}]}, "services[0].env.PORT: "),
+    "a user for a registry": (
+        {"registry": {"kind": "other", "server": "user"}},
+        'registry.server: "user" is not allowed; allowed: a registry\'s host (docker.io/<user> for Docker Hub)',
+    ),
+    "Docker Hub without a user": ({"registry": {"kind": "other", "server": "docker.io"}}, "write docker.io/<user>"),
+    "Docker Hub's other name": (
+        {"registry": {"kind": "other", "server": "index.docker.io/u"}},
+        'registry.server: "index.docker.io/u" is not allowed; allowed: for Docker Hub, docker.io/<user>',
+    ),
+    "an empty path": ({"registry": {"kind": "other", "server": "ghcr.io//u"}}, 'registry.server: "ghcr.io//u" is'),
+    "an infinite number": (
+        {"services": [FOO | {"plugins": {"cors": {"max_age": float("inf")}}}]},
+        "a list of services",
+    ),
+    "a key of two lines": ({"services": [FOO | {"po\nrt": 1}]}, "services[0].po\\nrt: is not a known key"),
+    "nobody's name": ({"consumers": [{"name": None}]}, "consumers[0].name: is not allowed; allowed: lower-case"),
+    "a number in words": ({"nodeCount": "two"}, 'nodeCount: "two" is not allowed; allowed: 1 to 512 nodes; fix: '),
+    "no nodes": ({"nodeCount": "0"}, 'nodeCount: "0" is not allowed'),
+    "a version of its own": ({"kubernetesVersion": "latest"}, 'kubernetesVersion: "latest" is not allowed'),
+    "a version without quotes": ({"kubernetesVersion": "1.3"}, "allowed: a minor version, in quotes; fix: write for"),
+    "a region's name": ({"region": "New York"}, 'region: "New York" is not allowed'),
+    "a size's name": ({"nodeSize": "small"}, 'nodeSize: "small" is not allowed'),
+    "a bad cluster name": ({"clusterName": "My_Cluster"}, 'clusterName: "My_Cluster" is not allowed'),
+    "neither yes nor no": ({"ha": "maybe"}, 'ha: "maybe" is not allowed; allowed: true or false'),
+    "no such service type": ({"proxyServiceType": "Ingress"}, "allowed: LoadBalancer, NodePort or ClusterIP"),
+    "not a URL": ({"chartRepository": "charts"}, 'chartRepository: "charts" is not allowed'),
+    "a cluster name too long for its nodes": ({"clusterName": "c" * 45}, "at most 44; fix: "),
+    "yes for a port": ({"services": [FOO | {"port": True}]}, "services[0].port: true is not allowed"),
+    "Kubernetes' namespace": ({"namespace": "kube-system"}, 'namespace: "kube-system" is not allowed'),
+    "the gateway's namespace": ({"namespace": "kong"}, 'namespace: "kong" is not allowed; allowed: any but'),
+    "services that aren't a list": ({"services": "foo"}, 'services: "foo" is not allowed; allowed: a list of services'),
+    "a bad service name": ({"services": [FOO | {"name": "Foo_"}]}, 'services[0].name: "Foo_" is not allowed'),
+    "a name too long for its objects": ({"services": [FOO | {"name": "f" * 53}]}, "at most 52; fix: "),
+    "a name that an output has": ({"services": [FOO | {"name": "proxy"}]}, 'services[0].name: "proxy" is not allowed'),
+    "a build too long for a path": ({"services": [FOO | {"build": "b" * 300}]}, "services[0].build: "),
+    "the same name twice": ({"services": [FOO, BAR | {"name": "foo"}]}, 'services[1].name: "foo" is not allowed'),
+    "the same path twice": ({"services": [FOO, BAR | {"path": "/foo"}]}, 'services[1].path: "/foo" is not allowed'),
+    "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
+    "a path that is a pattern": (
+        {"services": [FOO | {"path": "/~foo"}]},
+        'services[0].path: "/~foo" is not allowed; allowed: one that doesn\'t begin with "/~"',
+    ),
+    "a path with a slash at its end": ({"services": [FOO | {"path": "/foo/"}]}, 'path: "/foo/" is not allowed'),
+    "no path": ({"services": [{"name": "foo", "build": "apps/foo"}]}, "services[0].path: is missing; allowed: "),
+    "build and image": ({"services": [FOO | {"image": "a:1"}]}, "services[0]: has both build and image; allowed: "),
+    "neither build nor image": ({"services": [{"name": "foo", "path": "/foo"}]}, "has neither build nor image"),
+    "nothing to build": ({"services": [FOO | {"build": "apps/no"}]}, 'services[0].build: "apps/no" is not allowed'),
+    "an image without a tag": ({"services": [BAR | {"image": "user/bar"}]}, "fix: end it with a tag such as :0.1"),
+    "an image whose tag moves": ({"services": [BAR | {"image": "user/bar:latest"}]}, 'image: "user/bar:latest" is not'),
+    "not an image": ({"services": [BAR | {"image": "User Bar"}]}, 'services[0].image: "User Bar" is not allowed'),
+    "no such port": ({"services": [FOO | {"port": 70000}]}, "services[0].port: 70000 is not allowed"),
+    "no replicas": ({"services": [FOO | {"replicas": 0}]}, "services[0].replicas: 0 is not allowed; allowed: 1 to 100"),
+    "a bad variable": ({"services": [FOO | {"env": {"MY-KEY": "1"}}]}, "services[0].env.MY-KEY: "),
+    "a variable that isn't text": (
+        {"services": [FOO | {"env": {"DEBUG": True}}]},
+        "services[0].env.DEBUG: true is not",
+    ),
+    "not a quantity": (
+        {"services": [FOO | {"resources": {"limits": {"memory": "1 GB"}}}]},
+        'services[0].resources.limits.memory: "1 GB" is not allowed; allowed: a Kubernetes quantity',
+    ),
+    "more asked for than allowed": (
+        {"services": [FOO | {"resources": {"requests": {"memory": "1Gi"}}}]},
+        'services[0].resources.requests.memory: "1Gi" is not allowed; allowed: at most limits.memory, which is 128Mi',
+    ),
+    "a canary of nothing": (
+        {"services": [FOO | {"canary": {"weight": 5}}]},
+        "services[0].canary: has neither build nor image; allowed: exactly one of them",
+    ),
+    "more than all requests": (
+        {"services": [FOO | {"canary": {"image": "a:1", "weight": 101}}]},
+        "services[0].canary.weight: 101 is not allowed; allowed: 0 to 100 of a hundred requests",
+    ),
+    "a canary whose tag moves": (
+        {"services": [FOO | {"canary": {"image": "a"}}]},
+        'services[0].canary.image: "a" is not allowed',
+    ),
+    "the name of a canary": (
+        {"services": [FOO | {"canary": {"image": "a:1"}}, BAR | {"name": "foo-canary"}]},
+        'services[1].name: "foo-canary" is not allowed; allowed: each name once, with those of canaries',
+    ),
+    "a name too long for a canary's objects": (
+        {"services": [FOO | {"name": "f" * 46, "canary": {"image": "a:1"}}]},
+        "allowed: at most 45 letters beside canary",
+    ),
+    "no colour live": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}}}]},
+        "services[0].blueGreen.live: is missing; allowed: blue or green",
+    ),
+    "a colour live that isn't there": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}, "live": "green"}}]},
+        'services[0].blueGreen.live: "green" is not allowed; allowed: one that is there',
+    ),
+    "an image beside colours": (
+        {"services": [FOO | {"blueGreen": {"blue": {"image": "a:1"}, "live": "blue"}}]},
+        "services[0].build: is not allowed; allowed: unset beside blueGreen, which says what runs",
+    ),
+    "a colour without an image": (
+        {"services": [BLUE | {"blueGreen": {"blue": {"replicas": 1}, "live": "blue"}}]},
+        "services[0].blueGreen.blue: has neither build nor image",
+    ),
+    "a canary's port as a variable": (
+        {"services": [FOO | {"canary": {"image": "a:1", "env": {"PORT": "1"}}}]},
+        "services[0].canary.env.PORT: ",
+    ),
+    "not a URL of releases": ({"gatewayApiReleases": "v1.2.1"}, 'gatewayApiReleases: "v1.2.1" is not allowed'),
+    "a registry of no kind": ({"registry": {"kind": "dockerhub"}}, "allowed: digitalocean, other or none"),
+    "a registry where there are none": ({"registry": {"region": "nyc1"}}, 'registry.region: "nyc1" is not allowed'),
+    "no such tier": ({"registry": {"tier": "free"}}, 'registry.tier: "free" is not allowed; allowed: starter'),
+    "an existing registry without a name": ({"registry": {"existing": True}}, "registry.name: is not allowed"),
+    "a tier for an existing registry": (
+        {"registry": {"existing": True, "name": "mine", "tier": "basic"}},
+        "registry.tier: is not allowed; allowed: with existing: true, only name",
+    ),
+    "another registry without a server": ({"registry": {"kind": "other"}}, "registry.server: is not allowed"),
+    "a key of another kind": (
+        {"registry": {"server": "ghcr.io"}},
+        "registry.server: is not allowed; allowed: with kind",
+    ),
+    "half a login": ({"registry": {"kind": "other", "server": "ghcr.io", "username": "me"}}, "registry.password: "),
+    "no registry for nodes to pull from": (
+        {"registry": {"kind": "none"}, "services": [FOO]},
+        'registry.kind: "none" is not allowed; allowed: digitalocean or other, since nodes pull images',
+    ),
+    "too many repositories": (
+        {"registry": {"tier": "basic"}, "services": [FOO | {"name": f"s{n}", "path": f"/{n}"} for n in range(6)]},
+        'registry.tier: "basic" is not allowed; allowed: at most 5 images to build; fix: write tier: professional',
+    ),
+    "a cluster beside a cluster": (
+        {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodeCount": "3"},
+        "nodeCount: 3 is not allowed; allowed: unset beside kubeContext",
+    ),
+    "DigitalOcean's registry beside another's cluster": (
+        {"kubeContext": "kind-kind"},
+        'registry.kind: "digitalocean" is not allowed; allowed: other or none beside kubeContext',
+    ),
+}
+
+
+def read(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]) -> Settings:
+    texts = {
+        f"kong-doks:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
+    }
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(texts))
+    return settings.read()
+
+
+def errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], config: dict[str, Any]) -> list[str]:
+    with pytest.raises(SystemExit):
+        read(monkeypatch, config)
+    return capsys.readouterr().err.removeprefix("error: ").splitlines()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
+) -> None:
+    config, expected = MISTAKES[mistake]
+    lines = errors(monkeypatch, capsys, config)
+    (line,) = [line for line in lines if expected in line]
+    assert line.startswith("kong-doks:")
+    assert "; allowed: " in line
+    assert "; fix: " in line
+    assert "Traceback" not in "".join(lines)
+
+
+def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"nodeCount": "0", "registry": {"tier": "free"}, "services": [FOO | {"port": 0, "path": "foo"}, FOO]}
+    assert [line.partition(": ")[0] for line in errors(monkeypatch, capsys, config)] == [
+        "kong-doks:nodeCount",
+        "kong-doks:registry.tier",
+        "kong-doks:services[0].path",
+        "kong-doks:services[0].port",
+    ]
+
+
+def test_a_secret_is_not_repeated_in_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = "planted-" + "word"
+    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key == "kong-doks:services")
+    config = {
+        "registry": {"kind": "other", "server": "ghcr.io", "username": "me", "password": [planted]},
+        "services": [FOO | {"path": planted}, BAR | {"image": f"{planted}:latest"}],
+    }
+    lines = errors(monkeypatch, capsys, config)
+    assert planted not in "".join(lines)
+    assert any(line.startswith("kong-doks:services[0].path: (secret) is not allowed") for line in lines)
+    assert any(line.startswith("kong-doks:registry.password: ") for line in lines)
+
+
+def test_a_short_secret_leaves_the_rest_of_its_error_readable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key == "kong-doks:registry")
+    (line,) = errors(monkeypatch, capsys, {"registry": "e"})
+    assert line.startswith("kong-doks:registry: (secret) is not allowed; allowed: a registry; fix: ")
+
+
+@pytest.mark.parametrize(
+    "image", ["nginx:1.29.3", "localhost:5001/foo:0.1", f"user/foo:latest@sha256:{'a' * 64}", "ghcr.io/a/b_c:v1-x"]
+)
+def test_images_by_a_tag_that_stays_or_by_digest_are_fine(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    (service,) = read(monkeypatch, {"services": [BAR | {"image": image}]}).services
+    assert service.image == image
+
+
+def test_a_service_needs_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO]}).services
+    assert service.versions == {"foo": Running("apps/foo", "", 1, {})}
+    assert service.shares == {"foo": 100}
+    assert (service.port, service.health_of(service.versions["foo"])) == (5000, "/healthz")
+
+
+def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"path": "/foo/~ada", "rewrite": "/~ada"}]}).services
+    assert (service.path, service.rewrite) == ("/foo/~ada", "/~ada")
+
+
+def test_numbers_do_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    (service,) = read(monkeypatch, {"services": [FOO | {"env": {"THREADS": 4}}]}).services
+    assert service.env == {"THREADS": "4"}
+
+
+def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> None:
+    declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    fields = {field.alias: field for field in Settings.model_fields.values()}
+    assert list(declared) == list(fields)
+    assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
+    objects = {settings.Registry, GatewayPolicies, Acme}
+    types: dict[object, str] = {int: "integer", bool: "boolean", **dict.fromkeys(objects, "object")}
+    for key, entry in declared.items():
+        assert entry["description"]
+        expected = (
+            "array" if key in {"services", "aggregates", "consumers"} else types.get(fields[key].annotation, "string")
+        )
+        assert entry["type"] == expected
+
+
+@pytest.mark.parametrize("stack", ["dev", "sandbox", "local"])
+def test_the_stacks_that_come_with_the_project_are_right(monkeypatch: pytest.MonkeyPatch, stack: str) -> None:
+    config = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    ours = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kong-doks:")}
+    assert [service.name for service in read(monkeypatch, ours).services] == ["foo", "bar"]

@@ -1,0 +1,109 @@
+"""Several pods of Kong: where they run, and how they count together."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.config import kong_plugins as policies
+from infra.config.policies import GatewayPolicies, RoutePolicies
+from tests.unit.conftest import Recording
+
+LIMIT = {"rateLimit": {"minute": 60}}
+
+
+@pytest.fixture(scope="session")
+def several(run: Callable[[str], Recording]) -> Recording:
+    return run("several gateways")
+
+
+def test_one_pod_counts_by_itself(dev: Recording, run: Callable[[str], Recording]) -> None:
+    values = dev.one("Release").inputs["values"]
+    assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints"} & set(values)
+    alone = run("example rate-limit")
+    assert {each.name for each in alone.of("Deployment")} == {"foo", "bar"}
+    assert alone.one("KongPlugin", "foo.rate-limiting").inputs["config"]["policy"] == "local"
+
+
+def test_several_pods_without_limits_have_nothing_to_count(run: Callable[[str], Recording]) -> None:
+    recording = run("several gateways without limits")
+    assert recording.one("Release").inputs["values"]["replicaCount"] == 2
+    assert {each.name for each in recording.of("Deployment")} == {"foo", "bar"}
+
+
+def test_pods_are_on_different_nodes_if_there_are_any_and_go_one_by_one(several: Recording) -> None:
+    values = several.one("Release").inputs["values"]
+    assert values["replicaCount"] == 2
+    assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
+    (spread,) = values["topologySpreadConstraints"]
+    assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_limits_are_counted_in_one_place_whose_password_no_plugin_shows(several: Recording) -> None:
+    plugin = several.one("KongPlugin", "foo.rate-limiting").inputs
+    assert plugin["config"] == {
+        "minute": 60,
+        "limit_by": "ip",
+        "policy": "redis",
+        "fault_tolerant": True,
+        "redis": {"host": "rate-limits.kong.svc", "timeout": 500},
+    }
+    reference = {"name": "kong-doks-rate-limits", "key": "password"}
+    assert plugin["configPatches"] == [{"path": "/redis/password", "valueFrom": {"secretKeyRef": reference}}]
+    for_all = several.one("KongClusterPlugin", "gateway.rate-limiting").inputs
+    assert for_all["configPatches"][0]["valueFrom"]["secretKeyRef"] == reference | {"namespace": "kong"}
+    assert "configPatches" not in several.one("KongPlugin", "foo.bot-detection").inputs
+
+
+def test_the_password_is_the_same_where_it_is_asked_for_and_where_it_is_given(several: Recording) -> None:
+    made, copy = several.one("Secret", "rate-limits"), several.one("Secret", "rate-limits-services")
+    assert (made.inputs["metadata"]["namespace"], copy.inputs["metadata"]["namespace"]) == ("kong", "default")
+    data = made.inputs["data"]["secret"]
+    password = json.loads(base64.b64decode(data["password"]))
+    assert len(password) == 64
+    assert base64.b64decode(data["valkey.conf"]).decode() == f"requirepass {password}\n"
+    assert copy.inputs["data"] == {"secret": {"password": data["password"]}}
+
+
+def test_the_password_of_the_first_run_stays(several: Recording) -> None:
+    assert several.one("Secret", "rate-limits").ignore_changes == ["data"]
+
+
+def test_a_limit_waits_until_it_can_be_counted(several: Recording, run: Callable[[str], Recording]) -> None:
+    needed = {"Deployment rate-limits", "Service rate-limits", "Secret rate-limits-services"}
+    for kind, name in (
+        ("KongPlugin", "foo.rate-limiting"),
+        ("KongClusterPlugin", "gateway.rate-limiting"),
+        ("Ingress", "foo"),
+    ):
+        assert needed <= several.before(several.one(kind, name)), name
+    of_a_route_only = run("example replicas")
+    assert needed <= of_a_route_only.before(of_a_route_only.one("KongPlugin", "foo.rate-limiting"))
+
+
+def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several: Recording) -> None:
+    counters = several.one("Deployment", "rate-limits")
+    assert counters.deleted_with == several.one("KubernetesCluster").urn
+    spec: dict[str, Any] = counters.inputs["spec"]["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    (container,) = spec["containers"]
+    assert container["image"] == "valkey/valkey:8.1.4"
+    assert container["resources"]["limits"]["memory"] == "64Mi"
+    assert container["securityContext"] == {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert counters.inputs["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_only_our_own_limit_gets_the_password() -> None:
+    theirs = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
+    assert policies.password_places(theirs, "counters") == {}
+    assert policies.route_rules(theirs, GatewayPolicies(), "counters").plugins == {"rate-limiting": {"minute": 1}}
+    for ours in (RoutePolicies.model_validate(LIMIT), GatewayPolicies.model_validate(LIMIT)):
+        assert policies.password_places(ours, "counters") == {"rate-limiting": "/redis/password"}
+        assert policies.password_places(ours, None) == {}

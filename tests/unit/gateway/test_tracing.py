@@ -1,0 +1,36 @@
+"""Traces go on into services: what containers are told."""
+
+from collections.abc import Callable
+
+from tests.unit.conftest import Recording
+from tests.unit.services.test_services import pod
+
+URL = "http://otel-collector.tools:4318/v1/traces"
+
+
+def variables(recording: Recording, name: str) -> dict[str, str]:
+    (container,) = pod(recording, name)["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def test_a_service_is_told_of_the_collector_by_opentelemetrys_own_variables(run: Callable[[str], Recording]) -> None:
+    assert variables(run("example observability"), "foo") == {
+        "PORT": "5000",
+        "OTEL_SERVICE_NAME": "foo",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": URL,
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+    }
+
+
+def test_a_service_may_stay_out_of_it(run: Callable[[str], Recording]) -> None:
+    assert variables(run("example observability"), "bar") == {"PORT": "5000"}
+
+
+def test_without_tracing_nothing_is_told(dev: Recording) -> None:
+    assert variables(dev, "foo") == {"PORT": "5000"}
+
+
+def test_a_services_own_variables_win(run: Callable[[str], Recording]) -> None:
+    assert variables(run("own traces"), "foo")["OTEL_SERVICE_NAME"] == "shop"
+    assert variables(run("own traces"), "overview")["OTEL_SERVICE_NAME"] == "overview"

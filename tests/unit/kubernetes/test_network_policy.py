@@ -1,0 +1,255 @@
+"""Who may talk to whom in the cluster, as NetworkPolicies and Pod Security have it."""
+
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.config.test_settings import errors
+from tests.unit.conftest import BAR, FOO, Recording
+
+RESTRICTED = "restricted"
+
+
+def policy(recording: Recording, name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = recording.one("NetworkPolicy", name).inputs["spec"]
+    return spec
+
+
+def opened(recording: Recording, name: str) -> list[dict[str, Any]]:
+    """The rules for what goes out, but for DNS."""
+    dns, *rest = cast("list[dict[str, Any]]", policy(recording, name)["egress"])
+    assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
+    return rest
+
+
+def allows(rules: list[dict[str, Any]], address: str, port: int = 443) -> bool:
+    """Whether rules let a connection out to an address that is no pod's, as the API documents `ipBlock`."""
+
+    def matches(block: dict[str, Any]) -> bool:
+        inside = (ip_address(address) in ip_network(cidr) for cidr in (block["cidr"], *block.get("except", [])))
+        return next(inside) and not any(inside)
+
+    return any(
+        port in [each["port"] for each in rule.get("ports", [{"port": port}])]
+        and any(matches(peer["ipBlock"]) for peer in rule["to"] if "ipBlock" in peer)
+        for rule in rules
+        if "to" in rule
+    )
+
+
+def namespaces(rules: list[dict[str, Any]], side: str = "to") -> list[str]:
+    selectors = [
+        peer["namespaceSelector"] for rule in rules for peer in rule.get(side, []) if "namespaceSelector" in peer
+    ]
+    return [selector["matchLabels"]["kubernetes.io/metadata.name"] for selector in selectors if selector]
+
+
+@pytest.fixture(scope="session")
+def opened_up(run: Callable[[str], Recording]) -> Recording:
+    return run("egress")
+
+
+def test_every_namespace_of_the_stack_is_closed_and_every_pod_in_it_has_a_policy(dev: Recording) -> None:
+    found = {
+        (each.inputs["metadata"]["namespace"], each.inputs["metadata"]["name"]) for each in dev.of("NetworkPolicy")
+    }
+    assert found == {
+        ("default", "default.deny"),
+        ("default", "foo"),
+        ("default", "bar"),
+        ("kong", "default.deny"),
+        ("kong", "kong"),
+    }
+    for each in dev.of("NetworkPolicy"):
+        assert each.inputs["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert each.deleted_with == dev.one("KubernetesCluster").urn
+    for each in dev.of("NetworkPolicy"):
+        if each.name == "default.deny":
+            assert each.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_in_a_cluster_of_yours_only_the_stacks_own_pods_are_selected(run: Callable[[str], Recording]) -> None:
+    local = run("local")
+    assert {each.name for each in local.of("NetworkPolicy")} == {"foo", "bar", "kong"}
+    labels = local.one("Deployment", "foo").inputs["spec"]["template"]["metadata"]["labels"]
+    (expression,) = policy(local, "foo")["podSelector"]["matchExpressions"]
+    assert expression == {"key": "kong-doks/service", "operator": "In", "values": [labels["kong-doks/service"]]}
+    assert policy(local, "kong")["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "kong"
+
+
+def test_the_gateway_alone_comes_in_and_only_to_the_services_port(run: Callable[[str], Recording]) -> None:
+    (rule,) = policy(run("third service"), "web")["ingress"]
+    assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+    (peer,) = rule["from"]
+    assert namespaces([rule], "from") == ["kong"]
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "kong"
+
+
+def test_a_service_reaches_public_addresses_and_nothing_private(dev: Recording) -> None:
+    rules = opened(dev, "foo")
+    for address in ("203.0.113.7", "1.1.1.1", "2606:4700::1111"):
+        assert allows(rules, address)
+    for address in ("169.254.169.254", "10.244.0.9", "172.16.3.4", "192.168.1.1", "100.64.0.1", "fd00::1", "fe80::1"):
+        assert not allows(rules, address)
+    assert namespaces(rules) == []
+
+
+def test_a_service_reaches_what_its_entry_says_and_no_more(opened_up: Recording) -> None:
+    rules = opened(opened_up, "foo")
+    assert not allows(rules, "203.0.113.7")
+    assert allows(rules, "10.108.0.5")
+    assert not allows(rules, "10.109.0.5")
+    assert namespaces(rules) == ["redis"]
+    (to_bar,) = [rule for rule in rules if any("podSelector" in peer for peer in rule["to"])]
+    assert to_bar["to"][0]["podSelector"]["matchExpressions"][0]["values"] == ["bar"]
+    assert to_bar["ports"] == [{"port": 5000, "protocol": "TCP"}]
+
+
+def test_who_may_call_a_service_comes_in_there(opened_up: Recording) -> None:
+    (into_bar,) = policy(opened_up, "bar")["ingress"]
+    assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in into_bar["from"][1:2]] == [["foo"]]
+    assert namespaces([into_bar], "from") == ["kong", "monitoring"]
+    (into_foo,) = policy(opened_up, "foo")["ingress"]
+    assert namespaces([into_foo], "from") == ["kong"]
+    assert len(into_foo["from"]) == 1
+
+
+def test_an_aggregate_reaches_the_services_that_it_asks(run: Callable[[str], Recording]) -> None:
+    recording = run("example aggregation")
+    peers = [peer for rule in opened(recording, "overview") for peer in rule["to"] if "podSelector" in peer]
+    assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in peers] == [["bar"], ["foo"]]
+    (into_foo,) = policy(recording, "foo")["ingress"]
+    assert into_foo["from"][1]["podSelector"]["matchExpressions"][0]["values"] == ["overview"]
+
+
+def test_services_reach_the_collector_of_their_traces(run: Callable[[str], Recording], dev: Recording) -> None:
+    assert "tools" in namespaces(opened(run("example observability"), "foo"))
+    assert "tools" not in namespaces(opened(dev, "foo"))
+
+
+def test_kong_alone_reaches_what_its_pods_count_with(run: Callable[[str], Recording]) -> None:
+    recording = run("example replicas")
+    labels = recording.one("Deployment", "rate-limits").inputs["spec"]["template"]["metadata"]["labels"]
+    counters = policy(recording, "rate-limits")
+    assert counters["podSelector"]["matchLabels"] == labels
+    assert "egress" not in counters
+    (rule,) = counters["ingress"]
+    assert rule["from"][0]["podSelector"] == policy(recording, "kong")["podSelector"]
+    assert {"to": [{"podSelector": {"matchLabels": labels}}]} in opened(recording, "kong")
+
+
+def test_requests_reach_kong_from_everywhere_and_nothing_else_does(dev: Recording) -> None:
+    ports = [{"port": port, "protocol": "TCP"} for port in (8000, 8443)]
+    assert policy(dev, "kong")["ingress"] == [{"ports": ports}]
+
+
+def test_the_clusters_pods_read_the_metrics_where_there_are_any(run: Callable[[str], Recording]) -> None:
+    _, metrics = policy(run("example observability"), "kong")["ingress"]
+    assert metrics == {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8100, "protocol": "TCP"}]}
+
+
+def test_kong_connects_to_the_api_server_and_the_services_only(dev: Recording) -> None:
+    api, services = opened(dev, "kong")
+    # By its port alone: on Cilium no address matches an API server that is a node.
+    assert api.keys() == {"ports"}
+    assert {each["port"] for each in api["ports"]} == {443, 16443}
+    assert namespaces([services]) == ["default"]
+    assert services["to"][0]["podSelector"]["matchExpressions"][0]["values"] == ["foo", "bar"]
+
+
+def test_the_api_servers_port_is_the_clusters_own_and_looked_up_once_there_is_one(
+    run: Callable[[str], Recording], dev: Recording
+) -> None:
+    assert dev.one("EndpointSlice").id == "default/kubernetes"
+    assert not dev.one("EndpointSlice").created
+    assert run("preview").one("EndpointSlice").id == "(unknown)"
+    assert run("local").one("EndpointSlice").id == "default/kubernetes"
+
+
+@pytest.mark.parametrize(
+    ("url", "inside", "reached", "not_reached"),
+    [
+        ("http://logs:9000/", ["kong"], None, "203.0.113.7"),
+        ("http://logs.tools:9000/", ["tools"], ("203.0.113.7", 9000), "169.254.169.254"),
+        ("http://logs.tools.svc.cluster.local:9000/", ["tools"], None, "203.0.113.7"),
+        ("https://logs.eu.example.com/in", [], ("203.0.113.7", 443), "169.254.169.254"),
+        ("http://10.108.0.5:9000/", [], ("10.108.0.5", 9000), "10.108.0.6"),
+    ],
+)
+def test_kong_connects_to_the_collectors_that_are_named(
+    run: Callable[[str], Recording], url: str, inside: list[str], reached: tuple[str, int] | None, not_reached: str
+) -> None:
+    _, *rules, _ = opened(run(f"logs to {url}"), "kong")
+    assert namespaces(rules) == inside
+    if reached:
+        assert allows(rules, *reached)
+        assert not allows(rules, reached[0], reached[1] + 1)
+    assert not allows(rules, not_reached, 9000)
+    assert not allows(rules, not_reached, 443)
+
+
+@pytest.mark.parametrize("name", ["services", "kong"])
+def test_the_stacks_own_cluster_refuses_pods_that_could_do_more_than_serve(
+    run: Callable[[str], Recording], name: str
+) -> None:
+    labels = run("own namespace").one("Namespace", name).inputs["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
+
+
+def test_namespace_default_is_labelled_as_well_where_the_cluster_is_the_stacks(dev: Recording) -> None:
+    patch = dev.one("NamespacePatch")
+    assert patch.inputs["metadata"]["name"] == "default"
+    assert patch.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == RESTRICTED
+    for name in ("foo", "bar"):
+        assert "NamespacePatch services" in dev.before(dev.one("Deployment", name))
+
+
+def test_in_a_cluster_of_yours_nobody_elses_pods_are_refused(run: Callable[[str], Recording]) -> None:
+    local = run("local")
+    assert local.of("NamespacePatch") == []
+    assert local.one("Namespace", "kong").inputs["metadata"]["labels"] == {
+        "pod-security.kubernetes.io/warn": RESTRICTED
+    }
+
+
+def test_policies_are_in_force_before_pods_start_and_until_they_are_gone(
+    run: Callable[[str], Recording], dev: Recording
+) -> None:
+    for recording in (dev, run("local")):
+        for name in ("foo", "bar"):
+            assert f"NetworkPolicy {name}" in recording.before(recording.one("Deployment", name))
+        assert "NetworkPolicy kong" in recording.before(recording.one("Release"))
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        (
+            [FOO | {"egress": {"services": ["baz"]}}, BAR],
+            'services[0].egress.services[0]: "baz" is not allowed; allowed: services, which are foo, bar; fix: ',
+        ),
+        (
+            [FOO | {"egress": {"networks": ["10.0.0.0/33"]}}, BAR],
+            'services[0].egress.networks[0]: "10.0.0.0/33" is not allowed; allowed: addresses and CIDR blocks',
+        ),
+        ([FOO | {"egress": {"internets": True}}, BAR], "services[0].egress.internets: is not a known key; allowed: "),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], services: list[dict[str, Any]], said: str
+) -> None:
+    (line,) = errors(monkeypatch, capsys, {"services": services})
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://logs:0/", "http://logs:99999/", "http://999.1.1.1/", "http://[::1/"]
+)
+def test_an_address_that_is_none_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    (line,) = errors(monkeypatch, capsys, {"gateway": {"httpLog": {"url": url}}})
+    assert "gateway.httpLog.url: " in line
+    assert "allowed: a URL" in line

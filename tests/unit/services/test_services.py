@@ -1,0 +1,172 @@
+"""What runs in the cluster, and how it is reached."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.config.types import quantity
+from tests.unit.conftest import PROJECT, Recording
+
+DIGEST = f"sha256:{'0' * 64}"
+CONTENT = "content"
+
+
+def pod(recording: Recording, name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("name", ["foo", "bar"])
+def test_names_are_the_tutorials(dev: Recording, name: str) -> None:
+    deployment = dev.one("Deployment", name).inputs
+    assert deployment["metadata"]["name"] == f"{name}-deployment"
+    assert deployment["metadata"]["namespace"] == "default"
+    assert deployment["spec"]["template"]["metadata"]["labels"] == {"app": name, "kong-doks/service": name}
+    assert [container["name"] for container in pod(dev, name)["containers"]] == ["api"]
+    service = dev.one("Service", name).inputs
+    assert service["metadata"]["name"] == f"{name}-service"
+    assert service["spec"] == {
+        "selector": {"app": name},
+        "ports": [{"name": "http", "port": 5000, "targetPort": "http"}],
+    }
+    ingress = dev.one("Ingress", name).inputs
+    assert ingress["metadata"]["name"] == name
+    assert ingress["spec"]["ingressClassName"] == "kong"
+    backend = {"service": {"name": f"{name}-service", "port": {"number": 5000}}}
+    assert ingress["spec"]["rules"] == [
+        {"http": {"paths": [{"path": f"/{name}", "pathType": "Prefix", "backend": backend}]}}
+    ]
+
+
+def test_kong_has_the_names_that_people_look_for(dev: Recording) -> None:
+    release = dev.one("Release").inputs
+    assert (release["name"], release["namespace"]) == ("kong", "kong")
+    assert release["values"]["fullnameOverride"] == "kong"
+
+
+def test_pods_name_their_image_by_digest(dev: Recording) -> None:
+    (container,) = pod(dev, "foo")["containers"]
+    assert container["image"] == f"registry.digitalocean.com/kong-doks-1a2b3c4/microservices:foo@{DIGEST}"
+
+
+@pytest.mark.parametrize("name", ["foo", "bar"])
+def test_a_container_can_do_no_more_than_serve(dev: Recording, name: str) -> None:
+    spec = pod(dev, name)
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+
+
+def test_kongs_containers_can_do_no_more_than_serve(dev: Recording) -> None:
+    context = dev.one("Release").inputs["values"]["containerSecurityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_kongs_admin_surfaces_stay_inside_the_pod(dev: Recording) -> None:
+    values = dev.one("Release").inputs["values"]
+    assert values["admin"] == {"enabled": False}
+    assert values["manager"] == {"enabled": False}
+    assert values["env"]["admin_gui_listen"] == "off"
+    assert values["env"]["database"] == "off"
+    assert values["ingressController"]["admissionWebhook"] == {"enabled": False}
+
+
+def test_a_rollout_loses_no_request(dev: Recording) -> None:
+    strategy = dev.one("Deployment", "foo").inputs["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    spec = pod(dev, "foo")
+    (container,) = spec["containers"]
+    assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"]
+
+
+def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
+    dev: Recording, run: Callable[[str], Recording]
+) -> None:
+    (built,) = pod(dev, "foo")["containers"]
+    (ready,) = pod(run("third service"), "web")["containers"]
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert built[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
+        assert ready[probe]["tcpSocket"] == {"port": "http"}
+
+
+def test_a_ready_made_image_is_one_entry_and_is_not_built(run: Callable[[str], Recording]) -> None:
+    recording = run("third service")
+    assert [image.name for image in recording.of("Image")] == ["foo"]
+    (container,) = pod(recording, "web")["containers"]
+    assert container["image"] == "nginx:1.29.3"
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
+    assert {"name": "PORT", "value": "8080"} in container["env"]
+    assert recording.outputs["web_url"] == "http://203.0.113.10/"
+
+
+def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -> None:
+    (container,) = pod(run("secret env"), "foo")["containers"]
+    assert {"name": "API_KEY", "value": {"secret": "planted-key"}} in container["env"]
+
+
+def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_of_doks(dev: Recording) -> None:
+    # kubectl describe node: 900m and 1 GiB, less cilium 310m/310Mi, CoreDNS 2 x 100m/150M, cpc-bridge-proxy 100m/75Mi,
+    # do-node-agent 102m/80Mi.
+    free = {"cpu": 0.900 - 0.712, "memory": 2**30 - (465 * 2**20 + 2 * 150e6)}
+    values = dev.one("Release").inputs["values"]
+    kong = [values["resources"], values["ingressController"]["resources"]]
+    pods = [pod(dev, name)["containers"][0]["resources"] for name in ("foo", "bar")]
+    third = pods[0]
+    for kind, available in free.items():
+        # A rollout adds a pod, Kong's at the most, before it removes one.
+        asked = sum(quantity(each["requests"][kind]) for each in [*kong, *kong, *pods, third])
+        assert asked <= available
+        assert all(each["limits"][kind] for each in [*kong, *pods])
+
+
+def test_the_outputs_say_where_everything_is(dev: Recording) -> None:
+    assert dev.outputs["proxy_ip"] == "203.0.113.10"
+    assert dev.outputs["proxy_url"] == "http://203.0.113.10"
+    assert dev.outputs["foo_url"] == "http://203.0.113.10/foo"
+    assert dev.outputs["bar_url"] == "http://203.0.113.10/bar"
+    assert dev.outputs["cluster_id"] == "cluster-id"
+    assert list(dev.outputs["kubeconfig"]) == ["secret"]
+    assert dev.outputs["readme"] == (PROJECT / "Pulumi.README.md").read_text()
+
+
+def test_a_cluster_of_ones_own_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
+    local = run("local")
+    assert [each.type for each in local.resources if each.type.startswith("digitalocean:")] == []
+    assert local.invoked == []
+    assert local.one("kubernetes").inputs["context"] == "docker-desktop"
+    assert {each.deleted_with for each in local.resources} == {""}
+
+
+def test_a_cluster_of_ones_own_has_a_gateway_without_load_balancer(run: Callable[[str], Recording]) -> None:
+    local = run("local")
+    assert local.outputs["proxy_ip"] == "127.0.0.1"
+    assert local.outputs["foo_url"] == "http://127.0.0.1:8080/foo"
+    values = local.one("Release").inputs["values"]
+    assert values["proxy"] == {"type": "ClusterIP"}
+    assert "real_ip_header" not in values["env"]
+    assert local.outputs["proxy_command"] == (
+        "kubectl --context docker-desktop --namespace kong port-forward service/kong-proxy 8080:80"
+    )
+
+
+def test_images_in_a_local_engine_are_named_by_tag_and_roll_by_their_content(run: Callable[[str], Recording]) -> None:
+    local = run("local")
+    image = local.one("Image", "foo").inputs
+    assert (image["load"], image["push"]) == (True, False)
+    assert "platforms" not in image
+    assert pod(local, "foo")["containers"][0]["image"] == "foo-microservice:latest"
+    template = local.one("Deployment", "foo").inputs["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"kong-doks/image-content": CONTENT}
