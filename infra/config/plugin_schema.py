@@ -1,9 +1,10 @@
-"""The configuration of Kong's own plugins, as models made from kong_plugins.yaml, which says what its words mean."""
+"""Pydantic models of Kong's plugin configurations, built from kong_plugins.yaml. The file's head explains its words."""
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -23,11 +24,13 @@ from infra.config.errors import Complaint, found, raise_any
 
 _FILE = Path(__file__).with_name("kong_plugins.yaml")
 _NUMBER = re.compile(r"(?P<kind>integer|number)( >(?P<over>\S+)| (?P<least>[^.]\S*?)?\.\.(?P<most>\S+)?)?")
-_AT_LEAST_ONE = "?"
-_EXACTLY_ONE = "1"
-_RULES = (_AT_LEAST_ONE, _EXACTLY_ONE)
+_MATCH = re.compile(r"match (?P<pattern>\S+) like (?P<example>.+)")
+_PATTERN_ERRORS = ("nothing to repeat", "missing )", "unbalanced parenthesis", "unterminated character set")
+"""Errors of Python's `re` that PCRE, which Kong uses, reports as well. Other syntax differs between the two."""
 NEED_A_DATABASE = ("oauth2",)
-"""Plugins of the image that write to Kong's database, which there is none of (oauth2's own documentation)."""
+"""Plugins of the image that need Kong's database (oauth2's own documentation); this Kong has none."""
+GLOBAL_ONLY = ("acme",)
+"""Plugins that Kong accepts on no service and no route."""
 
 Schema = Any
 """A value of kong_plugins.yaml: a word, a list of one schema, or a record or map of them."""
@@ -40,12 +43,12 @@ def _document() -> Mapping[str, Schema]:
 
 
 def plugins() -> list[str]:
-    """The plugins in Kong's open-source image."""
+    """Names of the plugins in Kong's open-source image."""
     return sorted(_document())
 
 
 def complaints(plugin: str, config: Mapping[str, Any]) -> Iterator[Complaint]:
-    """What Kong would refuse in a plugin's configuration, as far as the schema tells."""
+    """Yields what Kong would refuse in a plugin's configuration, as far as the schema tells."""
     model = _record(plugin, _document()[plugin])
     try:
         model.model_validate(config)
@@ -54,74 +57,127 @@ def complaints(plugin: str, config: Mapping[str, Any]) -> Iterator[Complaint]:
 
 
 class _Record(BaseModel):
-    """Kong turns no type into another, and knows no other fields."""
+    """A record of fields. Kong converts no type into another and refuses unknown fields."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    needs: ClassVar[list[list[str]]] = []
-    """At least one of each of these groups of fields."""
-    choices: ClassVar[list[list[str]]] = []
-    """Exactly one of each of these."""
+    rules: ClassVar[Mapping[str, Sequence[Sequence[str]]]] = {}
 
     @model_validator(mode="after")
-    def _has_what_it_needs(self) -> Self:
-        raise_any(self._complaints())
+    def _keeps_the_rules(self) -> Self:
+        raise_any(self._violations())
         return self
 
-    def _complaints(self) -> Iterator[Complaint]:
-        # To Kong what is empty isn't there.
+    def value(self, path: str) -> Any:  # noqa: ANN401 -- any value of a stack file
+        """Returns the value at a dotted path; None where it is absent or empty, which is the same to Kong."""
+        name, _, rest = path.partition(".")
         fields = type(self).model_fields
-        present = [fields[name].alias for name, value in self if value not in (None, "", [], {})]
-        for group in [*self.needs, *self.choices]:
-            given = [name for name in group if name in present]
-            allowed = ", ".join(group) if group in self.needs else f"exactly one of {', '.join(group)}"
-            if not given:
-                yield Complaint("", None, allowed, f"set for example {group[0]}", "has none of what it needs")
-            elif len(given) > 1 and group in self.choices:
-                yield Complaint("", None, allowed, f"remove {' or '.join(given)}", f"has {' and '.join(given)}")
+        found = next((value for key, value in self if fields[key].alias == name), None)
+        if rest:
+            return found.value(rest) if isinstance(found, _Record) else None
+        return None if found in ("", [], {}) else found
+
+    def _violations(self) -> Iterator[Complaint]:
+        for kind, check in _CHECKS.items():
+            for rule in self.rules.get(kind, ()):
+                yield from check(self, rule)
+
+
+def _at_least_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+    if not any(record.value(name) is not None for name in group):
+        yield Complaint("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
+
+
+def _exactly_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+    given = [name for name in group if record.value(name) is not None]
+    allowed = f"exactly one of {', '.join(group)}"
+    if not given:
+        yield Complaint("", None, allowed, f"set for example {group[0]}", "has none of what it needs")
+    elif len(given) > 1:
+        yield Complaint("", None, allowed, f"remove {' or '.join(given)}", f"has {' and '.join(given)}")
+
+
+def _at_most_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+    given = [name for name in group if record.value(name)]
+    if len(given) > 1:
+        yield Complaint(
+            "", None, f"at most one of {', '.join(group)}", f"remove {given[0]}", f"has {' and '.join(given)}"
+        )
+
+
+def _all_or_none(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+    missing = [name for name in group if record.value(name) is None]
+    if 0 < len(missing) < len(group):
+        yield Complaint(missing[0], None, f"set beside {', '.join(set(group) - {*missing})}", "set it", "is missing")
+
+
+def _ascending(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+    given = [(name, value) for name in group if (value := record.value(name)) is not None]
+    for (lower, less), (upper, more) in pairwise(given):
+        if more < less:
+            shown = int(more) if more == int(more) else more
+            yield Complaint(upper, shown, f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
+
+
+def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[Complaint]:
+    name, values, needed = rule
+    value = record.value(name)
+    holds = value is not None if values == "*" else value in values.split("|")
+    alternatives = needed.split("|")
+    if holds and all(record.value(each) is None for each in alternatives):
+        shown = name if values == "*" else f"{name}: {value}"
+        yield Complaint(alternatives[0], None, f"set beside {shown}", "set it", "is missing")
+
+
+_CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[Complaint]]] = {
+    "?": _at_least_one,
+    "1": _exactly_one,
+    "all": _all_or_none,
+    "not": _at_most_one,
+    "<": _ascending,
+    "if": _present_if,
+}
 
 
 def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for index, (key, inner) in enumerate(schema.items()):
-        if key in _RULES:
+        if key in _CHECKS:
             continue
-        annotation, allowed, example = _type(f"{name}.{key}", inner)
+        annotation, allowed, example = _type(f"{name}.{key}", inner, required=key.endswith("!"))
         field = Field(
             ... if key.endswith("!") else None, alias=key.removesuffix("!"), description=allowed, examples=[example]
         )
-        # Names of our own: Kong has some that a model keeps for itself.
-        fields[f"field_{index}"] = (annotation if key.endswith("!") else annotation | None, field)
+        # Some of Kong's names are reserved in Pydantic. Kong refuses null for every field that has a default.
+        fields[f"field_{index}"] = (annotation, field)
     model = create_model(name, __base__=_Record, **fields)
-    model.needs = schema.get(_AT_LEAST_ONE, [])
-    model.choices = schema.get(_EXACTLY_ONE, [])
+    model.rules = {kind: schema[kind] for kind in _CHECKS if kind in schema}
     return model
 
 
-def _type(name: str, schema: Schema) -> tuple[Any, str, Any]:
-    """The type of a schema, what it allows in words, and an example."""
+def _type(name: str, schema: Schema, *, required: bool = False) -> tuple[Any, str, Any]:
+    """Returns the type of a schema, what it allows in words, and an example."""
     if isinstance(schema, list):
-        item, allowed, example = _type(name, schema[0])
+        item, allowed, example = _type(name, schema[0], required=True)
         return list[item], f"a list, each {allowed}", [example]  # type: ignore[valid-type]  # made from the file
     if isinstance(schema, dict) and set(schema) == {"*"}:
-        item, allowed, example = _type(name, schema["*"])
-        return dict[str, item], f"names, each with {allowed}", {"name": example}  # type: ignore[valid-type]  # the same
+        item, allowed, example = _type(name, schema["*"], required=True)
+        names = Annotated[dict[_NotEmpty, item], Field(min_length=int(required))]  # type: ignore[valid-type]  # the same
+        return names, f"names, each with {allowed}", {"name": example}
     if isinstance(schema, dict):
-        fields = {key.removesuffix("!"): value for key, value in schema.items() if key not in _RULES}
+        fields = {key.removesuffix("!"): value for key, value in schema.items() if key not in _CHECKS}
         shown = [key.removesuffix("!") for key in schema if key.endswith("!")] or list(fields)[:1]
-        example = {key: _type(name, fields.get(key, schema.get(f"{key}!")))[2] for key in shown}
+        example = {key: _type(name, fields[key])[2] for key in shown}
         return _record(name, schema), f"a record of {', '.join(fields)}", example
-    return _word(schema)
+    return _word(schema, required=required)
 
 
-def _word(word: str) -> tuple[Any, str, Any]:
-    if word == "any":
-        return Any, "what Kong documents", {}
-    if word == "boolean":
-        return bool, "true or false", True
-    if word == "string":
-        return str, "text", "text"
-    if word == "address":
-        return Annotated[str, AfterValidator(_address)], "an address or a CIDR block", "10.0.0.0/8"
+def _word(word: str, *, required: bool) -> tuple[Any, str, Any]:
+    if word in _WORDS:
+        kind, allowed, example = _WORDS[word]
+        return _NotEmpty if word == "string" and required else kind, allowed, example
+    if match := _MATCH.fullmatch(word):
+        kind = Annotated[str, AfterValidator(partial(_matches, pattern=re.compile(match["pattern"], re.DOTALL)))]
+        return kind, f"text like {match['example']}", match["example"]
     if match := _NUMBER.fullmatch(word):
         return _number(match)
     values: list[Any] = [part.strip() for part in word.removeprefix("= ").split("|")]
@@ -146,8 +202,24 @@ def _number(match: re.Match[str]) -> tuple[Any, str, Any]:
     )
 
 
+def _matches(value: str, pattern: re.Pattern[str]) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(value)
+    return value
+
+
+def _pattern(value: str) -> str:
+    """Refuses what PCRE refuses as well."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        if error.msg.startswith(_PATTERN_ERRORS):
+            raise ValueError(value) from error
+    return value
+
+
 def _address(value: str) -> str:
-    """A block may be written by any address in it; of its size, Kong takes no netmask, and of an address no zone."""
+    """Accepts any address within a block. Kong takes no netmask and no zone."""
     address, _, size = value.partition("/")
     if "%" in address or "." in size:
         raise ValueError(value)
@@ -156,5 +228,20 @@ def _address(value: str) -> str:
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
-    """To Kong 5.0 is an integer."""
+    """Accepts 5.0, which Kong takes for an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_NotEmpty = Annotated[str, Field(min_length=1)]
+_WORDS: Mapping[str, tuple[Any, str, Any]] = {
+    "boolean": (bool, "true or false", True),
+    "string": (str, "text", "text"),
+    "text": (str, "text", "text"),
+    "address": (Annotated[str, AfterValidator(_address)], "an address or a CIDR block", "10.0.0.0/8"),
+    "pattern": (Annotated[_NotEmpty, AfterValidator(_pattern)], "a regular expression", "curl"),
+    "* | pattern": (
+        Annotated[_NotEmpty, AfterValidator(lambda value: value if value == "*" else _pattern(value))],
+        "* or a regular expression",
+        "https://example.com",
+    ),
+}

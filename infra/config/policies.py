@@ -214,6 +214,10 @@ class RoutePolicies(Policies):
         return self
 
     def _route_complaints(self) -> Iterator[Complaint]:
+        for name in plugin_schema.GLOBAL_ONLY:
+            if name in self.plugins:
+                allowed = "under gateway, since Kong takes it on no route"
+                yield Complaint(f"plugins.{name}", None, allowed, f"move {name} to gateway.plugins")
         if self.allow and self.auth is None:
             yield Complaint("allow", None, "only beside auth, which says who asks", "add auth: jwt")
         if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:

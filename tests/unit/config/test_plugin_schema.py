@@ -11,8 +11,10 @@ from tests.unit.config.test_policies import services
 from tests.unit.config.test_settings import errors
 
 RIGHT: dict[str, list[dict[str, Any]]] = {
-    "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": None}, {"allow": ["a"], "deny": []}],
-    "acme": [{"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"a": 1}}}],
+    "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": False}, {"allow": ["a"], "deny": []}],
+    "acme": [
+        {"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"shm_name": "kong"}}}
+    ],
     "ai-prompt-decorator": [{"prompts": {"prepend": [{"role": "system", "content": "Be brief"}]}}],
     "ai-prompt-guard": [{"allow_patterns": [".*kong.*"]}],
     "ai-prompt-template": [{"templates": [{"name": "a", "template": "{{b}}"}]}],
@@ -38,13 +40,19 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     "rate-limiting": [
         {"minute": 0.5},
         {"hour": 5, "policy": "redis", "redis": {"host": "r"}},
-        {"year": 1, "redis_port": 1},
+        {"year": 1, "redis_port": 1, "policy": "redis", "redis_host": "r"},
+        {"minute": 1, "limit_by": "path", "path": "/foo", "redis": {"password": ""}},
+    ],
+    "request-termination": [{"message": "later"}, {"content_type": "text/plain", "body": "later"}],
+    "request-transformer": [
+        {"add": {"headers": ["X-A:"], "body": ["a:b:c"], "querystring": ["a::b"]}, "http_method": "PUT"},
+        {"rename": {"headers": ["X-A:X-B"], "body": ["a:b"]}, "remove": {"headers": ["X_A"], "body": ["a:b"]}},
     ],
     "redirect": [{"location": "https://example.com", "status_code": 302}],
     "response-ratelimiting": [{"limits": {"sms": {"minute": 10}, "mail": {"hour": 1}}}],
     "response-transformer": [{"add": {"json": ["a:1"], "json_types": ["number"]}}],
     "session": [{"cookie_same_site": "None", "logout_methods": ["POST"], "cookie_lifetime": 3600}],
-    "standard-webhooks": [{"secret_v1": "whsec_a", "tolerance_second": -1}],
+    "standard-webhooks": [{"secret_v1": "whsec_a", "tolerance_second": 0}],
     "statsd": [{"metrics": [{"name": "unique_users", "stat_type": "set"}], "allow_status_codes": ["200-205"]}],
     "syslog": [{"facility": "local7", "log_level": "emerg"}],
     "zipkin": [{"sample_ratio": 1, "static_tags": [{"name": "a", "value": "b"}], "traceid_byte_count": 16}],
@@ -66,7 +74,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"minute": "many"},
         '.minute: "many" is not allowed; allowed: a number over 0; fix: write for example 1',
     ),
-    "a number in quotes": ("redirect", {"location": "/", "status_code": "301"}, '.status_code: "301" is not allowed'),
+    "a number in quotes": (
+        "redirect",
+        {"location": "https://a.test", "status_code": "301"},
+        '.status_code: "301" is not allowed',
+    ),
     "a part of one": (
         "request-size-limiting",
         {"allowed_payload_size": 0.5},
@@ -100,7 +112,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "one for several": (
         "bot-detection",
         {"deny": "curl"},
-        '.deny: "curl" is not allowed; allowed: a list, each text; fix: write for example ["text"]',
+        '.deny: "curl" is not allowed; allowed: a list, each a regular expression; fix: write for example ["curl"]',
     ),
     "one of several": ("proxy-cache", {"strategy": "memory", "response_code": [200, 9]}, ".response_code[1]: 9 is not"),
     "several for a record": (
@@ -153,6 +165,111 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"allow": ["team-a"], "deny": ["team-b"]},
         "plugins.acl: has allow and deny; allowed: exactly one of allow, deny; fix: remove allow or deny",
     ),
+    "a field that only Kong's enterprise edition has": (
+        "acl",
+        {"allow": ["a"], "include_consumer_groups": True},
+        "is not",
+    ),
+    "a sampling strategy of a later Kong": (
+        "opentelemetry",
+        {"traces_endpoint": "http://otel", "sampling_strategy": "parent_drop_probability_fallback"},
+        ".sampling_strategy: is not a known key",
+    ),
+    "a limit by consumer group": ("rate-limiting", {"minute": 5, "limit_by": "consumer-group"}, ".limit_by: "),
+    "code for a phase of WebSockets": ("pre-function", {"log": ["a"], "ws_close": ["a"]}, ".ws_close: is not a known"),
+    "a format of prompts where there is none": (
+        "ai-prompt-template",
+        {"templates": [{"name": "a", "template": "b"}], "llm_format": "openai"},
+        ".llm_format: is not a known key",
+    ),
+    "quotas without a limit": ("response-ratelimiting", {}, ".limits: is missing"),
+    "quotas of nothing": ("response-ratelimiting", {"limits": {}}, ".limits: is not allowed"),
+    "a time before the present": (
+        "standard-webhooks",
+        {"secret_v1": "a", "tolerance_second": -1},
+        ".tolerance_second: -1",
+    ),
+    "a body of no bytes": (
+        "ai-prompt-guard",
+        {"allow_patterns": ["a"], "max_request_body_size": 0},
+        ".max_request_body_size: 0 is not allowed; allowed: a whole number over 0",
+    ),
+    "nothing where Kong has a default": (
+        "acl",
+        {"allow": ["a"], "hide_groups_header": None},
+        ".hide_groups_header: is not allowed; allowed: true or false",
+    ),
+    "a metric that this Kong doesn't count": (
+        "statsd",
+        {"metrics": [{"name": "cache_datastore_hits_total", "stat_type": "gauge", "sample_rate": 1}]},
+        ".metrics[0].name: ",
+    ),
+    # Kong answers these with 500, and its controller can't tell which entry it was.
+    "a body field without a name": ("request-transformer", {"add": {"body": [":x"]}}, '.add.body[0]: ":x" is not'),
+    "a query field without a name": (
+        "request-transformer",
+        {"rename": {"querystring": ["::x"]}},
+        '.rename.querystring[0]: "::x" is not allowed; allowed: a list, each text like name:value; fix: ',
+    ),
+    "a header without a name": (
+        "request-transformer",
+        {"append": {"headers": [":"]}},
+        '.append.headers[0]: ":" is not',
+    ),
+    "a field without a value": ("request-transformer", {"replace": {"body": ["x:"]}}, '.replace.body[0]: "x:" is not'),
+    "a number for a store of certificates": (
+        "acme",
+        {"account_email": "a@b.c", "storage_config": 1},
+        "storage_config: 1",
+    ),
+    "a number for a model's credentials": (
+        "ai-proxy",
+        {"route_type": "llm/v1/chat", "model": {"provider": "openai"}, "auth": 1},
+        ".auth: 1 is not allowed; allowed: a record of header_name, ",
+    ),
+    # What one field asks of another.
+    "a place without a host": (
+        "redirect",
+        {"location": "/elsewhere"},
+        '.location: "/elsewhere" is not allowed; allowed: text like https://example.com; fix: write for example https://',
+    ),
+    "a collector without a scheme": ("http-log", {"http_endpoint": "logs:9000"}, '.http_endpoint: "logs:9000" is not'),
+    "a wildcard for a pattern": ("cors", {"origins": ["*.example.com"]}, '.origins[0]: "*.example.com" is not allowed'),
+    "a pattern that doesn't end": (
+        "bot-detection",
+        {"allow": ["(curl"]},
+        '.allow[0]: "(curl" is not allowed; allowed: ',
+    ),
+    "an empty text in a list": ("acl", {"allow": [""]}, '.allow[0]: "" is not allowed'),
+    "an empty text that has to be there": ("file-log", {"path": ""}, '.path: "" is not allowed'),
+    "a method in lower case": ("request-transformer", {"http_method": "get"}, '.http_method: "get" is not allowed'),
+    "less in an hour than in a minute": (
+        "rate-limiting",
+        {"minute": 5, "day": 4},
+        ".day: 4 is not allowed; allowed: at least as much as minute, 5; fix: write 5 or more",
+    ),
+    "a limit by a header without its name": (
+        "rate-limiting",
+        {"minute": 5, "limit_by": "header"},
+        ".header_name: is missing; allowed: set beside limit_by: header; fix: set it",
+    ),
+    "limits in a store without a place": ("rate-limiting", {"minute": 5, "policy": "redis"}, ".redis.host: is missing"),
+    "a counter without its rate": (
+        "datadog",
+        {"metrics": [{"name": "latency", "stat_type": "counter"}]},
+        ".metrics[0].sample_rate: is missing; allowed: set beside stat_type: counter",
+    ),
+    "one half of a credential": (
+        "aws-lambda",
+        {"aws_key": "a"},
+        ".aws_secret: is missing; allowed: set beside aws_key",
+    ),
+    "two answers": (
+        "request-termination",
+        {"message": "a", "body": "b"},
+        "has message and body; allowed: at most one of",
+    ),
+    "a type of no answer": ("request-termination", {"content_type": "text/plain"}, ".body: is missing"),
     "none of several fields of a value": (
         "response-ratelimiting",
         {"limits": {"sms": {}}},
@@ -191,6 +308,17 @@ def test_every_schema_can_be_read() -> None:
     assert len(found) == 44
     for plugin, complaints in found.items():
         assert {complaint.problem for complaint in complaints} <= {"is missing", "has none of what it needs"}, plugin
+
+
+def test_a_plugin_that_kong_takes_on_no_route_belongs_under_gateway(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"acme": {"account_email": "a@b.c"}}
+    (line,) = errors(monkeypatch, capsys, services(plugins=config))
+    assert line == (
+        "kong-doks:services[0].plugins.acme: is not allowed; allowed: under gateway, since Kong takes it on no route; "
+        "fix: move acme to gateway.plugins"
+    )
 
 
 def test_our_own_policies_are_what_kong_allows() -> None:
