@@ -1,4 +1,4 @@
-"""The scopes that docs/reliability.md lists for the commands of ops/: enough together, and none too many."""
+"""The scopes that docs/reference/token-scopes.md lists for the commands of ops/: enough together, and none too many."""
 
 from collections.abc import Iterator
 from pathlib import Path

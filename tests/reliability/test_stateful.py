@@ -106,7 +106,7 @@ class DigitalOceanPart(RuleBasedStateMachine):
 
     @rule()
     def converge(self) -> None:
-        """What docs/reliability.md says to type: `up` again, and what the doctor says."""
+        """What docs/reference/failures.md says to type: `up` again, and what the doctor says."""
         self._made()
         self.cloud.faults.clear()
         # Of what was done by hand, up alone may know nothing.

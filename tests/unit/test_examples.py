@@ -9,7 +9,7 @@ import pytest
 from infra.config.types import quantity
 from tests.unit.conftest import EXAMPLES, PROJECT, Recording
 
-PAGES = {"docs/gateway.md": "../examples", "README.md": "examples"}
+PAGES = {"docs/reference/policies.md": "../../examples", "README.md": "examples"}
 """Pages, and where examples are from there."""
 
 

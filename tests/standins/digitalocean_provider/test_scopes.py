@@ -1,4 +1,4 @@
-"""The scopes that docs/reliability.md lists for `up` and `destroy`: enough together, and none too many."""
+"""The scopes that docs/reference/token-scopes.md lists for `up` and `destroy`: enough together, and none too many."""
 
 import pytest
 
