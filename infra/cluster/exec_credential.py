@@ -7,12 +7,14 @@ argument.
 
 import argparse
 import http.client
+import ipaddress
 import json
 import os
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 # Long enough for one command. Every run leaves its token on the cluster until then; clients ask again by themselves.
@@ -23,27 +25,65 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Turns a redirect into an error: urllib would send the API token to whatever host it names."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 def api_token(stack: str | None) -> str:
-    if not stack:
-        if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-            return token.strip()
-        sys.exit("credential: no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
-    command = ["pulumi", "config", "get", "digitalocean:token", "--stack", stack]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Returns DigitalOcean's API token.
+
+    The named stack comes first. A stack that was renamed has another name than the kubeconfig in its state, so the
+    environment and the stack that is selected follow.
+    """
+    problems = []
+    for options in [["--stack", stack], None, []] if stack else [None]:
+        try:
+            return environment_token() if options is None else stack_token(*options)
+        except LookupError as error:
+            problems.append(str(error.args[0]))
+    sys.exit(f"credential: {problems[0]}; fix: export DIGITALOCEAN_TOKEN=...")
+
+
+def environment_token() -> str:
+    for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
+        if token := os.environ.get(name, "").strip():
+            return token
+    raise LookupError("no token for DigitalOcean")
+
+
+def stack_token(*options: str) -> str:
+    """Reads the token from a stack's configuration; without options, from that of PULUMI_STACK or the selected one."""
+    command = ["pulumi", "config", "get", "digitalocean:token", *options]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise LookupError(f"{' '.join(command)}: {error}") from error
     if result.returncode:
-        sys.exit(f"credential: {' '.join(command)}: {' '.join(result.stderr.split())}")
+        raise LookupError(f"{' '.join(command)}: {' '.join(result.stderr.split())}")
     return result.stdout.strip()
 
 
-def fetch(url: str, token: str) -> dict[str, str]:
+def is_safe(url: str) -> bool:
+    """Whether a token sent there can't be read on the way."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return True
     try:
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
     except ValueError:
-        sys.exit(f"credential: {url.partition('?')[0]}: not a URL; fix: export DIGITALOCEAN_API_URL=https://...")
+        return False
+
+
+def fetch(url: str, token: str) -> dict[str, str]:
+    opener = urllib.request.build_opener(NoRedirects)
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     for attempt in range(1, ATTEMPTS + 1):
         wait = 2**attempt
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with opener.open(request, timeout=30) as response:
                 found = json.load(response)
             return {key: found[key] for key in ("token", "expires_at")}
         except urllib.error.HTTPError as error:
@@ -72,6 +112,16 @@ def main() -> None:
     parser.add_argument("--stack")
     options = parser.parse_args()
     url = f"{options.api.rstrip('/')}/v2/kubernetes/clusters/{options.cluster}/credentials?expiry_seconds={LIFETIME}"
+    try:
+        urllib.request.Request(url)
+        safe = is_safe(url)
+    except ValueError:
+        sys.exit(f"credential: {options.api}: not a URL; fix: export DIGITALOCEAN_API_URL=https://...")
+    if not safe:
+        sys.exit(
+            f"credential: {options.api}: would carry the API token in clear; allowed: https, or http to this machine; "
+            "fix: export DIGITALOCEAN_API_URL=https://..."
+        )
     credentials = fetch(url, api_token(options.stack))
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",

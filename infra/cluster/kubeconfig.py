@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pulumi
 
+PYTHON = ("python3", "-I", "-c")
+"""Isolated: without -I, Python imports the modules of the current directory before its own."""
 _CREDENTIAL = Path(__file__).with_name("exec_credential.py")
 
 
@@ -34,8 +36,8 @@ def kubeconfig(  # noqa: PLR0913 -- a kubeconfig has that many parts
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "interactiveMode": "Never",
-        "command": "python3",
-        "args": ["-c", _CREDENTIAL.read_text(), cluster_id, *options],
+        "command": PYTHON[0],
+        "args": [*PYTHON[1:], _CREDENTIAL.read_text(), cluster_id, *options],
     }
     return pulumi.Output.secret(
         pulumi.Output.json_dumps(

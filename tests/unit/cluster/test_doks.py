@@ -52,20 +52,20 @@ def test_the_kubeconfig_holds_a_question_and_no_token(dev: Recording) -> None:
     assert list(user["user"]) == ["exec"]
     command = user["user"]["exec"]
     assert command["command"] == "python3"
-    assert command["args"][0] == "-c"
-    assert command["args"][2:] == ["cluster-id"]
+    assert command["args"][:2] == ["-I", "-c"]
+    assert command["args"][3:] == ["cluster-id"]
     assert str(PROJECT) not in json.dumps(kubeconfig)
 
 
 def test_a_token_in_the_stacks_configuration_is_asked_of_that_stack(run: Callable[[str], Recording]) -> None:
     kubeconfig = run("token in config").outputs["kubeconfig"]["secret"]
-    assert json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"][3:] == ["--stack", "dev"]
+    assert json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"][4:] == ["--stack", "dev"]
     assert "planted-token" not in kubeconfig
 
 
 def test_another_endpoint_reaches_the_kubeconfig(run: Callable[[str], Recording]) -> None:
     kubeconfig = json.loads(run("sandbox").outputs["kubeconfig"]["secret"])
-    assert kubeconfig["users"][0]["user"]["exec"]["args"][3:] == ["--api", "http://127.0.0.1:7070"]
+    assert kubeconfig["users"][0]["user"]["exec"]["args"][4:] == ["--api", "http://127.0.0.1:7070"]
 
 
 def test_the_load_balancer_is_of_the_kind_that_kong_can_be_behind(dev: Recording) -> None:

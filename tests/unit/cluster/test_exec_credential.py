@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from infra.cluster import exec_credential as credential
-from tests.unit.conftest import PROJECT
+from infra.cluster.kubeconfig import PYTHON
+from tests.unit.conftest import PROJECT, Recording
 
 SOURCE = (PROJECT / "infra" / "cluster" / "exec_credential.py").read_text()
 HASTY = SOURCE.replace("time.sleep(wait)", "time.sleep(0)")
@@ -31,6 +33,7 @@ class Api:
     body: bytes = b'{"token": "cluster-token", "expires_at": "2030-01-01T00:00:00Z"}'
     length: int | None = None
     """What the header says, if not the truth."""
+    location: str = ""
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
 
@@ -44,6 +47,8 @@ def api() -> Iterator[Api]:
             self.send_response(served.statuses.pop(0) if served.statuses else 200)
             if served.retry_after:
                 self.send_header("Retry-After", served.retry_after)
+            if served.location:
+                self.send_header("Location", served.location)
             self.send_header("Content-Length", str(served.length or len(served.body)))
             self.end_headers()
             self.wfile.write(served.body)
@@ -60,7 +65,7 @@ def api() -> Iterator[Api]:
 
 
 def run(*args: str, env: dict[str, str], source: str = SOURCE) -> subprocess.CompletedProcess[str]:
-    command = ["python3", "-I", "-c", source, *args]
+    command = [*PYTHON, source, *args]
     return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -89,6 +94,92 @@ def test_a_token_in_the_stacks_configuration_comes_from_pulumi(api: Api, tmp_pat
     result = run("some-id", "--api", api.url, "--stack", "dev", env=env)
     assert result.returncode == 0, result.stderr
     assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_it_imports_nothing_from_the_current_directory(api: Api, dev: Recording, tmp_path: Path) -> None:
+    kubeconfig = json.loads(dev.outputs["kubeconfig"]["secret"])
+    plugin = kubeconfig["users"][0]["user"]["exec"]
+    for module in ("json", "argparse", "email", "urllib", "ipaddress"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('planted')\n")
+    result = subprocess.run(
+        [plugin["command"], *plugin["args"]],
+        cwd=tmp_path,
+        env=BARE | {"DIGITALOCEAN_TOKEN": TOKEN, "DIGITALOCEAN_API_URL": api.url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert api.paths == ["/v2/kubernetes/clusters/cluster-id/credentials?expiry_seconds=900"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_token_follows_no_redirect(api: Api, status: int) -> None:
+    api.statuses, api.location = [status], f"{api.url.replace('127.0.0.1', 'localhost')}/elsewhere"
+    result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
+    assert result.returncode == 1
+    assert f"HTTP {status}" in result.stderr
+    assert api.paths == ["/v2/kubernetes/clusters/some-id/credentials?expiry_seconds=900"]
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://api.digitalocean.com", True),
+        ("http://127.0.0.1:7070", True),
+        ("http://localhost:7070", True),
+        ("http://[::1]:7070", True),
+        ("http://api.digitalocean.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost@example.com", False),
+        ("ftp://127.0.0.2.example", False),
+    ],
+)
+def test_the_token_goes_over_plain_http_to_this_machine_only(url: str, safe: bool) -> None:
+    assert credential.is_safe(url) is safe
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [("http://api.example", "would carry the API token in clear"), ("api.example", "not a URL")],
+)
+def test_an_unsafe_endpoint_is_refused_in_one_line(url: str, problem: str) -> None:
+    result = run("some-id", "--api", url, env={"DIGITALOCEAN_TOKEN": TOKEN})
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"credential: {url}: {problem};")
+    assert TOKEN not in line
+
+
+RENAMED = """#!/bin/sh
+case "$*" in
+*"--stack old") echo "error: no stack named 'old' found" >&2; exit 255;;
+*) echo {token};;
+esac
+"""
+
+
+@pytest.mark.parametrize("source", ["environment", "selected stack"])
+def test_a_renamed_stack_still_gets_its_token(api: Api, tmp_path: Path, source: str) -> None:
+    in_environment = source == "environment"
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(RENAMED.format(token="another" if in_environment else TOKEN))
+    pulumi.chmod(0o755)
+    env = {"PATH": f"{tmp_path}{os.pathsep}{BARE['PATH']}"} | ({"DIGITALOCEAN_TOKEN": TOKEN} if in_environment else {})
+    result = run("some-id", "--api", api.url, "--stack", "old", env=env)
+    assert result.returncode == 0, result.stderr
+    assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
+def test_a_token_that_is_nowhere_is_named_in_one_line(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "python3").symlink_to(sys.executable)
+    result = run("some-id", "--api", api.url, "--stack", "old", env={"PATH": str(tmp_path)})
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("credential: pulumi config get digitalocean:token --stack old: ")
+    assert line.endswith("fix: export DIGITALOCEAN_TOKEN=...")
+    assert api.paths == []
 
 
 def test_what_passes_is_tried_again(api: Api) -> None:
