@@ -80,12 +80,7 @@ namespace = Namespace(
     NamespaceArgs(
         name=config.namespace,
         docker_config=registry.pull,
-        policies={
-            **network.service_policies(
-                config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
-            ),
-            **(network.solver_policy(settings.GATEWAY_NAMESPACE) if config.domain else {}),
-        },
+        policies=network.solver_policy(settings.GATEWAY_NAMESPACE) if config.domain else {},
     ),
     opts=in_cluster,
 )
@@ -168,6 +163,9 @@ consumers = [
 
 # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
 platform = None if config.kube_context else "linux/amd64"
+service_policies = network.service_policies(
+    config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
+)
 
 for service in config.workloads:
     running = {}
@@ -186,7 +184,7 @@ for service in config.workloads:
     Service(
         service.name,
         ServiceArgs(
-            namespace=namespace.name,
+            namespace=namespace.closed_for(service.name, service_policies[service.name]),
             versions=running,
             shares=service.shares,
             pull_secret=namespace.pull_secret,

@@ -13,6 +13,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from infra.config import versions
 from infra.config.tls import Acme
 from infra.kubernetes.namespace import namespace_options
+from infra.kubernetes.raw_object import SKIP_AWAIT
 
 SECRET = "gateway-tls"  # noqa: S105 -- a name
 _API = "cert-manager.io/v1"
@@ -111,7 +112,7 @@ class Certificate(pulumi.ComponentResource):
                     name=SECRET,
                     namespace=args.namespace,
                     # It leads nowhere, so the controller never says that it does.
-                    annotations={"pulumi.com/skipAwait": "true"},
+                    annotations=SKIP_AWAIT,
                 ),
                 spec=kubernetes.networking.v1.IngressSpecArgs(
                     ingress_class_name="kong",

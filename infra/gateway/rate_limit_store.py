@@ -11,6 +11,7 @@ from pulumi_kubernetes import apps, core, meta
 
 from infra.config import versions
 from infra.kubernetes.pod_security import CONTAINER, POD
+from infra.kubernetes.raw_object import SKIP_AWAIT
 
 _NAME = "rate-limits"
 LABELS = {"app": _NAME}
@@ -46,8 +47,10 @@ class Counters(pulumi.ComponentResource):
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def metadata(namespace: pulumi.Input[str], name: str = _NAME) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=LABELS)
+        def metadata(
+            namespace: pulumi.Input[str], name: str = _NAME, annotations: Mapping[str, str] | None = None
+        ) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=LABELS, annotations=annotations)
 
         password = secrets.token_hex(32)
         secret = core.v1.Secret(
@@ -81,7 +84,8 @@ class Counters(pulumi.ComponentResource):
         )
         service = core.v1.Service(
             name,
-            metadata=metadata(args.namespace),
+            # The Deployment's readiness is enough; Pulumi would wait 10 s more for endpoints to settle.
+            metadata=metadata(args.namespace, annotations=SKIP_AWAIT),
             spec=core.v1.ServiceSpecArgs(
                 selector=LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
             ),

@@ -16,7 +16,7 @@ class NamespaceArgs:
     Attributes:
         name: created unless it is `default`, which every cluster has.
         docker_config: credentials (JSON, secret) to pull images with; None: none are needed.
-        policies: who may talk to its pods, and to whom they may.
+        policies: NetworkPolicies that everything in the namespace waits for.
     """
 
     name: str
@@ -47,7 +47,10 @@ def default_deny(cluster: pulumi.Resource | None) -> Mapping[str, network.Policy
 
 
 class Namespace(pulumi.ComponentResource):
-    """A closed namespace whose pods can pull: `name` and `pull_secret` come with what they name."""
+    """A closed namespace whose pods can pull images.
+
+    `name` resolves once the namespace is closed, `pull_secret` once the Secret exists.
+    """
 
     def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:namespace:Namespace", name, None, opts)
@@ -68,6 +71,8 @@ class Namespace(pulumi.ComponentResource):
                 opts=ends,
             )
             namespace = patched.metadata.name
+        self._created = namespace
+        self._options = ends
         self.name = network.closed(namespace, {**default_deny(cluster), **args.policies}, ends)
         self.pull_secret: pulumi.Output[str] | None = None
         if args.docker_config is not None:
@@ -79,3 +84,13 @@ class Namespace(pulumi.ComponentResource):
                 opts=ends,
             ).metadata.name
         self.register_outputs({"name": self.name})
+
+    def closed_for(self, service: str, policy: network.Policy) -> pulumi.Output[str]:
+        """Creates the NetworkPolicy of one service's pods.
+
+        Returns:
+            The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
+            objects wait for it: if each waited for every policy, the edges of N services would number N squared.
+        """
+        own = network.closed(self._created, {service: policy}, self._options)
+        return pulumi.Output.all(self.name, own).apply(lambda names: str(names[0]))

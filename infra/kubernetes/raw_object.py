@@ -5,6 +5,9 @@ from typing import Any
 
 import pulumi
 
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+"""Annotation: Pulumi goes on once the API server has the object."""
+
 
 class KubernetesObject(pulumi.CustomResource):
     """An object of any kind. Pulumi's own CustomResource only lets it have a `spec`, and renames what is in it."""

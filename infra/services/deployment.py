@@ -8,6 +8,7 @@ from pulumi_kubernetes import apps, core, meta
 
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
+from infra.kubernetes.raw_object import SKIP_AWAIT
 
 CLOSING_SECONDS = 5
 """How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
@@ -58,7 +59,10 @@ def workload(
     args: WorkloadArgs,
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """Makes the Deployment `<name>-deployment` and the Service `<name>-service`; the latter's name, once pods answer.
+    """Creates the Deployment `<name>-deployment` and the Service `<name>-service`.
+
+    Returns:
+        The Service's name, resolved once the Deployment's pods are ready.
 
     Kong serves a route without a plugin that it doesn't find, and the controller may hear of a route before it hears of
     its plugins, or longer. So pods start after the plugins, which `opts` depends on, and are gone before them.
@@ -70,7 +74,7 @@ def workload(
             name=f"{name}{suffix}", namespace=args.namespace, labels=labels, annotations=annotations or None
         )
 
-    apps.v1.Deployment(
+    deployment = apps.v1.Deployment(
         name,
         metadata=metadata("-deployment"),
         spec=apps.v1.DeploymentSpecArgs(
@@ -93,14 +97,16 @@ def workload(
     )
     service = core.v1.Service(
         name,
-        metadata=metadata("-service", args.upstream_annotations),
+        # Pulumi waits 10 s for a Service's endpoints to settle, in one of the engine's few slots. The Deployment's pods
+        # are what the route waits for.
+        metadata=metadata("-service", {**args.upstream_annotations, **SKIP_AWAIT}),
         spec=core.v1.ServiceSpecArgs(
             selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.port, target_port="http")]
         ),
         opts=opts,
     )
-    found: pulumi.Output[str] = service.metadata.name
-    return found
+    ready = pulumi.Output.all(service.metadata.name, deployment.metadata.name)
+    return ready.apply(lambda names: str(names[0]))
 
 
 def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:

@@ -7,15 +7,13 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from infra.gateway.gateway_api import API
-from infra.kubernetes.raw_object import KubernetesObject
+from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
 """The controller divides a backend's weight by its pods, rounding down: in hundredths of a percent that is nothing."""
 
 # Pulumi goes on, to delete an Ingress that this one replaces, when Kong has the route.
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
-# The controller writes no address of an Ingress whose certificate isn't there, and has the route.
-_UNAWAITED = {"pulumi.com/skipAwait": "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,8 @@ def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
             name=name,
             namespace=args.namespace,
             labels=args.labels,
-            annotations={**args.annotations, **({} if args.awaited else _UNAWAITED)} or None,
+            # The controller writes no address of an Ingress whose certificate isn't there, and has the route.
+            annotations={**args.annotations, **({} if args.awaited else SKIP_AWAIT)} or None,
         ),
         spec=networking.v1.IngressSpecArgs(
             ingress_class_name="kong",

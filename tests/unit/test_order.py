@@ -25,11 +25,24 @@ def test_a_service_waits_for_its_image_and_never_for_kong(dev: Recording, name: 
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
-def test_a_route_waits_for_its_service_and_the_gateway_and_not_for_pods(dev: Recording, name: str) -> None:
+def test_a_route_waits_for_its_own_pods_and_the_gateway(dev: Recording, name: str) -> None:
     needs = dev.before(dev.one("Ingress", name))
-    assert {f"Service {name}", "Release kong"} <= needs
-    assert "Deployment foo" not in needs
-    assert f"Service {'bar' if name == 'foo' else 'foo'}" not in needs
+    assert {f"Service {name}", f"Deployment {name}", "Release kong"} <= needs
+    other = "bar" if name == "foo" else "foo"
+    assert not {f"Service {other}", f"Deployment {other}"} & needs
+
+
+def test_no_service_object_holds_one_of_the_engines_slots_while_its_endpoints_settle(
+    run: Callable[[str], Recording],
+) -> None:
+    recording = run("several gateways")
+    created = [service for service in recording.of("Service") if service.created]
+    assert {"foo", "rate-limits"} <= {service.name for service in created}
+    for service in created:
+        assert service.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    # A plugin that counts there waits for the store's pod itself.
+    plugin = recording.of("KongClusterPlugin")[0]
+    assert "Deployment rate-limits" in recording.before(plugin)
 
 
 def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Recording) -> None:
