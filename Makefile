@@ -33,6 +33,11 @@ lint: .venv/.ready ## ruff, mypy --strict
 unit: .venv/.ready ## the program under mocks, the apps
 	@$(PYTHON) -m pytest -q tests/unit apps
 
+BASE := HEAD
+.PHONY: graph-diff
+graph-diff: .venv/.ready ## how the resource graph differs from the revision BASE, for every stack file and example
+	@$(PYTHON) -m tests.graph_diff $(BASE)
+
 .PHONY: e2e
 e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m sandbox tools

@@ -212,6 +212,14 @@ RUNS: dict[str, dict[str, Any]] = {
         "config": DOMAIN | {"kong-doks:proxyServiceType": "LoadBalancer"},
     },
     **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
+    "domain, canary, monitoring": {
+        "stack": "dev",
+        "config": DOMAIN
+        | {
+            "kong-doks:gateway": {"monitoring": True, "replicas": 2, "rateLimit": {"minute": 60}},
+            "kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}],
+        },
+    },
     "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
 }
 
@@ -226,11 +234,13 @@ class Resource:
     inputs: dict[str, Any]
     needs: list[str]
     created: bool
+    parent: str = ""
     id: str = ""
     deleted_with: str = ""
     retained: bool = False
     ignore_changes: list[str] = field(default_factory=list)
     create_timeout: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,7 @@ class Recorder(mocks.MockMonitor):
                     "retained": request.retainOnDelete,
                     "ignore_changes": list(request.ignoreChanges),
                     "create_timeout": request.customTimeouts.create,
+                    "options": options(request),
                 }
             )
         return response
@@ -239,9 +240,20 @@ def described(
         "urn": urn,
         "type": request.type,
         "name": request.name,
+        "parent": request.parent,
         "inputs": plain(MessageToDict(properties)),
         "needs": [*request.dependencies, request.parent, request.provider.rpartition("::")[0]],
     }
+
+
+_NOT_AN_OPTION = ("type", "name", "object", "parent", "dependencies", "provider", "sourcePosition", "stackTrace")
+
+
+def options(request: messages.RegisterResourceRequest) -> dict[str, Any]:
+    """Returns what a registration says beside its inputs, in the engine's words."""
+    said = {key: value for key, value in MessageToDict(request).items() if key not in _NOT_AN_OPTION}
+    needs = {key: sorted(value.urns) for key, value in request.propertyDependencies.items()}  # a set, in any order
+    return said | {"propertyDependencies": {key: urns for key, urns in needs.items() if urns}}
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 -- JSON
