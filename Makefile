@@ -10,7 +10,7 @@ SOURCES := __main__.py infra apps ops sandbox tests
 
 .PHONY: help
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: up
 up: .venv/.ready ## the whole stack in the sandbox, without an account, and the tutorial's requests
@@ -21,22 +21,27 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 	@$(PYTHON) -m sandbox down
 
 .PHONY: test
-test: .venv/.ready ## everything below
+test: .venv/.ready ## lint, unit and e2e
 	@$(PYTHON) -m sandbox tools
 	@$(MAKE) --no-print-directory -j2 sandboxed lint unit others
 
 .PHONY: lint
-lint: .venv/.ready ## ruff, mypy --strict
+lint: .venv/.ready ## ruff, mypy --strict, spelling
+	@git ls-files -z | xargs -0 .venv/bin/codespell
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy $(SOURCES)
 
 .PHONY: unit
-unit: .venv/.ready ## the program under mocks, the apps
-	@$(PYTHON) -m pytest -q tests/unit apps
+unit: .venv/.ready ## the program under mocks, the apps; prints the coverage of infra/ and ops/
+	@$(PYTHON) -m pytest -q --cov --cov-report=term tests/unit apps
 
 BASE := HEAD
 .PHONY: graph-diff
 graph-diff: .venv/.ready ## how the resource graph differs from the revision BASE, for every stack file and example
 	@$(PYTHON) -m tests.graph_diff $(BASE)
+
+.PHONY: check
+check: .venv/.ready ## lint and unit: what a change should pass before it is pushed
+	@$(MAKE) --no-print-directory -j2 lint unit
 
 .PHONY: e2e
 e2e: .venv/.ready ## the real engine on the sandbox
@@ -71,7 +76,7 @@ bench: .venv/.ready ## one aggregated request against the same requests one afte
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@for file in requirements requirements-dev requirements-tools apps/*/requirements; do \
-	  (cd $$(dirname $$file) && $(CURDIR)/.venv/bin/uv pip compile -q --generate-hashes --no-header --no-emit-index-url \
+	  (cd $$(dirname $$file) && $(CURDIR)/.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url \
 	    --python-version 3.11 $$(basename $$file).in -o $$(basename $$file).txt) || exit 1; done
 
 .venv/.ready: requirements.txt requirements-dev.txt requirements-tools.txt
