@@ -20,6 +20,7 @@ from infra.gateway.gateway_api import GatewayApi, GatewayApiArgs
 from infra.gateway.kong_resources import Consumer, ConsumerArgs
 from infra.images.image import Image, ImageArgs, ReadyImage
 from infra.images.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs, Registry, other_registry
+from infra.kubernetes import field_ownership
 from infra.kubernetes import network_policy as network
 from infra.kubernetes.crds import of_chart, of_gateway_api
 from infra.kubernetes.namespace import Namespace, NamespaceArgs
@@ -46,6 +47,8 @@ cluster: Cluster | ExistingCluster
 if config.kube_context:
     cluster = ExistingCluster("cluster", config.kube_context)
 else:
+    # In a cluster of the user's, an object of the same name may be somebody else's: there a conflict stays an error.
+    field_ownership.force_apply()
     cluster = Cluster(
         "cluster",
         ClusterArgs(

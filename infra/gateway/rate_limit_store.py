@@ -80,7 +80,9 @@ class Counters(pulumi.ComponentResource):
                     metadata=meta.v1.ObjectMetaArgs(labels=LABELS), spec=_pod(secret.metadata.name)
                 ),
             ),
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(
+                child, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
+            ),
         )
         service = core.v1.Service(
             name,
@@ -129,6 +131,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
                     requests={"cpu": "10m", "memory": "16Mi"}, limits={"cpu": "250m", "memory": "64Mi"}
                 ),
                 security_context=CONTAINER,
+                termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[core.v1.VolumeMountArgs(name="password", mount_path=_FOLDER, read_only=True)],
                 readiness_probe=probe,
                 liveness_probe=probe,

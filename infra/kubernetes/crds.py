@@ -16,6 +16,7 @@ import pulumi
 import yaml
 
 from infra.config import errors as complaints
+from infra.kubernetes.field_ownership import PATCH_FORCE
 from infra.kubernetes.raw_object import KubernetesObject
 
 Definition = Mapping[str, Any]
@@ -89,7 +90,7 @@ class Definitions(pulumi.ComponentResource):
         for each in definitions:
             metadata = {key: value for key, value in each["metadata"].items() if value is not None}
             # Forced: what other tools have applied is taken over.
-            ours = {"pulumi.com/patchForce": "true", **(annotations or {})}
+            ours = {**PATCH_FORCE, **(annotations or {})}
             metadata["annotations"] = metadata.get("annotations", {}) | ours
             manifest = {"apiVersion": each["apiVersion"], "kind": each["kind"], "metadata": metadata}
             KubernetesObject(metadata["name"], manifest | {"spec": each["spec"]}, child)

@@ -12,6 +12,8 @@ from infra.kubernetes.raw_object import SKIP_AWAIT
 
 CLOSING_SECONDS = 5
 """How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
+_FIRST_POD, _FURTHER_POD = 180, 30
+"""Seconds that a rollout may take. Pulumi's default is ten minutes, also for a container that crashes at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ def workload(
     its plugins, or longer. So pods start after the plugins, which `opts` depends on, and are gone before them.
     """
     labels = {"app": name}
+    rollout = f"{_FIRST_POD + _FURTHER_POD * (version.replicas - 1)}s"
 
     def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(
@@ -93,7 +96,9 @@ def workload(
                 spec=_pod(version, args),
             ),
         ),
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout))
+        ),
     )
     service = core.v1.Service(
         name,
@@ -135,6 +140,8 @@ def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
                 ],
                 resources=core.v1.ResourceRequirementsArgs(requests=args.requests, limits=args.limits),
                 security_context=CONTAINER,
+                # Pulumi shows this message of a container that ended: its last log lines.
+                termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- an own volume
                 # Not ready: no requests. Not live for half a minute: a new container.
                 readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),

@@ -4,12 +4,14 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from signal import SIGKILL
 
 import pytest
 
 from ops.pulumi.state import CLUSTER
-from tests.reliability.part import until
-from tests.reliability.sweep import Sweep
+from sandbox.digitalocean.faults import Fault
+from tests.reliability.part import QUIET, until
+from tests.reliability.sweep import KINDS, Sweep
 from tests.reliability.whole import Whole
 
 # One control plane for all of them.
@@ -43,6 +45,39 @@ def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> No
     kinds = "deployment,service,ingress,kongplugin,kongconsumer,secret"
     assert len(whole.kubectl("get", kinds, "-n", "services", "-o", "name").split()) >= 8
     assert whole.kubectl("get", "deployment", "-n", "kong", "-o", "name") == "deployment.apps/kong\n"
+    assert whole.doctor() == []
+
+
+def _with_env(whole: Whole, value: str) -> dict[str, object]:
+    (foo,) = whole.config["services"]
+    return {"services": [foo | {"env": {"VERSION": value}}]}
+
+
+@pytest.mark.parametrize("command", [("up",), ("up", "--refresh")])
+def test_a_deployment_scaled_by_hand_is_scaled_back(whole: Whole, command: tuple[str, ...]) -> None:
+    whole.up()
+    scaled = ("deployment/foo-deployment", "-n", "services")
+    whole.kubectl("scale", *scaled, "--replicas=2")
+    whole.configure(**_with_env(whole, "2"))
+    whole.run("pulumi", "preview", "--non-interactive")
+    whole.run("pulumi", *command, *QUIET)
+    assert whole.kubectl("get", *scaled, "-o", "jsonpath={.spec.replicas}") == "1"
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+
+
+def test_objects_of_an_up_that_was_killed_take_the_values_of_the_next_one(whole: Whole) -> None:
+    fault = Fault(method="PATCH", path="/deployments/foo-deployment", **KINDS["killed after"].fault)
+    whole.relay.faults.append(fault)
+    whole.cut("up", SIGKILL, lambda: fault.times == 0)
+    whole.relay.faults.clear()
+    deployment = ("get", "deployment/foo-deployment", "-n", "services", "-o")
+    assert whole.kubectl(*deployment, "name")
+    whole.mend(until_typing="pulumi up --stack dev")
+    assert not [each for each in whole.resources() if each["type"].endswith(":Deployment")]
+    whole.configure(**_with_env(whole, "corrected"))
+    whole.up()
+    environment = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='VERSION')].value}"
+    assert whole.kubectl(*deployment, environment) == "corrected"
     assert whole.doctor() == []
 
 

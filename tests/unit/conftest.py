@@ -240,7 +240,14 @@ class Resource:
     retained: bool = False
     ignore_changes: list[str] = field(default_factory=list)
     create_timeout: str = ""
+    update_timeout: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """Annotations of a Kubernetes object, but for patchForce, which every object has in the stack's own cluster."""
+        found: dict[str, Any] = self.inputs["metadata"].get("annotations", {})
+        return {name: value for name, value in found.items() if name != "pulumi.com/patchForce"}
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,7 @@ class Recorder(mocks.MockMonitor):
                     "retained": request.retainOnDelete,
                     "ignore_changes": list(request.ignoreChanges),
                     "create_timeout": request.customTimeouts.create,
+                    "update_timeout": request.customTimeouts.update,
                     "options": options(request),
                 }
             )

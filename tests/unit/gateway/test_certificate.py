@@ -54,7 +54,7 @@ def test_where_the_zone_is_kept_elsewhere_an_output_says_which_record_to_make(ru
     assert recording.of("DnsRecord") == []
     assert recording.outputs["dns_record"] == "api.example.org. A 198.51.100.7"
     # Nobody knows when that is done, so routes don't wait for it.
-    assert "annotations" not in recording.one("Certificate").inputs["metadata"]
+    assert recording.one("Certificate").annotations == {}
 
 
 def test_a_route_is_waited_for_unless_its_certificate_may_come_later(run: Run) -> None:
@@ -72,7 +72,7 @@ def test_zones_are_asked_for_before_anything_is_made(run: Run) -> None:
 def test_a_canary_answers_for_the_domain_with_the_certificate_that_an_ingress_names(run: Run) -> None:
     recording = run("domain, canary")
     (ingress,) = recording.of("Ingress")
-    assert ingress.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert ingress.annotations == {"pulumi.com/skipAwait": "true"}
     assert ingress.inputs["spec"] == {
         "ingressClassName": "kong",
         "rules": [{"host": "api.example.com"}],
@@ -97,7 +97,7 @@ def test_outputs_name_the_domain_and_the_load_balancers_own_address(run: Run) ->
 def test_the_certificate_comes_after_what_it_takes_and_before_the_routes(run: Run) -> None:
     recording = run("domain")
     certificate = recording.one("Certificate")
-    assert certificate.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "condition=Ready"}
+    assert certificate.annotations == {"pulumi.com/waitFor": "condition=Ready"}
     assert {"Release cert-manager", "Release kong", "Issuer acme", "DnsRecord domain"} <= recording.before(certificate)
     assert "Release cert-manager" in recording.before(recording.one("Issuer"))
     assert "Certificate certificate" in recording.before(recording.one("Ingress", "foo"))

@@ -16,8 +16,7 @@ def canary(run: Callable[[str], Recording]) -> Recording:
 
 
 def annotations(resource: Resource) -> dict[str, str]:
-    found: dict[str, str] = resource.inputs["metadata"].get("annotations", {})
-    return found
+    return resource.annotations
 
 
 def container(recording: Recording, name: str) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
         # What the cluster fills in would show as a difference.
         assert "status" not in definition.inputs
         assert "creationTimestamp" not in definition.inputs["metadata"]
-        assert annotations(definition) == {"from": "the author", "pulumi.com/patchForce": "true"}
+        assert annotations(definition) == {"from": "the author"}
 
 
 def test_a_kind_goes_with_the_stacks_own_cluster_and_never_before(canary: Recording) -> None:

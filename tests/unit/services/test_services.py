@@ -92,6 +92,20 @@ def test_a_rollout_loses_no_request(dev: Recording) -> None:
     assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"]
 
 
+def test_a_rollout_that_does_not_start_ends_with_the_containers_last_log_lines(
+    dev: Recording, run: Callable[[str], Recording]
+) -> None:
+    foo = dev.one("Deployment", "foo")
+    assert (foo.create_timeout, foo.update_timeout) == ("180s", "180s")
+    three_replicas = run("blue-green").one("Deployment", "foo-green")
+    assert three_replicas.update_timeout == "240s"
+    store = run("several gateways").one("Deployment", "rate-limits")
+    assert (store.create_timeout, store.update_timeout) == ("3m", "3m")
+    for deployment in (foo, three_replicas, store):
+        (container,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:

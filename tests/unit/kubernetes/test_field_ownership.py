@@ -1,0 +1,33 @@
+"""Whose value wins where the stack and somebody else have applied the same field."""
+
+from collections.abc import Callable
+
+from tests.unit.conftest import Recording, Resource
+
+FORCE = ("pulumi.com/patchForce", "true")
+
+
+def applied(recording: Recording) -> list[Resource]:
+    """The Kubernetes objects that the stack applies itself."""
+    return [each for each in recording.resources if each.created and "metadata" in each.inputs]
+
+
+def is_forced(resource: Resource) -> bool:
+    return FORCE in resource.inputs["metadata"].get("annotations", {}).items()
+
+
+def test_in_the_stacks_own_cluster_every_object_takes_over_the_fields_of_others(
+    run: Callable[[str], Recording],
+) -> None:
+    for name in ("dev", "example everything", "several gateways", "canary", "domain, canary", "own namespace"):
+        objects = applied(run(name))
+        assert len(objects) > 10
+        assert [each.urn for each in objects if not is_forced(each)] == []
+
+
+def test_in_a_cluster_of_the_users_only_definitions_take_over_the_fields_of_others(
+    run: Callable[[str], Recording],
+) -> None:
+    for name in ("local", "domain on an own cluster"):
+        forced = [each for each in applied(run(name)) if is_forced(each)]
+        assert {each.type.rpartition(":")[2] for each in forced} == {"CustomResourceDefinition"}
