@@ -143,7 +143,7 @@ def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Rec
 def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_for(guarded: Recording) -> None:
     for kind in ("KongConsumer", "KongClusterPlugin"):
         for each in guarded.of(kind):
-            assert each.inputs["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "kong"}
+            assert each.annotations == {"kubernetes.io/ingress.class": "kong"}
     (plugin,) = guarded.of("KongClusterPlugin")
     assert plugin.inputs["metadata"]["labels"] == {"global": "true"}
 
