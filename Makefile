@@ -6,7 +6,7 @@ STARTED := $(shell date +%s)
 unexport PYTHONDONTWRITEBYTECODE
 # Which end-to-end tests: those that need the one sandbox run beside the others.
 CHOSEN := not soak
-SOURCES := __main__.py infra apps ops sandbox tests
+SOURCES := __main__.py infra apps ops docs sandbox tests
 
 .PHONY: help
 help:
@@ -72,6 +72,10 @@ sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 .PHONY: bench
 bench: .venv/.ready ## one aggregated request against the same requests one after the other
 	@$(PYTHON) -m tests.bench.aggregation
+
+.PHONY: docs
+docs: .venv/.ready ## the reference pages that are generated from the configuration model
+	@$(PYTHON) -m docs.generate
 
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files

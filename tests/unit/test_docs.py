@@ -1,0 +1,94 @@
+"""The documentation: links lead somewhere, named files and commands exist, generated pages are current."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs import generate
+from infra.config import versions
+from infra.config.settings import Settings
+from ops.__main__ import app
+from tests.unit.conftest import PROJECT
+
+PAGES = sorted(
+    path.relative_to(PROJECT) for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")] if path.is_file()
+)
+ROOMS = ("apps", "docs", "examples", "infra", "ops", "policy", "sandbox", "tests")
+FILES_OF_A_READER = {"apps/hello"}
+"""Named in guides, created by the reader."""
+
+
+def text_of(page: Path) -> str:
+    return (PROJECT / page).read_text()
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> Iterator[str]:
+    """Links to other pages and files; those to the web are not tried."""
+    found = re.findall(r"\]\(([^)\s]+)\)", text_of(page))
+    return (link for link in found if not link.startswith(("http:", "https:")))
+
+
+def test_the_pages_are_found() -> None:
+    assert {Path("README.md"), Path("docs/reference/policies.md"), Path("docs/adr/README.md")} <= {*PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (PROJECT / page.parent / file).resolve() if file else PROJECT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.relative_to(PROJECT)), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w./*-]*|\w+\.(?:md|py|in|toml|yaml))`", text_of(page))
+    missing = [name for name in named if name not in FILES_OF_A_READER and not [*PROJECT.glob(name)]]
+    files = {path.name for room in ROOMS for path in (PROJECT / room).rglob("*") if path.is_file()}
+    assert [name for name in missing if name not in files] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    targets = re.findall(r"^([a-z0-9-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", text_of(page), re.MULTILINE)) <= {*targets}
+    names = {each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback}
+    assert set(re.findall(r"python -m ops ([a-z-]+)", text_of(page))) <= names
+    modules = re.findall(r"python -m ((?:tests|docs|sandbox)[\w.]*)", text_of(page))
+    for module in modules:
+        path = PROJECT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("page", generate.pages(), ids=lambda page: page.name)
+def test_a_generated_page_is_current(page: Path) -> None:
+    assert page.read_text() == generate.pages()[page], "run `make docs`"
+
+
+def test_the_readme_fits_on_150_lines_and_its_badges_are_true() -> None:
+    readme = text_of(Path("README.md"))
+    assert len(readme.splitlines()) <= 150
+    assert f"Kong-{versions.KONG.rpartition('.')[0]}_open_source" in readme
+    assert f"DOKS-{versions.KUBERNETES}-" in readme
+
+
+def test_the_documentation_map_links_every_page() -> None:
+    linked = {(Path("docs") / link).as_posix() for link in links(Path("docs/README.md"))}
+    pages = {page.as_posix() for page in PAGES if page.parts[0] == "docs" and page.parts[1] != "adr"}
+    assert pages - linked == {"docs/README.md"}
+
+
+@pytest.mark.parametrize("model", ["Service", "GatewayPolicies"])
+def test_every_key_of_a_service_and_of_the_gateway_is_explained(model: str) -> None:
+    keys = Settings.model_json_schema(by_alias=True)["$defs"][model]["properties"]
+    explained = text_of(Path("docs/reference/policies.md")) + text_of(Path("docs/reference/services.md"))
+    assert [key for key in keys if not re.search(rf"`[^`]*\b{key}\b[^`]*`", explained)] == []
