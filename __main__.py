@@ -11,7 +11,7 @@ import pulumi
 
 from infra.cluster.doks import Cluster, ClusterArgs, ExistingCluster
 from infra.config import kong_plugins as policies
-from infra.config import settings, versions
+from infra.config import namespaces, versions
 from infra.gateway import dns
 from infra.gateway import rate_limit_store as counters
 from infra.gateway.certificate import Certificate, CertificateArgs
@@ -24,18 +24,20 @@ from infra.kubernetes import field_ownership
 from infra.kubernetes import network_policy as network
 from infra.kubernetes.crds import of_chart, of_gateway_api
 from infra.kubernetes.namespace import Namespace, NamespaceArgs
+from infra.loader import load_account, load_config
 from infra.lookups import existing_registry, newest_version
 from infra.monitoring.monitoring import Monitoring, MonitoringArgs
+from infra.secrets import mark_secret
 from infra.services.deployment import VersionArgs
 from infra.services.service import Service, ServiceArgs
 
-config = settings.read()
-account = settings.read_digitalocean()
+config = load_config()
+account = load_account()
 
 # Asked before anything is made, since the answer may be no.
 kong_kinds = of_chart(config.chart_repository, "kong", versions.KONG_CHART)
 gateway_api_kinds = []
-has_canaries = any(len(each.shares) > 1 for each in config.workloads)
+has_canaries = config.has_weighted_routes
 if has_canaries and config.gateway_api_releases:
     gateway_api_kinds = of_gateway_api(config.gateway_api_releases, versions.GATEWAY_API)
 newest = "" if config.kube_context else newest_version(config.kubernetes_version)
@@ -59,14 +61,14 @@ else:
             node_count=config.node_count,
             ha=config.ha,
             api_endpoint=account.api_endpoint,
-            stack=pulumi.get_stack() if account.token_in_config else None,
+            stack=account.stack,
         ),
     )
 # Objects in a cluster that is destroyed go with it: no call for each, and no credential needed.
 in_cluster = pulumi.ResourceOptions(provider=cluster.provider, deleted_with=cluster.resource)
 
 # Beside the cluster, not after it: images are built and pushed while DigitalOcean makes the nodes.
-if wanted.kind == "digitalocean" and not adopted and not config.builds:
+if wanted.kind == "digitalocean" and not adopted and not config.built_images:
     registry = Registry()  # nothing to push
 elif wanted.kind == "digitalocean":
     registry = DigitalOceanRegistry(
@@ -83,17 +85,17 @@ namespace = Namespace(
     NamespaceArgs(
         name=config.namespace,
         docker_config=registry.pull,
-        policies=network.solver_policy(settings.GATEWAY_NAMESPACE) if config.domain else {},
+        policies=network.solver_policy(namespaces.GATEWAY) if config.domain else {},
     ),
     opts=in_cluster,
 )
 
 # One count for all of Kong's pods; None: there is one pod, or nothing to count.
-counting = counters.host(settings.GATEWAY_NAMESPACE) if config.shared_limits else None
+counting = counters.host(namespaces.GATEWAY) if config.needs_rate_limit_store else None
 gateway = Gateway(
     "kong",
     GatewayArgs(
-        namespace=settings.GATEWAY_NAMESPACE,
+        namespace=namespaces.GATEWAY,
         cluster=cluster.resource,
         kube_context=config.kube_context,
         chart_repository=config.chart_repository,
@@ -103,15 +105,17 @@ gateway = Gateway(
         replicas=config.gateway.replicas,
         count_for=namespace.name if counting else None,
         domain=config.domain or None,
-        plugins=config.as_set("gateway", policies.gateway_plugins(config.gateway, counting, https=bool(config.domain))),
+        plugins=mark_secret(
+            policies.gateway_plugins(config.gateway, counting, https=bool(config.domain)), config.gateway
+        ),
         password_places=policies.password_places(config.gateway, counting),
-        environment=policies.gateway_environment(config.gateway, config.body_buffer),
+        environment=policies.gateway_environment(config.gateway, config.body_buffer_mib),
         metrics=config.gateway.metrics or config.gateway.monitoring is not None,
         egress=network.gateway_egress(
             config.gateway,
             config.workloads,
             config.namespace,
-            settings.GATEWAY_NAMESPACE,
+            namespaces.GATEWAY,
             solvers=bool(config.domain),
         ),
     ),
@@ -128,7 +132,7 @@ if config.domain:
             email=config.email,
             acme=config.acme,
             namespace=namespace.name,
-            manager_namespace=settings.CERTIFICATES_NAMESPACE,
+            manager_namespace=namespaces.CERTIFICATES,
             cluster=cluster.resource,
             chart_repository=config.cert_manager_chart_repository,
             found=record,
@@ -145,7 +149,7 @@ gateway_api = None
 if has_canaries:
     gateway_api = GatewayApi(
         "kong",
-        GatewayApiArgs(namespace=settings.GATEWAY_NAMESPACE, definitions=gateway_api_kinds),
+        GatewayApiArgs(namespace=namespaces.GATEWAY, definitions=gateway_api_kinds),
         opts=pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[gateway.release])),
     )
 
@@ -167,11 +171,12 @@ consumers = [
 # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
 platform = None if config.kube_context else "linux/amd64"
 service_policies = network.service_policies(
-    config.workloads, settings.GATEWAY_NAMESPACE, config.namespace, config.gateway.tracing
+    config.workloads, namespaces.GATEWAY, config.namespace, config.gateway.tracing
 )
 
 for service in config.workloads:
     running = {}
+    traced = config.gateway.tracing if service.tracing else None
     for name, version in service.versions.items():
         built = ImageArgs(directory=version.build, registry=registry, platform=platform)
         image = Image(name, built) if version.build else ReadyImage(version.image)
@@ -179,27 +184,30 @@ for service in config.workloads:
             image=image.ref,
             image_content=image.content,
             replicas=version.replicas,
-            health=service.health_of(version),
-            env=config.environment(service, version),
+            health=service.probe_path(version),
+            env={
+                **mark_secret(policies.tracing_environment(traced, service.name), config.gateway),
+                **mark_secret(service.environment(version, config.services), service),
+            },
         )
     rules = policies.route_rules(service, config.gateway, counting, https=bool(config.domain))
-    shared = gateway_api if len(service.shares) > 1 else None
+    shared = gateway_api if len(service.traffic_weights) > 1 else None
     Service(
         service.name,
         ServiceArgs(
             namespace=namespace.closed_for(service.name, service_policies[service.name]),
             versions=running,
-            shares=service.shares,
+            shares=service.traffic_weights,
             pull_secret=namespace.pull_secret,
             path=service.path,
             port=service.port,
             requests=service.resources.requests.model_dump(),
             limits=service.resources.limits.model_dump(),
             # A route's plugin may have something of the gateway's in it.
-            plugins=config.as_set("gateway", config.as_set(service.key, rules.plugins)),
+            plugins=mark_secret(rules.plugins, service, config.gateway),
             password_places=policies.password_places(service, counting),
             route_plugins=rules.named,
-            route_annotations=config.as_set(service.key, rules.route),
+            route_annotations=mark_secret(rules.route, service),
             upstream_annotations=rules.upstream,
             domain=config.domain or None,
             tls_secret=certificate.secret if certificate else None,
@@ -221,13 +229,13 @@ if watched := config.gateway.monitoring:
     monitoring = Monitoring(
         "monitoring",
         MonitoringArgs(
-            namespace=settings.MONITORING_NAMESPACE,
+            namespace=namespaces.MONITORING,
             cluster=cluster.resource,
             kube_context=config.kube_context,
             prometheus_charts=config.prometheus_chart_repository,
             grafana_charts=config.grafana_chart_repository if watched.grafana else None,
             retention=watched.retention,
-            gateway_namespace=settings.GATEWAY_NAMESPACE,
+            gateway_namespace=namespaces.GATEWAY,
             gateway=gateway.namespace,
             api_ports=gateway.api_ports,
             services_namespace=config.namespace,

@@ -6,7 +6,7 @@ from typing import TypeVar
 import pulumi_digitalocean as digitalocean
 
 from infra.config import versions
-from infra.config.errors import refuse
+from infra.loader import config_key, exit_with_error
 
 Answer = TypeVar("Answer")
 
@@ -18,7 +18,7 @@ def ask(question: Callable[[], Answer]) -> Answer:
     except Exception as error:  # noqa: BLE001 -- Pulumi raises no narrower one
         # Pulumi's own call comes first, what went wrong last.
         reason = " ".join(str(error).rpartition("returned an error: ")[2].split())
-        refuse(
+        exit_with_error(
             f"DigitalOcean refuses: {reason}; allowed: a token that is valid and may read this; "
             "fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
         )
@@ -34,8 +34,8 @@ def newest_version(minor: str) -> str:
         offered = ask(digitalocean.get_kubernetes_versions).valid_versions
         minors = list(dict.fromkeys(".".join(version.split(".")[:2]) for version in offered))
         supported = [each for each in minors if int(each.split(".")[1]) <= int(versions.KUBERNETES.split(".")[1])]
-        refuse(
-            f'kong-doks:kubernetesVersion: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
+        exit_with_error(
+            f'{config_key("kubernetesVersion")}: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
             f"fix: pulumi config set kubernetesVersion {(supported or minors)[0]} "
             "(a cluster that exists keeps its version)"
         )
@@ -46,8 +46,8 @@ def existing_registry(name: str | None) -> digitalocean.GetContainerRegistryResu
     """The account's registry of that name; ends the program if there is none."""
     found = ask(lambda: digitalocean.get_container_registry(name=name))
     if not found.endpoint:
-        refuse(
-            f'kong-doks:registry.name: "{name}" is not a registry of this account; allowed: the name of one that is; '
-            "fix: write that name, or remove existing to have one made"
+        exit_with_error(
+            f'{config_key("registry.name")}: "{name}" is not a registry of this account; '
+            "allowed: the name of one that is; fix: write that name, or remove existing to have one made"
         )
     return found

@@ -1,7 +1,5 @@
 """Who may use the services: consumers, their credentials and their groups."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -9,8 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import Field, SecretStr, model_validator
 
-from infra.config.errors import Complaint, raise_any
-from infra.config.policies import RoutePolicies
+from infra.config.errors import ConfigError, raise_if_any
 from infra.config.types import Label, Model
 
 _KINDS = {"RS256": "RSA key", "ES256": "key on the curve prime256v1"}
@@ -37,13 +34,13 @@ class Jwt(Model):
         needed, other = ("secret", "publicKey") if self.algorithm == "HS256" else ("publicKey", "secret")
         present = {"secret": self.secret is not None, "publicKey": self.public_key is not None}
         if not present[needed]:
-            raise_any([Complaint(needed, None, f"set with {self.algorithm}", f"set {needed}", "is missing")])
+            raise_if_any([ConfigError(needed, None, f"set with {self.algorithm}", f"set {needed}", "is missing")])
         if present[other]:
-            raise_any([Complaint(other, None, f"with {self.algorithm}, only {needed}", f"remove {other}")])
+            raise_if_any([ConfigError(other, None, f"with {self.algorithm}, only {needed}", f"remove {other}")])
         if self.public_key and _algorithm(self.public_key) != self.algorithm:
             allowed = f"with {self.algorithm}, a whole {_KINDS[self.algorithm]}"
             fix = "write all lines that openssl pkey -pubout prints, or the algorithm of that key"
-            raise_any([Complaint("publicKey", None, allowed, fix)])
+            raise_if_any([ConfigError("publicKey", None, allowed, fix)])
         return self
 
 
@@ -87,48 +84,11 @@ class Consumer(Model):
     def plain_api_key(self) -> str | None:
         return self.api_key.get_secret_value() if self.api_key else None
 
-    def can(self, auth: str) -> bool:
+    def has_credential(self, auth: str) -> bool:
         return bool(self.jwt if auth == "jwt" else self.api_key)
 
     @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
         if not (self.jwt or self.api_key):
-            raise_any([Complaint("", None, "jwt, apiKey or both", "add jwt", "has no credential")])
+            raise_if_any([ConfigError("", None, "jwt, apiKey or both", "add jwt", "has no credential")])
         return self
-
-
-def complaints(consumers: Sequence[Consumer], routes: Mapping[str, RoutePolicies]) -> Iterator[Complaint]:
-    """What doesn't fit among consumers, and between them and the routes, which are by their place."""
-    once: dict[str, list[str | None]] = {
-        "name": [each.name for each in consumers],
-        "jwt.key": [each.issuer for each in consumers],
-        # Never shown; Kong drops both of two consumers with the same.
-        "apiKey": [each.plain_api_key for each in consumers],
-    }
-    for key, values in once.items():
-        count = Counter(values)
-        for index, value in enumerate(values):
-            if value is not None and count[value] > 1:
-                shown = None if key == "apiKey" else value
-                yield Complaint(f"consumers[{index}].{key}", shown, "each once", f"give it another {key}")
-    groups = sorted({group for each in consumers for group in each.groups})
-    for place, route in routes.items():
-        if route.auth and not any(each.can(route.auth) for each in consumers):
-            credential = "jwt" if route.auth == "jwt" else "apiKey"
-            allowed = f"what a consumer has a credential for, and none has {credential}"
-            fix = "add to consumers, for example {name: alice, jwt: {algorithm: RS256, publicKey: ...}}"
-            yield Complaint(f"{place}.auth", route.auth, allowed, fix)
-        for position, group in enumerate(route.allow):
-            if group not in groups:
-                allowed = f"groups of consumers, which are {', '.join(groups) or 'none'}"
-                fix = f"add groups: [{group}] to a consumer"
-                yield Complaint(f"{place}.allow[{position}]", group, allowed, fix)
-
-
-def secrets(consumers: Sequence[Consumer]) -> Iterator[str]:
-    """Where secrets are."""
-    for index, consumer in enumerate(consumers):
-        if consumer.jwt and consumer.jwt.secret:
-            yield f"consumers[{index}].jwt.secret"
-        if consumer.api_key:
-            yield f"consumers[{index}].apiKey"

@@ -1,29 +1,26 @@
-"""Mistakes in the configuration, each as one line: key, value, what is allowed, the fix."""
+"""Configuration errors, each as one line: key, value, what is allowed, the fix. Pure: no Pulumi, no network."""
 
 import difflib
 import json
 import re
-import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NamedTuple, get_args
 
-import pulumi
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-_SHOWN = 32
-"""Exit status by which Pulumi's language host knows that people have been told; any other adds an "unhandled error"."""
+
+class InvalidConfigError(Exception):
+    """A configuration that was refused. `lines` has one line for each error, which starts with the full key."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.lines = list(lines)
+        super().__init__("\n".join(self.lines))
 
 
-def refuse(message: str) -> NoReturn:
-    """Ends the program with an error of our own words, and no other."""
-    pulumi.log.error(message)
-    sys.exit(_SHOWN)
-
-
-class Complaint(NamedTuple):
-    """What a model's own rule finds. `key` is relative to that model; "" is the model itself."""
+class ConfigError(NamedTuple):
+    """A violation found by a model's own validator. `key` is relative to that model; "" is the model itself."""
 
     key: str
     value: object
@@ -32,39 +29,45 @@ class Complaint(NamedTuple):
     problem: str = "is not allowed"
 
 
-def raise_any(complaints: Iterable[Complaint]) -> None:
-    """For validators: one error for all that a rule finds, so that people see it at once."""
-    if found := list(complaints):
-        raise PydanticCustomError("complaints", "the rule's own complaints", {"complaints": found})
+def raise_if_any(errors: Iterable[ConfigError]) -> None:
+    """Raises all errors of a validator at once, as Pydantic expects them."""
+    if violations := list(errors):
+        raise PydanticCustomError("config_errors", "the model's own errors", {"errors": violations})
 
 
-def lines(model: type[BaseModel], error: ValidationError, secrets: Collection[str]) -> Iterator[str]:
-    """One line for each mistake. Values under the top-level keys in `secrets` are not shown."""
-    for place, fields, complaint in _complaints(model, error):
-        hidden = any(_is_secret(field) for field in fields) or bool(place and place[0] in secrets)
-        shown = json.dumps(complaint.value) if isinstance(complaint.value, str | int | float) else ""
-        told = f"allowed: {complaint.allowed}; fix: {complaint.fix}"
-        if hidden and shown:
-            shown, told = "(secret)", _without(told, str(complaint.value))
-        line = f"{shown} {complaint.problem}; {told}".lstrip()
-        yield _on_one_line(f"{complaint.key}: {line}")
+def error_lines(model: type[BaseModel], error: ValidationError, secret_keys: Collection[str]) -> Iterator[str]:
+    """Yields a line for each error, with the key from the model on. Values below `secret_keys` are not shown."""
+    for place, fields, config_error in _located_errors(model, error):
+        hidden = any(_is_secret(field) for field in fields) or bool(place and place[0] in secret_keys)
+        yield error_line(config_error, hidden=hidden)
 
 
-def found(model: type[BaseModel], error: ValidationError) -> Iterator[Complaint]:
-    """What a model that is none of the settings' own finds, for a rule of one of those."""
-    for _, _, complaint in _complaints(model, error):
-        yield complaint
+def error_line(error: ConfigError, *, hidden: bool) -> str:
+    """Returns the error as one line. Its value is replaced by "(secret)" if it is hidden."""
+    value = json.dumps(error.value) if isinstance(error.value, str | int | float) else ""
+    advice = f"allowed: {error.allowed}; fix: {error.fix}"
+    if hidden and value:
+        value, advice = "(secret)", _without(advice, str(error.value))
+    line = f"{value} {error.problem}; {advice}".lstrip()
+    return _on_one_line(f"{error.key}: {line}")
 
 
-def _complaints(
+def errors_from(model: type[BaseModel], error: ValidationError) -> Iterator[ConfigError]:
+    """Yields the errors of a nested model, for a validator of the model around it."""
+    for _, _, config_error in _located_errors(model, error):
+        yield config_error
+
+
+def _located_errors(
     model: type[BaseModel], error: ValidationError
-) -> Iterator[tuple[tuple[int | str, ...], Sequence[FieldInfo], Complaint]]:
-    """All mistakes: their place, the fields on the way there, and the complaint with its key from the model on."""
+) -> Iterator[tuple[tuple[int | str, ...], Sequence[FieldInfo], ConfigError]]:
+    """Yields each error with its path, the fields along that path, and its key from the model on."""
     for detail in error.errors(include_url=False):
-        place = tuple(part for part in detail["loc"] if part != "[key]")
-        fields = list(_fields(model, place))
-        for each in detail.get("ctx", {}).get("complaints") or [_translate(model, fields, place, detail)]:
-            yield place, fields, each._replace(key=_join(*place, *([each.key] if each.key else [])))
+        path = tuple(part for part in detail["loc"] if part != "[key]")
+        fields = list(_fields(model, path))
+        for config_error in detail.get("ctx", {}).get("errors") or [_translate(model, fields, path, detail)]:
+            key = _join(*path, *([config_error.key] if config_error.key else []))
+            yield path, fields, config_error._replace(key=key)
 
 
 def _join(*parts: int | str) -> str:
@@ -72,22 +75,23 @@ def _join(*parts: int | str) -> str:
 
 
 def _without(text: str, value: str) -> str:
-    """A text that may repeat a secret value, as a word of its own."""
+    """Replaces a secret value where the text repeats it as a word of its own."""
     return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "(secret)", text) if value.strip() else text
 
 
 def _on_one_line(text: str) -> str:
-    """Keys are the user's own, and may hold anything."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    """Escapes what isn't printable: a key of the stack file may contain line breaks."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def _fields(model: type[BaseModel], place: tuple[int | str, ...]) -> Iterator[FieldInfo]:
-    """The fields on the way to a place."""
+def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[FieldInfo]:
+    """Yields the fields along a path."""
     models: list[type[BaseModel]] = [model]
-    for part in place:
-        if found := [field for each in models for field in each.model_fields.values() if field.alias == part]:
-            yield found[0]
-            models = list(_models(found[0].annotation))
+    for part in path:
+        fields = [field for model in models for field in model.model_fields.values() if field.alias == part]
+        if fields:
+            yield fields[0]
+            models = list(_models(fields[0].annotation))
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -95,22 +99,22 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _translate(
-    model: type[BaseModel], fields: Sequence[FieldInfo], place: tuple[int | str, ...], detail: ErrorDetails
-) -> Complaint:
-    """A complaint of Pydantic's in our words: the field's description says what is allowed, its example the fix."""
+    model: type[BaseModel], fields: Sequence[FieldInfo], path: tuple[int | str, ...], detail: ErrorDetails
+) -> ConfigError:
+    """Translates an error of Pydantic: a field's description is what is allowed, its first example the fix."""
     field = fields[-1] if fields else None
     models = list(_models(field.annotation)) if field else [model]
-    key = str(place[-1])
+    key = str(path[-1])
     if detail["type"] == "extra_forbidden":
-        known = [field.alias for each in models for field in each.model_fields.values() if field.alias]
+        known = [field.alias for model in models for field in model.model_fields.values() if field.alias]
         close = difflib.get_close_matches(key, known, n=1)
-        return Complaint(
+        return ConfigError(
             "", None, ", ".join(known), f"write {close[0]}" if close else f"remove {key}", problem="is not a known key"
         )
     allowed, example = _describe(field) if field else ("", "")
     if detail["type"] == "missing":
-        return Complaint("", None, allowed, f"add for example {key}: {example}", problem="is missing")
-    return Complaint("", detail["input"], allowed, f"write for example {example}")
+        return ConfigError("", None, allowed, f"add for example {key}: {example}", problem="is missing")
+    return ConfigError("", detail["input"], allowed, f"write for example {example}")
 
 
 def _describe(field: FieldInfo) -> tuple[str, str]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from infra.config.errors import Complaint
-from infra.config.policies import Cors, GatewayPolicies, Policies, RateLimit, RoutePolicies, Timeouts, Tracing
+from infra.config.errors import ConfigError
+from infra.config.gateway import GatewayPolicies, Tracing
+from infra.config.policies import Cors, Policies, RateLimit, RoutePolicies, Timeouts
 from infra.config.transformations import Changes, HeaderChanges
 
 Plugins = Mapping[str, Mapping[str, Any]]
@@ -137,7 +138,7 @@ def _addresses(policies: RoutePolicies, of_all: Mapping[str, Any], own: Mapping[
     return lists if any(lists.get(name) for name in _LISTS) else {}
 
 
-def not_switched_off(policies: RoutePolicies, gateway: GatewayPolicies) -> Iterator[Complaint]:
+def errors_for_undisablable_policies(policies: RoutePolicies, gateway: GatewayPolicies) -> Iterator[ConfigError]:
     """What a route says that it doesn't want of the gateway's, and has all the same."""
     named = route_rules(policies, gateway).named
     for field, plugin in _ALWAYS_AT_WORK.items():
@@ -148,7 +149,7 @@ def not_switched_off(policies: RoutePolicies, gateway: GatewayPolicies) -> Itera
         if off and theirs and plugin not in named:
             allowed = f"unset, since gateway.{theirs[0]} can't be switched off for one service"
             fix = f"remove {theirs[0]} from gateway, and write it on the other services"
-            yield Complaint(to_camel(field), value, allowed, fix)
+            yield ConfigError(to_camel(field), value, allowed, fix)
 
 
 def _without(change: Mapping[str, Any], headers: Sequence[str]) -> Mapping[str, Any]:

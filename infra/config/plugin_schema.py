@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from infra.config.errors import Complaint, found, raise_any
+from infra.config.errors import ConfigError, errors_from, raise_if_any
 
 _FILE = Path(__file__).with_name("kong_plugins.yaml")
 _NUMBER = re.compile(r"(?P<kind>integer|number)( >(?P<over>\S+)| (?P<least>[^.]\S*?)?\.\.(?P<most>\S+)?)?")
@@ -47,13 +47,13 @@ def plugins() -> list[str]:
     return sorted(_document())
 
 
-def complaints(plugin: str, config: Mapping[str, Any]) -> Iterator[Complaint]:
+def complaints(plugin: str, config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """Yields what Kong would refuse in a plugin's configuration, as far as the schema tells."""
     model = _record(plugin, _document()[plugin])
     try:
         model.model_validate(config)
     except ValidationError as error:
-        yield from found(model, error)
+        yield from errors_from(model, error)
 
 
 class _Record(BaseModel):
@@ -64,7 +64,7 @@ class _Record(BaseModel):
 
     @model_validator(mode="after")
     def _keeps_the_rules(self) -> Self:
-        raise_any(self._violations())
+        raise_if_any(self._violations())
         return self
 
     def value(self, path: str) -> Any:  # noqa: ANN401 -- any value of a stack file
@@ -76,59 +76,59 @@ class _Record(BaseModel):
             return found.value(rest) if isinstance(found, _Record) else None
         return None if found in ("", [], {}) else found
 
-    def _violations(self) -> Iterator[Complaint]:
+    def _violations(self) -> Iterator[ConfigError]:
         for kind, check in _CHECKS.items():
             for rule in self.rules.get(kind, ()):
                 yield from check(self, rule)
 
 
-def _at_least_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+def _at_least_one(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     if not any(record.value(name) is not None for name in group):
-        yield Complaint("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
+        yield ConfigError("", None, ", ".join(group), f"set for example {group[0]}", "has none of what it needs")
 
 
-def _exactly_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+def _exactly_one(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     given = [name for name in group if record.value(name) is not None]
     allowed = f"exactly one of {', '.join(group)}"
     if not given:
-        yield Complaint("", None, allowed, f"set for example {group[0]}", "has none of what it needs")
+        yield ConfigError("", None, allowed, f"set for example {group[0]}", "has none of what it needs")
     elif len(given) > 1:
-        yield Complaint("", None, allowed, f"remove {' or '.join(given)}", f"has {' and '.join(given)}")
+        yield ConfigError("", None, allowed, f"remove {' or '.join(given)}", f"has {' and '.join(given)}")
 
 
-def _at_most_one(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+def _at_most_one(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     given = [name for name in group if record.value(name)]
     if len(given) > 1:
-        yield Complaint(
+        yield ConfigError(
             "", None, f"at most one of {', '.join(group)}", f"remove {given[0]}", f"has {' and '.join(given)}"
         )
 
 
-def _all_or_none(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+def _all_or_none(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     missing = [name for name in group if record.value(name) is None]
     if 0 < len(missing) < len(group):
-        yield Complaint(missing[0], None, f"set beside {', '.join(set(group) - {*missing})}", "set it", "is missing")
+        yield ConfigError(missing[0], None, f"set beside {', '.join(set(group) - {*missing})}", "set it", "is missing")
 
 
-def _ascending(record: _Record, group: Sequence[str]) -> Iterator[Complaint]:
+def _ascending(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     given = [(name, value) for name in group if (value := record.value(name)) is not None]
     for (lower, less), (upper, more) in pairwise(given):
         if more < less:
             shown = int(more) if more == int(more) else more
-            yield Complaint(upper, shown, f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
+            yield ConfigError(upper, shown, f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
 
 
-def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[Complaint]:
+def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
     name, values, needed = rule
     value = record.value(name)
     holds = value is not None if values == "*" else value in values.split("|")
     alternatives = needed.split("|")
     if holds and all(record.value(each) is None for each in alternatives):
         shown = name if values == "*" else f"{name}: {value}"
-        yield Complaint(alternatives[0], None, f"set beside {shown}", "set it", "is missing")
+        yield ConfigError(alternatives[0], None, f"set beside {shown}", "set it", "is missing")
 
 
-_CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[Complaint]]] = {
+_CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[ConfigError]]] = {
     "?": _at_least_one,
     "1": _exactly_one,
     "all": _all_or_none,

@@ -9,18 +9,16 @@ from pydantic import Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.config import plugin_schema
-from infra.config.errors import Complaint, raise_any
-from infra.config.monitoring import MonitoringSwitch
-from infra.config.network import Egress
+from infra.config.errors import ConfigError, raise_if_any
 from infra.config.transformations import Changes, HeaderChanges
-from infra.config.types import HeaderName, Label, Model, Url, UrlPath
+from infra.config.types import HeaderName, Label, Model, UrlPath
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
 # To the controller an empty value is no header, and one with commas is several, any of which will do.
 RouteHeaderValue = Annotated[str, Field(pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
 Auth = Literal["jwt", "key-auth"]
-ACCESS = (
+ACCESS_CONTROL_PLUGINS = (
     "acl",
     "basic-auth",
     "hmac-auth",
@@ -53,20 +51,20 @@ class RateLimit(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any(self._complaints())
+        raise_if_any(self._errors())
         return self
 
-    def _complaints(self) -> Iterator[Complaint]:
+    def _errors(self) -> Iterator[ConfigError]:
         windows = list(self.windows.items())
         if not windows:
-            yield Complaint(
+            yield ConfigError(
                 "", None, "one of second, minute, hour or several", "add for example minute: 60", "is empty"
             )
         for (short, less), (long, more) in pairwise(windows):
             if more < less:
-                yield Complaint(long, more, f"at least as many as in a {short}", f"write {long}: {less} or more")
+                yield ConfigError(long, more, f"at least as many as in a {short}", f"write {long}: {less} or more")
         if (self.by == "header") != (self.header is not None):
-            yield Complaint("header", self.header, "a header's name exactly with by: header", "set both or neither")
+            yield ConfigError("header", self.header, "a header's name exactly with by: header", "set both or neither")
 
 
 class Cors(Model):
@@ -87,7 +85,7 @@ class Cors(Model):
     @model_validator(mode="after")
     def _credentials_need_names(self) -> Self:
         if self.credentials and "*" in self.origins:
-            raise_any([Complaint("credentials", True, "false with every origin", "name the origins")])
+            raise_if_any([ConfigError("credentials", True, "false with every origin", "name the origins")])
         return self
 
 
@@ -144,28 +142,28 @@ class Policies(Model):
         }
 
     @property
-    def changes_bodies(self) -> bool:
+    def transforms_body(self) -> bool:
         """Whether requests' bodies are changed, of which Kong sees only what fits into its memory."""
         operations = self.plugins.get("request-transformer", {}).values()
         return bool(self.request_body) or any("body" in each for each in operations if isinstance(each, dict))
 
     @model_validator(mode="after")
     def _plugins_are_bundled_and_set_once(self) -> Self:
-        raise_any(self._plugin_complaints())
+        raise_if_any(self._plugin_errors())
         return self
 
-    def _plugin_complaints(self) -> Iterator[Complaint]:
+    def _plugin_errors(self) -> Iterator[ConfigError]:
         for name, config in self.plugins.items():
             key = f"plugins.{name}"
             if name in plugin_schema.NEED_A_DATABASE:
                 allowed = "plugins that need none, since this Kong has none"
-                yield Complaint(key, None, allowed, f"remove {name}; auth: jwt needs none", "needs a database")
+                yield ConfigError(key, None, allowed, f"remove {name}; auth: jwt needs none", "needs a database")
             elif name not in (known := plugin_schema.plugins()):
                 close = difflib.get_close_matches(name, known, n=1)
                 fix = f"write {close[0]}" if close else f"remove {name}"
-                yield Complaint(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
+                yield ConfigError(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
             elif self.sets.get(name):
-                yield Complaint(key, None, f"{name} once, and another key sets it already", f"remove {key}")
+                yield ConfigError(key, None, f"{name} once, and another key sets it already", f"remove {key}")
             else:
                 for each in plugin_schema.complaints(name, config):
                     yield each._replace(key=f"{key}.{each.key}".removesuffix("."))
@@ -193,109 +191,53 @@ class RoutePolicies(Policies):
         auth = self.auth is not None
         return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
 
-    def guards(self, gateway: "GatewayPolicies") -> Mapping[str, Any]:
+    def access_control(self, gateway: Policies) -> Mapping[str, Any]:
         """What keeps somebody out, but for groups, by its key; the gateway's, where this route has none of its own."""
         lists = {
             field: getattr(self if field in self.model_fields_set else gateway, field)
             for field in ("allow_ips", "deny_ips")
         }
         keys = {"auth": self.auth, **{to_camel(field): addresses for field, addresses in lists.items()}}
-        plugins = {f"plugins.{name}": self.plugins[name] for name in ACCESS if name in self.plugins}
+        plugins = {f"plugins.{name}": self.plugins[name] for name in ACCESS_CONTROL_PLUGINS if name in self.plugins}
         return {key: value for key, value in keys.items() if value} | plugins
 
     @property
-    def asks_for(self) -> frozenset[tuple[str, str]]:
+    def required_headers(self) -> frozenset[tuple[str, str]]:
         """The headers of `when_headers`, of which Kong looks at no upper case, neither of names nor of values."""
         return frozenset((name.lower(), value.lower()) for name, value in self.when_headers.items())
 
     @model_validator(mode="after")
     def _route_fits_together(self) -> Self:
-        raise_any(self._route_complaints())
+        raise_if_any(self._route_errors())
         return self
 
-    def _route_complaints(self) -> Iterator[Complaint]:
+    def _route_errors(self) -> Iterator[ConfigError]:
         for name in plugin_schema.GLOBAL_ONLY:
             if name in self.plugins:
                 allowed = "under gateway, since Kong takes it on no route"
-                yield Complaint(f"plugins.{name}", None, allowed, f"move {name} to gateway.plugins")
+                yield ConfigError(f"plugins.{name}", None, allowed, f"move {name} to gateway.plugins")
         if self.allow and self.auth is None:
-            yield Complaint("allow", None, "only beside auth, which says who asks", "add auth: jwt")
+            yield ConfigError("allow", None, "only beside auth, which says who asks", "add auth: jwt")
         if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:
-            yield Complaint("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
+            yield ConfigError("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
         if self.protocol == "grpc":
             # A method's path is part of its name.
             for field in ("rewrite", "strip_path"):
                 if getattr(self, field):
                     key = to_camel(field)
-                    yield Complaint(key, getattr(self, field), "unset with protocol: grpc", f"remove {key}")
+                    yield ConfigError(key, getattr(self, field), "unset with protocol: grpc", f"remove {key}")
         if self.rewrite and "strip_path" in self.model_fields_set:
             key = to_camel("strip_path")
-            yield Complaint(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")
-        yield from self._header_complaints()
+            yield ConfigError(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")
+        yield from self._header_errors()
 
-    def _header_complaints(self) -> Iterator[Complaint]:
+    def _header_errors(self) -> Iterator[ConfigError]:
         names = [name.lower() for name in self.when_headers]
         for name, value in self.when_headers.items():
             key = f"whenHeaders.{name}"
             if name.lower() == "host":
-                yield Complaint(key, value, "any header but Host, for which there is domain", f"remove {name}")
+                yield ConfigError(key, value, "any header but Host, for which there is domain", f"remove {name}")
             if names.count(name.lower()) > 1:
-                yield Complaint(key, value, "each header once, in upper or lower case", f"remove {name}")
+                yield ConfigError(key, value, "each header once, in upper or lower case", f"remove {name}")
             if value.startswith("~*"):
-                yield Complaint(key, value, "a value as it is: ~* would make it a pattern", "write the value itself")
-
-
-class HttpLog(Model):
-    """Where a record of every request is posted."""
-
-    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.tools:9000/kong"])
-
-
-class Tracing(Model):
-    """An OpenTelemetry collector."""
-
-    url: Url = Field(
-        description="a URL of a name or an IPv4 address", examples=["http://otel-collector:4318/v1/traces"]
-    )
-    sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
-
-
-class GatewayPolicies(Policies):
-    """What only the gateway as a whole can have."""
-
-    replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
-    request_id: bool = Field(False, description="true or false", examples=[True])
-    access_log: bool = Field(False, description="true or false", examples=[True])
-    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.tools:9000/kong"}])
-    metrics: bool = Field(False, description="true or false", examples=[True])
-    monitoring: MonitoringSwitch = Field(
-        None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
-    )
-    tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
-    egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
-
-    @model_validator(mode="after")
-    def _keeps_nobody_out_by_a_plugin(self) -> Self:
-        """Kong leaves out what it refuses: of the gateway all routes would be open, of a route that one is closed."""
-        raise_any(
-            Complaint(
-                f"plugins.{name}",
-                None,
-                "only on services: if Kong refused its configuration here, all of them would be open",
-                "write allowIps or denyIps" if name == "ip-restriction" else f"move {name} to the services",
-            )
-            for name in ACCESS
-            if name in self.plugins
-        )
-        return self
-
-    @property
-    def sets(self) -> Mapping[str, bool]:
-        return {
-            "correlation-id": self.request_id,
-            "file-log": self.access_log,
-            "http-log": self.http_log is not None,
-            "prometheus": self.metrics or self.monitoring is not None,
-            "opentelemetry": self.tracing is not None,
-            **super().sets,
-        }
+                yield ConfigError(key, value, "a value as it is: ~* would make it a pattern", "write the value itself")

@@ -1,15 +1,97 @@
-"""A service as the stack's configuration has it."""
+"""A service and its versions."""
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import ClassVar, Self
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from infra.config.errors import Complaint, raise_any
+from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.policies import RoutePolicies
-from infra.config.types import LONGEST_NAME, Model, Quantity, ServiceName, UrlPath, quantity
-from infra.config.version import BlueGreen, Canary, Running, Source, Version
+from infra.config.types import IMAGE, LONGEST_NAME, EnvironmentName, Model, Quantity, ServiceName, UrlPath, quantity
+
+PROJECT = Path(__file__).resolve().parents[2]
+COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
+
+
+class ResolvedVersion(NamedTuple):
+    """One version of a service with all that it takes from the service."""
+
+    build: str
+    image: str
+    replicas: int
+    env: Mapping[str, str]
+
+
+class Source(Model):
+    """Where an image comes from."""
+
+    build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
+    image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
+    env: dict[EnvironmentName, str] = Field(
+        {},
+        description="names of letters, digits and _, with text as values",
+        examples=[{"LOG_LEVEL": "info"}],
+    )
+
+    def source_errors(self, example: str) -> Iterator[ConfigError]:
+        if "PORT" in self.env:
+            yield ConfigError("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
+        if bool(self.build) == bool(self.image):
+            problem = "has both build and image" if self.build else "has neither build nor image"
+            yield ConfigError("", None, "exactly one of them", f"keep for example build: {example}", problem)
+        elif self.build and not os.path.isfile(PROJECT / self.build / "Dockerfile"):  # noqa: PTH113 -- Path's raises, where a name is too long
+            yield ConfigError(
+                "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
+            )
+        elif self.image:
+            # With a tag that moves, what runs changes without a rollout.
+            match = IMAGE.fullmatch(self.image)
+            if not match or not (match["digest"] or (match["tag"] or "latest") != "latest"):
+                allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
+                yield ConfigError("image", self.image, allowed, "end it with a tag such as :0.1")
+
+
+class Version(Source):
+    """One version of a service. What it doesn't say is as the service has it."""
+
+    replicas: int | None = Field(None, ge=1, le=100, description="1 to 100", examples=[1])
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        raise_if_any(self.source_errors("apps/foo-next"))
+        return self
+
+    def with_defaults_of(self, env: Mapping[str, str], replicas: int) -> ResolvedVersion:
+        """This version of a service that has such variables and pods."""
+        return ResolvedVersion(self.build, self.image, self.replicas or replicas, {**env, **self.env})
+
+
+class Canary(Version):
+    """A version that gets a part of the requests."""
+
+    weight: int = Field(10, ge=0, le=100, description="0 to 100 of a hundred requests", examples=[10])
+
+
+class BlueGreen(Model):
+    """Two versions, one of which gets all requests."""
+
+    blue: Version | None = Field(None, description="build or image", examples=[{"build": "apps/foo"}])
+    green: Version | None = Field(None, description="build or image", examples=[{"build": "apps/foo-next"}])
+    live: Literal["blue", "green"] = Field(description="blue or green", examples=["blue"])
+
+    @property
+    def versions(self) -> Mapping[str, Version]:
+        return {colour: version for colour in COLOURS if (version := getattr(self, colour))}
+
+    @model_validator(mode="after")
+    def _live_one_runs(self) -> Self:
+        if self.live not in self.versions:
+            fix = f"add {self.live}: {{build: apps/foo}}"
+            raise_if_any([ConfigError("live", self.live, "one that is there", fix)])
+        return self
 
 
 # A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
@@ -30,8 +112,8 @@ class Resources(Model):
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:
-        raise_any(
-            Complaint(
+        raise_if_any(
+            ConfigError(
                 f"requests.{kind}", request, f"at most limits.{kind}, which is {limit}", f"set limits.{kind}: {request}"
             )
             for kind in ("cpu", "memory")
@@ -61,21 +143,21 @@ class Workload(RoutePolicies):
         return self.egress.services
 
     @property
-    def shares(self) -> Mapping[str, int]:
+    def traffic_weights(self) -> Mapping[str, int]:
         """Of a hundred requests, how many go to which version. A canary has an entry whatever its weight."""
         return {self.name: 100}
 
     @model_validator(mode="after")
-    def _leads_somewhere(self) -> Self:
-        raise_any(self._way_complaints())
+    def _validate_name_and_path(self) -> Self:
+        raise_if_any(self._name_and_path_errors())
         return self
 
-    def _way_complaints(self) -> Iterator[Complaint]:
+    def _name_and_path_errors(self) -> Iterator[ConfigError]:
         if self.name == "proxy":
-            yield Complaint("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
+            yield ConfigError("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
         if self.path.startswith("/~"):
             allowed = "one that doesn't begin with \"/~\", by which Kong's controller knows a pattern"
-            yield Complaint("path", self.path, allowed, f"write for example {self.path.replace('~', '', 1)}")
+            yield ConfigError("path", self.path, allowed, f"write for example {self.path.replace('~', '', 1)}")
 
 
 class Service(Workload, Source):
@@ -89,48 +171,57 @@ class Service(Workload, Source):
     blue_green: BlueGreen | None = Field(None, description="blue, green, live", examples=[{"live": "blue"}])
 
     @property
-    def versions(self) -> Mapping[str, Running]:
+    def versions(self) -> Mapping[str, ResolvedVersion]:
         """What runs, each under a name of its own."""
-        own = {} if self.blue_green else {self.name: Running(self.build, self.image, self.replicas, self.env)}
-        more: Mapping[str, Version] = self.blue_green.versions if self.blue_green else {}
+        stable = (
+            {} if self.blue_green else {self.name: ResolvedVersion(self.build, self.image, self.replicas, self.env)}
+        )
+        others: Mapping[str, Version] = self.blue_green.versions if self.blue_green else {}
         if self.canary:
-            more = {"canary": self.canary}
-        return own | {f"{self.name}-{suffix}": each.over(self.env, self.replicas) for suffix, each in more.items()}
+            others = {"canary": self.canary}
+        return stable | {
+            f"{self.name}-{suffix}": version.with_defaults_of(self.env, self.replicas)
+            for suffix, version in others.items()
+        }
 
     @property
-    def shares(self) -> Mapping[str, int]:
+    def traffic_weights(self) -> Mapping[str, int]:
         if self.blue_green:
             return {f"{self.name}-{self.blue_green.live}": 100}
         if self.canary:
             return {self.name: 100 - self.canary.weight, f"{self.name}-canary": self.canary.weight}
-        return super().shares
+        return super().traffic_weights
 
     @property
     def host(self) -> str:
         """Where others in the namespace find it: what is live; of a service with a canary, the service itself."""
-        return f"{next(iter(self.shares))}-service"
+        return f"{next(iter(self.traffic_weights))}-service"
 
-    def health_of(self, version: Running) -> str | None:
+    def probe_path(self, version: ResolvedVersion) -> str | None:
         """What the probes ask for; None: they only connect, since not every image has such a path."""
         return self.health or ("/healthz" if version.build and self.protocol == "http" else None)
 
+    def environment(self, version: ResolvedVersion, _services: Sequence["Service"]) -> Mapping[str, str]:
+        """Returns the container's variables, beside PORT."""
+        return version.env
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        raise_any(self._complaints())
+        raise_if_any(self._errors())
         return self
 
-    def _complaints(self) -> Iterator[Complaint]:
+    def _errors(self) -> Iterator[ConfigError]:
         if self.health and self.protocol == "grpc":
-            yield Complaint("health", self.health, "unset with protocol: grpc", "remove health")
+            yield ConfigError("health", self.health, "unset with protocol: grpc", "remove health")
         if not self.blue_green:
-            yield from self.source_complaints(f"apps/{self.name}")
+            yield from self.source_errors(f"apps/{self.name}")
         else:
             for key in ("build", "image", "canary"):
                 if getattr(self, key):
                     allowed = "unset beside blueGreen, which says what runs"
-                    yield Complaint(key, None, allowed, f"move it to blueGreen.{self.blue_green.live}")
+                    yield ConfigError(key, None, allowed, f"move it to blueGreen.{self.blue_green.live}")
         suffixes = ["canary"] if self.canary else list(self.blue_green.versions) if self.blue_green else []
         # The longest name made of a version's is <version>-deployment, as with ServiceName.
         if (length := max((len(f"-{suffix}") for suffix in suffixes), default=0)) + len(self.name) > LONGEST_NAME:
             allowed = f"at most {LONGEST_NAME - length} letters beside {' and '.join(suffixes)}"
-            yield Complaint("name", self.name, allowed, "give it a shorter name")
+            yield ConfigError("name", self.name, allowed, "give it a shorter name")

@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -95,9 +95,18 @@ def quantity(text: str) -> float:
 
 
 class Model(BaseModel):
-    """Keys in camelCase, as Pulumi's are; unknown ones are mistakes."""
+    """A section of the configuration, with keys in camelCase; unknown keys are errors."""
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    _is_secret: bool = PrivateAttr(default=False)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether anything below the section's top-level key was set with `--secret`."""
+        return self._is_secret
+
+    def mark_secret(self) -> None:
+        self._is_secret = True
 
     @field_validator("*", mode="before")
     @classmethod

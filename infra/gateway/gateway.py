@@ -271,6 +271,6 @@ def address(
     if by_name:
         return by_name()
     raise pulumi.RunError(
-        "kong-doks:proxyServiceType: this cluster's load balancers have no IPv4 address; "
+        f"{pulumi.get_project()}:proxyServiceType: this cluster's load balancers have no IPv4 address; "
         "allowed here: NodePort, ClusterIP; fix: pulumi config set proxyServiceType ClusterIP"
     )

@@ -15,9 +15,9 @@ import httpx
 import pulumi
 import yaml
 
-from infra.config import errors as complaints
 from infra.kubernetes.field_ownership import PATCH_FORCE
 from infra.kubernetes.raw_object import KubernetesObject
+from infra.loader import config_key, exit_with_error
 
 Definition = Mapping[str, Any]
 _SECONDS = 30
@@ -59,7 +59,7 @@ def _refusal(key: str, value: str, allowed: str) -> Iterator[None]:
         )
     else:
         return
-    complaints.refuse(f"kong-doks:{key}: {line}")
+    exit_with_error(f"{config_key(key)}: {line}")
 
 
 def _get(url: str) -> bytes:

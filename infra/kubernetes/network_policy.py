@@ -12,8 +12,8 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from infra.config.aggregate import Aggregate
+from infra.config.gateway import GatewayPolicies, Tracing
 from infra.config.network import Egress
-from infra.config.policies import GatewayPolicies, Tracing
 from infra.config.service import Service
 
 Workload = Service | Aggregate

@@ -24,11 +24,11 @@ from tests.standins.digitalocean_provider.engine import TOKEN, Account
 # What __main__.py does until it needs a cluster that answers.
 _PROGRAM = """
 import pulumi
-from infra.config import settings
+from infra.loader import load_config
 from infra.lookups import existing_registry, newest_version
 from infra.cluster.doks import Cluster, ClusterArgs
 from infra.images.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs
-config = settings.read()
+config = load_config()
 version = newest_version(config.kubernetes_version)
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None

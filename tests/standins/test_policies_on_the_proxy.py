@@ -8,7 +8,8 @@ import pytest
 
 from infra.config import kong_plugins as policies
 from infra.config import plugin_schema
-from infra.config.policies import GatewayPolicies, RoutePolicies
+from infra.config.gateway import GatewayPolicies
+from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
 from sandbox.host.paths import tool
 from tests.standins.gateway import Gateway, running

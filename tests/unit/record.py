@@ -34,6 +34,7 @@ from pulumi.runtime.stack import run_in_stack
 from infra.config import versions
 
 PROJECT = Path(__file__).resolve().parents[2]
+PROJECT_NAME = "kong-doks"
 OFFERED = ["1.36.3-do.0", "1.35.7-do.1", "1.35.7-do.0", "1.34.10-do.0"]
 DOCKER_CONFIG = '{"auths": {"registry.digitalocean.com": {"auth": "dXNlcjpwYXNzLXdvcmQ="}}}'  # user:pass-word
 GATEWAY_API_RELEASES = "kubernetes-sigs/gateway-api/releases/download"
@@ -271,9 +272,10 @@ def plain(value: Any) -> Any:  # noqa: ANN401 -- JSON
 def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
     """What the engine hands to the program: Pulumi.yaml's defaults, the stack's file, `overrides`; objects as JSON."""
     declared = written("Pulumi.yaml")
-    values = {f"kong-doks:{key}": field["default"] for key, field in declared.items()}
-    values |= written(f"Pulumi.{stack}.yaml")
-    values |= overrides
+    values = {f"{PROJECT_NAME}:{key}": field["default"] for key, field in declared.items()}
+    for written_keys in (written(f"Pulumi.{stack}.yaml"), overrides):
+        # As Pulumi has it, a key without a namespace is in the project's.
+        values |= {key if ":" in key else f"{PROJECT_NAME}:{key}": value for key, value in written_keys.items()}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
@@ -296,7 +298,7 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
             monitor=recorder,
             monitor_features=set(recorder.GetDeploymentInfo(None).supportedFeatures),
             engine=engine,
-            project="kong-doks",
+            project=PROJECT_NAME,
             stack=run["stack"],
             organization="organization",
             dry_run=preview,

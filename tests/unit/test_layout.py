@@ -49,7 +49,7 @@ def test_only_infra_and_main_speak_pulumi() -> None:
 
 def test_only_settings_reads_the_configuration() -> None:
     readers = [path.name for path in sources("__main__.py", "infra", suffix=".py") if "Config(" in path.read_text()]
-    assert readers == ["settings.py"]
+    assert readers == ["loader.py"]
 
 
 def test_the_credential_program_needs_a_bare_python() -> None:

@@ -158,5 +158,5 @@ def test_the_address_is_the_first_ipv4_one_and_digitaloceans_answer_where_the_cl
     assert gateway.address(addresses) == gateway.address(addresses, lambda: "198.51.100.7") == "203.0.113.10"
     # Also for a moment after a domain was taken away.
     assert gateway.address([LoadBalancerIngress(hostname="api.example.com")], lambda: "198.51.100.7") == "198.51.100.7"
-    with pytest.raises(pulumi.RunError, match=r"kong-doks:proxyServiceType: .* fix: "):
+    with pytest.raises(pulumi.RunError, match=r"^project:proxyServiceType: .* fix: "):
         gateway.address([LoadBalancerIngress(hostname="api.example.com")])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.unit.config.test_policies import ALICE
-from tests.unit.config.test_settings import BAR, errors, read
-from tests.unit.conftest import FOO, Recording
+from tests.unit.conftest import BAR, FOO, Recording
+from tests.unit.loading import loaded, refused
 from tests.unit.services.test_services import pod
 
 BACKENDS = {"foo": "/foo", "bar": "/bar"}
@@ -71,11 +71,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
-) -> None:
+def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
-    (line,) = [line for line in errors(monkeypatch, capsys, config) if expected in line]
+    (line,) = [line for line in refused(config) if expected in line]
     assert line.startswith("kong-doks:")
     assert "; allowed: " in line
     assert "; fix: " in line
@@ -90,23 +88,23 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
         ({"rateLimit": {"minute": 1}}, {}),
     ],
 )
-def test_what_is_guarded_as_well_may_ask(
-    monkeypatch: pytest.MonkeyPatch, foo: dict[str, Any], overview: dict[str, Any]
-) -> None:
-    assert read(monkeypatch, stack(foo, **overview)).aggregates[0].name == "overview"
+def test_what_is_guarded_as_well_may_ask(foo: dict[str, Any], overview: dict[str, Any]) -> None:
+    assert loaded(stack(foo, **overview)).aggregates[0].name == "overview"
 
 
-def told(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]) -> dict[str, Any]:
-    settings = read(monkeypatch, config)
-    environment: dict[str, Any] = json.loads(settings.aggregates[0].environment(settings.services)["AGGREGATE"])
-    return environment
+def told(config: dict[str, Any]) -> dict[str, Any]:
+    settings = loaded(config)
+    (aggregate,) = settings.aggregates
+    environment = aggregate.environment(aggregate.versions[aggregate.name], settings.services)
+    result: dict[str, Any] = json.loads(environment["AGGREGATE"])
+    return result
 
 
-def test_it_is_told_whom_to_ask_for_what_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_whom_to_ask_for_what_and_how_long() -> None:
     config = stack(
         {"port": 8080}, backends={"bar": {"path": "/b", "timeout": 0.5}, "foo": "/foo"}, headers=["X-Tenant"]
     )
-    assert told(monkeypatch, config) == {
+    assert told(config) == {
         "path": "/overview",
         "backends": {
             "bar": {"url": "http://bar-service:5000/b", "timeout": 0.5},
@@ -117,8 +115,8 @@ def test_it_is_told_whom_to_ask_for_what_and_how_long(monkeypatch: pytest.Monkey
     }
 
 
-def test_who_asks_is_passed_on_only_where_the_gateway_has_made_sure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(monkeypatch, stack(auth="jwt"))["identity"] is True
+def test_who_asks_is_passed_on_only_where_the_gateway_has_made_sure_of_it() -> None:
+    assert told(stack(auth="jwt"))["identity"] is True
 
 
 def test_it_is_a_service_like_others_and_takes_their_policies(run: Callable[[str], Recording]) -> None:

@@ -15,8 +15,8 @@ import yaml
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from infra.config.settings import NAMESPACE
 from tests.unit.conftest import EXAMPLES, POLICIES, PROJECT
+from tests.unit.loading import PROJECT_NAME as NAMESPACE
 from tests.unit.record import record
 
 STACKS = {name: yaml.safe_load((PROJECT / f"Pulumi.{name}.yaml").read_text())["config"] for name in ("dev", "local")}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from infra.config import kong_plugins as policies
-from infra.config.policies import GatewayPolicies, RoutePolicies
+from infra.config.gateway import GatewayPolicies
+from infra.config.policies import RoutePolicies
 from tests.unit.conftest import Recording
 
 
@@ -467,7 +468,7 @@ def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
 def test_what_is_off_anyway_makes_nothing(config: dict[str, Any]) -> None:
     none_of_it = GatewayPolicies.model_validate({"requestId": True})
     assert route(none_of_it, **config).plugins == {}
-    assert list(policies.not_switched_off(RoutePolicies.model_validate(config), none_of_it)) == []
+    assert list(policies.errors_for_undisablable_policies(RoutePolicies.model_validate(config), none_of_it)) == []
 
 
 def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from infra.config import kong_plugins as policies
 from infra.config import plugin_schema
-from infra.config.policies import GatewayPolicies, RoutePolicies
+from infra.config.gateway import GatewayPolicies
+from infra.config.policies import RoutePolicies
 from tests.unit.config.test_policies import services
-from tests.unit.config.test_settings import errors
+from tests.unit.loading import refused
 
 RIGHT: dict[str, list[dict[str, Any]]] = {
     "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": False}, {"allow": ["a"], "deny": []}],
@@ -279,20 +280,18 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_what_kong_would_refuse_is_one_line_with_key_value_allowed_and_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
-) -> None:
+def test_what_kong_would_refuse_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     plugin, config, expected = WRONG[mistake]
-    (line,) = errors(monkeypatch, capsys, services(plugins={plugin: config}))
+    (line,) = refused(services(plugins={plugin: config}))
     assert line.startswith(f"kong-doks:services[0].plugins.{plugin}")
     assert expected in line
     assert "; allowed: " in line
     assert "; fix: " in line
 
 
-def test_several_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_mistakes_are_told_at_once() -> None:
     config = {"plugins": {"file-log": {"pth": "/a"}, "cors": {"max_age": "1h"}}}
-    lines = errors(monkeypatch, capsys, {"gateway": config})
+    lines = refused({"gateway": config})
     places = ["file-log.path", "file-log.pth", "cors.max_age"]
     assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:gateway.plugins.{place}" for place in places]
 
@@ -310,11 +309,9 @@ def test_every_schema_can_be_read() -> None:
         assert {complaint.problem for complaint in complaints} <= {"is missing", "has none of what it needs"}, plugin
 
 
-def test_a_plugin_that_kong_takes_on_no_route_belongs_under_gateway(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plugin_that_kong_takes_on_no_route_belongs_under_gateway() -> None:
     config = {"acme": {"account_email": "a@b.c"}}
-    (line,) = errors(monkeypatch, capsys, services(plugins=config))
+    (line,) = refused(services(plugins=config))
     assert line == (
         "kong-doks:services[0].plugins.acme: is not allowed; allowed: under gateway, since Kong takes it on no route; "
         "fix: move acme to gateway.plugins"

@@ -1,18 +1,17 @@
 """Mistakes in a stack's file: each is one line that names key, value, what is allowed and the fix."""
 
-import json
 from typing import Any
 
-import pulumi
 import pytest
 import yaml
 
-from infra.config import settings
-from infra.config.policies import GatewayPolicies
+from infra.config.gateway import GatewayPolicies
+from infra.config.registry import Registry
+from infra.config.service import ResolvedVersion
 from infra.config.settings import Settings
 from infra.config.tls import Acme
-from infra.config.version import Running
 from tests.unit.conftest import FOO, PROJECT
+from tests.unit.loading import loaded, refused
 
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
 
@@ -58,7 +57,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a cluster name too long for its nodes": ({"clusterName": "c" * 45}, "at most 44; fix: "),
     "yes for a port": ({"services": [FOO | {"port": True}]}, "services[0].port: true is not allowed"),
     "Kubernetes' namespace": ({"namespace": "kube-system"}, 'namespace: "kube-system" is not allowed'),
-    "the gateway's namespace": ({"namespace": "kong"}, 'namespace: "kong" is not allowed; allowed: any but'),
+    "the gateway's namespace": (
+        {"namespace": "kong"},
+        'namespace: "kong" is not allowed; allowed: any namespace except',
+    ),
     "services that aren't a list": ({"services": "foo"}, 'services: "foo" is not allowed; allowed: a list of services'),
     "a bad service name": ({"services": [FOO | {"name": "Foo_"}]}, 'services[0].name: "Foo_" is not allowed'),
     "a name too long for its objects": ({"services": [FOO | {"name": "f" * 53}]}, "at most 52; fix: "),
@@ -168,26 +170,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def read(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]) -> Settings:
-    texts = {
-        f"kong-doks:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
-    }
-    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(texts))
-    return settings.read()
-
-
-def errors(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], config: dict[str, Any]) -> list[str]:
-    with pytest.raises(SystemExit):
-        read(monkeypatch, config)
-    return capsys.readouterr().err.removeprefix("error: ").splitlines()
-
-
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mistake: str
-) -> None:
+def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
-    lines = errors(monkeypatch, capsys, config)
+    lines = refused(config)
     (line,) = [line for line in lines if expected in line]
     assert line.startswith("kong-doks:")
     assert "; allowed: " in line
@@ -195,9 +181,9 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(
     assert "Traceback" not in "".join(lines)
 
 
-def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_mistakes_are_told_at_once() -> None:
     config = {"nodeCount": "0", "registry": {"tier": "free"}, "services": [FOO | {"port": 0, "path": "foo"}, FOO]}
-    assert [line.partition(": ")[0] for line in errors(monkeypatch, capsys, config)] == [
+    assert [line.partition(": ")[0] for line in refused(config)] == [
         "kong-doks:nodeCount",
         "kong-doks:registry.tier",
         "kong-doks:services[0].path",
@@ -205,51 +191,45 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: 
     ]
 
 
-def test_a_secret_is_not_repeated_in_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_secret_is_not_repeated_in_an_error() -> None:
     planted = "planted-" + "word"
-    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key == "kong-doks:services")
     config = {
         "registry": {"kind": "other", "server": "ghcr.io", "username": "me", "password": [planted]},
         "services": [FOO | {"path": planted}, BAR | {"image": f"{planted}:latest"}],
     }
-    lines = errors(monkeypatch, capsys, config)
+    lines = refused(config, ["services"])
     assert planted not in "".join(lines)
     assert any(line.startswith("kong-doks:services[0].path: (secret) is not allowed") for line in lines)
     assert any(line.startswith("kong-doks:registry.password: ") for line in lines)
 
 
-def test_a_short_secret_leaves_the_rest_of_its_error_readable(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key == "kong-doks:registry")
-    (line,) = errors(monkeypatch, capsys, {"registry": "e"})
+def test_a_short_secret_leaves_the_rest_of_its_error_readable() -> None:
+    (line,) = refused({"registry": "e"}, ["registry"])
     assert line.startswith("kong-doks:registry: (secret) is not allowed; allowed: a registry; fix: ")
 
 
 @pytest.mark.parametrize(
     "image", ["nginx:1.29.3", "localhost:5001/foo:0.1", f"user/foo:latest@sha256:{'a' * 64}", "ghcr.io/a/b_c:v1-x"]
 )
-def test_images_by_a_tag_that_stays_or_by_digest_are_fine(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
-    (service,) = read(monkeypatch, {"services": [BAR | {"image": image}]}).services
+def test_images_by_a_tag_that_stays_or_by_digest_are_fine(image: str) -> None:
+    (service,) = loaded({"services": [BAR | {"image": image}]}).services
     assert service.image == image
 
 
-def test_a_service_needs_three_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    (service,) = read(monkeypatch, {"services": [FOO]}).services
-    assert service.versions == {"foo": Running("apps/foo", "", 1, {})}
-    assert service.shares == {"foo": 100}
-    assert (service.port, service.health_of(service.versions["foo"])) == (5000, "/healthz")
+def test_a_service_needs_three_lines() -> None:
+    (service,) = loaded({"services": [FOO]}).services
+    assert service.versions == {"foo": ResolvedVersion("apps/foo", "", 1, {})}
+    assert service.traffic_weights == {"foo": 100}
+    assert (service.port, service.probe_path(service.versions["foo"])) == (5000, "/healthz")
 
 
-def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
-    (service,) = read(monkeypatch, {"services": [FOO | {"path": "/foo/~ada", "rewrite": "/~ada"}]}).services
+def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde() -> None:
+    (service,) = loaded({"services": [FOO | {"path": "/foo/~ada", "rewrite": "/~ada"}]}).services
     assert (service.path, service.rewrite) == ("/foo/~ada", "/~ada")
 
 
-def test_numbers_do_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    (service,) = read(monkeypatch, {"services": [FOO | {"env": {"THREADS": 4}}]}).services
+def test_numbers_do_as_variables() -> None:
+    (service,) = loaded({"services": [FOO | {"env": {"THREADS": 4}}]}).services
     assert service.env == {"THREADS": "4"}
 
 
@@ -258,7 +238,7 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     fields = {field.alias: field for field in Settings.model_fields.values()}
     assert list(declared) == list(fields)
     assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
-    objects = {settings.Registry, GatewayPolicies, Acme}
+    objects = {Registry, GatewayPolicies, Acme}
     types: dict[object, str] = {int: "integer", bool: "boolean", **dict.fromkeys(objects, "object")}
     for key, entry in declared.items():
         assert entry["description"]
@@ -269,7 +249,7 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
 
 
 @pytest.mark.parametrize("stack", ["dev", "sandbox", "local"])
-def test_the_stacks_that_come_with_the_project_are_right(monkeypatch: pytest.MonkeyPatch, stack: str) -> None:
+def test_the_stacks_that_come_with_the_project_are_right(stack: str) -> None:
     config = yaml.safe_load((PROJECT / f"Pulumi.{stack}.yaml").read_text())["config"]
     ours = {key.partition(":")[2]: value for key, value in config.items() if key.startswith("kong-doks:")}
-    assert [service.name for service in read(monkeypatch, ours).services] == ["foo", "bar"]
+    assert [service.name for service in loaded(ours).services] == ["foo", "bar"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from infra.config import kong_plugins as policies
-from infra.config.policies import GatewayPolicies, RoutePolicies
+from infra.config.gateway import GatewayPolicies
+from infra.config.policies import RoutePolicies
 from tests.unit.conftest import Recording
 
 LIMIT = {"rateLimit": {"minute": 60}}

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.config.test_settings import errors
 from tests.unit.conftest import BAR, FOO, Recording
+from tests.unit.loading import refused
 
 RESTRICTED = "restricted"
 
@@ -241,19 +241,15 @@ def test_policies_are_in_force_before_pods_start_and_until_they_are_gone(
         ([FOO | {"egress": {"internets": True}}, BAR], "services[0].egress.internets: is not a known key; allowed: "),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], services: list[dict[str, Any]], said: str
-) -> None:
-    (line,) = errors(monkeypatch, capsys, {"services": services})
+def test_a_mistake_is_told_in_one_line(services: list[dict[str, Any]], said: str) -> None:
+    (line,) = refused({"services": services})
     assert said in line
 
 
 @pytest.mark.parametrize(
     "url", ["http://", "http://logs:0/", "http://logs:99999/", "http://999.1.1.1/", "http://[::1/"]
 )
-def test_an_address_that_is_none_is_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
-) -> None:
-    (line,) = errors(monkeypatch, capsys, {"gateway": {"httpLog": {"url": url}}})
+def test_an_address_that_is_none_is_told_in_one_line(url: str) -> None:
+    (line,) = refused({"gateway": {"httpLog": {"url": url}}})
     assert "gateway.httpLog.url: " in line
     assert "allowed: a URL" in line

@@ -43,7 +43,7 @@ def test_the_commands_know_whether_a_stack_builds_anything(tmp_path: Path, servi
     (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
     (tmp_path / "Pulumi.dev.yaml").write_text(json.dumps({"config": {"kong-doks:services": services}}))
     theirs = settings.Settings.model_validate({"services": services})
-    assert Stack("dev", tmp_path).settings.uses_registry == bool(theirs.builds)
+    assert Stack("dev", tmp_path).settings.uses_registry == bool(theirs.built_images)
 
 
 def test_a_value_of_the_wrong_type_is_said_by_its_key(tmp_path: Path) -> None:

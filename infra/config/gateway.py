@@ -1,0 +1,84 @@
+"""Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from infra.config.errors import ConfigError, raise_if_any
+from infra.config.network import Egress
+from infra.config.policies import ACCESS_CONTROL_PLUGINS, Policies
+from infra.config.types import Model, Url
+
+
+class Monitoring(Model):
+    """Prometheus with the gateway's metrics, and Grafana with a dashboard of them."""
+
+    retention: str = Field(
+        "7d", pattern=r"^[1-9][0-9]*[hdw]$", description="hours, days or weeks, such as 12h, 7d or 2w", examples=["7d"]
+    )
+    grafana: bool = Field(True, description="true or false", examples=[True])
+
+
+def _switch(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
+    """`true` is all of it as it comes, `false` nothing."""
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+MonitoringSwitch = Annotated[Monitoring | None, BeforeValidator(_switch)]
+
+
+class HttpLog(Model):
+    """Where a record of every request is posted."""
+
+    url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.tools:9000/kong"])
+
+
+class Tracing(Model):
+    """An OpenTelemetry collector."""
+
+    url: Url = Field(
+        description="a URL of a name or an IPv4 address", examples=["http://otel-collector:4318/v1/traces"]
+    )
+    sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
+
+
+class GatewayPolicies(Policies):
+    """What only the gateway as a whole can have."""
+
+    replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
+    request_id: bool = Field(False, description="true or false", examples=[True])
+    access_log: bool = Field(False, description="true or false", examples=[True])
+    http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.tools:9000/kong"}])
+    metrics: bool = Field(False, description="true or false", examples=[True])
+    monitoring: MonitoringSwitch = Field(
+        None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
+    )
+    tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
+    egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
+
+    @model_validator(mode="after")
+    def _reject_access_control_plugins(self) -> Self:
+        """Kong leaves out what it refuses: of the gateway all routes would be open, of a route that one is closed."""
+        raise_if_any(
+            ConfigError(
+                f"plugins.{name}",
+                None,
+                "only on services: if Kong refused its configuration here, all of them would be open",
+                "write allowIps or denyIps" if name == "ip-restriction" else f"move {name} to the services",
+            )
+            for name in ACCESS_CONTROL_PLUGINS
+            if name in self.plugins
+        )
+        return self
+
+    @property
+    def sets(self) -> Mapping[str, bool]:
+        return {
+            "correlation-id": self.request_id,
+            "file-log": self.access_log,
+            "http-log": self.http_log is not None,
+            "prometheus": self.metrics or self.monitoring is not None,
+            "opentelemetry": self.tracing is not None,
+            **super().sets,
+        }

@@ -1,0 +1,85 @@
+"""Checks a stack's configuration as Pulumi has it, and returns it typed."""
+
+import contextlib
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.config import validation
+from infra.config.errors import ConfigError, InvalidConfigError, error_line, error_lines
+from infra.config.settings import Settings
+from infra.config.types import Model
+
+PROVIDER_NAMESPACES = ("digitalocean", "docker-build", "kubernetes", "pulumi")
+"""Namespaces of keys that the providers and Pulumi itself read."""
+
+
+def load(config: Mapping[str, str], secret_keys: Collection[str], project: str) -> Settings:
+    """Returns the checked settings of a stack.
+
+    Args:
+        config: every key with its namespace, such as `kong-doks:nodeCount`, with its value as Pulumi hands it to a
+            program: text, or JSON for numbers, booleans, lists and objects. `pulumi config --json` has the same text in
+            `value`.
+        secret_keys: keys of `config` that were set with `--secret`.
+        project: the project's name, which is the namespace of the stack's own keys.
+
+    Raises:
+        InvalidConfigError: with a line for each error.
+    """
+    prefix = f"{project}:"
+    if foreign := list(_unknown_namespaces(config, project)):
+        raise InvalidConfigError(foreign)
+    values = {key.removeprefix(prefix): _parsed(text) for key, text in config.items() if key.startswith(prefix)}
+    secret = {key.removeprefix(prefix) for key in secret_keys if key.startswith(prefix)}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise InvalidConfigError(prefix + line for line in error_lines(Settings, error, secret)) from None
+    if errors := list(validation.check(settings)):
+        raise InvalidConfigError(prefix + error_line(error, hidden=_top_level(error.key) in secret) for error in errors)
+    if clear := [path for path in validation.secret_paths(settings) if _top_level(path) not in secret]:
+        raise InvalidConfigError(
+            f"{prefix}{path}: is in clear in the stack's file; allowed: only encrypted values; "
+            f"fix: pulumi config set --secret --path '{prefix}{path}'"
+            for path in clear
+        )
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        for section in value if isinstance(value, list) else [value]:
+            if field.alias in secret and isinstance(section, Model):
+                section.mark_secret()
+    return settings
+
+
+def _unknown_namespaces(config: Mapping[str, str], project: str) -> Iterator[str]:
+    """Yields a line for each key that nothing reads, such as one of a project that was renamed."""
+    known = {project, *PROVIDER_NAMESPACES}
+    for key in config:
+        namespace, _, name = key.partition(":")
+        if namespace not in known:
+            allowed = f"{project} (this project's own), {', '.join(PROVIDER_NAMESPACES)}"
+            error = ConfigError(key, None, allowed, f"write {project}:{name}", "is in an unknown namespace")
+            yield error_line(error, hidden=False)
+
+
+def _top_level(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]
+
+
+def _parsed(text: str) -> Any:  # noqa: ANN401 -- JSON
+    """Returns lists and objects parsed; Pydantic converts other texts, and refuses what isn't JSON."""
+    if text[:1] in ("[", "{"):
+        with contextlib.suppress(ValueError):
+            return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    return text
+
+
+def _finite(text: str) -> float:
+    """Refuses NaN and infinite numbers: Python's parser accepts them, and reads 1e400 as one."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number

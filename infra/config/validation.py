@@ -1,0 +1,205 @@
+"""Checks that hold between keys of the configuration; a section checks what concerns itself alone."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pydantic.alias_generators import to_camel
+
+from infra.config import kong_plugins, namespaces
+from infra.config.cluster import ClusterSettings
+from infra.config.errors import ConfigError
+from infra.config.settings import Settings
+from infra.config.tls import LETS_ENCRYPT, Acme
+
+BASIC_REPOSITORIES = 5
+"""Repositories that DigitalOcean's registry holds in tier `basic` (registry pricing page)."""
+MAX_TRANSFORMED_BODY_MIB = 8
+"""Kong buffers the body; its pod is limited to 512 MiB for all requests."""
+
+
+def check(settings: Settings) -> Iterator[ConfigError]:
+    """Yields every violation, with the key from the top level on."""
+    yield from _check_unique_names_and_paths(settings)
+    yield from _check_namespace(settings)
+    yield from _check_cluster_and_registry(settings)
+    yield from _check_gateway_policies(settings)
+    yield from _check_aggregates(settings)
+    yield from _check_consumers(settings)
+    yield from _check_auth(settings)
+    yield from _check_egress_services(settings)
+    yield from _check_body_limits(settings)
+    yield from _check_tls(settings)
+
+
+def secret_paths(settings: Settings) -> Iterator[str]:
+    """Yields the paths of values that must be encrypted.
+
+    Pulumi tells of a top-level key whether it was set with `--secret`, not of an entry in it.
+    """
+    for index, consumer in enumerate(settings.consumers):
+        if consumer.jwt and consumer.jwt.secret:
+            yield f"consumers[{index}].jwt.secret"
+        if consumer.api_key:
+            yield f"consumers[{index}].apiKey"
+    if settings.registry.password:
+        yield "registry.password"
+
+
+def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
+    workloads = settings.workloads_by_path
+    names = Counter(name for workload in workloads.values() for name in {workload.name, *workload.versions})
+    # Two services may share a path if their whenHeaders differ: Kong prefers the route that asks for headers.
+    routes = Counter((workload.path, workload.required_headers) for workload in workloads.values())
+    for path, workload in workloads.items():
+        if any(names[name] > 1 for name in (workload.name, *workload.versions)):
+            allowed = "each name once, with those of canaries, blues and greens"
+            yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
+        if routes[workload.path, workload.required_headers] > 1:
+            allowed, fix = "each path once, but for other whenHeaders", "give it another path"
+            yield ConfigError(f"{path}.path", workload.path, allowed, fix)
+        # Otherwise a client could pick the unprotected route by a header.
+        first = next(other for other in workloads.values() if other.path == workload.path)
+        own, expected = (
+            {**entry.access_control(settings.gateway), "allow": entry.allow} for entry in (workload, first)
+        )
+        for key in {**expected, **own}:
+            if own.get(key) != expected.get(key):
+                allowed = f"the same as of {first.name}, which has the same path"
+                yield ConfigError(f"{path}.{key}", None, allowed, f"copy {key} from one to the other")
+
+
+def _check_namespace(settings: Settings) -> Iterator[ConfigError]:
+    if settings.namespace in namespaces.RESERVED or settings.namespace.startswith("kube-"):
+        allowed = "any namespace except kong, monitoring, cert-manager and kube-*"
+        yield ConfigError("namespace", settings.namespace, allowed, "write namespace: default")
+
+
+def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
+    registry = settings.registry
+    if not settings.creates_cluster:
+        for name, field in ClusterSettings.model_fields.items():
+            if name != "kube_context" and (value := getattr(settings, name)) != field.default:
+                key = to_camel(name)
+                yield ConfigError(key, value, "unset beside kubeContext: no cluster is made", f"remove {key}")
+        if registry.kind == "digitalocean":
+            allowed = "other or none beside kubeContext"
+            yield ConfigError("registry.kind", "digitalocean", allowed, "write registry: {kind: none}")
+    elif registry.kind == "none" and settings.built_images:
+        allowed = "digitalocean or other, since nodes pull images"
+        yield ConfigError("registry.kind", "none", allowed, "write kind: digitalocean")
+    if registry.tier == "basic" and settings.built_images > BASIC_REPOSITORIES:
+        allowed = f"at most {BASIC_REPOSITORIES} images to build"
+        yield ConfigError("registry.tier", "basic", allowed, "write tier: professional")
+
+
+def _check_gateway_policies(settings: Settings) -> Iterator[ConfigError]:
+    """Finds gateway policies that a route can't disable, and limits that each replica of Kong would count alone."""
+    for path, workload in settings.workloads_by_path.items():
+        for error in kong_plugins.errors_for_undisablable_policies(workload, settings.gateway):
+            yield error._replace(key=f"{path}.{error.key}")
+    if settings.gateway.replicas == 1:
+        return
+    for path, policy in {"gateway": settings.gateway, **settings.workloads_by_path}.items():
+        limit = policy.plugins.get("rate-limiting")
+        if limit is not None and limit.get("policy") != "redis":
+            key = f"{path}.plugins.rate-limiting.policy"
+            allowed = "redis with gateway.replicas over 1, or each pod would let as many pass"
+            fix = "write rateLimit instead, which the pods count together"
+            yield ConfigError(key, limit.get("policy", "local"), allowed, fix)
+
+
+def _check_aggregates(settings: Settings) -> Iterator[ConfigError]:
+    services = {service.name: service for service in settings.services}
+    for index, aggregate in enumerate(settings.aggregates):
+        path = f"aggregates[{index}]"
+        for name in aggregate.backends:
+            service = services.get(name)
+            if service is None or service.protocol == "grpc":
+                names = ", ".join(sorted(other.name for other in settings.services if other.protocol == "http"))
+                allowed = f"services that speak HTTP, which are {names or 'none'}"
+                yield ConfigError(f"{path}.backends.{name}", None, allowed, f"remove {name}, or add it to services")
+                continue
+            # The aggregate calls its services inside the cluster, past the gateway that protects their routes.
+            own = aggregate.access_control(settings.gateway)
+            for key, value in service.access_control(settings.gateway).items():
+                if own.get(key) != value:
+                    allowed = f"the same as of {name}, or it would be open to others by this way"
+                    yield ConfigError(f"{path}.{key}", None, allowed, f"copy {key} from {name}")
+            if service.allow and not (aggregate.allow and set(aggregate.allow) <= set(service.allow)):
+                allowed = f"some of {name}'s, which are {', '.join(service.allow)}"
+                yield ConfigError(f"{path}.allow", None, allowed, f"write allow: [{service.allow[0]}]")
+
+
+def _check_consumers(settings: Settings) -> Iterator[ConfigError]:
+    unique: dict[str, list[str | None]] = {
+        "name": [consumer.name for consumer in settings.consumers],
+        "jwt.key": [consumer.issuer for consumer in settings.consumers],
+        # Kong drops both of two consumers with the same key.
+        "apiKey": [consumer.plain_api_key for consumer in settings.consumers],
+    }
+    for key, values in unique.items():
+        count = Counter(values)
+        for index, value in enumerate(values):
+            if value is not None and count[value] > 1:
+                shown = None if key == "apiKey" else value
+                yield ConfigError(f"consumers[{index}].{key}", shown, "each once", f"give it another {key}")
+
+
+def _check_auth(settings: Settings) -> Iterator[ConfigError]:
+    """Finds routes that no consumer could use: without a credential of that kind, or with unknown groups."""
+    groups = sorted({group for consumer in settings.consumers for group in consumer.groups})
+    for path, route in settings.workloads_by_path.items():
+        if route.auth and not any(consumer.has_credential(route.auth) for consumer in settings.consumers):
+            credential = "jwt" if route.auth == "jwt" else "apiKey"
+            allowed = f"what a consumer has a credential for, and none has {credential}"
+            fix = "add to consumers, for example {name: alice, jwt: {algorithm: RS256, publicKey: ...}}"
+            yield ConfigError(f"{path}.auth", route.auth, allowed, fix)
+        for position, group in enumerate(route.allow):
+            if group not in groups:
+                allowed = f"groups of consumers, which are {', '.join(groups) or 'none'}"
+                fix = f"add groups: [{group}] to a consumer"
+                yield ConfigError(f"{path}.allow[{position}]", group, allowed, fix)
+
+
+def _check_egress_services(settings: Settings) -> Iterator[ConfigError]:
+    names = [service.name for service in settings.services]
+    for path, workload in settings.workloads_by_path.items():
+        for index, name in enumerate(workload.egress.services):
+            if name not in names:
+                key = f"{path}.egress.services[{index}]"
+                yield ConfigError(key, name, f"services, which are {', '.join(names)}", f"remove {name}")
+
+
+def _check_body_limits(settings: Settings) -> Iterator[ConfigError]:
+    """Kong transforms only a body that it holds in memory, and otherwise sends the added fields as the whole body."""
+    for path, workload in settings.workloads_by_path.items():
+        limit = settings.body_limit(workload)
+        if settings.transforms_body(workload) and (limit is None or limit > MAX_TRANSFORMED_BODY_MIB):
+            allowed = f"1 to {MAX_TRANSFORMED_BODY_MIB} (MiB) beside requestBody: Kong changes what it has in memory"
+            yield ConfigError(f"{path}.bodyLimit", limit, allowed, "write bodyLimit: 1")
+
+
+def _check_tls(settings: Settings) -> Iterator[ConfigError]:
+    if not settings.tls:
+        if settings.email:
+            yield ConfigError("email", settings.email, "only beside domain", "set domain, or remove email")
+        if settings.acme != Acme():
+            yield ConfigError("acme", None, "only beside domain", "set domain, or remove acme")
+        return
+    if not settings.email:
+        yield ConfigError("email", None, "beside domain, an address", "pulumi config set email ops@example.com")
+    if settings.proxy_service_type != "LoadBalancer":
+        allowed = "LoadBalancer beside domain: the authority asks on port 80"
+        yield ConfigError("proxyServiceType", settings.proxy_service_type, allowed, "remove proxyServiceType")
+    if settings.acme.ca and settings.acme.server in LETS_ENCRYPT:
+        yield ConfigError("acme.ca", None, "only with a server of your own, given by its URL", "remove acme.ca")
+    # These policies would answer the ACME server's challenge as well.
+    if settings.gateway.allow_ips:
+        allowed = "unset beside domain: the authority asks from addresses that nobody knows"
+        yield ConfigError("gateway.allowIps", None, allowed, "set allowIps on the services")
+    answering = sorted({"request-termination", "redirect"} & settings.gateway.plugins.keys())
+    allowed = "unset beside domain: no certificate would be renewed"
+    for name in answering:
+        yield ConfigError(f"gateway.plugins.{name}", None, allowed, f"move {name} to the services")
+    if settings.gateway.terminate:
+        yield ConfigError("gateway.terminate", None, allowed, "set terminate on the services")

@@ -1,0 +1,54 @@
+"""Reads the stack's configuration: the only reader of what Pulumi hands to the program."""
+
+import sys
+from dataclasses import dataclass
+from typing import NoReturn
+
+import pulumi
+
+from infra.config.errors import InvalidConfigError
+from infra.config.load import load
+from infra.config.settings import Settings
+
+_ERROR_SHOWN = 32
+"""Exit status by which Pulumi's language host knows that the error is shown; others add an "unhandled error"."""
+
+
+def load_config() -> Settings:
+    """Returns the stack's settings. An invalid configuration ends the program with a line for each error."""
+    config = pulumi.runtime.get_config_env()
+    secret_keys = {key for key in config if pulumi.runtime.is_config_secret(key)}
+    try:
+        return load(config, secret_keys, pulumi.get_project())
+    except InvalidConfigError as error:
+        exit_with_error(*error.lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """How DigitalOcean's API is reached, as the provider's own keys say.
+
+    Attributes:
+        api_endpoint: None: DigitalOcean's, or what the environment names.
+        stack: the stack whose configuration holds `digitalocean:token`; None: the token is in the environment.
+    """
+
+    api_endpoint: str | None
+    stack: str | None
+
+
+def load_account() -> Account:
+    config = pulumi.Config("digitalocean")
+    stack = pulumi.get_stack() if config.get("token") is not None else None
+    return Account(api_endpoint=config.get("apiEndpoint"), stack=stack)
+
+
+def config_key(path: str) -> str:
+    """Returns the full name of a key, as `pulumi config` shows it."""
+    return f"{pulumi.get_project()}:{path}"
+
+
+def exit_with_error(*lines: str) -> NoReturn:
+    """Ends the program with these lines as its only error."""
+    pulumi.log.error("\n".join(lines))
+    sys.exit(_ERROR_SHOWN)

@@ -1,0 +1,61 @@
+"""Keys belong to the project's own namespace, whatever the project is called."""
+
+import pytest
+
+from infra.config.errors import InvalidConfigError
+from infra.config.load import load
+
+
+def refused(config: dict[str, str], project: str) -> list[str]:
+    with pytest.raises(InvalidConfigError) as error:
+        load(config, [], project)
+    return error.value.lines
+
+
+def test_a_renamed_project_reads_its_own_namespace() -> None:
+    assert load({"shop-gateway:nodeCount": "3"}, [], "shop-gateway").node_count == 3
+
+
+def test_a_key_of_another_namespace_is_an_error_that_names_the_right_one() -> None:
+    config = {"kong-doks:nodeCount": "3", "shop-gateway:clusterName": "prod"}
+    (line,) = refused(config, "shop-gateway")
+    key, _, text = line.partition(": ")
+    assert key == "kong-doks:nodeCount"
+    assert text.startswith("is in an unknown namespace; allowed: shop-gateway (this project's own), digitalocean, ")
+    assert text.endswith("; fix: write shop-gateway:nodeCount")
+
+
+def test_an_error_names_the_key_as_the_renamed_project_has_it() -> None:
+    (line,) = refused({"shop-gateway:nodeCount": "0"}, "shop-gateway")
+    assert line.startswith('shop-gateway:nodeCount: "0" is not allowed; ')
+
+
+@pytest.mark.parametrize("key", ["digitalocean:token", "kubernetes:context", "docker-build:host", "pulumi:tags"])
+def test_keys_of_providers_are_left_to_them(key: str) -> None:
+    assert load({key: "value"}, [], "kong-doks").node_count == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "path"),
+    [
+        ("consumers", '[{"name": "alice", "apiKey": "planted-key-of-20-ch"}]', "consumers[0].apiKey"),
+        (
+            "registry",
+            '{"kind": "other", "server": "ghcr.io/u", "username": "u", "password": "planted"}',
+            "registry.password",
+        ),
+    ],
+)
+def test_a_secret_must_be_encrypted(key: str, value: str, path: str) -> None:
+    (line,) = refused({f"shop:{key}": value}, "shop")
+    assert line.startswith(f"shop:{path}: ")
+    assert line.endswith(f"fix: pulumi config set --secret --path 'shop:{path}'")
+    assert "planted" not in line
+    assert load({f"shop:{key}": value}, [f"shop:{key}"], "shop")
+
+
+def test_sections_below_a_secret_key_are_secret() -> None:
+    services = '[{"name": "foo", "path": "/foo", "image": "a:1"}]'
+    settings = load({"shop:services": services, "shop:gateway": "{}"}, ["shop:services"], "shop")
+    assert [service.is_secret for service in settings.services] == [True]
+    assert not settings.gateway.is_secret
