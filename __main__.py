@@ -161,7 +161,7 @@ consumers = [
             groups=consumer.groups,
             jwt=consumer.jwt_credential,
             api_key=consumer.plain_api_key,
-            gateway=gateway.kinds,
+            gateway=gateway.consumer_kind,
         ),
         opts=in_cluster,
     )
@@ -213,11 +213,11 @@ for service in config.workloads:
             tls_secret=certificate.secret if certificate else None,
             awaited=certificate.awaited if certificate else True,
             parent=shared.parent if shared else None,
-            # Whom a route asks for has to be known before it asks.
-            gateway=[
-                *gateway.ready,
-                *(consumers if service.auth else []),
-                *([shared] if shared else []),
+            gateway=gateway.ready,
+            # Kong has to know the consumers that a route asks for before it asks.
+            route_needs=[
+                *([consumer.consumer for consumer in consumers] if service.auth else []),
+                *([shared.gateway] if shared else []),
                 *([certificate] if shared and certificate else []),
             ],
         ),

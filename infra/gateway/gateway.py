@@ -70,7 +70,7 @@ class GatewayArgs:
 
 
 class Gateway(pulumi.ComponentResource):
-    """Kong. `kinds` is what Kong's own objects need, `ready` what routes need; clients find it at `ip` and `url`."""
+    """Kong. Consumers need `consumer_kind`, plugins and routes `ready`; clients find the gateway at `ip` and `url`."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:gateway:Gateway", name, None, opts)
@@ -126,24 +126,33 @@ class Gateway(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
             ).ready
         # Beside the release, not before it: the first time Helm brings them as well, and sooner; later a new version's
-        # pods take longer to come.
+        # pods take longer to come. After each of them the provider reads the cluster's OpenAPI schema again, so what
+        # the release waits for goes first.
         definitions = Definitions(
             name,
             args.definitions,
-            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+            pulumi.ResourceOptions(
+                parent=self, deleted_with=args.cluster, depends_on=closed.apply(lambda _: list[pulumi.Resource]())
+            ),
         )
-        self.kinds: Sequence[pulumi.Resource] = [self.release, definitions]
+
+        def kind(plural: str) -> Sequence[pulumi.Resource]:
+            """What an object of a kind needs: the controller, and that one definition, not all of them."""
+            definition = definitions.objects.get(f"{plural}.configuration.konghq.com")
+            return [self.release, *([definition] if definition else [])]
+
+        self.consumer_kind = kind("kongconsumers")
         in_release = pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.cluster,
             # On the way down they go while the controller is there. A limit whose counters aren't there yet is none.
-            depends_on=[*self.kinds, *counters],
+            depends_on=[*kind("kongclusterplugins"), *counters],
         )
         plugins = [
             gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
             for name, config in args.plugins.items()
         ]
-        self.ready: Sequence[pulumi.Resource] = [*self.kinds, *counters, *plugins]
+        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *counters, *plugins]
         self.command: str | None = None
         """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
         if args.service_type == "LoadBalancer":

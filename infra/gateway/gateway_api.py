@@ -29,7 +29,7 @@ class GatewayApiArgs:
 
 
 class GatewayApi(pulumi.ComponentResource):
-    """A Gateway that is Kong. Routes that depend on this find it at `parent`."""
+    """A Gateway that is Kong. Routes find it at `parent`, and depend on `gateway`."""
 
     def __init__(self, name: str, args: GatewayApiArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("kong-doks:gateway:GatewayApi", name, None, opts)
@@ -48,7 +48,7 @@ class GatewayApi(pulumi.ComponentResource):
         )
         # Routes are on all of Kong's ports, whatever listeners say.
         listener = {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}
-        KubernetesObject(
+        self.gateway = KubernetesObject(
             name,
             {
                 "apiVersion": API,

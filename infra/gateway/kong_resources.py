@@ -92,7 +92,7 @@ class ConsumerArgs:
 
 
 class Consumer(pulumi.ComponentResource):
-    """A consumer with its credentials, each in a Secret of its own."""
+    """A consumer with its credentials, each in a Secret of its own. `consumer` needs all of these."""
 
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:kong:Consumer", name, None, opts)
@@ -115,7 +115,7 @@ class Consumer(pulumi.ComponentResource):
             credentials.append(credential("jwt", args.jwt))
         if args.api_key:
             credentials.append(credential("key-auth", {"key": args.api_key}))
-        _kong(
+        self.consumer = _kong(
             name,
             "KongConsumer",
             {"name": name, "namespace": args.namespace, "annotations": _CLASS},

@@ -69,13 +69,30 @@ def _get(url: str) -> bytes:
 
 def _definitions(manifest: bytes) -> Iterator[Definition]:
     documents: Iterable[Definition | None] = yaml.load_all(manifest, Loader=yaml.CSafeLoader)
-    return (each for each in documents if each and each["kind"] == "CustomResourceDefinition")
+    return (_concise(each) for each in documents if each and each["kind"] == "CustomResourceDefinition")
+
+
+def _concise(part: Any) -> Any:  # noqa: ANN401 -- JSON
+    """Drops the descriptions of fields: half of the definitions, which are in the state three times.
+
+    A field that is called `description` is a mapping, and stays.
+    """
+    if isinstance(part, dict):
+        return {
+            key: value if key in ("default", "enum", "example") else _concise(value)
+            for key, value in part.items()
+            if not (key == "description" and isinstance(value, str))
+        }
+    return [_concise(item) for item in part] if isinstance(part, list) else part
 
 
 class Definitions(pulumi.ComponentResource):
     """Definitions that the stack applies and never deletes: with a kind goes every object of it, whoever made it.
 
     Those in a cluster of the stack's own go with it. What another tool has applied before is taken over.
+
+    Attributes:
+        objects: the definitions by name, `<plural>.<group>`.
     """
 
     def __init__(
@@ -87,11 +104,14 @@ class Definitions(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kong-doks:definitions:Definitions", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with, retain_on_delete=True)
+        self.objects: dict[str, pulumi.Resource] = {}
         for each in definitions:
             metadata = {key: value for key, value in each["metadata"].items() if value is not None}
             # Forced: what other tools have applied is taken over.
             ours = {**PATCH_FORCE, **(annotations or {})}
             metadata["annotations"] = metadata.get("annotations", {}) | ours
             manifest = {"apiVersion": each["apiVersion"], "kind": each["kind"], "metadata": metadata}
-            KubernetesObject(metadata["name"], manifest | {"spec": each["spec"]}, child)
+            self.objects[metadata["name"]] = KubernetesObject(
+                metadata["name"], manifest | {"spec": each["spec"]}, child
+            )
         self.register_outputs({})

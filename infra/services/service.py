@@ -27,7 +27,8 @@ class ServiceArgs(WorkloadArgs):
         tls_secret: the Secret that has the domain's certificate.
         awaited: whether the route is there once this is made; False: later, when there is a certificate.
         parent: the Gateway that requests are shared out by.
-        gateway: Kong, and what has to be there for routes to work.
+        gateway: Kong, and what plugins and routes need there.
+        route_needs: what only the route needs besides.
     """
 
     versions: Mapping[str, VersionArgs]
@@ -42,6 +43,7 @@ class ServiceArgs(WorkloadArgs):
     awaited: bool = True
     parent: Mapping[str, str] | None
     gateway: Sequence[pulumi.Resource]
+    route_needs: Sequence[pulumi.Resource] = ()
 
 
 class Service(pulumi.ComponentResource):
@@ -79,6 +81,8 @@ class Service(pulumi.ComponentResource):
                 awaited=args.awaited,
                 parent=args.parent,
             ),
-            pulumi.ResourceOptions.merge(after_gateway, pulumi.ResourceOptions(depends_on=plugins)),
+            pulumi.ResourceOptions.merge(
+                after_gateway, pulumi.ResourceOptions(depends_on=[*plugins, *args.route_needs])
+            ),
         )
         self.register_outputs({})

@@ -57,6 +57,31 @@ EXAMPLES = {
     path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
 }
 OTHER_REGISTRY = {"kind": "other", "server": "ghcr.io/user", "username": "user", "password": "planted-" + "word"}
+
+
+def fleet(size: int) -> dict[str, Any]:
+    """A configuration of many services of four sorts, whose names are all as long."""
+    sorts: list[dict[str, Any]] = [
+        {"auth": "jwt", "allow": ["team-a"], "rateLimit": {"minute": 60}},
+        {"canary": {"image": "user/next:2"}, "securityHeaders": True},
+        {"env": {"LOG_LEVEL": "info"}, "botDetection": True},
+        {},
+    ]
+    services = [
+        {"name": f"s{number:03}", "path": f"/s{number:03}", "image": "user/some:1"}
+        | {"egress": {"services": [f"s{number ^ 1:03}"]}}
+        | sorts[number % len(sorts)]
+        for number in range(size)
+    ]
+    return {
+        "kong-doks:namespace": "shop",
+        "kong-doks:services": services,
+        "kong-doks:consumers": CANARY["kong-doks:consumers"],
+        "kong-doks:gateway": {"replicas": 2, "requestId": True},
+    }
+
+
+FLEETS = (20, 40, 300)
 RUNS: dict[str, dict[str, Any]] = {
     "dev": {"stack": "dev"},
     "sandbox": {"stack": "sandbox"},
@@ -210,6 +235,10 @@ RUNS: dict[str, dict[str, Any]] = {
     "domain on an own cluster": {
         "stack": "local",
         "config": DOMAIN | {"kong-doks:proxyServiceType": "LoadBalancer"},
+    },
+    **{
+        f"fleet of {size}": {"stack": "dev", "config": fleet(size), "secret_keys": ["kong-doks:consumers"]}
+        for size in FLEETS
     },
     **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
     "domain, canary, monitoring": {

@@ -38,7 +38,7 @@ PROJECT_NAME = "kong-doks"
 OFFERED = ["1.36.3-do.0", "1.35.7-do.1", "1.35.7-do.0", "1.34.10-do.0"]
 DOCKER_CONFIG = '{"auths": {"registry.digitalocean.com": {"auth": "dXNlcjpwYXNzLXdvcmQ="}}}'  # user:pass-word
 GATEWAY_API_RELEASES = "kubernetes-sigs/gateway-api/releases/download"
-KONG_KINDS = ("kongplugins.configuration.konghq.com", "kongconsumers.configuration.konghq.com")
+KONG_KINDS = tuple(f"kong{kind}.configuration.konghq.com" for kind in ("plugins", "clusterplugins", "consumers"))
 GATEWAY_KINDS = ("gateways.gateway.networking.k8s.io", "httproutes.gateway.networking.k8s.io")
 DIGEST = f"sha256:{'0' * 64}"
 
@@ -106,7 +106,14 @@ class Answers(mocks.Mocks):
 
 def definition(plural: str) -> str:
     """A custom resource definition as their authors write them, with what a cluster fills in itself."""
-    spec = {"group": plural.partition(".")[2], "names": {"plural": plural.partition(".")[0]}, "scope": "Namespaced"}
+    field = {"type": "string", "description": "A field of this name.", "default": {"description": "a value"}}
+    schema = {"description": "A kind.", "properties": {"description": field}}
+    spec = {
+        "group": plural.partition(".")[2],
+        "names": {"plural": plural.partition(".")[0]},
+        "scope": "Namespaced",
+        "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}],
+    }
     metadata = {"name": plural, "creationTimestamp": None, "annotations": {"from": "the author"}}
     crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata}
     return yaml.safe_dump(crd | {"spec": spec, "status": {"conditions": []}})

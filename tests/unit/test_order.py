@@ -54,8 +54,12 @@ def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Rec
         "NetworkPolicy default.deny",
         "NetworkPolicy kong",
     }
-    cluster = {"KubernetesCluster cluster", "kubernetes kubernetes"}
-    assert dev.before(dev.of("CustomResourceDefinition")[0]) == cluster
+
+
+def test_definitions_take_none_of_the_engines_slots_before_the_release_does(dev: Recording) -> None:
+    for definition in dev.of("CustomResourceDefinition"):
+        assert dev.before(definition) == dev.before(dev.one("Release"))
+        assert dev.resources.index(definition) > dev.resources.index(dev.one("Release"))
 
 
 def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:

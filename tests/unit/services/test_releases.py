@@ -100,16 +100,25 @@ def test_without_a_canary_there_is_nothing_of_the_gateway_api(dev: Recording, ru
 def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:
-    for name in KONG_KINDS:
-        for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
-            for each in run("policies").of(kind):
-                assert f"CustomResourceDefinition {name}" in run("policies").before(each)
+    recording = run("policies")
+    for kind, name in zip(("KongPlugin", "KongClusterPlugin", "KongConsumer"), KONG_KINDS, strict=True):
+        assert recording.of(kind)
+        for each in recording.of(kind):
+            assert f"CustomResourceDefinition {name}" in recording.before(each)
         definition = dev.one("CustomResourceDefinition", name)
         assert definition.inputs["spec"]["names"]["plural"] == name.partition(".")[0]
         # What the cluster fills in would show as a difference.
         assert "status" not in definition.inputs
         assert "creationTimestamp" not in definition.inputs["metadata"]
         assert annotations(definition) == {"from": "the author"}
+
+
+def test_definitions_come_without_the_text_about_their_fields_and_with_every_field(dev: Recording) -> None:
+    for name in KONG_KINDS:
+        (version,) = dev.one("CustomResourceDefinition", name).inputs["spec"]["versions"]
+        schema = version["schema"]["openAPIV3Schema"]
+        assert "description" not in schema
+        assert schema["properties"] == {"description": {"type": "string", "default": {"description": "a value"}}}
 
 
 def test_a_kind_goes_with_the_stacks_own_cluster_and_never_before(canary: Recording) -> None:

@@ -1,0 +1,40 @@
+"""The resource graph of many services grows with their number, not with its square."""
+
+import json
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+
+from tests.unit.conftest import FLEETS, Recording
+
+MEASURES: dict[str, Callable[[Recording], int]] = {
+    "resources": lambda recording: len(recording.resources),
+    "edges": lambda recording: sum(len(each.needs) for each in recording.resources),
+    # Without what the cluster and the engine add to each resource.
+    "bytes of state": lambda recording: sum(
+        len(json.dumps([each.urn, each.inputs, each.needs])) for each in recording.resources
+    ),
+}
+
+
+def per_service(measure: Callable[[Recording], int], smaller: Recording, larger: Recording) -> Fraction:
+    """How much of it one more service brings."""
+    services = len(larger.of("NetworkPolicy")) - len(smaller.of("NetworkPolicy"))
+    return Fraction(measure(larger) - measure(smaller), services)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_service_among_300_brings_as_much_as_one_among_20(run: Callable[[str], Recording], name: str) -> None:
+    small, medium, large = (run(f"fleet of {size}") for size in FLEETS)
+    assert len(large.of("Ingress")) + len(large.of("HTTPRoute")) >= FLEETS[-1]
+    assert per_service(MEASURES[name], small, medium) == per_service(MEASURES[name], medium, large)
+
+
+def test_no_resource_waits_for_more_in_a_larger_fleet(run: Callable[[str], Recording]) -> None:
+    small, _, large = (run(f"fleet of {size}") for size in FLEETS)
+    most = {
+        kind: max(len(each.needs) for each in small.resources if each.type == kind)
+        for kind in {each.type for each in small.resources}
+    }
+    assert [each.urn for each in large.resources if len(each.needs) > most[each.type]] == []
