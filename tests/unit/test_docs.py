@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from docs import generate
 from infra.config import versions
@@ -18,6 +19,11 @@ PAGES = sorted(
 ROOMS = ("apps", "docs", "examples", "infra", "ops", "policy", "sandbox", "tests")
 FILES_OF_A_READER = {"apps/hello"}
 """Named in guides, created by the reader."""
+DONE_BY_A_READER = {"apps/hello": "apps/foo", "jwt: {}": f"jwt: {{secret: {'s' * 32}}}"}
+"""Replacements in the configuration of a guide: the app that is copied, the secret that a command sets."""
+
+TUTORIAL = {"services": [{"name": name, "path": f"/{name}", "build": f"apps/{name}"} for name in ("foo", "bar")]}
+"""Services that a page's configuration is beside."""
 
 
 def text_of(page: Path) -> str:
@@ -92,3 +98,29 @@ def test_every_key_of_a_service_and_of_the_gateway_is_explained(model: str) -> N
     keys = Settings.model_json_schema(by_alias=True)["$defs"][model]["properties"]
     explained = text_of(Path("docs/reference/policies.md")) + text_of(Path("docs/reference/services.md"))
     assert [key for key in keys if not re.search(rf"`[^`]*\b{key}\b[^`]*`", explained)] == []
+
+
+STACK_FILES = [
+    (page, block)
+    for page in PAGES
+    for block in re.findall(r"^```yaml\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE)
+    if not block.startswith("apiVersion:")
+]
+
+
+def test_stack_files_are_found_in_the_pages() -> None:
+    assert {Path("README.md"), Path("docs/how-to/add-a-service.md")} <= {page for page, _ in STACK_FILES}
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), STACK_FILES, ids=lambda value: str(value) if isinstance(value, Path) else ""
+)
+def test_the_configuration_that_a_page_shows_is_accepted(page: Path, block: str) -> None:
+    assert page in PAGES
+    for shown, done in DONE_BY_A_READER.items():
+        block = block.replace(shown, done)
+    document = yaml.safe_load(block)
+    if isinstance(document, list):
+        document = {"kong-doks:services": document}
+    config = {key.removeprefix("kong-doks:"): value for key, value in document.get("config", document).items()}
+    Settings.model_validate(TUTORIAL | config)
