@@ -100,8 +100,8 @@ class Stack:
         self._config: dict[str, Any] = stack.get("config") or {}
         values = {key: schema["default"] for key, schema in project["config"].items() if "default" in schema}
         for key, value in self._config.items():
-            namespace, _, name_in_it = key.partition(":")
-            if namespace == NAMESPACE:
+            namespace, _, name_in_it = key.rpartition(":")
+            if namespace in ("", NAMESPACE):
                 values[name_in_it] = plain(value)
         try:
             self.settings = Settings.model_validate(values)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack, eventually, stack_file
 
 
 class Configured:
@@ -21,8 +21,8 @@ class Configured:
         self.address = stack.address
 
     def set(self, key: str, value: Any) -> None:  # noqa: ANN401 -- YAML
-        document = yaml.safe_load(self.file.read_text())
-        document["config"][f"kong-doks:{key}"] = value
+        document = stack_file(self.file)
+        document["config"][key] = value
         self.file.write_text(yaml.safe_dump(document))
 
     def up(self, *services: dict[str, Any]) -> None:

@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from sandbox.environment import environment
 from sandbox.host.addresses import API
+
+
+def stack_file(file: Path) -> dict[str, Any]:
+    """Returns a stack file whose own keys have no namespace, as they are before Pulumi writes the file."""
+    document: dict[str, Any] = yaml.safe_load(file.read_text())
+    return document | {"config": {key.removeprefix("kong-doks:"): value for key, value in document["config"].items()}}
 
 
 class Stack:

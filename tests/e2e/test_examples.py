@@ -19,7 +19,7 @@ from sandbox.images import catalog as images
 from tests.conftest import sandbox_command
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack, eventually, stack_file
 from tests.e2e.test_policies import public, token
 
 pytestmark = pytest.mark.soak
@@ -300,15 +300,15 @@ def changed(stack: Stack) -> Iterator[Configured]:
 
 @pytest.mark.parametrize("name", sorted({path.stem for path in (PROJECT / "examples").glob("*.yaml")} - ELSEWHERE))
 def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
-    ours = yaml.safe_load(changed.file.read_text())
+    ours = stack_file(changed.file)
     repositories = ("chartRepository", "certManagerChartRepository", "gatewayApiReleases")
-    addresses = ("digitalocean:apiEndpoint", *(f"kong-doks:{each}" for each in repositories))
+    addresses = ("digitalocean:apiEndpoint", *repositories)
     example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
     example |= {key: ours["config"][key] for key in addresses}
-    for consumer in example.get("kong-doks:consumers", []):
+    for consumer in example.get("consumers", []):
         consumer["jwt"]["publicKey"] = public(ALICES_KEY)
     changed.file.write_text(yaml.safe_dump(ours | {"config": example}))
-    if "kong-doks:domain" in example:
+    if "domain" in example:
         sandbox_command("certificates")
     with AROUND[name](changed.stack) if name in AROUND else nullcontext():
         changed.stack.up()

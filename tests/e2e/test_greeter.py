@@ -17,9 +17,7 @@ from tests.e2e.stack import Stack, eventually
 
 pytestmark = pytest.mark.soak
 
-SERVICES: list[dict[str, Any]] = yaml.safe_load((PROJECT / "examples" / "grpc.yaml").read_text())["config"][
-    "kong-doks:services"
-]
+SERVICES: list[dict[str, Any]] = yaml.safe_load((PROJECT / "examples" / "grpc.yaml").read_text())["config"]["services"]
 CLOSED = {"name": "closed", "path": "/closed.Greeter", "build": "apps/greeter", "protocol": "grpc", "auth": "key-auth"}
 Channel = Any  # gRPC has no types
 

@@ -34,11 +34,11 @@ def watched(stack: Stack) -> Iterator[Configured]:
     images.publish(print, [images.PROMETHEUS])
     example = yaml.safe_load((PROJECT / "examples" / "monitoring.yaml").read_text())["config"]
     with configured(stack) as changed:
-        gateway = example["kong-doks:gateway"]
+        gateway = example["gateway"]
         changed.set("gateway", gateway | {"monitoring": gateway["monitoring"] | {"grafana": False}})
-        changed.up(*example["kong-doks:services"])
+        changed.up(*example["services"])
         # The dashboard is another one then, at the same place.
-        changed.up(*example["kong-doks:services"], AWAY)
+        changed.up(*example["services"], AWAY)
         eventually(lambda: changed.get("/away").status_code == 503)
         yield changed
 

@@ -21,7 +21,7 @@ from sandbox.host.addresses import CHARTS, MIRROR
 from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured
 from tests.e2e.leaks import leaks
-from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed
+from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed, stack_file
 
 CLUSTER = {
     "name": "yours",
@@ -118,8 +118,8 @@ def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack
     app = stack.folder / "apps" / "baz"
     shutil.copytree(stack.folder / "apps" / "foo", app)
     (app / "app.py").write_text((app / "app.py").read_text().replace("foo", "baz"))
-    document = yaml.safe_load(before)
-    document["config"]["kong-doks:services"].append({"name": "baz", "path": "/baz", "build": "./apps/baz"})
+    document = stack_file(config)
+    document["config"]["services"].append({"name": "baz", "path": "/baz", "build": "./apps/baz"})
     others = stack.pods("foo"), stack.pods("bar")
     try:
         config.write_text(yaml.safe_dump(document))
@@ -179,8 +179,8 @@ def test_a_bad_config_is_said_in_one_line_before_any_call(stack: Stack) -> None:
     control("DELETE", "calls")
     config = stack.folder / "Pulumi.sandbox.yaml"
     before = config.read_text()
-    document = yaml.safe_load(before)
-    document["config"]["kong-doks:services"][1]["path"] = "/foo"
+    document = stack_file(config)
+    document["config"]["services"][1]["path"] = "/foo"
     try:
         config.write_text(yaml.safe_dump(document))
         failed = stack.pulumi("up", "--yes", "--skip-preview", check=False)
@@ -218,11 +218,11 @@ def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(sta
     eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
     (stack.folder / "kubeconfig").write_text(stack.api("GET", f"{path}/kubeconfig"))
     config = stack.folder / "Pulumi.local.yaml"
-    document = yaml.safe_load(config.read_text())
+    document = stack_file(config)
     document["config"] |= {
-        "kong-doks:kubeContext": "do-nyc1-yours",
-        "kong-doks:registry": {"kind": "other", "server": f"{MIRROR}/yours"},
-        "kong-doks:chartRepository": CHARTS,
+        "kubeContext": "do-nyc1-yours",
+        "registry": {"kind": "other", "server": f"{MIRROR}/yours"},
+        "chartRepository": CHARTS,
     }
     config.write_text(yaml.safe_dump(document))
     local = Stack(stack.folder, "local")

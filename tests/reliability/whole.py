@@ -51,7 +51,7 @@ class Whole(Part):
         return {
             "namespace": "services",
             "services": [foo],
-            "consumers": example["kong-doks:consumers"],
+            "consumers": example["consumers"],
             "chartRepository": f"http://127.0.0.1:{self._charts.server_port}",
         }
 
