@@ -30,12 +30,15 @@ class Probe(NamedTuple):
 
 READING = {
     "account:read": Probe("GET", "account"),
+    "regions:read": Probe("GET", "regions"),
     "sizes:read": Probe("GET", "sizes"),
+    "tag:read": Probe("GET", "tags"),
     "kubernetes:read": Probe("GET", "kubernetes/options"),
     "droplet:read": Probe("GET", "droplets"),
     "load_balancer:read": Probe("GET", "load_balancers"),
     "block_storage:read": Probe("GET", "volumes"),
     "block_storage_snapshot:read": Probe("GET", "snapshots"),
+    "snapshot:read": Probe("GET", "snapshots"),
 }
 """What these commands ask of every stack."""
 CLUSTER = {

@@ -81,6 +81,8 @@ def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
     Pulumi named is known by the past alone, since other stacks' are called alike. What another stack of the backend has
     in its state is that one's.
     """
+    # A token without `tag:read` gets answers without tags, which is what most things are recognised by.
+    api.get("tags", per_page=1)
     clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
     named = settings.cluster_name if settings.makes_cluster else None
     found: list[Thing] = []

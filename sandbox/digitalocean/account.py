@@ -136,7 +136,19 @@ class Cloud:
             "status": "active",
             "tags": tags,
             "vpc_uuid": vpc,
-            "networks": {"v4": [{"ip_address": "127.0.0.1", "type": "public"}], "v6": []},
+            "networks": {
+                "v4": [
+                    {"ip_address": address, "netmask": "255.255.255.0", "gateway": "127.0.0.254", "type": kind}
+                    for address, kind in (("127.0.0.1", "public"), ("127.0.0.2", "private"))
+                ],
+                "v6": [],
+            },
+            "image": {"id": 1, "name": "DOKS node", "distribution": "Debian", "slug": None, "type": "base"},
+            "locked": False,
+            "features": [],
+            "backup_ids": [],
+            "snapshot_ids": [],
+            "next_backup_window": None,
             "volume_ids": [],
             "created_at": timestamp(),
         }

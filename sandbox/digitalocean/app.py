@@ -27,7 +27,7 @@ def create_app(account: Cloud) -> Flask:
     families = (family, kubernetes_api.family, registry_api.family, resources_api.family, domains_api.family)
     for blueprint in (*families, control.blueprint):
         app.register_blueprint(blueprint)
-    Gate(app, {endpoint: scope for each in families for endpoint, scope in each.scopes.items()})
+    Gate(app, {endpoint: scopes for each in families for endpoint, scopes in each.scopes.items()})
     return app
 
 
@@ -47,7 +47,7 @@ def account() -> ResponseReturnValue:
     }
 
 
-@family.serves("GET /v2/sizes", "sizes:read")
+@family.serves("GET /v2/sizes", "sizes:read", "regions:read")
 def sizes() -> ResponseReturnValue:
     return page("sizes", [size.document() for size in catalog.SIZES.values()])
 

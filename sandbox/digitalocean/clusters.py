@@ -232,7 +232,7 @@ class Clusters:
         Raises:
             ApiError: it is the one that is real.
         """
-        if self._real and node is document["node_pools"][0]["nodes"][0]:
+        if self._real and node["name"] == self.records[document["id"]].node.name:
             raise ApiError(422, "this sandbox can't replace the machine that its cluster runs on")
         pool["nodes"].remove(node)
         self._cloud.later(self._cloud.settings.node_delete, partial(self._cloud.remove_droplet, node["droplet_id"]))
@@ -240,7 +240,8 @@ class Clusters:
 
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
-        record.document["node_pools"].append(pool)
+        # In which order DigitalOcean lists pools isn't documented, so clients must not rely on one.
+        record.document["node_pools"].insert(0, pool)
         self.resize(record.document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=True)
         return pool
 

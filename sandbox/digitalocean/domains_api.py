@@ -92,7 +92,7 @@ def list_records(zone: str) -> ResponseReturnValue:
     return page("domain_records", chosen)
 
 
-@family.serves("POST /v2/domains/<zone>/records", "domain:create")
+@family.serves("POST /v2/domains/<zone>/records", "domain:create", "domain:update")
 def create_record(zone: str) -> ResponseReturnValue:
     _zone(zone)
     return {"domain_record": _add(zone, body())}, 201
@@ -110,7 +110,7 @@ def update_record(zone: str, identifier: int) -> ResponseReturnValue:
     return {"domain_record": record}
 
 
-@family.serves("DELETE /v2/domains/<zone>/records/<int:identifier>", "domain:delete")
+@family.serves("DELETE /v2/domains/<zone>/records/<int:identifier>", "domain:delete", "domain:update")
 def delete_record(zone: str, identifier: int) -> ResponseReturnValue:
     _zone(zone).remove(_record(zone, identifier))
     return "", 204

@@ -90,16 +90,16 @@ def create() -> ResponseReturnValue:
         "endpoint": "",
         "tags": ["k8s", f"k8s:{identifier}", *(asked.get("tags") or [])],
         "node_pools": [],
-        "maintenance_policy": asked.get("maintenance_policy")
-        or {"start_time": "00:00", "duration": "4h0m0s", "day": "any"},
+        "maintenance_policy": {"start_time": "00:00", "duration": "4h0m0s", "day": "any"}
+        | {key: value for key, value in (asked.get("maintenance_policy") or {}).items() if value},
         "auto_upgrade": bool(asked.get("auto_upgrade")),
         "surge_upgrade": bool(asked.get("surge_upgrade")),
         # From 1.36 on the paid control plane is what an unsaid `ha` means.
         "ha": catalog.version_key(version)[:2] >= catalog.HA_BY_DEFAULT_FROM if ha is None else bool(ha),
         "registry_enabled": False,
         "registries": [],
-        "control_plane_firewall": asked.get("control_plane_firewall"),
-        "cluster_autoscaler_configuration": asked.get("cluster_autoscaler_configuration"),
+        "control_plane_firewall": None,
+        "cluster_autoscaler_configuration": None,
         "status": {"state": "provisioning", "message": "provisioning"},
         "created_at": timestamp(),
         "updated_at": timestamp(),
@@ -127,14 +127,21 @@ def update(cluster_id: str) -> ResponseReturnValue:
         raise ApiError(422, "validation error: high availability can't be disabled")
     if asked.get("tags") is not None:
         document["tags"] = ["k8s", f"k8s:{record.id}", *(t for t in asked["tags"] if not t.startswith("k8s"))]
+    if isinstance(policy := asked.get("maintenance_policy"), dict):
+        asked["maintenance_policy"] = document["maintenance_policy"] | {k: v for k, v in policy.items() if v}
     changeable = (
         *("name", "ha", "auto_upgrade", "surge_upgrade", "maintenance_policy"),
         *("control_plane_firewall", "cluster_autoscaler_configuration"),
     )
-    document |= {key: asked[key] for key in changeable if asked.get(key) is not None}
+    document |= {key: asked[key] for key in changeable if _is_set(asked.get(key))}
     document["updated_at"] = timestamp()
     cloud.clusters.bill(record)
     return {"kubernetes_cluster": document}, 202
+
+
+def _is_set(value: object) -> bool:
+    """Whether a client sends a value: clients send objects of nothing but nulls or empty texts for none."""
+    return any(map(_is_set, value.values())) if isinstance(value, dict) else value not in (None, "")
 
 
 def _upgrades(document: Document) -> list[str]:

@@ -128,7 +128,17 @@ class LoadBalancers:
             "region": cloud.region(request["region"]),
             "vpc_uuid": request.get("vpc_uuid") or cloud.default_vpc(request["region"])["id"],
             "tags": request.get("tags") or [],
+            "tag": "",
             "droplet_ids": request.get("droplet_ids") or [],
+            "algorithm": "round_robin",
+            "network": "EXTERNAL",
+            "network_stack": "IPV4",
+            "project_id": self._cloud.uuid,
+            "redirect_http_to_https": False,
+            "enable_backend_keepalive": False,
+            "disable_lets_encrypt_dns_records": False,
+            "health_check": {"protocol": "tcp", "port": 80, "path": ""},
+            "sticky_sessions": {"type": "none"},
         }
         self.documents[document["id"]] = document
         self.update(document, request)

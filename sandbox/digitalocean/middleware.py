@@ -1,5 +1,6 @@
 """What every call passes: planted faults, the rate limit, the token and its scopes; and the form of what comes back."""
 
+import json
 import math
 import uuid
 from collections.abc import Callable, Iterable
@@ -23,19 +24,19 @@ cloud = cast("Cloud", LocalProxy(lambda: current_app.extensions["cloud"]))
 
 
 class Family(Blueprint):
-    """Endpoints of one kind of thing; each names the token scope that it needs."""
+    """Endpoints of one kind of thing; each names the token scopes that it needs, all of them."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, __name__)
-        self.scopes: dict[str, str] = {}
+        self.scopes: dict[str, tuple[str, ...]] = {}
 
-    def serves(self, rule: str, scope: str) -> Callable[[View], View]:
+    def serves(self, rule: str, *scopes: str) -> Callable[[View], View]:
         """Serves "METHOD /path"."""
         method, path = rule.split()
 
         def register(view: View) -> View:
             name = f"{method} {path}".replace(".", "_")
-            self.scopes[f"{self.name}.{name}"] = scope
+            self.scopes[f"{self.name}.{name}"] = scopes
             self.add_url_rule(path, endpoint=name, view_func=view, methods=[method])
             return view
 
@@ -77,10 +78,16 @@ def page(key: str, things: Iterable[Any]) -> dict[str, Any]:
     }
 
 
+def _without_tags(value: Any) -> Any:  # noqa: ANN401 -- JSON
+    if isinstance(value, dict):
+        return {key: _without_tags(part) for key, part in value.items() if key != "tags"}
+    return [_without_tags(part) for part in value] if isinstance(value, list) else value
+
+
 class Gate:
     """Stands in front of an app whose endpoints need `scopes`."""
 
-    def __init__(self, app: Flask, scopes: dict[str, str]) -> None:
+    def __init__(self, app: Flask, scopes: dict[str, tuple[str, ...]]) -> None:
         self._scopes = scopes
         self._rate = Rate()
         app.before_request(self._admit)
@@ -115,19 +122,24 @@ class Gate:
         return None if fault.kind == "drop_after" else hang_up()
 
     def _identify(self) -> None:
-        g.token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if g.token not in cloud.tokens:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in cloud.tokens:
             raise ApiError(401, "Unable to authenticate you.")
+        g.token = token
         settings = cloud.settings
         g.headers, wait = self._rate.count(g.token, settings.requests_per_hour, settings.requests_per_minute)
         if wait:
             g.headers["retry-after"] = str(math.ceil(wait))
             raise ApiError(429, "API Rate limit exceeded.")
         if request.endpoint:
-            demand(self._scopes[request.endpoint])
+            for scope in self._scopes[request.endpoint]:
+                demand(scope)
 
     @staticmethod
     def _finish(response: Response) -> Response:
+        if response.is_json and "token" in g and not cloud.allows(g.token, "tag:read"):
+            # The attribute, not the answer, needs the scope: such a token sees things without tags.
+            response.data = json.dumps(_without_tags(response.get_json()))
         response.headers.update(g.headers)
         response.headers["x-request-id"] = g.request_id
         if g.fault and g.fault.kind == "drop_after":

@@ -81,8 +81,8 @@ def validate_name() -> ResponseReturnValue:
     return "", 204
 
 
-@family.serves("GET /v2/registries/<name>/docker-credentials", "registry:read")
-@family.serves("GET /v2/registry/docker-credentials", "registry:read")
+@family.serves("GET /v2/registries/<name>/docker-credentials", "registry:read", "registry:update")
+@family.serves("GET /v2/registry/docker-credentials", "registry:read", "registry:update")
 def docker_credentials(name: str = "") -> ResponseReturnValue:
     cloud.registries.document(name or cloud.registries.only())
     push = request.args.get("read_write", "").lower() == "true"
@@ -131,6 +131,13 @@ def collect_garbage(name: str) -> ResponseReturnValue:
 def garbage_collections(name: str) -> ResponseReturnValue:
     cloud.registries.document(name)
     return page("garbage_collections", reversed(cloud.registries.collections[name]))
+
+
+@family.route("/v1/oauth/revoke", methods=["POST"])
+def revoke() -> ResponseReturnValue:
+    """DigitalOcean's web site, which isn't a part of the API: revokes the token in the form."""
+    cloud.registries.credentials.pop(request.form.get("token", ""), None)
+    return "", 204
 
 
 def _refusal(status: int, code: str, message: str) -> ResponseReturnValue:

@@ -31,11 +31,15 @@ def _region(asked: Document) -> str:
 
 
 def _serve_collection(
-    key: str, scope: str, things: Callable[[], dict[str, Document]], remove: Callable[[Cloud, str], None] | None = None
+    key: str,
+    scope: str,
+    things: Callable[[], dict[str, Document]],
+    remove: Callable[[Cloud, str], None] | None = None,
+    *more_to_list: str,
 ) -> None:
     """The list (with its tag, name and region filters), the single thing, and its end if `remove` brings it."""
 
-    @family.serves(f"GET /v2/{key}", f"{scope}:read")
+    @family.serves(f"GET /v2/{key}", f"{scope}:read", *more_to_list)
     def list_all() -> ResponseReturnValue:
         tag, name, region = (request.args.get(key) for key in ("tag_name", "name", "region"))
         chosen = [
@@ -85,7 +89,9 @@ _serve_collection(
     _remove_load_balancer,
 )
 _serve_collection("volumes", "block_storage", lambda: cloud.volumes, Cloud.remove_volume)
-_serve_collection("snapshots", "block_storage_snapshot", lambda: cloud.snapshots, Cloud.remove_snapshot)
+_serve_collection(
+    "snapshots", "block_storage_snapshot", lambda: cloud.snapshots, Cloud.remove_snapshot, "snapshot:read"
+)
 _serve_collection("vpcs", "vpc", lambda: cloud.vpcs, _remove_vpc)
 _serve_collection("projects", "project", lambda: cloud.projects)
 
@@ -95,6 +101,13 @@ def create_load_balancer() -> ResponseReturnValue:
     asked = body()
     _region(asked)
     return {"load_balancer": cloud.load_balancers.create(asked)}, 202
+
+
+@family.serves("PUT /v2/load_balancers/<identifier>", "load_balancer:update")
+def update_load_balancer(identifier: str) -> ResponseReturnValue:
+    balancer = _found(cloud.load_balancers.documents, identifier)
+    cloud.load_balancers.update(balancer, body())
+    return {"load_balancer": balancer}
 
 
 @family.serves("POST /v2/volumes", "block_storage:create")

@@ -12,13 +12,16 @@ from tests.standins.digitalocean_provider.engine import TOKEN, Account
 READING = {*preflight.READING, "registry:read"}
 ASKED_BY = {
     "account:read": "preflight",
+    "regions:read": "cost",
     "sizes:read": "cost",
+    "tag:read": "bill",
     "kubernetes:read": "bill",
     "registry:read": "bill",
     "droplet:read": "bill",
     "load_balancer:read": "bill",
     "block_storage:read": "bill",
     "block_storage_snapshot:read": "bill",
+    "snapshot:read": "bill",
 }
 REMOVING = {
     "cluster": "kubernetes:delete",

@@ -149,13 +149,13 @@ class Part:
     def scopes_used(self) -> set[str]:
         """The scopes that the calls so far needed."""
         needed = {
-            f"{family.name}.{name.rpartition('.')[2]}": scope
+            f"{family.name}.{name.rpartition('.')[2]}": scopes
             for family in (kubernetes_api.family, registry_api.family)
-            for name, scope in family.scopes.items()
+            for name, scopes in family.scopes.items()
         }
         routes = create_app(self.account.cloud).url_map.bind("localhost")
         calls = [call for call in self.account.cloud.calls if call.path.startswith("/v2/")]
-        return {needed[routes.match(call.path, call.method)[0]] for call in calls}
+        return {scope for call in calls for scope in needed[routes.match(call.path, call.method)[0]]}
 
     def doctor(self) -> list[dict[str, Any]]:
         done = self.run("python", "-m", "ops", "doctor", "--json", check=False)

@@ -1,6 +1,7 @@
 """The DigitalOcean stand-in, seen through DigitalOcean's own client and through plain HTTP."""
 
 import base64
+import json
 import re
 import socket
 import threading
@@ -548,6 +549,29 @@ def test_a_wrong_token_is_401_and_a_missing_scope_403(stand: Stand) -> None:
     registry(stand)
     assert everything.registry.get_docker_credentials()["auths"]
     assert stand.refusal(lambda: everything.registry.get_docker_credentials(read_write=True)) == forbidden
+
+
+def test_a_token_without_the_scope_for_tags_sees_everything_without_tags(stand: Stand) -> None:
+    cluster = stand.running_cluster(tags=["shop"])
+    stand.control("PUT", "tokens", {"reader": ["kubernetes:read", "droplet:read"], TOKEN: None})
+    reader = official_client(stand.url, "reader")
+    assert '"tags"' not in json.dumps(reader.kubernetes.get_cluster(cluster["id"]))
+    assert '"tags"' not in json.dumps(reader.droplets.list())
+    assert "shop" in stand.cluster(cluster["id"])["tags"]
+    stand.control("PUT", "tokens", {"reader": ["kubernetes:read", "tag:read"]})
+    assert "shop" in reader.kubernetes.get_cluster(cluster["id"])["kubernetes_cluster"]["tags"]
+
+
+def test_an_update_with_objects_of_nothing_but_nulls_changes_nothing(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    nulls = {
+        "name": "mycluster",
+        "control_plane_firewall": {"enabled": None, "allowed_addresses": None},
+        "cluster_autoscaler_configuration": {"scale_down_unneeded_time": None},
+        "maintenance_policy": {"day": "any", "start_time": "00:00", "duration": ""},
+    }
+    updated = stand.api.kubernetes.update_cluster(cluster["id"], nulls)["kubernetes_cluster"]
+    assert updated | {"updated_at": cluster["updated_at"]} == cluster
 
 
 def test_every_endpoint_of_the_api_asks_for_a_scope(stand: Stand) -> None:

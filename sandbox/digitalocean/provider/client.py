@@ -27,6 +27,10 @@ class ApiError(ProviderError):
         self.status = status
 
 
+class PanicError(Exception):
+    """The official provider's process ends here, with every operation that is under way."""
+
+
 @contextmanager
 def failing(said: str) -> Iterator[None]:
     """Puts what was tried before the message of a failure inside."""
@@ -106,6 +110,24 @@ class Client:
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 raise ApiError(answer.status, _describe(method, url, answer, text))
         return text
+
+    def revoke(self, token: str) -> None:
+        """Revokes an OAuth token at DigitalOcean's web site, which the sandbox has at the API's address.
+
+        Raises:
+            PanicError: no answer. An answer of any status is accepted.
+        """
+        try:
+            self._http.request(
+                "POST",
+                f"{self._base}/v1/oauth/revoke",
+                fields={"token": token},
+                encode_multipart=False,
+                headers={"Authorization": f"Bearer {token}"},
+                retries=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise PanicError("runtime error: invalid memory address or nil pointer dereference") from error
 
     def wait(self, what: str, seconds: float, probe: Callable[[], T | None]) -> T:
         """Polls until `probe` has an answer, the first time after one interval.

@@ -111,10 +111,12 @@ class KubernetesCluster(Resource):
                 "startTime": maintenance.get("start_time") or "",
             },
         }
-        for pool in cluster["node_pools"]:
+        found["nodePool"] = (state.get("nodePool") or {}) | {"id": "", "nodes": [], "actualNodeCount": 0}
+        for position, pool in enumerate(cluster["node_pools"]):
             if DEFAULT_POOL_TAG in (pool.get("tags") or []):
-                counted = (state.get("nodePool") or {}).get("nodeCount")
-                found["nodePool"] = {"id": pool["id"], **state_of(pool, counted)}
+                # The official provider looks the count up under the pool's position in the API's list.
+                counted = position == 0 and bool((state.get("nodePool") or {}).get("nodeCount"))
+                found["nodePool"] = {"id": pool["id"], **state_of(pool, counted=counted)}
         if _expired(found.get("kubeConfigs")):
             # Sent even if the program sets nothing: 0 is the API's own default, 7 days.
             seconds = state.get("kubeconfigExpireSeconds") or 0
@@ -125,7 +127,11 @@ class KubernetesCluster(Resource):
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
         cluster = f"kubernetes/clusters/{identity}"
-        changed = self.changed(olds, config)
+        paths = {path for path, _, _ in self.shape.differences(olds, config)}
+        changed = {path.partition(".")[0] for path in paths}
+        if "nodePool.nodeCount" not in paths:
+            # A count equal to the actual one is no change: an imported cluster never gets one into its state.
+            config["nodePool"]["nodeCount"] = olds["nodePool"].get("nodeCount")
         if (
             changed & {"name", "tags", "autoUpgrade", "surgeUpgrade", "maintenancePolicy", "ha"}
             and api.find("Unable to update cluster", "PUT", cluster, _update_body(config)) is None

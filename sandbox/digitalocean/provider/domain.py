@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from sandbox.digitalocean.provider.client import Client, ProviderError
 from sandbox.digitalocean.provider.properties import Properties
-from sandbox.digitalocean.provider.resource import Input, Resource, Shape, not_empty, one_of, within
+from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty, one_of, within
 
 _PORT = within(1, 65535)
 _SIXTEEN_BITS = within(0, 65535)
@@ -38,7 +38,11 @@ class DnsRecord(Resource):
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
         path = f"domains/{config['domain']}/records"
         made = api.call("Failed to create record", "POST", path, self._body(config))["domain_record"]
-        return str(made["id"]), self._state(config, made)
+        identity, state = str(made["id"]), self._state(config, made)
+        try:
+            return identity, self.read(api, identity, state) or {}
+        except ProviderError as error:
+            raise PartlyCreatedError(identity, state, str(error)) from None
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         found = api.find("Error retrieving record", "GET", f"domains/{state['domain']}/records/{identity}")

@@ -52,8 +52,8 @@ def create_body(config: Properties, *tags: str) -> Properties:
     return always | {key: value for key, value in optional.items() if value}
 
 
-def state_of(pool: Properties, counted: object) -> Properties:
-    """The pool as the stack stores it; `counted`: the program gave a node count, else the count is the autoscaler's."""
+def state_of(pool: Properties, *, counted: bool) -> Properties:
+    """The pool as the stack stores it. `counted`: the state has a node count already; no other gets one."""
     state = {
         "name": pool["name"],
         "size": pool["size"],

@@ -1,6 +1,8 @@
 """Container registries, and credentials for them."""
 # ruff: noqa: ARG002 -- the methods' parameters are Resource's
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -75,13 +77,21 @@ class ContainerRegistryDockerCredentials(Resource):
     )
 
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
-        state = self.read(api, config["registryName"], config)
-        return (config["registryName"], state) if state else ("", {})
+        name = config["registryName"]
+        if not self._has_registry(api, name):
+            return "", {}
+        # The date is set before the credentials are requested. A request that fails leaves a resource that is valid
+        # for fifty years and has no credentials: neither an update nor a refresh requests them again.
+        dated = config | self._expiry(config)
+        try:
+            return name, dated | self._new(api, config)
+        except ProviderError as error:
+            raise PartlyCreatedError(name, dated, str(error)) from None
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         defaults: Properties = {"registryName": identity, "write": False, "expirySeconds": FIFTY_YEARS}
         state = defaults | state
-        if api.find(f'registry "{identity}" not found', "GET", f"registries/{identity}") is None:
+        if not self._has_registry(api, identity):
             return None
         expires = state.get("credentialExpirationTime")
         if expires and datetime.fromisoformat(expires) >= datetime.now(UTC):
@@ -96,7 +106,16 @@ class ContainerRegistryDockerCredentials(Resource):
         return state | self._new(api, config) if changed else state
 
     def delete(self, api: Client, identity: str, state: Properties) -> None:
-        """Nothing: the official provider revokes the token at DigitalOcean's web site, not at the API."""
+        """Revokes the token. Resources without credentials can't be deleted."""
+        try:
+            (entry,) = json.loads(state.get("dockerCredentials") or "")["auths"].values()
+        except json.JSONDecodeError:
+            raise ProviderError("unexpected end of JSON input") from None
+        api.revoke(base64.b64decode(entry["auth"]).decode().partition(":")[0])
+
+    @staticmethod
+    def _has_registry(api: Client, name: str) -> bool:
+        return api.find(f'registry "{name}" not found', "GET", f"registries/{name}") is not None
 
     def _expiry(self, config: Properties) -> Properties:
         expires = datetime.now(UTC) + timedelta(seconds=config["expirySeconds"])

@@ -1,6 +1,8 @@
 """The provider's gRPC service: what Pulumi's engine asks, answered from what the resources declare."""
 # ruff: noqa: ARG002, N802 -- the methods' names and parameters are gRPC's
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -13,7 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from sandbox.digitalocean.provider import cluster, domain, registry
-from sandbox.digitalocean.provider.client import Client, ProviderError
+from sandbox.digitalocean.provider.client import Client, PanicError, ProviderError
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in, unknown
 from sandbox.digitalocean.provider.resource import DEFAULTS, PartlyCreatedError, Resource, automatic_name
 
@@ -49,6 +51,9 @@ def _reporting(context: grpc.ServicerContext) -> Iterator[None]:
         yield
     except ProviderError as error:
         context.abort(grpc.StatusCode.UNKNOWN, _listed(str(error)))
+    except PanicError as error:
+        print(f"panic: {error}", file=sys.stderr, flush=True)
+        os._exit(2)
 
 
 def _listed(reason: str) -> str:
@@ -94,7 +99,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
             for key in sorted(news.keys() - SETTINGS)
         ]
-        return provider_pb2.CheckResponse(inputs=encode(news, {"token", "spacesSecretKey"}), failures=failures)
+        # The token isn't marked as a secret: only what is a secret in the stack's configuration stays one.
+        return provider_pb2.CheckResponse(inputs=encode(news, secrets_in(request.news)), failures=failures)
 
     def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
         olds, news = decode(request.old_inputs) or decode(request.olds), decode(request.news)
@@ -164,7 +170,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 said = f"creating {request.urn}: {_listed(str(error))}"
                 _abort_partial(context, error.identity, encode(error.state, secrets), request.properties, said)
             if not state:
-                raise ProviderError(f"expected non-empty ID for new state during Create of {request.urn}")
+                raise ProviderError(f"expected non-nil error with nil state during Create of {request.urn}")
             return provider_pb2.CreateResponse(id=identity, properties=encode(state, secrets))
 
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:

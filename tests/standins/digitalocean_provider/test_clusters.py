@@ -210,6 +210,29 @@ def test_a_new_node_count_is_waited_for(account: Account, engine: Engine) -> Non
     }
 
 
+def test_a_node_count_that_equals_the_actual_one_never_gets_into_an_imported_cluster_s_state(engine: Engine) -> None:
+    made = cluster(engine)
+    imported = engine.refresh(Stored(made.urn, made.id, {}, {}, set()))
+    assert imported
+    assert "nodeCount" not in imported.state["nodePool"]
+    assert not engine.diff(imported, PROGRAM).diffs
+    updated = engine.update(imported, PROGRAM | {"tags": ["shop"]})
+    assert "nodeCount" not in updated.state["nodePool"]
+    assert updated.state["nodePool"]["actualNodeCount"] == 1
+    assert not engine.diff(updated, PROGRAM | {"tags": ["shop"]}).diffs
+
+
+def test_a_node_count_leaves_the_state_where_the_api_lists_another_pool_first(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    record = account.cloud.clusters.records[made.id]
+    account.cloud.clusters.add_pool(record, {"name": "more", "size": "s-1vcpu-2gb", "count": 1})
+    refreshed = engine.refresh(made)
+    assert refreshed
+    assert refreshed.state["nodePool"]["name"] == "default"
+    assert "nodeCount" not in refreshed.state["nodePool"]
+    assert not engine.diff(refreshed, PROGRAM).diffs
+
+
 def test_what_a_failed_update_wanted_is_stored_and_so_never_tried_again(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     account.cloud.faults.append(Fault(method="PUT", status=422))

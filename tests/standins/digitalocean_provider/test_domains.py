@@ -6,6 +6,7 @@ import pytest
 from dnslib import RCODE, DNSRecord
 
 from sandbox.acme import server as acme
+from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import Properties, decode
 from sandbox.host.addresses import FIRST_LOAD_BALANCER, NODE_GATEWAY
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
@@ -43,7 +44,8 @@ def test_a_zone_begins_with_digitaloceans_name_servers_and_keeps_the_records_tha
 def test_a_records_whole_life(account: Account, engine: Engine) -> None:
     made = engine.create("DnsRecord", RECORD)
     sent = {"type": "A", "name": "api", "data": "203.0.113.1", "ttl": 300}
-    assert account.calls == [("POST", "domains/example.com/records", sent)]
+    assert account.calls[0] == ("POST", "domains/example.com/records", sent)
+    assert [call[:2] for call in account.calls[1:]] == [("GET", f"domains/example.com/records/{made.id}")]
     assert made.state["fqdn"] == "api.example.com"
     assert not engine.diff(made, RECORD).diffs
     moved = RECORD | {"value": "203.0.113.2"}
@@ -56,6 +58,15 @@ def test_a_records_whole_life(account: Account, engine: Engine) -> None:
     engine.delete(made)
     assert engine.refresh(made) is None
     engine.delete(made)  # what is gone already is no error
+
+
+@pytest.mark.usefixtures("zone")
+def test_a_record_whose_read_fails_after_its_create_is_stored_as_partial(account: Account, engine: Engine) -> None:
+    account.cloud.faults.append(Fault(method="GET", path="records", status=403))
+    with pytest.raises(Refused, match="Error retrieving record") as refused:
+        engine.create("DnsRecord", RECORD)
+    assert refused.value.partial
+    assert refused.value.partial[1]["value"] == "203.0.113.1"
 
 
 def test_a_record_in_somebody_elses_zone_is_refused(engine: Engine) -> None:

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from sandbox.digitalocean.faults import Fault
-from sandbox.digitalocean.provider.properties import SECRET, Properties, decode, encode, secrets_in
-from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
+from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
+from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused, Stored
 
 REGISTRY: Properties = {"name": "shop", "subscriptionTierSlug": "starter", "region": "nyc3"}
 CREDENTIALS = "ContainerRegistryDockerCredentials"
@@ -101,12 +102,71 @@ def test_registry_credentials_are_renewed_when_their_date_has_passed_or_their_ri
     assert renewed.state["dockerCredentials"] != made.state["dockerCredentials"]
     assert renewed.state["credentialExpirationTime"] > "2026"
     account.calls.clear()
+    given = len(account.cloud.registries.credentials)
+    engine.delete(renewed)
+    assert [call[:2] for call in account.calls] == [("POST", "/v1/oauth/revoke")]
+    assert len(account.cloud.registries.credentials) == given - 1
+
+
+@pytest.mark.parametrize("fault", [{"status": 422}, {"status": 500, "times": None}, {"kind": "refuse", "times": None}])
+def test_credentials_that_fail_once_are_never_requested_again_and_cannot_be_deleted(
+    account: Account, engine: Engine, fault: Properties
+) -> None:
+    engine.create("ContainerRegistry", REGISTRY)
+    inputs = {"registryName": "shop"}
+    account.cloud.faults.append(Fault(path="docker-credentials", **fault))
+    with pytest.raises(Refused, match="Error retrieving docker credentials") as refused:
+        engine.create(CREDENTIALS, inputs)
+    account.cloud.faults.clear()
+    assert refused.value.partial
+    identity, state = refused.value.partial
+    assert identity == "shop"
+    assert "dockerCredentials" not in state
+    assert state["credentialExpirationTime"] > "2070"
+    checked = engine.check(CREDENTIALS, inputs)
+    stored: Stored | None = Stored(checked["urn"], identity, checked["inputs"], state, set())
+    for action in (lambda made: engine.update(made, inputs), engine.refresh):
+        assert stored
+        stored = action(stored)
+        assert stored
+        assert "dockerCredentials" not in stored.state
+    with pytest.raises(Refused, match="unexpected end of JSON input"):
+        engine.delete(stored)
+    healed = engine.update(stored, inputs | {"write": True})
+    assert json.loads(healed.state["dockerCredentials"])["auths"]
+
+
+def test_an_answer_of_any_status_to_a_revocation_is_accepted(account: Account, engine: Engine) -> None:
+    engine.create("ContainerRegistry", REGISTRY)
+    made = engine.create(CREDENTIALS, {"registryName": "shop"})
+    account.cloud.faults.append(Fault(path="oauth/revoke", status=500))
     engine.delete(made)
-    assert account.calls == []
+
+
+def test_the_plugin_dies_where_digitaloceans_web_site_does_not_answer(account: Account, engine: Engine) -> None:
+    engine.create("ContainerRegistry", REGISTRY)
+    made = engine.create(CREDENTIALS, {"registryName": "shop"})
+    account.cloud.faults.append(Fault(path="oauth/revoke", kind="refuse"))
+    plugin = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.digitalocean.provider", "127.0.0.1:1"],
+        env=os.environ | {"DIGITALOCEAN_API_URL": account.url, "DIGITALOCEAN_TOKEN": TOKEN},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert plugin.stdout
+    with grpc.insecure_channel(f"127.0.0.1:{plugin.stdout.readline().strip()}") as channel:
+        other = Engine(channel)
+        other.configure()
+        with pytest.raises(Refused):
+            other.delete(made)
+    _, said = plugin.communicate(timeout=20)
+    assert said.startswith("panic: runtime error")
+    assert plugin.returncode == 2
 
 
 def test_credentials_for_no_registry_have_no_id(engine: Engine) -> None:
-    with pytest.raises(Refused, match="expected non-empty ID"):
+    with pytest.raises(Refused, match="expected non-nil error with nil state"):
         engine.create(CREDENTIALS, {"registryName": "nowhere"})
 
 
@@ -146,15 +206,17 @@ def test_a_registry_is_looked_up_by_name_and_a_missing_one_is_an_empty_answer(en
     assert decode(engine.invoke("getContainerRegistry", name="yours")) == {}
 
 
-def test_the_provider_s_settings_are_known_ones_and_its_token_a_secret(engine: Engine) -> None:
-    def check(**settings: str) -> Any:  # noqa: ANN401 -- a message
+def test_the_provider_s_settings_are_known_ones_and_its_token_is_secret_only_where_the_stack_s_is(
+    engine: Engine,
+) -> None:
+    def check(*secrets: str, **settings: str) -> Any:  # noqa: ANN401 -- a message
         urn = "urn:pulumi:dev::kong-doks::pulumi:providers:digitalocean::default"
-        return engine.rpc.CheckConfig(provider_pb2.CheckRequest(urn=urn, news=encode(settings)))
+        return engine.rpc.CheckConfig(provider_pb2.CheckRequest(urn=urn, news=encode(settings, secrets)))
 
     answer = check(token=TOKEN, apiEndpoint="http://127.0.0.1:7070")
-    assert secrets_in(answer.inputs) == {"token"}
-    assert SECRET in str(answer.inputs)
+    assert secrets_in(answer.inputs) == set()
     assert not answer.failures
+    assert secrets_in(check("token", token=TOKEN).inputs) == {"token"}
     assert [failure.property for failure in check(tokn=TOKEN).failures] == ["tokn"]
 
 

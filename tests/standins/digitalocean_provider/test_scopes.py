@@ -7,6 +7,7 @@ from sandbox.digitalocean.provider.properties import Properties
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
 
 LISTED = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
+TAGS = "tag:read"
 REFUSED = {
     "kubernetes:read": "GET .*kubernetes/options",
     "kubernetes:create": "POST .*kubernetes/clusters",
@@ -15,14 +16,14 @@ REFUSED = {
     "kubernetes:delete": "DELETE .*dangerous",
     "registry:create": "POST .*registry",
     "registry:read": "GET .*regist",
-    "registry:update": "POST .*subscription",
+    "registry:update": "GET .*docker-credentials",
     "registry:delete": "DELETE .*regist",
 }
 LISTED_FOR_A_DOMAIN = {"load_balancer:read", *preflight.DOMAIN}
 REFUSED_OF_A_DOMAIN = {
     "domain:read": "GET .*domains",
     "domain:create": "POST .*records",
-    "domain:update": "PUT .*records",
+    "domain:update": "POST .*records",
     "domain:delete": "DELETE .*records",
     "load_balancer:read": "GET .*load_balancers",
 }
@@ -51,15 +52,28 @@ def life_of_a_stack(engine: Engine) -> None:
 
 def test_the_listed_scopes_are_enough_for_the_life_of_a_stack(account: Account, engine: Engine) -> None:
     assert REFUSED.keys() == LISTED
-    account.cloud.tokens = {TOKEN: sorted(LISTED)}
+    account.cloud.tokens = {TOKEN: sorted(LISTED | {TAGS})}
     life_of_a_stack(engine)
+
+
+def test_without_the_scope_for_tags_a_cluster_has_no_default_pool_and_an_update_of_it_does_nothing(
+    account: Account, engine: Engine
+) -> None:
+    account.cloud.tokens = {TOKEN: sorted(LISTED)}
+    cluster = engine.create("KubernetesCluster", CLUSTER | {"tags": ["shop"]})
+    assert cluster.state["nodePool"]["id"] == ""
+    assert cluster.state["nodePool"]["nodes"] == []
+    assert cluster.state["tags"] == []
+    engine.update(cluster, CLUSTER | {"nodePool": CLUSTER["nodePool"] | {"nodeCount": 2}})
+    (pool,) = account.cloud.clusters.records[cluster.id].document["node_pools"]
+    assert pool["count"] == 1
 
 
 @pytest.mark.parametrize("scope", sorted(LISTED))
 def test_without_any_of_the_listed_scopes_a_stack_is_refused_what_it_is_for(
     account: Account, engine: Engine, scope: str
 ) -> None:
-    account.cloud.tokens = {TOKEN: sorted(LISTED - {scope})}
+    account.cloud.tokens = {TOKEN: sorted((LISTED | {TAGS}) - {scope})}
     with pytest.raises(Refused, match=f"{REFUSED[scope]}.*: 403 "):
         life_of_a_stack(engine)
 
