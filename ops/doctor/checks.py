@@ -299,7 +299,10 @@ def _compare(known: dict[str, Any], pool: str | None, cluster: dict[str, Any]) -
         yield "highly available control plane", bool(known.get("ha")), False
     for each in cluster["node_pools"]:
         if each["id"] == pool:
-            yield "node count", int((known.get("nodePool") or {}).get("nodeCount") or 0), each["count"]
+            recorded = known.get("nodePool") or {}
+            # The provider never writes nodeCount after an import, or after another pool was added.
+            if count := recorded.get("nodeCount") or recorded.get("actualNodeCount"):
+                yield "node count", int(count), each["count"]
 
 
 def _pools(known: dict[str, Any], cluster: dict[str, Any], urn: str, stack: Stack) -> Iterator[Finding]:

@@ -124,12 +124,10 @@ def test_credentials_that_fail_once_are_never_requested_again_and_cannot_be_dele
     assert "dockerCredentials" not in state
     assert state["credentialExpirationTime"] > "2070"
     checked = engine.check(CREDENTIALS, inputs)
-    stored: Stored | None = Stored(checked["urn"], identity, checked["inputs"], state, set())
-    for action in (lambda made: engine.update(made, inputs), engine.refresh):
-        assert stored
-        stored = action(stored)
-        assert stored
-        assert "dockerCredentials" not in stored.state
+    stored = Stored(checked["urn"], identity, checked["inputs"], state, set())
+    for later in (engine.update(stored, inputs), engine.refresh(stored)):
+        assert later
+        assert "dockerCredentials" not in later.state
     with pytest.raises(Refused, match="unexpected end of JSON input"):
         engine.delete(stored)
     healed = engine.update(stored, inputs | {"write": True})
