@@ -12,7 +12,7 @@ import pulumi
 from infra.cluster.doks import Cluster, ClusterArgs, ExistingCluster
 from infra.config import kong_plugins as policies
 from infra.config import namespaces, versions
-from infra.gateway import dns
+from infra.gateway import consumer_identity, dns
 from infra.gateway import rate_limit_store as counters
 from infra.gateway.certificate import Certificate, CertificateArgs
 from infra.gateway.gateway import Gateway, GatewayArgs
@@ -25,7 +25,7 @@ from infra.kubernetes import network_policy as network
 from infra.kubernetes.crds import of_chart, of_gateway_api
 from infra.kubernetes.namespace import Namespace, NamespaceArgs
 from infra.loader import load_account, load_config
-from infra.lookups import existing_registry, newest_version
+from infra.lookups import existing_registry, newest_version, previous_output
 from infra.monitoring.monitoring import Monitoring, MonitoringArgs
 from infra.secrets import mark_secret
 from infra.services.deployment import VersionArgs
@@ -44,6 +44,9 @@ newest = "" if config.kube_context else newest_version(config.kubernetes_version
 wanted = config.registry
 adopted = existing_registry(wanted.name) if wanted.existing else None
 zone = dns.zone_of(config.domain) if config.domain and not config.kube_context else None
+consumer_entries = []
+if config.consumers:
+    consumer_entries = consumer_identity.arrange(config.consumers, previous_output("consumers") or {})
 
 cluster: Cluster | ExistingCluster
 if config.kube_context:
@@ -153,20 +156,25 @@ if has_canaries:
         opts=pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[gateway.release])),
     )
 
-consumers = [
-    Consumer(
-        consumer.name,
+consumers: dict[str, Consumer] = {}
+for entry in consumer_entries:
+    consumer = entry.consumer
+    consumers[entry.object_name] = Consumer(
+        entry.object_name,
         ConsumerArgs(
-            namespace=namespace.name,
-            groups=consumer.groups,
-            jwt=consumer.jwt_credential,
-            api_key=consumer.plain_api_key,
+            username=consumer.name if consumer else f"retired.{entry.object_name}",
+            namespace=gateway.namespace.metadata.name,
+            groups=consumer.groups if consumer else (),
+            jwt=consumer.jwt_credential if consumer else None,
+            api_key=consumer.plain_api_key if consumer else None,
             gateway=gateway.consumer_kind,
+            after=[consumers[name].consumer for name in sorted(entry.after)],
         ),
         opts=in_cluster,
     )
-    for consumer in config.consumers
-]
+if consumers:
+    claims = {entry.object_name: consumer_identity.claims(entry.consumer) for entry in consumer_entries}
+    pulumi.export("consumers", pulumi.Output.secret(claims))
 
 # DigitalOcean's nodes are amd64; your own cluster's are what builds here.
 platform = None if config.kube_context else "linux/amd64"
@@ -216,7 +224,7 @@ for service in config.workloads:
             gateway=gateway.ready,
             # Kong has to know the consumers that a route asks for before it asks.
             route_needs=[
-                *([consumer.consumer for consumer in consumers] if service.auth else []),
+                *([consumer.consumer for consumer in consumers.values()] if service.auth else []),
                 *([shared.gateway] if shared else []),
                 *([certificate] if shared and certificate else []),
             ],

@@ -1,8 +1,9 @@
 """Questions to the DigitalOcean account that the program asks before it creates anything."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import pulumi
 import pulumi_digitalocean as digitalocean
 
 from infra.config import versions
@@ -51,3 +52,10 @@ def existing_registry(name: str | None) -> digitalocean.GetContainerRegistryResu
             "allowed: the name of one that is; fix: write that name, or remove existing to have one made"
         )
     return found
+
+
+def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `up` exported
+    """Returns an output of this stack as its last complete `up` left it; None where there is none."""
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"stackName": stack}).value
+    return answer["outputs"].get(name)

@@ -77,18 +77,22 @@ class ConsumerArgs:
     """A consumer.
 
     Attributes:
-        namespace: of the services.
+        username: its name, as services see it.
+        namespace: Kong's, so that consumers stay when the services move to another one.
         groups: what routes may allow.
         jwt: the fields of Kong's JWT credential, if it has one.
         api_key: its key, if it has one.
         gateway: what has to run before there can be consumers.
+        after: consumers that give up what this one takes: two of one name, or with one credential, are both dropped.
     """
 
+    username: str
     namespace: pulumi.Input[str]
-    groups: Sequence[str]
-    jwt: Mapping[str, str] | None
-    api_key: str | None
+    groups: Sequence[str] = ()
+    jwt: Mapping[str, str] | None = None
+    api_key: str | None = None
     gateway: Sequence[pulumi.Resource]
+    after: Sequence[pulumi.Resource] = ()
 
 
 class Consumer(pulumi.ComponentResource):
@@ -96,7 +100,13 @@ class Consumer(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ConsumerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("kong-doks:kong:Consumer", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None)
+        child = pulumi.ResourceOptions(
+            parent=self,
+            deleted_with=opts.deleted_with if opts else None,
+            # Before its replacement, whose name or credential is the same.
+            delete_before_replace=True,
+            depends_on=[*args.after],
+        )
 
         def credential(kind: str, fields: Mapping[str, str], suffix: str = "") -> pulumi.Output[str]:
             full_name = f"{name}.{kind}{suffix}"
@@ -119,7 +129,7 @@ class Consumer(pulumi.ComponentResource):
             name,
             "KongConsumer",
             {"name": name, "namespace": args.namespace, "annotations": _CLASS},
-            {"username": name, "credentials": credentials},
+            {"username": args.username, "credentials": credentials},
             # On the way down it goes while the controller is there.
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway])),
         )

@@ -1,6 +1,7 @@
 """The program, run once for each configuration below, as plain data."""
 
 import functools
+import hashlib
 import json
 import operator
 import os
@@ -28,6 +29,7 @@ POLICIES = {
     ],
     "kong-doks:gateway": {"requestId": True},
 }
+KEY = f"key-auth:{hashlib.sha256(b'planted-key-of-20-ch').hexdigest()}"
 COLLECTORS = (
     "http://logs:9000/",
     "http://logs.tools:9000/",
@@ -112,6 +114,18 @@ RUNS: dict[str, dict[str, Any]] = {
             "kong-doks:services": [FOO | {"env": {"OTEL_SERVICE_NAME": "shop"}}],
             "kong-doks:aggregates": [{"name": "overview", "path": "/overview", "backends": {"foo": "/foo"}}],
         },
+    },
+    "consumer renamed": {
+        "stack": "dev",
+        "config": {"kong-doks:consumers": [{"name": "alicia", "apiKey": "planted-key-of-20-ch"}]},
+        "secret_keys": ["kong-doks:consumers"],
+        "outputs": {"consumers": {"alice": [KEY, "name:alice"]}},
+    },
+    "key moved, its owner removed": {
+        "stack": "dev",
+        "config": {"kong-doks:consumers": [{"name": "bob", "apiKey": "planted-key-of-20-ch"}]},
+        "secret_keys": ["kong-doks:consumers"],
+        "outputs": {"consumers": {"alice": [KEY, "name:alice"], "bob": ["key-auth:another", "name:bob"]}},
     },
     "consumers in clear": {"stack": "dev", "config": POLICIES},
     "canary": {"stack": "dev", "config": CANARY, "secret_keys": ["kong-doks:consumers"]},

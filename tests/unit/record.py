@@ -46,12 +46,17 @@ DIGEST = f"sha256:{'0' * 64}"
 class Answers(mocks.Mocks):
     """What DigitalOcean and the cluster would answer."""
 
-    def __init__(self, *, preview: bool) -> None:
+    def __init__(self, *, preview: bool, outputs: Mapping[str, Any]) -> None:
         self.preview = preview
+        self.outputs = outputs
+        """Of the stack, as an earlier run left them."""
         self.name: str | None = None
         """By which the cluster knows the load balancer."""
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
+        if args.token.endswith(":readStackOutputs"):
+            assert args.args["stackName"].startswith(f"organization/{PROJECT_NAME}/")
+            return {"outputs": self.outputs}
         if args.token.endswith(":getKubernetesVersions"):
             found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
             return {"id": "versions", "validVersions": found, "latestVersion": found[0] if found else None}
@@ -299,7 +304,10 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
     os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
-    recorder, engine = Recorder(Answers(preview=preview), run.get("refusal", "")), Engine()
+    recorder, engine = (
+        Recorder(Answers(preview=preview, outputs=run.get("outputs", {})), run.get("refusal", "")),
+        Engine(),
+    )
     settings.configure(
         mocks.MockSettings(
             monitor=recorder,

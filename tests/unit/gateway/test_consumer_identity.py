@@ -1,0 +1,126 @@
+"""Consumers that are renamed, or whose names and credentials move: no valid credential is refused on the way."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from infra.config.consumer import Consumer
+from infra.gateway.consumer_identity import arrange, claims
+from tests.unit.conftest import Recording
+
+K1, K2, K3 = (f"planted-key-of-20-char-{number}" for number in (1, 2, 3))
+
+
+def consumer(name: str, key: str | None = None, issuer: str | None = None) -> dict[str, Any]:
+    jwt = {"jwt": {"key": issuer, "secret": "planted-secret-of-32-characters!"}} if issuer else {}
+    return {"name": name, **({"apiKey": key} if key else {}), **jwt}
+
+
+def consumers(entries: Sequence[dict[str, Any]]) -> list[Consumer]:
+    return [Consumer.model_validate(entry) for entry in entries]
+
+
+def first_up(entries: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    return {entry.object_name: claims(entry.consumer) for entry in arrange(consumers(entries), {})}
+
+
+TRANSITIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "renamed": ([consumer("alice", K1)], [consumer("alicia", K1)]),
+    "renamed beside another": (
+        [consumer("alice", K1), consumer("bob", K2)],
+        [consumer("bob", K2), consumer("alicia", K1)],
+    ),
+    "renamed, both credentials": ([consumer("alice", K1, "shop")], [consumer("alicia", K1, "shop")]),
+    "key rotated": ([consumer("alice", K1, "shop")], [consumer("alice", K2, "shop")]),
+    "only key rotated": ([consumer("alice", K1)], [consumer("alice", K2)]),
+    "renamed and key rotated": ([consumer("alice", K1, "shop")], [consumer("alicia", K2, "shop")]),
+    "key moved to a new consumer": ([consumer("alice", K1)], [consumer("alice", K2), consumer("bob", K1)]),
+    "key moved to another that stays": (
+        [consumer("alice", K1), consumer("bob", K2)],
+        [consumer("alice", K3), consumer("bob", K1)],
+    ),
+    "key moved to another, its owner removed": ([consumer("alice", K1), consumer("bob", K2)], [consumer("bob", K1)]),
+    "name moved to another, its owner removed": ([consumer("alice", K1), consumer("bob", K2)], [consumer("alice", K2)]),
+    "names rotated": (
+        [consumer("alice", K1), consumer("bob", K2)],
+        [consumer("bob", K1), consumer("carol", K2)],
+    ),
+    "added, removed": ([consumer("alice", K1), consumer("bob", K2)], [consumer("bob", K2), consumer("carol", K3)]),
+    "issuer follows the name": ([consumer("alice", None, "alice")], [consumer("alicia", None, "alicia")]),
+}
+
+
+@pytest.mark.parametrize("name", TRANSITIONS)
+def test_at_no_moment_is_a_valid_credential_missing_or_claimed_twice(name: str) -> None:
+    before, after = TRANSITIONS[name]
+    cluster = first_up(before)
+    valid = {each for entry in consumers(before) for each in claims(entry)} & {
+        each for entry in consumers(after) for each in claims(entry)
+    }
+    previous = dict(cluster)
+    entries = arrange(consumers(after), previous)
+    for entry in entries:
+        cluster[entry.object_name] = claims(entry.consumer)
+        present = [each for held in cluster.values() for each in held]
+        assert len(present) == len(set(present))
+        # A name is no credential: a moment without the consumer of that name refuses nobody.
+        assert {each for each in valid if not each.startswith("name:")} <= set(present)
+    # Pulumi updates side by side what doesn't wait for another.
+    updated: set[str] = set()
+    for entry in entries:
+        assert entry.after <= updated
+        updated.add(entry.object_name)
+    kept = {each for entry in consumers(after) for each in claims(entry)}
+    assert {each for entry in entries for each in claims(entry.consumer)} == kept
+
+
+def test_a_renamed_consumer_keeps_its_objects_for_good() -> None:
+    state = first_up([consumer("alice", K1)])
+    for name in ("alicia", "alicia", "alison"):
+        (entry,) = arrange(consumers([consumer(name, K1)]), state)
+        assert (entry.object_name, entry.consumer and entry.consumer.name) == ("alice", name)
+        state = {entry.object_name: claims(entry.consumer)}
+    # The old name is free again, the old object isn't.
+    entries = arrange(consumers([consumer("alison", K1), consumer("alice", K2)]), state)
+    assert {entry.object_name for entry in entries} == {"alice", "alice-2"}
+
+
+def test_what_was_retired_goes_with_the_next_up() -> None:
+    state = first_up([consumer("alice", K1), consumer("bob", K2)])
+    entries = arrange(consumers([consumer("bob", K1)]), state)
+    assert [(entry.object_name, entry.consumer is None) for entry in entries] == [("bob", True), ("alice", False)]
+    state = {entry.object_name: claims(entry.consumer) for entry in entries}
+    assert [entry.object_name for entry in arrange(consumers([consumer("bob", K1)]), state)] == ["alice"]
+
+
+def test_two_that_swap_names_end_as_they_should() -> None:
+    state = first_up([consumer("alice", K1), consumer("bob", K2)])
+    entries = arrange(consumers([consumer("alice", K2), consumer("bob", K1)]), state)
+    assert {entry.object_name: entry.consumer and entry.consumer.name for entry in entries} == {
+        "alice": "bob",
+        "bob": "alice",
+    }
+
+
+def test_objects_of_consumers_are_beside_kong_and_keep_their_names(run: Callable[[str], Recording]) -> None:
+    renamed = run("consumer renamed")
+    alicia = renamed.one("KongConsumer")
+    assert alicia.name == "alice"
+    assert alicia.inputs["metadata"]["name"] == "alice"
+    assert alicia.inputs["username"] == "alicia"
+    assert alicia.inputs["credentials"] == ["alice.key-auth"]
+    assert list(renamed.outputs["consumers"]) == ["secret"]
+    assert list(renamed.outputs["consumers"]["secret"]) == ["alice"]
+    for each in [alicia, renamed.one("Secret", "alice.key-auth")]:
+        assert each.inputs["metadata"]["namespace"] == "kong"
+        assert each.options["deleteBeforeReplace"] is True
+
+
+def test_a_consumer_waits_for_the_one_that_gives_up_what_it_takes(run: Callable[[str], Recording]) -> None:
+    moved = run("key moved, its owner removed")
+    retired, bob = moved.one("KongConsumer", "bob"), moved.one("KongConsumer", "alice")
+    assert (retired.inputs["username"], retired.inputs["credentials"]) == ("retired.bob", [])
+    assert bob.inputs["username"] == "bob"
+    assert "KongConsumer bob" in moved.before(bob)
+    assert "KongConsumer bob" in moved.before(moved.one("Secret", "alice.key-auth"))
