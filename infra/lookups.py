@@ -57,5 +57,5 @@ def existing_registry(name: str | None) -> digitalocean.GetContainerRegistryResu
 def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `up` exported
     """Returns an output of this stack as its last complete `up` left it; None where there is none."""
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"stackName": stack}).value
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     return answer["outputs"].get(name)

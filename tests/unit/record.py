@@ -55,7 +55,7 @@ class Answers(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
         if args.token.endswith(":readStackOutputs"):
-            assert args.args["stackName"].startswith(f"organization/{PROJECT_NAME}/")
+            assert args.args["name"].startswith(f"organization/{PROJECT_NAME}/")
             return {"outputs": self.outputs}
         if args.token.endswith(":getKubernetesVersions"):
             found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
