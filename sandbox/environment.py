@@ -54,6 +54,8 @@ def write_environment(token: str, docker_config: Path) -> None:
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
         "PULUMI_HOME": str(_PULUMI_HOME),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The language host runs `pip list`, which asks the package index for a newer pip.
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         # The user's proxy is for others than this machine.
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
         "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent)]),

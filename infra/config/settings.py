@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from infra.config import versions
 from infra.config.aggregate import Aggregate
 from infra.config.cluster import ClusterSettings
 from infra.config.consumer import Consumer
@@ -60,6 +61,12 @@ class Settings(ClusterSettings):
     proxy_service_type: Literal["LoadBalancer", "NodePort", "ClusterIP"] = Field(
         "LoadBalancer", description="LoadBalancer, NodePort or ClusterIP", examples=["LoadBalancer"]
     )
+
+    @property
+    def kong_chart_sha256(self) -> str | None:
+        """SHA-256 of Kong's chart in its own repository; None for another repository, which may pack it anew."""
+        own = self.chart_repository == type(self).model_fields["chart_repository"].default
+        return versions.KONG_CHART_SHA256[versions.KONG_CHART] if own else None
 
     @property
     def workloads(self) -> Sequence[Service | Aggregate]:

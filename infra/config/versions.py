@@ -7,6 +7,9 @@ KUBERNETES = "1.35"
 # renovate: datasource=helm depName=kong registryUrl=https://charts.konghq.com
 KONG_CHART = "3.4.1"
 
+KONG_CHART_SHA256 = {"3.4.1": "2c7dbf6bc59846d0c779e2509f45d041cc0dba5af85d6728294b9f37cd02e1d7"}
+"""Of the archive, as `digest` in the repository's index.yaml has it."""
+
 # 3.9 is the last open-source line; from 3.10 on the images are Enterprise and want a licence.
 # renovate: datasource=docker depName=kong
 KONG = "3.9.3"

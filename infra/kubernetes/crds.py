@@ -9,31 +9,24 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urljoin
 
-import httpx
 import pulumi
 import yaml
 
+from infra.kubernetes.chart_archive import chart_archive, download
 from infra.kubernetes.field_ownership import PATCH_FORCE
 from infra.kubernetes.raw_object import KubernetesObject
 from infra.loader import config_key, exit_with_error
 
 Definition = Mapping[str, Any]
-_SECONDS = 30
-_FAULTS = (
-    *(httpx.HTTPError, httpx.InvalidURL, OSError),
-    *(yaml.YAMLError, tarfile.TarError, EOFError, LookupError, TypeError, ValueError),
-)
+_FAULTS = (OSError, yaml.YAMLError, tarfile.TarError, EOFError, LookupError, TypeError, ValueError)
 
 
-def of_chart(repository: str, chart: str, version: str) -> list[Definition]:
-    """What is in the folder `crds` of a chart in a Helm repository. Failing to read it ends the program."""
-    base = repository.rstrip("/") + "/"
+def of_chart(repository: str, chart: str, version: str, digest: str | None = None) -> list[Definition]:
+    """Reads the folder `crds` of a chart in a Helm repository. Failing to read it ends the program."""
     with _refusal("chartRepository", repository, f"a repository with the chart {chart} {version}"):
-        entries = yaml.load(_get(f"{base}index.yaml"), Loader=yaml.CSafeLoader)["entries"][chart]
-        url = next(url for entry in entries if entry["version"] == version for url in entry["urls"])
-        with tarfile.open(fileobj=io.BytesIO(_get(urljoin(base, url)))) as archive:
+        content = chart_archive(repository, chart, version, digest)
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             files = [archive.extractfile(name) for name in archive.getnames() if name.startswith(f"{chart}/crds/")]
             return [each for file in files if file for each in _definitions(file.read())]
 
@@ -41,7 +34,7 @@ def of_chart(repository: str, chart: str, version: str) -> list[Definition]:
 def of_gateway_api(releases: str, version: str) -> list[Definition]:
     """The standard channel of a release of the Kubernetes Gateway API. Failing to read it ends the program."""
     with _refusal("gatewayApiReleases", releases, f"releases of the Gateway API, with {version}"):
-        return list(_definitions(_get(f"{releases.rstrip('/')}/v{version}/standard-install.yaml")))
+        return list(_definitions(download(f"{releases.rstrip('/')}/v{version}/standard-install.yaml")))
 
 
 @contextmanager
@@ -60,11 +53,6 @@ def _refusal(key: str, value: str, allowed: str) -> Iterator[None]:
     else:
         return
     exit_with_error(f"{config_key(key)}: {line}")
-
-
-def _get(url: str) -> bytes:
-    with httpx.Client(follow_redirects=True, timeout=_SECONDS) as client:
-        return client.get(url).raise_for_status().content
 
 
 def _definitions(manifest: bytes) -> Iterator[Definition]:

@@ -71,6 +71,8 @@ class Part:
             "AWS_SECRET_ACCESS_KEY": "test",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The language host runs `pip list`, which asks the package index for a newer pip.
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "DIGITALOCEAN_API_URL": self.account.url,
             "DIGITALOCEAN_TOKEN": TOKEN,
             "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.05",
