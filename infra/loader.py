@@ -1,10 +1,13 @@
 """Reads the stack's configuration: the only reader of what Pulumi hands to the program."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pulumi
+import yaml
 
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
@@ -19,9 +22,19 @@ def load_config() -> Settings:
     config = pulumi.runtime.get_config_env()
     secret_keys = {key for key in config if pulumi.runtime.is_config_secret(key)}
     try:
-        return load(config, secret_keys, pulumi.get_project())
+        return load(config, secret_keys, pulumi.get_project(), _stack_file())
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
+
+
+def _stack_file() -> Mapping[str, Any]:
+    """Returns `config` of the stack's file; empty where the configuration comes from elsewhere."""
+    try:
+        document = yaml.safe_load(Path(f"Pulumi.{pulumi.get_stack()}.yaml").read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    config = document.get("config") if isinstance(document, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +53,11 @@ class Account:
 def load_account() -> Account:
     config = pulumi.Config("digitalocean")
     stack = pulumi.get_stack() if config.get("token") is not None else None
+    if stack and not pulumi.runtime.is_config_secret("digitalocean:token"):
+        exit_with_error(
+            "digitalocean:token: is in clear in the stack's file; allowed: only encrypted values; "
+            "fix: pulumi config set --secret digitalocean:token"
+        )
     return Account(api_endpoint=config.get("apiEndpoint"), stack=stack)
 
 

@@ -88,6 +88,16 @@ class Consumer(Model):
         return bool(self.jwt if auth == "jwt" else self.api_key)
 
     @model_validator(mode="after")
+    def _has_each_group_once(self) -> Self:
+        repeated = {group for group in self.groups if self.groups.count(group) > 1}
+        raise_if_any(
+            ConfigError(f"groups[{index}]", group, "each group once", f"remove one {group}")
+            for index, group in enumerate(self.groups)
+            if group in repeated
+        )
+        return self
+
+    @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
         if not (self.jwt or self.api_key):
             raise_if_any([ConfigError("", None, "jwt, apiKey or both", "add jwt", "has no credential")])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,9 @@ PROVIDER_NAMESPACES = ("digitalocean", "docker-build", "kubernetes", "pulumi")
 """Namespaces of keys that the providers and Pulumi itself read."""
 
 
-def load(config: Mapping[str, str], secret_keys: Collection[str], project: str) -> Settings:
+def load(
+    config: Mapping[str, str], secret_keys: Collection[str], project: str, written: Mapping[str, Any] | None = None
+) -> Settings:
     """Returns the checked settings of a stack.
 
     Args:
@@ -26,6 +29,8 @@ def load(config: Mapping[str, str], secret_keys: Collection[str], project: str) 
             `value`.
         secret_keys: keys of `config` that were set with `--secret`.
         project: the project's name, which is the namespace of the stack's own keys.
+        written: `config` of the stack's file, if it can be read. Of a list with one encrypted value Pulumi says that
+            all of it is secret; the file shows which values are in clear.
 
     Raises:
         InvalidConfigError: with a line for each error.
@@ -41,7 +46,11 @@ def load(config: Mapping[str, str], secret_keys: Collection[str], project: str) 
         raise InvalidConfigError(prefix + line for line in error_lines(Settings, error, secret)) from None
     if errors := list(validation.check(settings)):
         raise InvalidConfigError(prefix + error_line(error, hidden=_top_level(error.key) in secret) for error in errors)
-    if clear := [path for path in validation.secret_paths(settings) if _top_level(path) not in secret]:
+    if clear := [
+        path
+        for path in validation.secret_paths(settings)
+        if _top_level(path) not in secret or _is_in_clear(path, values, written or {}, prefix)
+    ]:
         raise InvalidConfigError(
             f"{prefix}{path}: is in clear in the stack's file; allowed: only encrypted values; "
             f"fix: pulumi config set --secret --path '{prefix}{path}'"
@@ -64,6 +73,23 @@ def _unknown_namespaces(config: Mapping[str, str], project: str) -> Iterator[str
             allowed = f"{project} (this project's own), {', '.join(PROVIDER_NAMESPACES)}"
             error = ConfigError(key, None, allowed, f"write {project}:{name}", "is in an unknown namespace")
             yield error_line(error, hidden=False)
+
+
+def _is_in_clear(path: str, values: Mapping[str, Any], written: Mapping[str, Any], prefix: str) -> bool:
+    """Whether the value stands as it is in the stack's file, and not as `{secure: ...}`."""
+    key = _top_level(path)
+    text = _at(written.get(f"{prefix}{key}", written.get(key)), path.removeprefix(key))
+    return isinstance(text, str | int | float) and str(text) == str(_at(values[key], path.removeprefix(key)))
+
+
+def _at(value: Any, path: str) -> Any:  # noqa: ANN401 -- JSON
+    """Returns what is at a path such as `[0].jwt.secret`; None where the value has no such place."""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        try:
+            value = value[name or int(index)]
+        except (LookupError, TypeError):
+            return None
+    return value
 
 
 def _top_level(path: str) -> str:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from infra.config.types import Model
 
+TLS_SECRET = "gateway-tls"  # noqa: S105 -- a name
+"""The Secret of the gateway's certificate; the Certificate and an Ingress have the same name."""
 LETS_ENCRYPT = {
     "staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
     "production": "https://acme-v02.api.letsencrypt.org/directory",

@@ -9,7 +9,7 @@ from infra.config import kong_plugins, namespaces
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
 from infra.config.settings import Settings
-from infra.config.tls import LETS_ENCRYPT, Acme
+from infra.config.tls import LETS_ENCRYPT, TLS_SECRET, Acme
 
 BASIC_REPOSITORIES = 5
 """Repositories that DigitalOcean's registry holds in tier `basic` (registry pricing page)."""
@@ -53,6 +53,9 @@ def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
     for path, workload in workloads.items():
         if any(names[name] > 1 for name in (workload.name, *workload.versions)):
             allowed = "each name once, with those of canaries, blues and greens"
+            yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
+        if settings.tls and workload.name == TLS_SECRET:
+            allowed = f"any but {TLS_SECRET} beside domain, which the certificate's objects are called"
             yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
         if routes[workload.path, workload.required_headers] > 1:
             allowed, fix = "each path once, but for other whenHeaders", "give it another path"

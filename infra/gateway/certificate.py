@@ -11,11 +11,10 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra.config import versions
-from infra.config.tls import Acme
+from infra.config.tls import TLS_SECRET, Acme
 from infra.kubernetes.namespace import namespace_options
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
-SECRET = "gateway-tls"  # noqa: S105 -- a name
 _API = "cert-manager.io/v1"
 
 
@@ -87,9 +86,9 @@ class Certificate(pulumi.ComponentResource):
             name,
             api_version=_API,
             kind="Certificate",
-            metadata={"name": SECRET, "namespace": args.namespace, **waiting},
+            metadata={"name": TLS_SECRET, "namespace": args.namespace, **waiting},
             spec={
-                "secretName": SECRET,
+                "secretName": TLS_SECRET,
                 "dnsNames": [args.domain],
                 "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
                 "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": issuer_name},
@@ -104,12 +103,12 @@ class Certificate(pulumi.ComponentResource):
         )
         self.awaited = bool(args.found)
         """Whether there is a certificate once this is made."""
-        self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: SECRET)
+        self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: TLS_SECRET)
         if args.http_routes:
             kubernetes.networking.v1.Ingress(
                 name,
                 metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                    name=SECRET,
+                    name=TLS_SECRET,
                     namespace=args.namespace,
                     # It leads nowhere, so the controller never says that it does.
                     annotations=SKIP_AWAIT,

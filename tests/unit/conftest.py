@@ -222,7 +222,12 @@ RUNS: dict[str, dict[str, Any]] = {
         for url in COLLECTORS
     },
     "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
-    "token in config": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
+    "token in config": {
+        "stack": "dev",
+        "config": {"digitalocean:token": "planted-" + "token"},
+        "secret_keys": ["digitalocean:token"],
+    },
+    "token in clear": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
     "no token": {
         "stack": "dev",
         "refusal": "a call returned an error: GET https://api/v2/kubernetes/options: 401 Unable",

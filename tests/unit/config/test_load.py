@@ -1,9 +1,13 @@
 """Keys belong to the project's own namespace, whatever the project is called."""
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
+from tests.unit.conftest import Recording
 
 
 def refused(config: dict[str, str], project: str) -> list[str]:
@@ -59,3 +63,52 @@ def test_sections_below_a_secret_key_are_secret() -> None:
     settings = load({"shop:services": services, "shop:gateway": "{}"}, ["shop:services"], "shop")
     assert [service.is_secret for service in settings.services] == [True]
     assert not settings.gateway.is_secret
+
+
+CLEAR, ENCRYPTED = "planted-key-of-20-ch", {"secure": "v1:planted"}
+
+
+def _consumers(*keys: object) -> list[dict[str, object]]:
+    return [{"name": f"consumer-{number}", "apiKey": key} for number, key in enumerate(keys)]
+
+
+@pytest.mark.parametrize("key", ["shop:consumers", "consumers"])
+@pytest.mark.parametrize(
+    ("written", "in_clear"),
+    [
+        (_consumers(ENCRYPTED, ENCRYPTED), []),
+        (_consumers(ENCRYPTED, f"{CLEAR}-1"), [1]),
+        (_consumers(f"{CLEAR}-0", ENCRYPTED), [0]),
+        (_consumers(f"{CLEAR}-0", f"{CLEAR}-1"), [0, 1]),
+        # The configuration came from elsewhere: an environment, --config-file.
+        (_consumers("another", "another"), []),
+        (None, []),
+        ("text", []),
+    ],
+)
+def test_every_secret_that_the_stacks_file_shows_is_refused(key: str, written: object, in_clear: list[int]) -> None:
+    config = {"shop:consumers": json.dumps(_consumers(f"{CLEAR}-0", f"{CLEAR}-1"))}
+    lines: list[str] = []
+    try:
+        load(config, list(config), "shop", {key: written})
+    except InvalidConfigError as error:
+        lines = [*error.lines]
+    assert [line.partition(": ")[0] for line in lines] == [f"shop:consumers[{index}].apiKey" for index in in_clear]
+    assert all("is in clear in the stack's file" in line and CLEAR not in line for line in lines)
+
+
+def test_a_password_beside_another_encrypted_value_is_refused() -> None:
+    registry = {"kind": "other", "server": "ghcr.io/user", "username": "user", "password": CLEAR}
+    written = {"shop:registry": registry | {"username": ENCRYPTED}}
+    with pytest.raises(InvalidConfigError) as refused:
+        load({"shop:registry": json.dumps(registry)}, ["shop:registry"], "shop", written)
+    (line,) = refused.value.lines
+    assert line.startswith("shop:registry.password: is in clear")
+
+
+def test_a_token_for_digitalocean_in_clear_is_refused_before_any_call(run: Callable[[str], Recording]) -> None:
+    recording = run("token in clear")
+    (error,) = recording.errors
+    assert error.startswith("digitalocean:token: is in clear in the stack's file; ")
+    assert "planted-token" not in error
+    assert (recording.invoked, recording.resources) == ([], [])

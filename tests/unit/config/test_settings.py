@@ -68,6 +68,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a build too long for a path": ({"services": [FOO | {"build": "b" * 300}]}, "services[0].build: "),
     "the same name twice": ({"services": [FOO, BAR | {"name": "foo"}]}, 'services[1].name: "foo" is not allowed'),
     "the same path twice": ({"services": [FOO, BAR | {"path": "/foo"}]}, 'services[1].path: "/foo" is not allowed'),
+    "a group twice": (
+        {"consumers": [{"name": "a", "apiKey": "planted-key-of-20-ch", "groups": ["team-a", "team-a"]}]},
+        'consumers[0].groups[1]: "team-a" is not allowed; allowed: each group once',
+    ),
+    "the certificate's name": (
+        {"domain": "api.example.com", "email": "a@b", "services": [FOO | {"name": "gateway-tls"}]},
+        'services[0].name: "gateway-tls" is not allowed; allowed: any but gateway-tls beside domain',
+    ),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
     "a path that is a pattern": (
         {"services": [FOO | {"path": "/~foo"}]},
