@@ -10,7 +10,7 @@ import yaml
 
 from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack, eventually, stack_file
 
 # Tests after these destroy the stack, so nobody has to wait until it is restored.
 pytestmark = pytest.mark.last(1)
@@ -37,7 +37,7 @@ class Reader:
 
     def writes(self, stack_file: dict[str, Any]) -> None:
         for key, value in stack_file.items():
-            self.changed.set(key.removeprefix("kong-doks:"), value)
+            self.changed.set(key, value)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_guide_to_authentication_works_as_typed(reader: Reader) -> None:
     (shown,) = re.findall(r'`(open\("alice\.pem"\).*)`', section(GUIDE, "Tokens with a key pair"))
     answered(reader, request.replace('open("alice.secret").read().strip(), "HS256"', shown))
 
-    services = [service | ({"auth": "key-auth"} if "auth" in service else {}) for service in AUTH["kong-doks:services"]]
+    services = [service | ({"auth": "key-auth"} if "auth" in service else {}) for service in AUTH["services"]]
     reader.writes({"services": services, "consumers": [{"name": "alice", "groups": ["team-a"]}]})
     make_key, request = blocks(section(GUIDE, "API keys"), "sh")
     reader.types(make_key)
@@ -90,7 +90,7 @@ def test_the_guide_to_authentication_works_as_typed(reader: Reader) -> None:
 def test_the_tutorial_of_the_sandbox_works_as_typed(reader: Reader) -> None:
     text = section("tutorials/offline-in-the-sandbox.md", "3. Change something")
     (entry,) = yaml.safe_load(blocks(text, "yaml")[0])
-    before = yaml.safe_load(reader.changed.file.read_text())["config"]["kong-doks:services"]
+    before = stack_file(reader.changed.file)["config"]["services"]
     reader.writes({"services": [*before, entry]})
     (commands,) = blocks(text, "sh")
     copy, _, rest = commands.partition("\n")

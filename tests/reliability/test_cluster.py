@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator
 from signal import SIGKILL
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> No
     assert whole.doctor() == []
 
 
-def _with_env(whole: Whole, value: str) -> dict[str, object]:
+def _with_env(whole: Whole, value: str) -> dict[str, Any]:
     (foo,) = whole.config["services"]
     return {"services": [foo | {"env": {"VERSION": value}}]}
 
@@ -68,7 +69,7 @@ def test_a_deployment_scaled_by_hand_is_scaled_back(whole: Whole, command: tuple
 
 
 def test_a_renamed_consumer_stays_the_same_object_also_if_the_up_fails_elsewhere(whole: Whole) -> None:
-    def consumer(name: str) -> dict[str, object]:
+    def consumer(name: str) -> dict[str, Any]:
         (alice,) = whole.config["consumers"]
         return {"consumers": [alice | {"name": name, "jwt": alice["jwt"] | {"key": "shop"}}]}
 
