@@ -79,7 +79,7 @@ docs: .venv/.ready ## the reference pages that are generated from the configurat
 
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
-	@for file in requirements requirements-dev requirements-tools apps/*/requirements; do \
+	@for file in sandbox/toolchain/requirements-go requirements requirements-dev requirements-tools apps/*/requirements; do \
 	  (cd $$(dirname $$file) && $(CURDIR)/.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url \
 	    --python-version 3.11 $$(basename $$file).in -o $$(basename $$file).txt) || exit 1; done
 

@@ -24,7 +24,8 @@ from sandbox.host.paths import LOGS, PROJECT, RUN
 from sandbox.host.process import ChildFailedError
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
-from sandbox.toolchain.build import ToolsError, demand, provide
+from sandbox.toolchain.build import demand, provide
+from sandbox.toolchain.errors import ToolsError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)

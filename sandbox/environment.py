@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sandbox.host.addresses import API, STATE
 from sandbox.host.paths import CACHE, PROJECT, RUN
-from sandbox.toolchain.build import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER, tool
+from sandbox.toolchain.build import tool
+from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER
 
 _JSON = RUN / "environment.json"
 SHELL = RUN / "env"

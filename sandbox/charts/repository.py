@@ -7,11 +7,11 @@ from pathlib import Path
 
 from infra.config import versions
 from sandbox.host.addresses import CHARTS
-from sandbox.host.paths import PROJECT, RUN, tool
-from sandbox.toolchain.build import module_folder
+from sandbox.host.paths import RUN, tool
+from sandbox.toolchain.modules import GO, module_folder
 
-_CONTROLLER = PROJECT / "sandbox" / "toolchain" / "go" / "controller"
-_CERTIFICATES = PROJECT / "sandbox" / "toolchain" / "go" / "certificates"
+_ENGINE = GO / "engine"
+_CERTIFICATES = GO / "certificates"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _STAND_INS = ("kong", "prometheus")
 _CRDS = "github.com/kong/kubernetes-configuration"
@@ -71,7 +71,7 @@ def add_cert_manager(folder: Path = RUN / "charts") -> None:
 def _release_gateway_api(target: Path) -> None:
     """Puts the manifest of the standard channel together, as the project's own releases have it."""
     target.mkdir(parents=True)
-    source = module_folder(_CONTROLLER, _GATEWAY_API) / "config" / "crd" / "standard"
+    source = module_folder(_ENGINE, _GATEWAY_API) / "config" / "crd" / "standard"
     documents = [path.read_text() for path in sorted(source.glob("gateway.networking.k8s.io_*.yaml"))]
     (target / "standard-install.yaml").write_text("---\n".join(documents))
 
@@ -83,7 +83,7 @@ def fill_crds(target: Path) -> None:
         ToolsError: the Go module that holds them can't be had.
     """
     target.mkdir()
-    source = module_folder(_CONTROLLER, _CRDS) / "config" / "crd" / "ingress-controller"
+    source = module_folder(_ENGINE, _CRDS) / "config" / "crd" / "ingress-controller"
     for path in source.glob("*konghq.com_*.yaml"):
         shutil.copyfile(path, target / path.name)
 

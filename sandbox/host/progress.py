@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-_HEARTBEAT_SECONDS = 20
+_HEARTBEAT_SECONDS = 30
 
 
 class Step:

@@ -18,7 +18,8 @@ import yaml
 from sandbox.digitalocean import create_app, kubernetes_api, registry_api
 from sandbox.digitalocean.faults import Fault
 from sandbox.host.paths import PROJECT
-from sandbox.toolchain.build import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER, tool
+from sandbox.toolchain.build import tool
+from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 # What __main__.py does until it needs a cluster that answers.

@@ -8,10 +8,18 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sandbox import __main__ as commands
+from sandbox.host.paths import CACHE
 from sandbox.host.progress import Report
-from sandbox.toolchain import build as tools
+from sandbox.toolchain import build, go_toolchain, machine
+from sandbox.toolchain.modules import GO, Module, required_versions
 
 Install = Callable[[str, str], Path]
+
+
+def _forget() -> None:
+    """Clears what is remembered about the machine."""
+    for remembered in (machine.installed, go_toolchain.version, go_toolchain._machines_version):  # noqa: SLF001 -- its cache
+        remembered.cache_clear()
 
 
 @pytest.fixture
@@ -22,36 +30,36 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         path = tmp_path / name
         path.write_text(f"#!/bin/sh\necho {version}\n")
         path.chmod(0o755)
-        tools.installed.cache_clear()
+        _forget()
         return path
 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     yield put
-    tools.installed.cache_clear()
+    _forget()
 
 
 @pytest.mark.parametrize(("name", "version"), [("pulumi", "v3.259.0"), ("helm", "v3.18.6"), ("kubectl", "v1.34.4")])
 def test_a_tool_that_the_machine_has_in_a_fitting_version_is_used(install: Install, name: str, version: str) -> None:
-    assert install(name, version) == tools.installed(name)
+    assert install(name, version) == machine.installed(name)
 
 
 @pytest.mark.parametrize(("name", "version"), [("pulumi", "v3.100.0"), ("helm", "v2.17.0"), ("kubectl", "v1.20.2")])
 def test_a_tool_that_is_too_old_is_built_instead(install: Install, name: str, version: str) -> None:
     install(name, version)
-    assert tools.installed(name) is None
+    assert machine.installed(name) is None
 
 
 def test_the_sandboxs_own_tools_on_path_dont_count(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     path = install("helm", "v3.18.6")
-    monkeypatch.setattr(tools, "CACHE", path.parent)
-    assert tools.installed("helm") != path
+    monkeypatch.setattr(machine, "CACHE", path.parent)
+    assert machine.installed("helm") != path
 
 
 def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "_GO", tmp_path)
-    (tmp_path / "kong").mkdir()
-    source = tmp_path / "kong" / "main.go"
-    module = tools.Module("kong", {"kong": "."})
+    monkeypatch.setattr("sandbox.toolchain.modules.GO", tmp_path)
+    (tmp_path / "any").mkdir()
+    source = tmp_path / "any" / "main.go"
+    module = Module("any", {"any": "."})
     source.write_text("package main")
     before = module.output
     assert module.output == before
@@ -59,16 +67,46 @@ def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkey
     assert module.output != before
 
 
-def test_what_only_some_sandboxes_need_is_built_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("tool", "module"), [("prometheus", "prometheus"), ("pebble", "certificates")], ids=["monitoring", "certificates"]
+)
+def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(
+    tool: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built: list[str] = []
-    monkeypatch.setattr(tools, "_build", lambda module, _: built.append(module.name))
-    monkeypatch.setattr(tools, "_install_packages", lambda *_: None)
+    monkeypatch.setattr("sandbox.toolchain.modules.CACHE", tmp_path)
+    monkeypatch.setattr(build, "compile_modules", lambda missing, _: built.extend(module.name for module, _ in missing))
+    monkeypatch.setattr(build, "install_packages", lambda _: None)
     report = Report(Console(quiet=True))
-    tools.provide(report)
-    assert "engine" in built
-    assert "prometheus" not in built
-    tools.demand("prometheus", report)
-    assert built[-1] == "prometheus"
+    assert build.provide(report)
+    assert built[0] == "engine"
+    assert module not in built
+    build.demand(tool, report)
+    assert built[-1] == module
+
+
+@pytest.mark.parametrize(
+    ("printed", "fits"), [("go1.19", False), ("go1.25.11", False), ("go1.26.0", True), ("go1.31", True)]
+)
+def test_go_comes_from_pypi_where_the_machines_is_too_old(install: Install, printed: str, fits: bool) -> None:
+    path = install("go", printed)
+    assert (go_toolchain.command() == path) is fits
+    assert (go_toolchain.version() == printed) is fits
+
+
+def test_go_comes_from_pypi_where_the_machine_has_none(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(install("sh", "any").parent))
+    assert go_toolchain.command().is_relative_to(CACHE)
+    assert go_toolchain.version().startswith("go1.")
+
+
+@pytest.mark.parametrize("name", ["language"])
+def test_a_module_shares_the_engines_versions(name: str) -> None:
+    """Another version of one package is compiled again, with every package above it."""
+    engine, module = required_versions(GO / "engine" / "go.mod"), required_versions(GO / name / "go.mod")
+    shared = engine.keys() & module.keys() - {"github.com/pulumi/pulumi/sdk/v3"}
+    assert len(shared) > 40
+    assert {path: module[path] for path in shared} == {path: engine[path] for path in shared}
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "tools", "up"])
@@ -79,14 +117,3 @@ def test_a_machine_that_cant_run_it_is_told_so_in_one_line(command: str, monkeyp
     assert result.output.startswith("The sandbox runs as root on Debian or Ubuntu.")
     assert "`local` stack" in result.output
     assert "Traceback" not in result.output
-
-
-def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[str] = []
-    monkeypatch.setattr(tools, "_build", lambda module, _: built.append(module.name))
-    monkeypatch.setattr(tools, "_PACKAGES", {})
-    tools.provide(Report())
-    assert "kong" in built
-    assert "certificates" not in built
-    tools.demand("pebble", Report())
-    assert built[-1] == "certificates"

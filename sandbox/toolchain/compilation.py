@@ -1,0 +1,135 @@
+"""Compiles Go modules one after the other, and estimates how long that takes.
+
+One at a time: two builds side by side would both compile the packages that they share. Go itself uses every core.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.host.paths import CACHE, PROJECT
+from sandbox.host.progress import Report, Step
+from sandbox.toolchain import go_toolchain
+from sandbox.toolchain.errors import ToolsError
+from sandbox.toolchain.modules import FLAGS, Module
+
+# What starting the compiler costs, as bytes of source: a package of a few lines takes a tenth of a second too.
+_PACKAGE_BYTES = 30_000
+
+
+@dataclass
+class _Build:
+    """One module with the commands that are missing of it."""
+
+    module: Module
+    commands: dict[str, str]
+    weights: dict[str, int] = field(default_factory=dict)
+    """Package that is still to be compiled -> bytes of source."""
+
+    @property
+    def folder(self) -> Path:
+        # Not named by the digest: packages compiled from the copy are found again after an edit elsewhere.
+        return CACHE / "tools" / f"{self.module.name}.partial"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source"
+
+    @property
+    def arguments(self) -> list[str]:
+        flags = (f"-tags={self.module.tags}", f"-ldflags=-s -w {' '.join(self.module.version_flags)}")
+        return [*FLAGS, *flags]
+
+    def prepare(self) -> None:
+        """Copies the module's folder: the checkout stays as it is, and may be read-only."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(self.module.folder, self.source)
+        self.module.prepare(self.source)
+        template = "{{if .Stale}}{{.ImportPath}} {{.Dir}}{{range .GoFiles}} {{.}}{{end}}{{end}}"
+        listed = go_toolchain.run(
+            "list", "-deps", *self.arguments, "-f", template, *self.commands.values(), folder=self.source
+        )
+        if listed.returncode:
+            raise ToolsError(f"go list in {self.module.folder.relative_to(PROJECT)} failed:\n{listed.stderr[-2000:]}")
+        for line in filter(None, listed.stdout.splitlines()):
+            package, folder, *files = line.split(" ")
+            self.weights[package] = _PACKAGE_BYTES + sum(Path(folder, file).stat().st_size for file in files)
+
+    def compile(self) -> Iterator[str]:
+        """Runs `go build` and yields the packages that it compiles."""
+        built = self.folder / "built"
+        built.mkdir()
+        process = subprocess.Popen(
+            [go_toolchain.command(), "build", "-v", *self.arguments, "-o", f"{built}/", *self.commands.values()],
+            cwd=self.source,
+            env=os.environ | go_toolchain.ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None  # noqa: S101 -- a PIPE was asked for
+        printed: list[str] = []
+        try:
+            for line in process.stderr:
+                printed.append(line.rstrip())
+                if not line.startswith(("go: ", "#", "\t")):
+                    yield printed[-1]
+        except BaseException:  # interrupted
+            process.terminate()
+            process.wait()
+            raise
+        if process.wait():
+            folder = self.module.folder.relative_to(PROJECT)
+            raise ToolsError(f"go build in {folder} failed:\n" + "\n".join(printed[-20:]))
+
+    def keep(self) -> None:
+        """Moves the binaries to where the sandbox looks for them, the last step of a build."""
+        built = self.folder / "built"
+        for name, package in self.commands.items():
+            # `go build` names a command by its package's last element.
+            named = self.module.name if package == "." else package.rsplit("/", 1)[-1]
+            (built / named).rename(built / name)
+        self.module.finish(self.source, built)
+        self.module.output.mkdir(parents=True, exist_ok=True)
+        for path in built.iterdir():
+            path.replace(self.module.output / path.name)
+        shutil.rmtree(self.folder)
+
+
+def compile_modules(missing: list[tuple[Module, dict[str, str]]], report: Report) -> None:
+    """Builds the commands of each module.
+
+    Raises:
+        ToolsError: one cannot be built, or Ctrl-C stops it.
+    """
+    (CACHE / "tools").mkdir(parents=True, exist_ok=True)
+    with (CACHE / "tools" / "lock").open("w") as lock, report.step("compile the tools") as step:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two clones on one machine share the cache
+        builds = [_Build(module, commands) for module, commands in missing]
+        for build in builds:
+            step.detail(f"downloading the source of {build.module.name}")
+            build.prepare()
+        total = sum(sum(build.weights.values()) for build in builds)
+        started, done = time.monotonic(), 0
+        try:
+            for build in builds:
+                for package in build.compile():
+                    done += build.weights.pop(package, 0)
+                    _show(step, done / total, time.monotonic() - started, package)
+                build.keep()
+        except KeyboardInterrupt:
+            raise ToolsError(
+                f"stopped at {done / total:.0%}; what is compiled is kept: the same command goes on there"
+            ) from None
+
+
+def _show(step: Step, share: float, seconds: float, package: str) -> None:
+    # The first packages are no measure: they wait for one another.
+    left = f", about {seconds / share - seconds:.0f} s to go" if share > 0.05 else ""  # noqa: PLR2004
+    step.detail(f"{share:.0%}{left}; {package.rsplit('/', 1)[-1]}")

@@ -1,0 +1,5 @@
+"""What goes wrong with the tools."""
+
+
+class ToolsError(Exception):
+    """A tool can't be had; the message says why and what to do."""

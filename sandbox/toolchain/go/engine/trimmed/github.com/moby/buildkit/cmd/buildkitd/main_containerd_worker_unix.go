@@ -1,0 +1,3 @@
+package main
+
+// main_containerd_worker.go says why this is empty.
