@@ -76,7 +76,7 @@ class Pulumi:
             "AWS_ACCESS_KEY_ID": "any",
             "AWS_SECRET_ACCESS_KEY": "any",
         }
-        command = (build.tool("pulumi"), "--non-interactive", *arguments)
+        command = (str(build.tool("pulumi")), "--non-interactive", *arguments)
         return subprocess.run(command, cwd=self._folder, env=variables, check=False, capture_output=True, text=True)
 
 
