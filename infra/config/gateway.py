@@ -1,14 +1,14 @@
 """Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Egress
-from infra.config.policies import ACCESS_CONTROL_PLUGINS, Policies
-from infra.config.types import Model, Url
+from infra.config.policies import ACCESS_CONTROL_PLUGINS, HEADERS_OF_KONG, Policies, written_by_kong
+from infra.config.types import Model, Url, read_switch
 
 
 class Monitoring(Model):
@@ -20,12 +20,7 @@ class Monitoring(Model):
     grafana: bool = Field(True, description="true or false", examples=[True])
 
 
-def _switch(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
-    """`true` is all of it as it comes, `false` nothing."""
-    return {True: {}, False: None}[value] if isinstance(value, bool) else value
-
-
-MonitoringSwitch = Annotated[Monitoring | None, BeforeValidator(_switch)]
+MonitoringSwitch = Annotated[Monitoring | None, BeforeValidator(read_switch)]
 
 
 class HttpLog(Model):
@@ -54,8 +49,26 @@ class GatewayPolicies(Policies):
     monitoring: MonitoringSwitch = Field(
         None, description="true, false, or retention, grafana", examples=[{"retention": "7d"}]
     )
+    header_limit: int = Field(16, ge=8, le=64, description="8 to 64 KiB", examples=[16])
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
+
+    @property
+    def removed_headers_of_kong(self) -> frozenset[str]:
+        """Lower-case names of Kong's own headers that no response is to have."""
+        removed = self.response_headers.remove if self.response_headers else []
+        return frozenset(name.lower() for name in removed) & {name.lower() for name in HEADERS_OF_KONG}
+
+    @model_validator(mode="after")
+    def _writes_no_header_of_kong(self) -> Self:
+        raise_if_any(
+            ConfigError(
+                key, name, "remove only: Kong writes it last itself", f"remove {name}, or write it under remove"
+            )
+            for key, name in written_by_kong(self.response_headers)
+            if ".remove" not in key
+        )
+        return self
 
     @model_validator(mode="after")
     def _reject_access_control_plugins(self) -> Self:

@@ -1,14 +1,17 @@
 """Policies in Kong's words: which plugins with which configuration, and which annotations."""
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from infra.config import kong_lua
 from infra.config.errors import ConfigError
 from infra.config.gateway import GatewayPolicies, Tracing
-from infra.config.policies import Cors, Policies, RateLimit, RoutePolicies, Timeouts
+from infra.config.policies import HEADERS_OF_KONG, Cors, Policies, RateLimit, RoutePolicies, Timeouts
 from infra.config.transformations import Changes, HeaderChanges
 
 Plugins = Mapping[str, Mapping[str, Any]]
@@ -32,10 +35,14 @@ _AUTH: Plugins = {
 }
 
 _TOGETHER = {
-    "request-transformer": ("request_headers", "request_query", "request_body"),
-    "response-transformer": ("response_headers", "response_body", "security_headers"),
+    "request-transformer": ("request_headers", "request_query"),
+    "response-transformer": ("response_headers", "security_headers"),
+    # Kong's transformers would change numbers of more than 14 digits, and fail on JSON that is no object.
+    "post-function": ("request_body", "response_body"),
 }
 """Plugins that several keys make, and these."""
+_INERT: Plugins = {"post-function": {"access": ["return"]}}
+"""Configuration with which a plugin changes nothing, where that isn't an empty one."""
 _LISTS = {"allow": "allow_ips", "deny": "deny_ips"}
 _ALWAYS_AT_WORK = {
     "rate_limit": "rate-limiting",
@@ -82,7 +89,7 @@ def route_rules(
     for name, keys in _TOGETHER.items():
         said = policies.model_fields_set & {*keys}
         if said and name in of_all and name not in {**gateway.plugins, **plugins}:
-            plugins[name] = {}  # changes nothing, in the place of the gateway's
+            plugins[name] = _INERT.get(name, {})  # in the place of the gateway's
     if addresses := _addresses(policies, of_all.get("ip-restriction", {}), plugins.get("ip-restriction", {})):
         plugins["ip-restriction"] = addresses
     if policies.allow:
@@ -90,7 +97,7 @@ def route_rules(
     effective = {**of_all, **plugins}
     unwanted = [*(_claims(plugins.get("acl", {})) if policies.auth else []), *_compression(effective)]
     # The route's takes the place of the gateway's, which has to go on.
-    if unwanted and (policies.auth or {"request-transformer", "response-transformer"} & plugins.keys()):
+    if unwanted and (policies.auth or {*_TOGETHER} & plugins.keys()):
         plugins["request-transformer"] = _without(effective.get("request-transformer", {}), unwanted)
     named = [*plugins, policies.auth] if policies.auth else [*plugins]
     if _AUTH.keys() & {*named}:
@@ -159,20 +166,52 @@ def _without(change: Mapping[str, Any], headers: Sequence[str]) -> Mapping[str, 
     return {**change, "remove": {**remove, "headers": [*present, *(each for each in headers if each not in present)]}}
 
 
-def _claims(acl: Mapping[str, Any]) -> list[str]:
-    """What only Kong may say of a client, and a client said of itself.
+_IDENTITY = (
+    "X-Consumer-ID",
+    "X-Consumer-Custom-ID",
+    "X-Consumer-Username",
+    "X-Consumer-Groups",
+    "X-Credential-Identifier",
+    "X-Credential-Username",
+    "X-Anonymous-Consumer",
+    "X-Authenticated-Groups",
+)
+"""Headers by which Kong names the consumer to a service."""
+_FORWARDED = (
+    "X-Real-IP",
+    "X-Kong-Request-Id",
+    *(f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Path", "Prefix")),
+)
+"""Other headers that Kong sets for a service."""
 
-    The plugins for authentication replace or clear the other headers of that kind (X-Consumer-ID, X-Consumer-Username,
-    X-Consumer-Custom-ID, X-Credential-Identifier, X-Anonymous-Consumer), and run first: their words have to stay.
+
+def _claims(acl: Mapping[str, Any]) -> list[str]:
+    """Headers by which a client could claim an identity.
+
+    kong_lua.clean_request removes them from every request, too, and doesn't stop at the first 100 headers as
+    request-transformer does. This holds should Kong ever run without that code.
+
+    The plugins for authentication replace or clear X-Consumer-ID and the like in that spelling, and run first: what
+    they set has to stay. Servers of the CGI convention see "_" and "-" in a name as the same.
     """
     # Groups: otherwise acl, which runs first too, has replaced them.
-    return ["X-Credential-Username", *(["X-Consumer-Groups"] if acl.get("hide_groups_header", not acl) else [])]
+    hyphenated = ["X-Credential-Username", *(["X-Consumer-Groups"] if acl.get("hide_groups_header", not acl) else [])]
+    return [*hyphenated, *(name for header in (*_IDENTITY, *_FORWARDED) for name in _with_underscores(header))]
+
+
+def _with_underscores(header: str) -> Iterator[str]:
+    """Yields the other spellings of a header: each with an underscore for at least one of the hyphens."""
+    first, *rest = header.split("-")
+    for marks in itertools.product("-_", repeat=len(rest)):
+        if "_" in marks:
+            yield first + "".join(mark + part for mark, part in zip(marks, rest, strict=True))
 
 
 def _compression(plugins: Plugins) -> list[str]:
     """By which a client would have an answer compressed, in which Kong then changes nothing (Kong issue 13741)."""
     operations = plugins.get("response-transformer", {}).values()
     changed = any({"json", "json_types"} & each.keys() for each in operations if isinstance(each, Mapping))
+    changed |= "body_filter" in plugins.get("post-function", {})
     return ["Accept-Encoding"] if changed else []
 
 
@@ -186,6 +225,8 @@ def _of_all(policies: GatewayPolicies, counters: str | None, *, https: bool) -> 
 def gateway_plugins(policies: GatewayPolicies, counters: str | None = None, *, https: bool = False) -> Plugins:
     """The plugins for every request; `counters` and `https` as of a route."""
     plugins = _of_all(policies, counters, https=https)
+    own = plugins.get("pre-function", {})
+    plugins["pre-function"] = {**own, "rewrite": [kong_lua.clean_request(), *own.get("rewrite", [])]}
     if policies.request_id:
         plugins["correlation-id"] = {"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": True}
     if policies.access_log:
@@ -212,7 +253,20 @@ def gateway_environment(policies: GatewayPolicies, body_buffer: int | None = Non
         policies: the gateway's.
         body_buffer: MiB of a request's body that plugins have to see; None: Kong's own 8 KiB.
     """
-    environment = {"nginx_http_client_body_buffer_size": f"{body_buffer}m"} if body_buffer else {}
+    size = f"{policies.header_limit}k"
+    environment = {
+        # Requests: the request line and each header line, all of them in four times as much.
+        "nginx_proxy_large_client_header_buffers": f"4 {size}",
+        # Responses: all headers together. nginx wants room for more than two buffers of that size.
+        "nginx_proxy_proxy_buffer_size": size,
+        "nginx_proxy_proxy_buffers": f"8 {size}",
+        "nginx_proxy_grpc_buffer_size": size,
+    }
+    if body_buffer:
+        environment["nginx_http_client_body_buffer_size"] = f"{body_buffer}m"
+    if removed := policies.removed_headers_of_kong:
+        kept = [name for name in HEADERS_OF_KONG if name.lower() not in removed]
+        environment["headers"] = ",".join(kept) or "off"
     if policies.access_log:
         environment["proxy_access_log"] = "off"  # lines of text between those of JSON
     if policies.tracing:
@@ -257,24 +311,31 @@ def _shared(policies: Policies, counters: str | None, *, https: bool) -> Plugins
         plugins["ip-restriction"] = {name: [str(each) for each in list_] for name, list_ in lists.items() if list_}
     if policies.body_limit:
         plugins["request-size-limiting"] = {"allowed_payload_size": policies.body_limit, "size_unit": "megabytes"}
-    if policies.bot_detection:
-        plugins["bot-detection"] = {}
+    if bots := policies.bot_detection:
+        agents = {"allow": bots.allow, "deny": bots.deny}
+        plugins["bot-detection"] = {
+            name: [re.escape(part) for part in parts] for name, parts in agents.items() if parts
+        }
     if policies.cors:
         plugins["cors"] = _cors(policies.cors)
     if policies.terminate:
         message, status = policies.terminate.message, policies.terminate.status
         plugins["request-termination"] = {"status_code": status, "message": message}
-    if request := _transformer(
-        headers=policies.request_headers, querystring=policies.request_query, body=policies.request_body
-    ):
-        plugins["request-transformer"] = request
+    plugins.update(_transformers(policies, https=https))
+    return plugins
+
+
+def _transformers(policies: Policies, *, https: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if request := _transformer(headers=policies.request_headers, querystring=policies.request_query):
+        yield "request-transformer", request
     headers = policies.response_headers or HeaderChanges()
     if policies.security_headers:
         secure = SECURITY_HEADERS | (_HTTPS_ONLY if https else {})
         headers = headers.model_copy(update={"add": secure | headers.add})
-    if response := _transformer(headers=headers, json=policies.response_body):
-        plugins["response-transformer"] = response
-    return plugins
+    if response := _transformer(headers=headers):
+        yield "response-transformer", response
+    if bodies := _body_changes(policies.request_body or Changes(), policies.response_body or Changes()):
+        yield "post-function", bodies
 
 
 def _rate_limiting(limit: RateLimit, counters: str | None) -> Mapping[str, Any]:
@@ -309,6 +370,12 @@ def _transformer(**changes: Changes | None) -> Mapping[str, Any]:
             put("replace", place, [f"{name}:{value}" for name, value in change.assign.items()])
             put("add", place, [f"{name}:{value}" for name, value in (change.assign | change.add).items()])
     return config
+
+
+def _body_changes(request: Changes, response: Changes) -> Mapping[str, Any]:
+    phases = {"access": request, "header_filter": response, "body_filter": response}
+    empty = Changes()
+    return {phase: [kong_lua.edit_json(phase, changes)] for phase, changes in phases.items() if changes != empty}
 
 
 def _timeouts(timeouts: Timeouts) -> dict[str, str]:

@@ -5,19 +5,28 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.config import plugin_schema
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.transformations import Changes, HeaderChanges
-from infra.config.types import HeaderName, Label, Model, UrlPath
+from infra.config.types import HeaderName, Label, Model, UrlPath, read_switch
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
 # To the controller an empty value is no header, and one with commas is several, any of which will do.
 RouteHeaderValue = Annotated[str, Field(pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
 Auth = Literal["jwt", "key-auth"]
+HEADERS_OF_KONG = (
+    "Server",
+    "Via",
+    "X-Kong-Upstream-Latency",
+    "X-Kong-Proxy-Latency",
+    "X-Kong-Response-Latency",
+    "X-Kong-Request-Id",
+)
+"""Headers of responses that Kong writes after all plugins, unless its setting `headers` leaves them out."""
 ACCESS_CONTROL_PLUGINS = (
     "acl",
     "basic-auth",
@@ -89,6 +98,23 @@ class Cors(Model):
         return self
 
 
+Agent = Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._/+-]+$", max_length=100)]
+
+
+class BotDetection(Model):
+    """Refuses crawlers and HTTP libraries by their User-Agent: Kong's own list, and what `deny` adds to it."""
+
+    allow: list[Agent] = Field(
+        [], description="parts of User-Agents, of letters, digits, blanks and ._/+-", examples=[["okhttp", "axios"]]
+    )
+    deny: list[Agent] = Field(
+        [], description="parts of User-Agents, of letters, digits, blanks and ._/+-", examples=[["curl"]]
+    )
+
+
+BotDetectionSwitch = Annotated[BotDetection | None, BeforeValidator(read_switch)]
+
+
 class Termination(Model):
     """Answers every request itself: the switch for maintenance."""
 
@@ -114,7 +140,9 @@ class Policies(Model):
     allow_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
     deny_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["192.0.2.0/24"])
     body_limit: int | None = Field(None, ge=1, le=1024, description="1 to 1024 MiB", examples=[8])
-    bot_detection: bool = Field(False, description="true or false", examples=[True])
+    bot_detection: BotDetectionSwitch = Field(
+        None, description="true, false, or allow, deny", examples=[{"allow": ["okhttp"]}]
+    )
     cors: Cors | None = Field(None, description="origins and more", examples=[{"origins": ["https://example.com"]}])
     security_headers: bool = Field(False, description="true or false", examples=[True])
     terminate: Termination | None = Field(None, description="status, message", examples=[{"message": "Back at noon"}])
@@ -134,11 +162,12 @@ class Policies(Model):
             "rate-limiting": self.rate_limit is not None,
             "ip-restriction": bool(self.allow_ips or self.deny_ips),
             "request-size-limiting": self.body_limit is not None,
-            "bot-detection": self.bot_detection,
+            "bot-detection": self.bot_detection is not None,
             "cors": self.cors is not None,
             "request-termination": self.terminate is not None,
-            "request-transformer": any((self.request_headers, self.request_query, self.request_body)),
-            "response-transformer": any((self.response_headers, self.response_body, self.security_headers)),
+            "request-transformer": any((self.request_headers, self.request_query)),
+            "response-transformer": any((self.response_headers, self.security_headers)),
+            "post-function": any((self.request_body, self.response_body)),
         }
 
     @property
@@ -212,6 +241,13 @@ class RoutePolicies(Policies):
         return self
 
     def _route_errors(self) -> Iterator[ConfigError]:
+        for key, name in written_by_kong(self.response_headers):
+            yield ConfigError(
+                key,
+                name,
+                "any header that Kong doesn't write last itself: " + ", ".join(HEADERS_OF_KONG),
+                f"write remove: [{name}] under gateway.responseHeaders",
+            )
         for name in plugin_schema.GLOBAL_ONLY:
             if name in self.plugins:
                 allowed = "under gateway, since Kong takes it on no route"
@@ -241,3 +277,19 @@ class RoutePolicies(Policies):
                 yield ConfigError(key, value, "each header once, in upper or lower case", f"remove {name}")
             if value.startswith("~*"):
                 yield ConfigError(key, value, "a value as it is: ~* would make it a pattern", "write the value itself")
+
+
+def written_by_kong(changes: HeaderChanges | None) -> Iterator[tuple[str, str]]:
+    """Yields key and name of each change to a header that Kong writes after all plugins."""
+    if changes is None:
+        return
+    kongs = {name.lower() for name in HEADERS_OF_KONG}
+    for operation, names in {
+        "set": [*changes.assign],
+        "add": [*changes.add],
+        "rename": [*changes.rename, *changes.rename.values()],
+        "remove": changes.remove,
+    }.items():
+        for name in names:
+            if name.lower() in kongs:
+                yield f"responseHeaders.{operation}", name

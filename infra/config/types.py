@@ -116,3 +116,8 @@ class Model(BaseModel):
         if isinstance(value, bool) and {int, float} & {annotation, *get_args(annotation)}:
             raise ValueError(value)
         return value
+
+
+def read_switch(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
+    """Reads true as a section with its defaults, and false as none."""
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value

@@ -67,6 +67,15 @@ func (g *gateway) configure(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, message(err.Error()))
 		return
 	}
+	defer func() {
+		switch recovered := recover().(type) {
+		case nil:
+		case schemaCrash:
+			reply(w, http.StatusInternalServerError, message("An unexpected error occurred"))
+		default:
+			panic(recovered)
+		}
+	}()
 	loaded, refused := load(body)
 	if refused != nil {
 		reply(w, http.StatusBadRequest, refused)

@@ -30,17 +30,36 @@ func (x *exchange) failed(err error) {
 	case errors.As(err, &name):
 		x.fail(http.StatusServiceUnavailable, "name resolution failed")
 	case errors.As(err, &slow) && slow.Timeout():
-		x.fail(http.StatusGatewayTimeout, "The upstream server is timing out")
+		x.nginxError(http.StatusGatewayTimeout, "The upstream server is timing out")
 	default:
 		log.Printf("%s: %s", x.id, err)
-		x.fail(http.StatusBadGateway, "An invalid response was received from the upstream server")
+		x.nginxError(http.StatusBadGateway, "An invalid response was received from the upstream server")
 	}
+}
+
+// nginxError answers with an error that nginx found itself. Without an Accept header its form is what Kong's setting
+// error_default_type says: text.
+func (x *exchange) nginxError(status int, message string) {
+	accept := x.request.Header.Get("Accept")
+	if accept == "" {
+		accept = x.request.Header.Get("Content-Type")
+	}
+	if accept == "" {
+		accept = "text/plain"
+	}
+	if strings.HasPrefix(accept, "application/grpc") && speaksGRPC(x.request) {
+		x.speakGRPC(status, message)
+		return
+	}
+	kind, body := errorBody(accept, message, x.id)
+	x.Header().Set("Content-Type", kind)
+	x.answer(status, body)
 }
 
 // fail answers with an error of Kong's own, in the form that the client accepts.
 func (x *exchange) fail(status int, message string) {
-	if isGRPC(x.request) {
-		x.speakGRPC(status, message)
+	if speaksGRPC(x.request) {
+		x.speakGRPC(status, "")
 		return
 	}
 	kind, body := errorBody(x.request.Header.Get("Accept"), message, x.id)
@@ -64,6 +83,9 @@ func errorBody(accept, message, id string) (kind, body string) {
 	case "text/html":
 		return "text/html; charset=utf-8", "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n" +
 			fmt.Sprintf("  <body>\n    <h1>Error</h1>\n    <p>%s.</p>\n    <p>request_id: %s</p>\n  </body>\n</html>\n", html.EscapeString(message), id)
+	case "application/xml":
+		return "application/xml; charset=utf-8", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n" +
+			fmt.Sprintf("  <message>%s</message>\n  <requestid>%s</requestid>\n</error>\n", message, id)
 	case "text/plain", "text/*":
 		return "text/plain; charset=utf-8", fmt.Sprintf("%s\nrequest_id: %s\n", message, id)
 	}
@@ -75,7 +97,7 @@ func (x *exchange) exit(status int, body any, headers map[string]string) {
 	for name, value := range headers {
 		x.Header().Set(name, value)
 	}
-	if told, is := body.(map[string]string); is && isGRPC(x.request) {
+	if told, is := body.(map[string]string); is && speaksGRPC(x.request) {
 		x.speakGRPC(status, told["message"])
 		return
 	}
@@ -93,14 +115,38 @@ func (x *exchange) answer(status int, body string) {
 		return
 	}
 	header := x.Header()
-	header.Set("Server", "kong/"+version)
-	header.Set("X-Kong-Request-Id", x.id)
-	header.Set("X-Kong-Response-Latency", milliseconds(time.Since(x.start)))
 	x.filterHeader(header)
+	x.signHeader(header)
 	content := x.filterBody(header, []byte(body))
 	header.Set("Content-Length", strconv.Itoa(len(content)))
 	x.WriteHeader(status)
 	x.Write(content)
+}
+
+// signHeader adds Kong's own headers, after all plugins.
+func (x *exchange) signHeader(header http.Header) {
+	set := func(name, value string) {
+		if x.gateway.settings.headers[strings.ToLower(name)] {
+			header.Set(name, value)
+		}
+	}
+	if x.sent.IsZero() { // the service wasn't asked
+		header.Del("Server")
+		set("Server", "kong/"+version)
+		set("X-Kong-Response-Latency", milliseconds(time.Since(x.start)))
+	} else {
+		set("X-Kong-Upstream-Latency", milliseconds(x.waited))
+		set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
+		protocol := "1.1"
+		if strings.HasPrefix(x.service.Protocol, "grpc") {
+			protocol = "2"
+		}
+		set("Via", strings.TrimPrefix(x.upstreamVia+", "+protocol+" kong/"+version, ", "))
+		if header.Get("Server") == "" {
+			set("Server", "kong/"+version)
+		}
+	}
+	set("X-Kong-Request-Id", x.id)
 }
 
 // recorder remembers what was answered.

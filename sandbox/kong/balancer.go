@@ -72,6 +72,12 @@ func (g *gateway) RoundTrip(request *http.Request) (*http.Response, error) {
 		x.aim(request, address)
 		begun := time.Now()
 		response, kept, err := once(g.transport(x.service), request)
+		if err == nil {
+			if err = x.checkHead(response); err != nil {
+				response.Body.Close()
+				return nil, err
+			}
+		}
 		x.tries = append(x.tries, newTry(address, begun, err != nil))
 		var timeout net.Error
 		if kept && err != nil && !(errors.As(err, &timeout) && timeout.Timeout()) {

@@ -59,11 +59,12 @@ func newCORS(c *cors, _ *pluginEntity, wrong *faults) handler {
 			if c.PrivateNetwork && x.request.Header.Get("Access-Control-Request-Private-Network") == "true" {
 				header.Set("Access-Control-Allow-Private-Network", "true")
 			}
+			x.preflight = true
 			x.exit(http.StatusOK, nil, nil)
 		},
 		header: func(x *exchange, header http.Header) {
 			origin := x.request.Header.Get("Origin")
-			if isPreflight(x.request) {
+			if x.preflight {
 				return
 			}
 			c.allowOrigin(header, origin, patterns)

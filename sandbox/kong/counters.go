@@ -61,7 +61,11 @@ type redisServer struct {
 	ServerName string `json:"server_name"`
 }
 
-// take asks and counts in two steps, like Kong: requests at the same moment may exceed a limit.
+// countOnce is one window's step in Redis: Kong counts before it decides, so refused requests count as well.
+const countOnce = `local count = redis.call("incr", KEYS[1])
+if count == 1 then redis.call("expire", KEYS[1], ARGV[1]) end
+return count - 1`
+
 func (r redisServer) take(windows []*window) error {
 	conn, err := r.dial()
 	if err != nil {
@@ -81,25 +85,18 @@ func (r redisServer) take(windows []*window) error {
 	}
 	before := len(commands)
 	for _, w := range windows {
-		commands = append(commands, []string{"GET", w.counter})
+		commands = append(commands, []string{"EVAL", countOnce, "1", w.counter, strconv.Itoa(w.length)})
 	}
-	reader := bufio.NewReader(conn)
-	replies, err := ask(conn, reader, commands)
+	replies, err := ask(conn, bufio.NewReader(conn), commands)
 	if err != nil {
 		return err
 	}
 	for i, w := range windows {
-		w.used, _ = strconv.Atoi(replies[before+i])
+		if w.used, err = strconv.Atoi(replies[before+i]); err != nil {
+			return err
+		}
 	}
-	if exceeded(windows) != nil {
-		return nil
-	}
-	commands = nil
-	for _, w := range windows {
-		commands = append(commands, []string{"INCRBY", w.counter, "1"}, []string{"EXPIRE", w.counter, strconv.Itoa(w.length)})
-	}
-	_, err = ask(conn, reader, commands)
-	return err
+	return nil
 }
 
 func (r redisServer) dial() (net.Conn, error) {

@@ -20,9 +20,12 @@ type settings struct {
 	realIPHeader                           string
 	realIPRecursive                        bool
 	trustedIPs                             []netip.Prefix
-	bodyBuffer                             int     // bytes of a request's body that plugins get to see; of a longer one, none
-	instrumentations                       string  // which spans there are: off, request or all
-	samplingRate                           float64 // of traces, unless a plugin has its own
+	bodyBuffer                             int             // bytes of a request's body that plugins get to see; of a longer one, none
+	requestHeaders, proxyBuffers           sizes           // of the request line and each header line; four of them for all
+	responseHeaders, grpcHeaders           int             // bytes of a service's response headers
+	headers                                map[string]bool // that responses get from Kong, in lower case
+	instrumentations                       string          // which spans there are: off, request or all
+	samplingRate                           float64         // of traces, unless a plugin has its own
 }
 
 type property struct {
@@ -72,11 +75,18 @@ var properties = map[string]property{
 	"log_level":                          {"notice", only("debug", "info", "notice", "warn", "error")},
 	"lua_package_path":                   {"", only("", "/opt/?.lua;/opt/?/init.lua;;")},
 	"nginx_daemon":                       {"off", only("off")},
-	"nginx_http_client_body_buffer_size": {"8k", readBodyBuffer},
-	"nginx_worker_processes":             {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
-	"plugins":                            {"bundled", only("bundled")},
-	"tracing_instrumentations":           {"off", readInstrumentations},
-	"tracing_sampling_rate":              {"0.01", readSamplingRate},
+	"nginx_http_client_body_buffer_size": {"8k", sizeOf(func(s *settings) *int { return &s.bodyBuffer })},
+
+	"headers": {"server_tokens, latency_tokens, X-Kong-Request-Id", readHeaders},
+	"nginx_proxy_large_client_header_buffers": {"4 8k", sizesOf(func(s *settings) *sizes { return &s.requestHeaders })},
+	"nginx_proxy_proxy_buffer_size":           {"4k", sizeOf(func(s *settings) *int { return &s.responseHeaders })},
+	"nginx_proxy_proxy_buffers":               {"8 4k", sizesOf(func(s *settings) *sizes { return &s.proxyBuffers })},
+	"nginx_proxy_grpc_buffer_size":            {"4k", sizeOf(func(s *settings) *int { return &s.grpcHeaders })},
+
+	"nginx_worker_processes":   {"auto", readWorkers}, // Go's scheduler follows the container's CPU limit by itself
+	"plugins":                  {"bundled", only("bundled")},
+	"tracing_instrumentations": {"off", readInstrumentations},
+	"tracing_sampling_rate":    {"0.01", readSamplingRate},
 }
 
 // serviceLink matches the variables that Kubernetes sets for Services whose name begins with "kong".
@@ -108,7 +118,7 @@ func readSettings(environment []string) (*settings, error) {
 			return nil, fmt.Errorf("KONG_%s=%q: %w", strings.ToUpper(name), value, err)
 		}
 	}
-	return result, nil
+	return result, result.check()
 }
 
 func prefixOf(environment []string) string {
@@ -177,17 +187,72 @@ func readTrustedIPs(s *settings, value string) error {
 	return nil
 }
 
-func readBodyBuffer(s *settings, value string) (err error) {
+// sizes is a number of buffers of a size in bytes.
+type sizes struct{ number, size int }
+
+func sizeOf(field func(*settings) *int) func(*settings, string) error {
+	return func(s *settings, value string) (err error) {
+		*field(s), err = parseSize(value)
+		return err
+	}
+}
+
+func sizesOf(field func(*settings) *sizes) func(*settings, string) error {
+	return func(s *settings, value string) error {
+		words := strings.Fields(value)
+		if len(words) == 2 {
+			number, err := strconv.Atoi(words[0])
+			size, sizeErr := parseSize(words[1])
+			if *field(s) = (sizes{number, size}); err == nil && sizeErr == nil && number > 0 {
+				return nil
+			}
+		}
+		return errors.New("expected a number and a size such as 4 8k")
+	}
+}
+
+func parseSize(value string) (int, error) {
 	unit := 1
 	for suffix, bytes := range map[string]int{"k": 1 << 10, "m": 1 << 20} {
 		if number, found := strings.CutSuffix(value, suffix); found {
 			value, unit = number, bytes
 		}
 	}
-	if s.bodyBuffer, err = strconv.Atoi(value); err != nil || s.bodyBuffer < 1 {
-		return errors.New("expected a size such as 8k or 1m")
+	size, err := strconv.Atoi(value)
+	if err != nil || size < 1 {
+		return 0, errors.New("expected a size such as 8k or 1m")
 	}
-	s.bodyBuffer *= unit
+	return size * unit, nil
+}
+
+// check is nginx's own: room for two response heads must be left in all buffers but one.
+func (s *settings) check() error {
+	busy := 2 * max(s.responseHeaders, s.proxyBuffers.size)
+	if busy > (s.proxyBuffers.number-1)*s.proxyBuffers.size {
+		return errors.New("KONG_NGINX_PROXY_PROXY_BUFFERS: nginx wants them larger: \"proxy_busy_buffers_size\" must be less than " +
+			"the size of all \"proxy_buffers\" minus one buffer")
+	}
+	return nil
+}
+
+func readHeaders(s *settings, value string) error {
+	s.headers = map[string]bool{}
+	tokens := map[string][]string{
+		"server_tokens": {"server", "via"}, "off": nil,
+		"latency_tokens": {"x-kong-proxy-latency", "x-kong-upstream-latency", "x-kong-response-latency"},
+	}
+	for _, name := range []string{"server", "via", "x-kong-proxy-latency", "x-kong-upstream-latency", "x-kong-response-latency", "x-kong-request-id"} {
+		tokens[name] = []string{name}
+	}
+	for _, word := range fields(value) {
+		names, known := tokens[strings.ToLower(word)]
+		if !known {
+			return fmt.Errorf("invalid entry %q", word)
+		}
+		for _, name := range names {
+			s.headers[name] = true
+		}
+	}
 	return nil
 }
 

@@ -11,6 +11,9 @@ func isGRPC(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
 
+// speaksGRPC is whether Kong answers a request in gRPC's way.
+func speaksGRPC(r *http.Request) bool { return isGRPC(r) && r.ProtoMajor == 2 }
+
 // suits answers a request that its route's protocols don't allow.
 func (x *exchange) suits() bool {
 	has := func(protocol string) bool { return slices.Contains(x.match.Protocols, protocol) }
@@ -41,11 +44,28 @@ var grpcStatus = map[int]int{
 	200: 0, 400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4,
 }
 
-// speakGRPC tells a gRPC client of an answer of the gateway's own: in headers, without a body.
+var grpcNames = map[int]string{
+	0: "OK", 1: "Canceled", 2: "Unknown", 3: "InvalidArgument", 4: "DeadlineExceeded", 5: "NotFound", 6: "AlreadyExists",
+	7: "PermissionDenied", 8: "ResourceExhausted", 12: "Unimplemented", 13: "Internal", 14: "Unavailable", 16: "Unauthenticated",
+}
+
+// speakGRPC tells a gRPC client of an answer of the gateway's own: in headers, without a body. Kong drops the message of
+// its own errors; the status' name takes its place.
 func (x *exchange) speakGRPC(status int, message string) {
 	code, known := grpcStatus[status]
-	if !known {
+	switch {
+	case known:
+	case status >= 500:
+		code = 13
+	case status >= 400:
+		code = 3
+	case status >= 200 && status < 300:
+		code = 0
+	default:
 		code = 2
+	}
+	if message == "" {
+		message = grpcNames[code]
 	}
 	x.Header().Set("Content-Type", "application/grpc")
 	x.Header().Set("Grpc-Status", strconv.Itoa(code))

@@ -60,11 +60,11 @@ func newSizeLimit(c *sizeLimit, _ *pluginEntity, _ *faults) handler {
 	limit := int64(c.AllowedPayloadSize) * map[string]int64{"megabytes": 1 << 20, "kilobytes": 1 << 10, "bytes": 1}[c.SizeUnit]
 	return handler{access: func(x *exchange) {
 		size := x.request.ContentLength
+		if c.RequireContentLength && size == 0 && x.request.Header.Get("Content-Length") == "" {
+			x.fail(http.StatusLengthRequired, "A valid Content-Length header is required")
+			return
+		}
 		if size < 0 {
-			if c.RequireContentLength {
-				x.fail(http.StatusLengthRequired, "A valid Content-Length header is required")
-				return
-			}
 			content, _ := io.ReadAll(io.LimitReader(x.request.Body, limit+1))
 			x.replaceBody(content)
 			size = int64(len(content))
@@ -84,9 +84,17 @@ type botDetection struct {
 	Deny  []string `json:"deny"`
 }
 
-// knownBots are fewer than Kong's: what calls itself a bot (but Cubot, a telephone), and a few known by name.
-var knownBots = regexp.MustCompile(
-	`(?i)spider|crawl|scrape|(?:^|[^u]|[^c]u)bot|slurp|facebookexternalhit|apache-httpclient|python-urllib`)
+// knownBots are a part of Kong's, whose list is from 2018: names with a version that end like a crawler's, anything with
+// "spider", "scrape" or "crawl", libraries by which programs ask, and some crawlers known by name. Case counts.
+var knownBots = regexp.MustCompile(strings.Join([]string{
+	`[Ss][Pp][Ii][Dd][Ee][Rr]|[Ss]crape|[Cc][Rr][Aa][Ww][Ll]`,
+	`([Bb]ot|[Aa]rchiver|[Ii]ndexer)[/ ]\d`,
+	`(facebookexternalhit|Boto3?|aws-cli|aws-sdk-(cpp|go|java|nodejs|ruby2?|dotnet-\w+)|s3fs)/\d+\.\d`,
+	`Apache-HttpClient|Go-http-client|Google-HTTP-Java-Client|HttpMonitor|Python-urllib|WinHTTP|aihttp|axios|okhttp|reqwest`,
+	`scalaj-http|unirest-(java|python|ruby|nodejs|php|net)`,
+	`AdsBot-Google|BingPreview|Googlebot|LinkedInBot|MJ12bot|Mediapartners-Google|Scrapy|SemrushBot|Slack-ImgProxy`,
+	`Slackbot-LinkExpanding|Slurp|Twitterbot|WhatsApp|WordPress|Yandex\w|bingbot|favicon|ia_archiver|msnbot`,
+}, "|"))
 
 func newBotDetection(c *botDetection, _ *pluginEntity, wrong *faults) handler {
 	compile := func(field string, patterns []string) (result []*regexp.Regexp) {

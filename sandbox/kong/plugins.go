@@ -14,13 +14,21 @@ type plugin struct {
 
 // handler is a plugin as configured. Any function may be missing.
 type handler struct {
-	access func(*exchange)                // before the upstream; the first answer ends the exchange
-	header func(*exchange, http.Header)   // of the response, whoever made it
-	body   func(*exchange, []byte) []byte // of a response in JSON, which is held back for it
-	log    func(*exchange)                // when the response is out
+	rewrite func(*exchange)              // before the route is looked up; plugins for everything only
+	access  func(*exchange)              // before the upstream; the first answer ends the exchange
+	header  func(*exchange, http.Header) // of the response, whoever made it
+	// body changes a response in JSON, which is held back for it; nil breaks the connection off.
+	body func(*exchange, []byte) []byte
+	// newBodyFilter changes a response's body as it passes.
+	newBodyFilter func(*exchange, http.Header) bodyFilter
+	log           func(*exchange) // when the response is out
 }
 
+// bodyFilter gets each part of a body, then an empty last one.
+type bodyFilter func(chunk []byte, last bool) []byte
+
 var plugins = map[string]plugin{
+	"pre-function":          row(1000000, serverless{}, newServerless),
 	"correlation-id":        row(100001, correlationID{HeaderName: "Kong-Request-ID", Generator: "uuid#counter"}, newCorrelationID),
 	"bot-detection":         row(2500, botDetection{}, newBotDetection),
 	"cors":                  row(2000, corsDefaults, newCORS),
@@ -38,6 +46,7 @@ var plugins = map[string]plugin{
 	"http-log":              row(12, httpLogDefaults, newHTTPLog),
 	"file-log":              row(9, fileLog{}, newFileLog),
 	"request-termination":   row(2, termination{StatusCode: 503}, newTermination),
+	"post-function":         row(-1000, serverless{}, newServerless),
 }
 
 func row[T any](priority int, defaults T, build func(*T, *pluginEntity, *faults) handler) plugin {

@@ -53,6 +53,11 @@ type termination struct {
 	Body        string `json:"body"`
 }
 
+var terminationTexts = map[int]string{
+	401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 500: "An unexpected error occurred", 502: "Bad Gateway",
+	503: "Service unavailable",
+}
+
 // newTermination answers every request itself.
 func newTermination(c *termination, _ *pluginEntity, wrong *faults) handler {
 	if c.Message != "" && c.Body != "" {
@@ -60,11 +65,15 @@ func newTermination(c *termination, _ *pluginEntity, wrong *faults) handler {
 	}
 	return handler{access: func(x *exchange) {
 		if c.Body == "" {
-			message := c.Message
-			if message == "" {
-				message = http.StatusText(c.StatusCode)
+			text := c.Message
+			if text == "" {
+				text = terminationTexts[c.StatusCode]
 			}
-			x.exit(c.StatusCode, map[string]string{"message": message}, nil)
+			if text == "" {
+				x.exit(c.StatusCode, nil, nil)
+			} else {
+				x.exit(c.StatusCode, message(text), nil)
+			}
 			return
 		}
 		kind := c.ContentType

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,6 +81,8 @@ type exchange struct {
 	// What a plugin has the service asked for instead.
 	upstreamPath, upstreamHost string
 	upstreamURI                string // what it was asked
+	upstreamVia                string // what it answered
+	preflight                  bool   // the cors plugin has answered it
 	upstreamStatus             int    // 0: it didn't answer
 
 	// What the client used, told by a trusted hop in front or seen here.
@@ -107,7 +110,13 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 
 	x.path = normalizePath(r.URL.EscapedPath())
-	x.match = x.snapshot.router.find(r, x.path)
+	if x.refuse(); x.status != 0 {
+		return
+	}
+	if x.runRewrite(); x.status != 0 {
+		return
+	}
+	x.match = x.snapshot.router.find(x.request, x.path)
 	if x.match == nil {
 		x.fail(http.StatusNotFound, "no Route matched with those values")
 		return
@@ -125,6 +134,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.balancer = x.snapshot.upstreams[strings.ToLower(x.service.Host)]
+	if x.request.ContentLength < 0 && !strings.HasPrefix(x.service.Protocol, "grpc") {
+		if _, err := x.wholeBody(); err != nil { // nginx has the whole request before it asks the service
+			x.nginxError(http.StatusBadRequest, "Bad request")
+			return
+		}
+	}
 	x.sent = time.Now()
 	// A service may answer before it has read the whole request. Go's server closes the request's body at the first
 	// byte of an answer unless it is told not to, and then leaves it to the handler to read the rest.
@@ -138,7 +153,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (x *exchange) demandHTTPS() {
 	if code := x.match.HTTPSRedirectStatusCode; code != http.StatusUpgradeRequired {
-		x.exit(code, nil, map[string]string{"Location": "https://" + x.forwarded.host + x.request.URL.RequestURI()})
+		x.Header().Set("Location", "https://"+x.forwarded.host+x.request.URL.RequestURI())
+		x.Header().Set("Content-Type", "text/html")
+		title := fmt.Sprintf("%d %s", code, http.StatusText(code))
+		x.answer(code, "<html>\r\n<head><title>"+title+"</title></head>\r\n<body>\r\n<center><h1>"+title+"</h1></center>\r\n</body>\r\n</html>\r\n")
 		return
 	}
 	x.Header().Set("Connection", "Upgrade")
@@ -164,9 +182,10 @@ func (x *exchange) rewrite(out *http.Request) {
 		x.upstreamURI += "?" + x.request.URL.RawQuery
 	}
 	chain := x.client.String()
-	if before := strings.Join(x.request.Header.Values("X-Forwarded-For"), ", "); before != "" {
+	if before := x.request.Header.Get("X-Forwarded-For"); before != "" { // of several lines the first
 		chain = before + ", " + x.peer.String()
 	}
+	out.Header.Del("Proxy")
 	for name, value := range map[string]string{
 		"X-Forwarded-For":    chain,
 		"X-Forwarded-Proto":  x.forwarded.proto,
@@ -188,11 +207,17 @@ func (x *exchange) rewrite(out *http.Request) {
 // proxied adds Kong's headers to the upstream's response.
 func (x *exchange) proxied(response *http.Response) {
 	x.waited, x.upstreamStatus = time.Since(x.sent), response.StatusCode
-	response.Header.Set("Via", via(x.request))
-	response.Header.Set("X-Kong-Upstream-Latency", milliseconds(x.waited))
-	response.Header.Set("X-Kong-Proxy-Latency", milliseconds(x.sent.Sub(x.start)))
-	response.Header.Set("X-Kong-Request-Id", x.id)
+	x.upstreamVia = response.Header.Get("Via")
+	for name := range response.Header {
+		if name == "X-Pad" || strings.HasPrefix(name, "X-Accel-") { // nginx's own
+			response.Header.Del(name)
+		}
+	}
+	if kind := response.Header.Get("Content-Type"); charsetAdded.MatchString(kind) {
+		response.Header.Set("Content-Type", kind+"; charset=UTF-8")
+	}
 	x.filterHeader(response.Header)
+	x.signHeader(response.Header)
 	x.holdBack(response)
 	statusLast(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
@@ -200,11 +225,16 @@ func (x *exchange) proxied(response *http.Response) {
 	}
 }
 
+// charsetAdded matches the types to which nginx adds a charset if they have none.
+var charsetAdded = regexp.MustCompile(`^(text/html|text/xml|text/plain|application/javascript|application/rss\+xml)\s*$`)
+
+// via is what a service is told of the gateway.
 func via(r *http.Request) string {
-	if r.ProtoMajor == 2 {
-		return "2 kong/" + version
+	protocol := map[string]string{"HTTP/1.0": "1", "HTTP/2.0": "2"}[r.Proto]
+	if protocol == "" {
+		protocol = "1.1"
 	}
-	return fmt.Sprintf("1.%d kong/%s", r.ProtoMinor, version)
+	return strings.TrimPrefix(r.Header.Get("Via")+", "+protocol+" kong/"+version, ", ")
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

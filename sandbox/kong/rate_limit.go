@@ -68,7 +68,8 @@ func (c *rateLimit) windows(now time.Time) []*window {
 
 // counters keep how often each window was used.
 type counters interface {
-	// take tells every window how often it was used before, and counts one more unless one of them is used up.
+	// take tells every window how often it was used before, and counts one more: the gateway's own counters unless a
+	// window is used up, Redis in any case.
 	take([]*window) error
 }
 

@@ -34,7 +34,7 @@ func newRequestTransformer(c *requestTransformer, _ *pluginEntity, wrong *faults
 	query := edits{drop: c.Remove.Querystring, rename: c.Rename.Querystring, replace: c.Replace.Querystring, add: c.Add.Querystring, extend: c.Append.Querystring}
 	body := edits{drop: c.Remove.Body, rename: c.Rename.Body, replace: c.Replace.Body, add: c.Add.Body, extend: c.Append.Body}
 	for field, e := range map[string]edits{"headers": headers, "querystring": query, "body": body} {
-		e.check(field, wrong)
+		e.check(field, true, wrong)
 		for _, entry := range slices.Concat([]string{c.Replace.URI}, e.replace, e.add, e.extend) {
 			if strings.Contains(template.ReplaceAllString(entry, ""), "$(") {
 				wrong.add("config", entry+": this stand-in for Kong only renders $(headers.x), $(query_params.x) and $(uri_captures.x)")
@@ -51,9 +51,9 @@ func newRequestTransformer(c *requestTransformer, _ *pluginEntity, wrong *faults
 		}
 		x.editHeaders(headers, render)
 		if !query.empty() {
-			values := x.request.URL.Query()
+			values := parseArguments(x.request.URL.RawQuery)
 			query.apply(formBag(values), render)
-			x.request.URL.RawQuery = values.Encode()
+			x.request.URL.RawQuery = encodeArguments(values)
 		}
 		if !body.empty() {
 			x.editBody(body, render)
@@ -92,15 +92,38 @@ func (x *exchange) editBody(e edits, render func(string) string) {
 		}
 	}
 	if isForm {
-		values, _ := url.ParseQuery(string(body))
+		values := parseArguments(string(body))
 		e.apply(formBag(values), render)
-		x.replaceBody([]byte(values.Encode()))
+		x.replaceBody([]byte(encodeArguments(values)))
 		return
 	}
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
-	x.replaceBody(e.editJSON(body, render))
+	edited, ok := e.editJSON(body, render)
+	if !ok {
+		x.fail(http.StatusInternalServerError, "An unexpected error occurred")
+		return
+	}
+	x.replaceBody(edited)
+}
+
+// parseArguments takes "&" alone for a separator, as OpenResty does.
+func parseArguments(text string) url.Values {
+	values := url.Values{}
+	for pair := range strings.SplitSeq(text, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		if name != "" && nameErr == nil && valueErr == nil {
+			values.Add(name, value)
+		}
+	}
+	return values
+}
+
+func encodeArguments(values url.Values) string {
+	return strings.ReplaceAll(values.Encode(), "+", "%20")
 }
 
 // template is $(headers.name), $(headers["name"]) and the like, and what the controller makes of a rewritten prefix:

@@ -1,6 +1,9 @@
 package main
 
-import "net/http"
+import (
+	"log"
+	"net/http"
+)
 
 type responseNames struct {
 	Headers []string `json:"headers"`
@@ -29,11 +32,18 @@ func newResponseTransformer(c *responseTransformer, _ *pluginEntity, wrong *faul
 		drop: c.Remove.JSON, rename: c.Rename.JSON, replace: c.Replace.JSON, add: c.Add.JSON, extend: c.Append.JSON,
 		types: [3][]string{c.Replace.JSONTypes, c.Add.JSONTypes, c.Append.JSONTypes},
 	}
-	headers.check("headers", wrong)
-	body.check("json", wrong)
+	headers.check("headers", false, wrong)
+	body.check("json", false, wrong)
 	h := handler{header: func(_ *exchange, header http.Header) { headers.apply(headerBag(header), asWritten) }}
 	if !body.empty() {
-		h.body = func(_ *exchange, content []byte) []byte { return body.editJSON(content, asWritten) }
+		h.body = func(x *exchange, content []byte) []byte {
+			edited, ok := body.editJSON(content, asWritten)
+			if !ok {
+				log.Printf("%s: response-transformer: attempt to index a value that is no object", x.id)
+				return nil
+			}
+			return edited
+		}
 	}
 	return h
 }

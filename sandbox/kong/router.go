@@ -91,7 +91,7 @@ func yes(b bool) int {
 }
 
 func (ways router) find(r *http.Request, path string) *match {
-	host := strings.ToLower(r.Host)
+	host := r.Host // as it is written, like Kong
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -119,7 +119,7 @@ func (w way) fits(r *http.Request, host string) bool {
 	if len(w.route.Methods) > 0 && !slices.Contains(w.route.Methods, r.Method) {
 		return false
 	}
-	if len(w.route.Hosts) > 0 && !slices.ContainsFunc(w.route.Hosts, func(pattern string) bool { return hostFits(strings.ToLower(pattern), host) }) {
+	if len(w.route.Hosts) > 0 && !slices.ContainsFunc(w.route.Hosts, func(pattern string) bool { return hostFits(pattern, host) }) {
 		return false
 	}
 	if len(w.route.SNIs) > 0 && r.TLS != nil && !slices.Contains(w.route.SNIs, r.TLS.ServerName) {

@@ -105,6 +105,15 @@ func (s pluginSet) chosen(x *exchange) *handler {
 	return nil
 }
 
+// runRewrite runs the plugins for everything before there is a route.
+func (x *exchange) runRewrite() {
+	for _, set := range x.snapshot.plugins {
+		if h := set.handlers[scope{}]; h != nil && h.rewrite != nil && x.status == 0 {
+			h.rewrite(x)
+		}
+	}
+}
+
 // runAccess runs every plugin until one answers. It is known only now, after authentication, which of several plugins
 // the request's consumer gets; the rest of a request's phases have the same plugins.
 func (x *exchange) runAccess() {
@@ -125,9 +134,9 @@ func (x *exchange) runAccess() {
 	}
 }
 
-// collected is the plugins of a request; those for everything if it didn't get as far as to a route.
+// collected is the plugins of a request, also of one that was answered before any of them ran.
 func (x *exchange) collected() []*handler {
-	if x.match == nil && x.chain == nil {
+	if x.chain == nil {
 		for _, set := range x.snapshot.plugins {
 			if h := set.chosen(x); h != nil {
 				x.chain = append(x.chain, h)

@@ -23,13 +23,11 @@ type openTelemetry struct {
 	HTTPResponseHeaderForTraceID string            `json:"http_response_header_for_traceid"`
 	HeaderType                   string            `json:"header_type" oneof:"preserve,ignore,w3c"`
 	SamplingRate                 *float64          `json:"sampling_rate" range:"0,1"`
-	SamplingStrategy             string            `json:"sampling_strategy" oneof:"parent_drop_probability_fallback,parent_probability_fallback"`
 }
 
 var openTelemetryDefaults = openTelemetry{
 	ConnectTimeout: 1000, SendTimeout: 5000, ReadTimeout: 5000, HeaderType: "preserve",
-	SamplingStrategy: "parent_drop_probability_fallback",
-	Queue:            queueConfig{200, 1, 10000, 60, 0.01, 60, 1},
+	Queue: queueConfig{200, 1, 10000, 60, 0.01, 60, 1},
 }
 
 // trace is one request's place in a distributed trace.
@@ -50,9 +48,7 @@ func newOpenTelemetry(c *openTelemetry, _ *pluginEntity, wrong *faults) handler 
 	return handler{
 		access: func(x *exchange) {
 			x.trace = c.begin(x)
-			if c.HeaderType != "ignore" {
-				x.request.Header.Set("Traceparent", x.trace.header())
-			}
+			x.request.Header.Set("Traceparent", x.trace.header())
 			if name := c.HTTPResponseHeaderForTraceID; name != "" && x.trace.sampled {
 				x.told.Set(name, hex.EncodeToString(x.trace.id))
 			}
@@ -88,14 +84,12 @@ func (c *openTelemetry) begin(x *exchange) *trace {
 		rate = *c.SamplingRate
 	}
 	t.sampled = mathrand.Float64() < rate
-	if told := traceParent.FindStringSubmatch(x.request.Header.Get("Traceparent")); told != nil && strings.Trim(told[1], "0") != "" {
+	told := traceParent.FindStringSubmatch(x.request.Header.Get("Traceparent"))
+	if told != nil && strings.Trim(told[1], "0") != "" && c.HeaderType != "ignore" {
 		t.id, _ = hex.DecodeString(told[1])
 		t.parent, _ = hex.DecodeString(told[2])
 		flags, _ := hex.DecodeString(told[3])
-		parentSampled := flags[0]&1 == 1
-		if !parentSampled || c.SamplingStrategy == "parent_probability_fallback" {
-			t.sampled = parentSampled
-		}
+		t.sampled = t.sampled && flags[0]&1 == 1
 	}
 	if !slices.Contains([]string{"all", "request"}, x.gateway.settings.instrumentations) {
 		t.sampled = false

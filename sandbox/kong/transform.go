@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -26,11 +30,19 @@ func (e edits) empty() bool {
 	return len(e.drop)+len(e.rename)+len(e.replace)+len(e.add)+len(e.extend) == 0
 }
 
-// check wants a value wherever one is needed, and a known template.
-func (e edits) check(field string, wrong *faults) {
+// schemaCrash is an error in Kong's own schema: its admin API answers 500, and says of no entity that it was wrong.
+type schemaCrash struct{}
+
+// check wants a value wherever one is needed. Where the schema `crashes`, that of request-transformer, an entry without
+// a name is one that it can't report.
+func (e edits) check(field string, crashes bool, wrong *faults) {
 	for kind, entries := range map[string][]string{"rename": e.rename, "replace": e.replace, "add": e.add, "append": e.extend} {
 		for _, entry := range entries {
-			if name, value, found := strings.Cut(entry, ":"); !found || name == "" || value == "" {
+			name, value, found := strings.Cut(entry, ":")
+			if name == "" && crashes && field != "headers" {
+				panic(schemaCrash{})
+			}
+			if strings.Trim(value, ":") == "" && field != "headers" && crashes || !found || name == "" {
 				wrong.add("config."+kind+"."+field, "invalid value: "+entry+" (expected name:value)")
 			}
 		}
@@ -145,16 +157,57 @@ func (j jsonBag) append(name string, value any) {
 	}
 }
 
-// editJSON changes an object; anything else stays as it is.
-func (e edits) editJSON(body []byte, render func(string) string) []byte {
-	var object jsonBag
-	if json.Unmarshal(body, &object) != nil || object == nil {
-		return body
+// editJSON changes an object, and encodes objects and arrays anew as Kong's encoder does: numbers keep 14 digits. What
+// is no JSON stays as it is; ok is false for a bare value, on which the plugins fail.
+func (e edits) editJSON(body []byte, render func(string) string) (edited []byte, ok bool) {
+	var value any
+	if json.Unmarshal(body, &value) != nil {
+		return body, true
 	}
-	e.apply(object, render)
-	return encodeJSON(object)
+	switch typed := value.(type) {
+	case map[string]any:
+		e.apply(jsonBag(typed), render)
+	case []any:
+	default:
+		return nil, false
+	}
+	return encodeLikeCJSON(nil, value), true
+}
+
+// encodeLikeCJSON appends a value as lua-cjson encodes it, but for the order of names.
+func encodeLikeCJSON(to []byte, value any) []byte {
+	switch typed := value.(type) {
+	case map[string]any:
+		to = append(to, '{')
+		for i, name := range slices.Sorted(maps.Keys(typed)) {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = append(encodeLikeCJSON(to, name), ':')
+			to = encodeLikeCJSON(to, typed[name])
+		}
+		return append(to, '}')
+	case []any:
+		to = append(to, '[')
+		for i, item := range typed {
+			if i > 0 {
+				to = append(to, ',')
+			}
+			to = encodeLikeCJSON(to, item)
+		}
+		return append(to, ']')
+	case float64:
+		return fmt.Appendf(to, "%.14g", typed)
+	case string:
+		return append(to, strings.ReplaceAll(string(encodeJSON(typed)), "/", `\/`)...)
+	}
+	return append(to, encodeJSON(value)...)
 }
 
 func isJSON(header http.Header) bool {
 	return strings.Contains(strings.ToLower(header.Get("Content-Type")), "application/json")
 }
+
+var jsonType = regexp.MustCompile(`(?i)(^|,)\s*application/([^;,/]+\+)?json\s*(;|,|$)`)
+
+func isResponseJSON(header http.Header) bool { return jsonType.MatchString(header.Get("Content-Type")) }

@@ -140,7 +140,86 @@ def test_the_more_specific_route_wins_whatever_the_order(gateway: Gateway, echo:
         assert reached("/a/b/c", **{"X-Canary": "TRUE"}) == "header"
         assert reached("/a/b/c", "POST") == "method"
         assert reached("/a/b/c", Host="www.example.com") == "wildcard"
-        assert reached("/a/b/c", Host="API.example.com:8000") == "host"
+        assert reached("/a/b/c", Host="api.example.com:8000") == "host"
+        assert reached("/a/b/c", Host="API.example.com") == "wildcard", "Kong compares what the client wrote"
+
+
+def test_a_service_learns_of_several_hops_by_the_first_line_only_and_answers_get_its_own_via(gateway: Gateway) -> None:
+    class Hop(Echo):
+        def answer(self, body: bytes) -> bytes:
+            self.send_response(200)
+            self.send_header("Via", "1.1 cache")
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("X-Accel-Expires", "9")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return body
+
+    with served(Hop) as hop:
+        gateway.configure(service(hop, route(paths=["/"])))
+        hops = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-For", "203.0.113.8"), ("Via", "1.0 proxy")]
+        answer = gateway.client.get("/", headers=[*hops, ("Proxy", "http://evil.test")])
+    seen = answer.json()["headers"]
+    assert (seen["X-Forwarded-For"], seen["Via"]) == ("203.0.113.9, 127.0.0.1", "1.0 proxy, 1.1 kong/3.9.3")
+    assert "Proxy" not in seen
+    assert answer.headers["via"] == "1.1 cache, 1.1 kong/3.9.3"
+    assert (answer.headers["content-type"], "x-accel-expires" in answer.headers) == ("text/plain; charset=UTF-8", False)
+
+
+def test_requests_and_answers_have_the_room_that_nginx_gives_their_headers(tmp_path: Path) -> None:
+    class Wide(Echo):
+        def answer(self, body: bytes) -> bytes:
+            self.send_response(200)
+            self.send_header("X-Wide", "a" * int(self.headers["X-Size"]))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return body
+
+    large = {
+        "nginx_proxy_large_client_header_buffers": "4 16k",
+        "nginx_proxy_proxy_buffer_size": "16k",
+        "nginx_proxy_proxy_buffers": "8 16k",
+    }
+    small_ones = {f"X-{n}": "a" * 7000 for n in range(5)}
+    for settings, room in (({}, 8), (large, 16)):
+        with served(Wide) as wide, running(tmp_path, **settings) as gateway:
+            gateway.configure(service(wide, route(paths=["/"])))
+
+            def asked(path: str = "/", size: int = 1, **headers: str) -> tuple[int, str]:
+                answer = gateway.client.get(path, headers={"X-Size": str(size), "Accept": "*/*", **headers})
+                return answer.status_code, answer.json().get("message", "")
+
+            assert asked(f"/{'a' * (room * 1000)}", 1) == (200, "")
+            assert asked(f"/{'a' * (room * 1024)}", 1) == (414, "URI too long")
+            assert asked("/", 1, X_Long="a" * (room * 1024)) == (400, "Request header or cookie too large")
+            assert asked("/", 1, **small_ones)[0] == (400 if room == 8 else 200), "all of them together"
+            # A service's answer has half the room of a request.
+            assert asked("/", room * 1000 // 2 - 300) == (200, "")
+            too_wide = asked("/", 5000 if room == 8 else 17000)
+            assert too_wide == (502, "An invalid response was received from the upstream server")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("TRACE", [], 405),
+        ("get", [], 400),
+        ("GET", [("Authorization", "a"), ("Authorization", "b")], 400),
+        ("GET", [("Host", "")], 400),
+    ],
+)
+def test_what_nginx_refuses_does_not_reach_kong(
+    gateway: Gateway, echo: int, method: str, headers: list[tuple[str, str]], status: int
+) -> None:
+    gateway.configure(service(echo, route(paths=["/"])))
+    lines = dict(headers) if headers and headers[0][0] == "Host" else {"Host": "x"}
+    sent = [f"{method} / HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())]
+    sent += [f"{name}: {value}" for name, value in headers if name != "Host"]
+    with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
+        raw.sendall("\r\n".join([*sent, "Connection: close", "", ""]).encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: text/plain; charset=utf-8" in answer, "without Accept"
 
 
 def test_the_service_learns_who_asked_and_how(gateway: Gateway, echo: int) -> None:
@@ -178,7 +257,8 @@ def test_a_request_over_http_is_told_or_sent_to_https(gateway: Gateway, echo: in
     assert (told.status_code, told.headers["upgrade"]) == (426, "TLS/1.2, HTTP/1.1")
     assert told.json()["message"] == "Please use HTTPS protocol"
     sent = gateway.client.get("/sent/x?y=1", headers={"Host": "api.example.com"})
-    assert (sent.status_code, sent.headers["location"], sent.text) == (308, "https://api.example.com/sent/x?y=1", "")
+    assert (sent.status_code, sent.headers["location"]) == (308, "https://api.example.com/sent/x?y=1")
+    assert "<title>308 Permanent Redirect</title>" in sent.text, "nginx's own page"
     over_tls = httpx.get(f"https://127.0.0.1:{gateway.tls_port}/told", verify=False, trust_env=False)  # noqa: S501
     assert over_tls.json()["headers"]["X-Forwarded-Proto"] == "https"
 
@@ -253,13 +333,30 @@ def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> 
             service(silent, route(name="d", paths=["/silent"]), name="d", read_timeout=50, retries=1),
             upstreams=[{"name": "empty.svc"}],
         )
-        answers = {path: gateway.client.get(path) for path in ("/peerless", "/unknown", "/dead", "/silent")}
+        accepting = {"Accept": "*/*"}
+        paths = ("/peerless", "/unknown", "/dead", "/silent")
+        answers = {path: gateway.client.get(path, headers=accepting) for path in paths}
+        del gateway.client.headers["Accept"]
+        plain = {path: gateway.client.get(path) for path in ("/unknown", "/dead")}
+        gateway.client.headers["Accept"] = "*/*"
     assert {path: (answer.status_code, answer.json()["message"]) for path, answer in answers.items()} == {
         "/peerless": (503, "failure to get a peer from the ring-balancer"),
         "/unknown": (503, "name resolution failed"),
         "/dead": (502, "An invalid response was received from the upstream server"),
         "/silent": (504, "The upstream server is timing out"),
     }
+    # Kong's own errors are JSON where nothing is asked for, those of nginx are text.
+    assert {path: answer.headers["content-type"] for path, answer in plain.items()} == {
+        "/unknown": "application/json; charset=utf-8",
+        "/dead": "text/plain; charset=utf-8",
+    }
+    assert answers["/dead"].headers["via"] == "1.1 kong/3.9.3"
+    assert ["x-kong-response-latency" in answers[path].headers for path in ("/dead", "/peerless")] == [False, False]
+    xml = gateway.client.get("/nowhere", headers={"Accept": "application/xml"})
+    assert (xml.headers["content-type"], "<message>no Route matched" in xml.text) == (
+        "application/xml; charset=utf-8",
+        True,
+    )
 
 
 def test_a_service_that_takes_too_long_is_asked_as_often_as_it_says_by_a_connection_that_was_kept_too(
@@ -317,6 +414,17 @@ def test_a_refused_route_names_the_kubernetes_object_that_it_came_from(gateway: 
     refused = gateway.post({"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], hosts=["a:1"])]}]})
     (fault,) = refused.json()["flattened_errors"]
     assert (fault["entity_name"], fault["entity_tags"]) == ("default.foo.foo..80", TAGS)
+
+
+@pytest.mark.parametrize("place", ["body", "querystring"])
+@pytest.mark.parametrize("operation", ["add", "append", "replace", "rename"])
+def test_an_entry_that_kongs_own_schema_fails_on_is_500_and_names_no_entity(
+    gateway: Gateway, operation: str, place: str
+) -> None:
+    for entry in (":x", ":", "::x"):
+        config = {operation: {place: [entry]}}
+        refused = gateway.post({"plugins": [{"name": "request-transformer", "config": config}]})
+        assert (refused.status_code, refused.json()) == (500, {"message": "An unexpected error occurred"})
 
 
 def test_an_unknown_kind_of_entity_is_refused(gateway: Gateway) -> None:
@@ -434,6 +542,9 @@ def test_quit_lets_requests_under_way_end(tmp_path: Path) -> None:
         ("proxy_listen", "127.0.0.1:1 quic"),
         ("trusted_ips", "everyone"),
         ("trusted_ip", "10.0.0.0/8"),
+        ("headers", "Server, X-Powered-By"),
+        ("nginx_proxy_large_client_header_buffers", "16k"),
+        ("nginx_proxy_proxy_buffers", "2 4k"),
     ],
 )
 def test_a_setting_that_it_lacks_ends_the_start_with_one_line(tmp_path: Path, name: str, value: str) -> None:

@@ -1,10 +1,16 @@
 """The program's own words to Kong, on the proxy stand-in alone: without a cluster it takes a second."""
 
+import http.server
+import itertools
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from infra.config import kong_plugins as policies
 from infra.config import plugin_schema
@@ -12,20 +18,33 @@ from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
 from sandbox.host.paths import tool
-from tests.standins.gateway import Gateway, running
+from tests.standins.gateway import Gateway, running, served
 from tests.standins.test_kong_plugins_observe import soon
 from tests.standins.test_kong_proxy import route, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
-CLAIMS = {
-    "X-Consumer-ID": "forged",
-    "X-Consumer-Custom-ID": "forged",
-    "X-Consumer-Username": "forged",
-    "X-Consumer-Groups": "forged",
-    "X-Credential-Identifier": "forged",
-    "X-Credential-Username": "forged",
-    "X-Anonymous-Consumer": "forged",
+IDENTITY = (
+    "X-Consumer-ID",
+    "X-Consumer-Custom-ID",
+    "X-Consumer-Username",
+    "X-Consumer-Groups",
+    "X-Credential-Identifier",
+    "X-Credential-Username",
+    "X-Anonymous-Consumer",
+)
+FORWARDED = ("X-Real-IP", *(f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Path", "Prefix")))
+
+
+def spellings(name: str) -> Iterator[str]:
+    """All spellings of a header that a server of the CGI convention takes for the same."""
+    first, *rest = name.split("-")
+    for marks in itertools.product("-_", repeat=len(rest)):
+        yield first + "".join(mark + part for mark, part in zip(marks, rest, strict=True))
+
+
+CLAIMS = {spelling: "forged" for name in IDENTITY for spelling in spellings(name)} | {
+    spelling: "forged" for name in FORWARDED for spelling in spellings(name) if "_" in spelling
 }
 ALICE = {"username": "alice", "keyauth_credentials": [{"key": "k"}], "acls": [{"group": "team-a"}]}
 
@@ -36,10 +55,143 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
 ) -> None:
     rules = policies.route_rules(RoutePolicies.model_validate({"auth": "key-auth", **config}), GatewayPolicies())
     plugins = [{"name": name, "config": rules.plugins[name]} for name in rules.named]
-    gateway.configure(service(echo, route(paths=["/"])), consumers=[ALICE], plugins=plugins)
-    seen = gateway.client.get("/", headers={"apikey": "k", "X-Mine": "mine", **CLAIMS}).json()["headers"]
-    assert "forged" not in seen.values()
-    assert (seen["X-Consumer-Username"], seen["X-Mine"]) == ("alice", "mine")
+    cleaned = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    # Each of the two alone: what a route has behind auth, and what the gateway has for all.
+    for everywhere in ([], cleaned):
+        there = [one for one in plugins if not everywhere or one["name"] != "request-transformer"]
+        gateway.configure(service(echo, route(paths=["/"])), consumers=[ALICE], plugins=[*everywhere, *there])
+        seen = gateway.client.get("/", headers={"apikey": "k", "X-Mine": "mine", "My_Own": "mine", **CLAIMS}).json()
+        assert "forged" not in seen["headers"].values()
+        assert (seen["headers"]["X-Consumer-Username"], seen["headers"]["X-Mine"]) == ("alice", "mine")
+        assert seen["headers"]["My_own"] == "mine"
+
+
+def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gateway, echo: int) -> None:
+    plugins = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
+    headers = {f"A{n}": "b" for n in range(70)} | CLAIMS
+    assert len(headers) > 100
+    assert "forged" not in gateway.client.get("/", headers=headers).json()["headers"].values()
+
+
+def test_a_host_is_found_in_whatever_case_the_client_writes_it(gateway: Gateway, echo: int) -> None:
+    plugins = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    gateway.configure(service(echo, route(paths=["/"], hosts=["api.example.com"])), plugins=plugins)
+    for host in ("API.Example.COM", "api.example.com", "Api.example.com:8443"):
+        answer = gateway.client.get("/", headers={"Host": host})
+        assert (answer.status_code, answer.json()["headers"]["Host"]) == (200, host.lower())
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Answers with the body that it was sent, or in two parts of a stream."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Type", self.headers.get("X-Answer-Type", "application/json"))
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in (body[: len(body) // 2], body[len(body) // 2 :]):
+            if part:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def mirror() -> Iterator[int]:
+    with served(Mirror) as port:
+        yield port
+
+
+def change_bodies(gateway: Gateway, mirror: int, key: str, changes: dict[str, Any]) -> None:
+    rules = policies.route_rules(RoutePolicies.model_validate({key: changes}), GatewayPolicies())
+    plugins = [{"name": name, "config": config} for name, config in rules.plugins.items()]
+    gateway.configure(service(mirror, route(paths=["/"])), plugins=plugins)
+
+
+CHANGES = {
+    "remove": ["gone", "ünï"],
+    "rename": {"old": "new"},
+    "set": {"s": 'a"b\\c'},
+    "add": {"a": "x", "there": "no"},
+}
+
+
+@pytest.mark.parametrize("key", ["requestBody", "responseBody"])
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        # Numbers keep their digits and their form.
+        (
+            '{"id":12345678901234567890,"at":1700000000.123456,"price":1.50,"there":1e400}',
+            '{"id":12345678901234567890,"at":1700000000.123456,"price":1.50,"there":1e400,"s":"a\\"b\\\\c","a":"x"}',
+        ),
+        (
+            '{"old":[{"deep":[1.10,"}"]}],"there":null}',
+            '{"new":[{"deep":[1.10,"}"]}],"there":null,"s":"a\\"b\\\\c","a":"x"}',
+        ),
+        ('{ "s" : 1 , "a" : false, "there":0 }', '{"s":"a\\"b\\\\c","a":false,"there":0}'),
+        # A name is the same in whatever way it is written; all fields of one name are meant.
+        ('{"g\\u006fne":1,"\\u00fcn\\u00ef":2,"ünï":3,"a":4,"there":5,"gone":6}', '{"a":4,"there":5,"s":"a\\"b\\\\c"}'),
+        ("{}", '{"s":"a\\"b\\\\c","a":"x","there":"no"}'),
+        # What is no object stays as it is.
+        *((body, body) for body in ("true", "5", '"text"', "null", "[1,2.50]", '{"gone":1', '{"gone":1}x', "gone=1")),
+    ],
+)
+def test_only_the_fields_that_a_key_names_change_in_a_body(
+    gateway: Gateway, mirror: int, key: str, body: str, changed: str
+) -> None:
+    change_bodies(gateway, mirror, key, CHANGES)
+    answer = gateway.client.post("/", content=body.encode(), headers=JSON)
+    assert (answer.status_code, answer.text) == (200, changed)
+    text = {"Content-Type": "text/plain", "X-Answer-Type": "text/plain"}
+    assert gateway.client.post("/", content=body.encode(), headers=text).text == body
+
+
+def test_a_long_body_is_changed_as_well(gateway: Gateway, mirror: int) -> None:
+    long = "x" * 300_000
+    for key in ("requestBody", "responseBody"):
+        change_bodies(gateway, mirror, key, {"remove": ["gone"]})
+        answer = gateway.client.post("/", json={"gone": 1, "long": long}, headers=JSON)
+        assert answer.text == f'{{"long":"{long}"}}'
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters=":"), min_size=1, max_size=5)
+_VALUES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(lambda value: value[0] != ":")
+_BODIES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.dictionaries(_NAMES, _BODIES, max_size=5),
+    data=st.data(),
+    form=st.fixed_dictionaries({"ensure_ascii": st.booleans(), "indent": st.sampled_from([None, 1])}),
+)
+def test_a_changed_body_is_what_the_changes_make_of_it(
+    gateway: Gateway, mirror: int, body: dict[str, Any], data: st.DataObject, form: dict[str, Any]
+) -> None:
+    names = st.sampled_from([*body]) | _NAMES if body else _NAMES
+    changes: dict[str, Any] = {
+        "remove": data.draw(st.lists(names, max_size=2)),
+        "set": data.draw(st.dictionaries(names, _VALUES, max_size=2)),
+        "add": data.draw(st.dictionaries(names, _VALUES, max_size=2)),
+    }
+    expected = {name: value for name, value in body.items() if name not in changes["remove"]}
+    expected = changes["add"] | expected | changes["set"]
+    change_bodies(gateway, mirror, "responseBody", changes)
+    encoded = json.dumps(body, **form).encode()
+    assert json.loads(gateway.client.post("/", content=encoded, headers=JSON).content) == expected
 
 
 def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(gateway: Gateway, echo: int) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from infra.config import kong_lua
 from infra.config import kong_plugins as policies
 from infra.config.gateway import GatewayPolicies
-from infra.config.policies import RoutePolicies
+from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
+from infra.config.transformations import Changes
 from tests.unit.conftest import Recording
 
 
@@ -17,7 +19,21 @@ def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> policies.R
 
 
 def gateway(**config: Any) -> policies.Plugins:  # noqa: ANN401 -- JSON
-    return policies.gateway_plugins(GatewayPolicies.model_validate(config))
+    """The gateway's plugins, but for the one that it always has."""
+    plugins = policies.gateway_plugins(GatewayPolicies.model_validate(config))
+    return {name: value for name, value in plugins.items() if name != "pre-function"}
+
+
+def code(phase: str, **changes: Any) -> list[str]:  # noqa: ANN401 -- JSON
+    """The Lua that changes JSON bodies in a phase."""
+    return [kong_lua.edit_json(phase, Changes.model_validate(changes))]
+
+
+ANSWERS = ("header_filter", "body_filter")
+
+
+def answers(**changes: Any) -> dict[str, list[str]]:  # noqa: ANN401 -- JSON
+    return {phase: code(phase, **changes) for phase in ANSWERS}
 
 
 def annotations(recording: Recording, kind: str, name: str) -> dict[str, str]:
@@ -33,8 +49,9 @@ def guarded(run: Callable[[str], Recording]) -> Recording:
 
 
 def test_a_route_without_policies_has_none_of_kongs_objects(dev: Recording) -> None:
-    for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer"):
+    for kind in ("KongPlugin", "KongConsumer"):
         assert dev.of(kind) == []
+    assert [each.name for each in dev.of("KongClusterPlugin")] == ["gateway.pre-function"]
     for kind in ("Ingress", "Service"):
         assert not any(name.startswith("konghq.com/") for name in dev.one(kind, "foo").annotations)
 
@@ -73,33 +90,35 @@ def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_onl
 
 
 CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
+SPELLINGS = route(auth="jwt").plugins["request-transformer"]["remove"]["headers"][len(CLAIMS) :]
+"""Other spellings of what Kong alone may say."""
 
 
 @pytest.mark.parametrize(
     ("of_all", "config", "expected"),
     [
-        ({}, {}, {"remove": {"headers": CLAIMS}}),
-        ({}, {"allow": ["team-a"]}, {"remove": {"headers": CLAIMS}}),
+        ({}, {}, {"remove": {"headers": [*CLAIMS, *SPELLINGS]}}),
+        ({}, {"allow": ["team-a"]}, {"remove": {"headers": [*CLAIMS, *SPELLINGS]}}),
         (
             {},
             {"requestHeaders": {"remove": ["X-A"]}, "requestQuery": {"add": {"b": "c"}}},
-            {"remove": {"headers": ["X-A", *CLAIMS]}, "add": {"querystring": ["b:c"]}},
+            {"remove": {"headers": ["X-A", *CLAIMS, *SPELLINGS]}, "add": {"querystring": ["b:c"]}},
         ),
         (
             {"requestHeaders": {"add": {"X-A": "b"}}},
             {},
-            {"remove": {"headers": CLAIMS}, "add": {"headers": ["X-A:b"]}},
+            {"remove": {"headers": [*CLAIMS, *SPELLINGS]}, "add": {"headers": ["X-A:b"]}},
         ),
         (
             {"requestHeaders": {"add": {"X-A": "b"}}},
             {"plugins": {"request-transformer": {"remove": {"body": ["c"]}}}},
-            {"remove": {"body": ["c"], "headers": CLAIMS}},
+            {"remove": {"body": ["c"], "headers": [*CLAIMS, *SPELLINGS]}},
         ),
-        ({}, {"plugins": {"acl": {"allow": ["team-a"]}}}, {"remove": {"headers": CLAIMS[:1]}}),
+        ({}, {"plugins": {"acl": {"allow": ["team-a"]}}}, {"remove": {"headers": [*CLAIMS[:1], *SPELLINGS]}}),
         (
             {},
             {"responseBody": {"remove": ["debug"]}},
-            {"remove": {"headers": [*CLAIMS, "Accept-Encoding"]}},
+            {"remove": {"headers": [*CLAIMS, *SPELLINGS, "Accept-Encoding"]}},
         ),
     ],
     ids=[
@@ -135,7 +154,7 @@ def test_pods_behind_plugins_start_after_them_and_end_before_them(guarded: Recor
 def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Recording) -> None:
     cluster = guarded.one("KubernetesCluster").urn
     objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
-    assert len(objects) == 7
+    assert len(objects) == 8
     for each in objects:
         assert "Release kong" in guarded.before(each)
         assert each.deleted_with == cluster
@@ -145,8 +164,8 @@ def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_
     for kind in ("KongConsumer", "KongClusterPlugin"):
         for each in guarded.of(kind):
             assert each.annotations == {"kubernetes.io/ingress.class": "kong"}
-    (plugin,) = guarded.of("KongClusterPlugin")
-    assert plugin.inputs["metadata"]["labels"] == {"global": "true"}
+    for each in guarded.of("KongClusterPlugin"):
+        assert each.inputs["metadata"]["labels"] == {"global": "true"}
 
 
 def test_a_consumer_names_its_credentials_which_are_labelled_secrets(guarded: Recording) -> None:
@@ -226,6 +245,11 @@ def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
         ({"bodyLimit": 8}, "request-size-limiting", {"allowed_payload_size": 8, "size_unit": "megabytes"}),
         ({"botDetection": True}, "bot-detection", {}),
         (
+            {"botDetection": {"allow": ["Go-http-client/2.0"], "deny": ["curl"]}},
+            "bot-detection",
+            {"allow": [r"Go\-http\-client/2\.0"], "deny": ["curl"]},
+        ),
+        (
             {"cors": {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "maxAge": 60}},
             "cors",
             {"origins": ["https://example.com"], "methods": ["GET"], "credentials": True, "max_age": 60},
@@ -245,7 +269,7 @@ def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
                 "add": {"headers": ["X-A:b"]},
             },
         ),
-        ({"requestBody": {"add": {"a": "b"}}}, "request-transformer", {"add": {"body": ["a:b"]}}),
+        ({"requestBody": {"add": {"a": "b"}}}, "post-function", {"access": code("access", add={"a": "b"})}),
         ({"plugins": {"proxy-cache": {"strategy": "memory"}}}, "proxy-cache", {"strategy": "memory"}),
     ],
 )
@@ -331,16 +355,16 @@ def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None
             {"allow": ["10.0.0.0/8"], "deny": ["10.1.2.3"]},
         ),
         (
-            {"requestHeaders": {"add": {"X-A": "b"}}, "requestBody": {"remove": ["c"]}},
-            {"requestQuery": {"remove": ["d"]}, "requestBody": {"remove": ["e"]}},
+            {"requestHeaders": {"add": {"X-A": "b"}}},
+            {"requestQuery": {"remove": ["d"]}},
             "request-transformer",
-            {"add": {"headers": ["X-A:b"]}, "remove": {"querystring": ["d"], "body": ["e"]}},
+            {"add": {"headers": ["X-A:b"]}, "remove": {"querystring": ["d"]}},
         ),
         (
-            {"responseHeaders": {"remove": ["X-A"]}},
+            {"requestBody": {"remove": ["a"]}},
             {"responseBody": {"remove": ["b"]}},
-            "response-transformer",
-            {"remove": {"headers": ["X-A"], "json": ["b"]}},
+            "post-function",
+            {"access": code("access", remove=["a"]), **answers(remove=["b"])},
         ),
         (
             {"securityHeaders": True},
@@ -349,10 +373,10 @@ def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None
             {"add": {"headers": [*SECURE, "X-A:b"]}},
         ),
         (
-            {"securityHeaders": True, "responseBody": {"remove": ["b"]}},
+            {"securityHeaders": True, "responseHeaders": {"remove": ["X-B"]}},
             {"securityHeaders": False},
             "response-transformer",
-            {"remove": {"json": ["b"]}},
+            {"remove": {"headers": ["X-B"]}},
         ),
         (
             {"responseHeaders": {"remove": ["X-A"]}},
@@ -366,7 +390,7 @@ def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None
         "denied ones beside allowed ones",
         "allowed ones beside a plugin",
         "parts of requests",
-        "parts of answers",
+        "parts of bodies",
         "security headers beside others",
         "no security headers",
         "a plugin as it is written",
@@ -378,6 +402,12 @@ def test_what_a_route_does_not_say_of_a_plugin_that_it_has_is_as_the_gateway_say
     assert route(GatewayPolicies.model_validate(of_all), **config).plugins[plugin] == expected
 
 
+HEADER_LIMITS = {
+    "nginx_proxy_large_client_header_buffers": "4 16k",
+    "nginx_proxy_proxy_buffer_size": "16k",
+    "nginx_proxy_proxy_buffers": "8 16k",
+    "nginx_proxy_grpc_buffer_size": "16k",
+}
 UNCOMPRESSED = {"remove": {"headers": ["Accept-Encoding"]}}
 CHANGED = {"responseBody": {"remove": ["debug"]}}
 
@@ -401,24 +431,53 @@ def test_nobody_has_an_answer_compressed_that_kong_is_to_change(
     assert gateway(**CHANGED)["request-transformer"] == UNCOMPRESSED
 
 
+def test_every_request_is_cleaned_before_the_gateways_own_code_runs() -> None:
+    own = {"rewrite": ["return 1"], "access": ["return 2"]}
+    of_all = GatewayPolicies.model_validate({"plugins": {"pre-function": own}})
+    expected = {"rewrite": [kong_lua.clean_request(), "return 1"], "access": ["return 2"]}
+    assert policies.gateway_plugins(of_all)["pre-function"] == expected
+
+
+def test_headers_may_have_the_size_that_a_key_says() -> None:
+    environment = policies.gateway_environment(GatewayPolicies.model_validate({"headerLimit": 64}))
+    assert {value for name, value in environment.items() if name.startswith("nginx_proxy")} == {"4 64k", "64k", "8 64k"}
+
+
+@pytest.mark.parametrize(
+    ("removed", "headers"),
+    [
+        (["X-A"], None),
+        (["server"], "Via,X-Kong-Upstream-Latency,X-Kong-Proxy-Latency,X-Kong-Response-Latency,X-Kong-Request-Id"),
+        ([name.upper() for name in HEADERS_OF_KONG], "off"),
+    ],
+)
+def test_a_header_that_kong_adds_after_all_plugins_is_left_out_by_its_own_setting(
+    removed: list[str], headers: str | None
+) -> None:
+    of_all = GatewayPolicies.model_validate({"responseHeaders": {"remove": removed}})
+    assert policies.gateway_environment(of_all).get("headers") == headers
+    # A service's own goes as well.
+    assert gateway(responseHeaders={"remove": removed})["response-transformer"] == {"remove": {"headers": removed}}
+
+
 def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
     assert "nginx_http_client_body_buffer_size" not in policies.gateway_environment(GatewayPolicies())
     environment = policies.gateway_environment(GatewayPolicies(), 2)
-    assert environment == {"nginx_http_client_body_buffer_size": "2m"}
+    assert environment == {**HEADER_LIMITS, "nginx_http_client_body_buffer_size": "2m"}
 
 
 @pytest.mark.parametrize(
     ("of_all", "config", "plugin", "expected"),
     [
         ({"securityHeaders": True}, {"securityHeaders": False}, "response-transformer", {}),
-        ({"responseBody": {"remove": ["a"]}}, {"responseBody": {}}, "response-transformer", {}),
+        ({"responseBody": {"remove": ["a"]}}, {"responseBody": {}}, "post-function", {"access": ["return"]}),
         ({"requestHeaders": {"remove": ["X-A"]}}, {"requestHeaders": {}}, "request-transformer", {}),
         ({"requestQuery": {"remove": ["a"]}}, {"requestQuery": None}, "request-transformer", {}),
         (
-            {"requestHeaders": {"remove": ["X-A"]}, "requestBody": {"remove": ["b"]}},
+            {"requestHeaders": {"remove": ["X-A"]}, "requestQuery": {"remove": ["b"]}},
             {"requestHeaders": {}},
             "request-transformer",
-            {"remove": {"body": ["b"]}},
+            {"remove": {"querystring": ["b"]}},
         ),
         (
             {"allowIps": ["10.0.0.0/8"], "denyIps": ["10.1.2.3"]},
@@ -453,7 +512,7 @@ def test_what_a_route_switches_off_of_the_gateways_is_off_there(
 def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
     of_all = GatewayPolicies.model_validate({"requestHeaders": {"remove": ["X-A"]}})
     rules = route(of_all, auth="jwt", requestHeaders={})
-    assert rules.plugins["request-transformer"] == {"remove": {"headers": CLAIMS}}
+    assert rules.plugins["request-transformer"] == {"remove": {"headers": [*CLAIMS, *SPELLINGS]}}
 
 
 @pytest.mark.parametrize(
@@ -485,6 +544,7 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "cors": {"origins": ["*"]},
         "terminate": {},
         "requestHeaders": {"remove": ["X-A"]},
+        "responseBody": {"remove": ["a"]},
         "securityHeaders": True,
     }
     of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
@@ -500,7 +560,9 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "tracing": tracing,
     }
     of_all = GatewayPolicies.model_validate({**everything, **logs})
-    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all))
+    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all)) - {
+        "pre-function"
+    }
 
 
 def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
@@ -525,10 +587,11 @@ def test_a_grpc_service_is_reached_by_grpc_only() -> None:
 
 def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
     log = GatewayPolicies.model_validate({"accessLog": True})
-    assert policies.gateway_environment(log) == {"proxy_access_log": "off"}
+    assert policies.gateway_environment(log) == {**HEADER_LIMITS, "proxy_access_log": "off"}
     traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
     assert policies.gateway_environment(traced) == {
+        **HEADER_LIMITS,
         "tracing_instrumentations": "all",
         "tracing_sampling_rate": "1.0",
     }
-    assert policies.gateway_environment(GatewayPolicies()) == {}
+    assert policies.gateway_environment(GatewayPolicies()) == HEADER_LIMITS

@@ -334,6 +334,6 @@ def test_our_own_policies_are_what_kong_allows() -> None:
     gateway = GatewayPolicies.model_validate({**everything, **for_all, "tracing": {"url": "http://a"}})
     route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
     used = {**policies.gateway_plugins(gateway), **policies.route_rules(route, gateway).plugins}
-    assert len(used) == 16
+    assert len(used) == 18
     for plugin, config in used.items():
         assert list(plugin_schema.complaints(plugin, config)) == [], plugin

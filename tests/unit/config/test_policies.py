@@ -246,9 +246,33 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         services(rateLimit=None) | {"gateway": {"rateLimit": {"minute": 1}}},
         "services[0].rateLimit: is not allowed; allowed: unset, since gateway.rateLimit can't be switched off for",
     ),
+    "a pattern for a part of a name": (
+        services(botDetection={"allow": ["curl.*"]}),
+        'services[0].botDetection.allow[0]: "curl.*" is not allowed; allowed: parts of User-Agents, of letters,',
+    ),
+    "a header that Kong writes after the route's plugins": (
+        services(responseHeaders={"remove": ["server"]}),
+        'services[0].responseHeaders.remove: "server" is not allowed; allowed: any header that Kong doesn\'t write',
+    ),
+    "a header that Kong writes after all plugins": (
+        {"gateway": {"responseHeaders": {"set": {"Via": "a"}}}},
+        'gateway.responseHeaders.set: "Via" is not allowed; allowed: remove only: Kong writes it last itself; fix: ',
+    ),
+    "a new name for a header that Kong writes": (
+        {"gateway": {"responseHeaders": {"rename": {"X-Kong-Proxy-Latency": "X-A"}}}},
+        'gateway.responseHeaders.rename: "X-Kong-Proxy-Latency" is not allowed',
+    ),
+    "headers larger than any": (
+        {"gateway": {"headerLimit": 65}},
+        "gateway.headerLimit: 65 is not allowed; allowed: 8 to 64 KiB; fix: write for example 16",
+    ),
+    "bodies changed twice": (
+        services(responseBody={"remove": ["a"]}, plugins={"post-function": {"log": ["return"]}}),
+        "services[0].plugins.post-function: is not allowed; allowed: post-function once, and another key sets it",
+    ),
     "bots for one service": (
         services(botDetection=False) | {"gateway": {"botDetection": True}},
-        "services[0].botDetection: false is not allowed; allowed: unset, since gateway.botDetection can't be switched",
+        "services[0].botDetection: is not allowed; allowed: unset, since gateway.botDetection can't be switched",
     ),
     "the fix for what can't be switched off": (
         services(bodyLimit=None) | {"gateway": {"bodyLimit": 1}},

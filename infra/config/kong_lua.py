@@ -1,0 +1,50 @@
+"""Lua that Kong's serverless plugins (pre-function, post-function) run for the stack."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from infra.config.transformations import Changes
+
+_FOLDER = Path(__file__).with_name("lua")
+
+
+@cache
+def _file(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text()
+
+
+def clean_request() -> str:
+    """Code for the rewrite phase: host names in lower case, no header by which a client claims an identity."""
+    return _file("clean_request")
+
+
+def edit_json(phase: str, changes: Changes) -> str:
+    """Code for a phase that changes JSON bodies; the phase access is the request's, the others are the response's."""
+    tables = {
+        "remove": _list(_table({"name": _quote(name)}) for name in changes.remove),
+        "rename": _list(_table({"old": _field(old), "new": _field(new)}) for old, new in changes.rename.items()),
+        "set": _list(_field(name, value) for name, value in changes.assign.items()),
+        "add": _list(_field(name, value) for name, value in changes.add.items()),
+    }
+    return f"local phase, changes = {_quote(phase)}, {_table(tables)}\n{_file('edit_json')}"
+
+
+def _field(name: str, value: str | None = None) -> str:
+    field = {"name": _quote(name), "written": _quote(json.dumps(name))}
+    return _table(field if value is None else {**field, "value": _quote(json.dumps(value))})
+
+
+def _table(entries: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name} = {value}" for name, value in entries.items()) + "}"
+
+
+def _list(items: Iterable[str]) -> str:
+    return "{" + ", ".join(items) + "}"
+
+
+def _quote(text: str) -> str:
+    """Returns a Lua string literal; all but plain characters as bytes."""
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03d}" for byte in text.encode())  # noqa: PLR2004 -- ASCII
+    return '"' + "".join(plain) + '"'
