@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ops import preflight as preflights
+from ops import timeline as timelines
 from ops.account import estimate as costs
 from ops.account import ownership as pasts
 from ops.account.inventory import DEFAULT_POOL_TAG, PATHS, RUNS, Thing, inventory
@@ -102,6 +103,49 @@ def cost(stack: StackName = "dev", as_json: Json = False) -> None:
     console.print(
         f"{stack}: ${monthly:.2f} a month, ${hourly:.5f} an hour; traffic and storage beyond tiers not counted"
     )
+
+
+@app.command()
+def timeline(
+    events: Annotated[
+        Path | None,
+        typer.Argument(metavar="[EVENTS]", exists=True, help="What `pulumi up --event-log EVENTS` has written."),
+    ] = None,
+    stack: StackName = "dev",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture.")] = Path("timeline.svg"),
+    as_json: Json = False,
+) -> None:
+    """Draw what an `up` waited for: the critical path and the ten longest steps.
+
+    Without EVENTS it is the last `up`, from the state, where each step starts as soon as it can.
+    """
+    with _errors_in_one_line(as_json=as_json):
+        opened = Stack(stack, Path.cwd())
+        resources = states.read(opened).resources
+        if events:
+            with events.open() as lines:
+                steps = timelines.steps_of_events(lines, resources)
+        else:
+            steps = timelines.steps_of_state(resources, timelines.last_update(opened))
+    path, slowest = timelines.critical_path(steps), timelines.longest(steps)
+    output.write_text(timelines.draw(steps, f"{stack}: {len(steps)} steps in {path[-1].end:.0f} s"))
+    if as_json:
+        found = {"critical_path": path, "longest": slowest}
+        _print_json(
+            {name: [dataclasses.asdict(s) | {"needs": sorted(s.needs)} for s in of] for name, of in found.items()}
+        )
+        return
+    table = Table("from", "to", "takes", "waited before", "critical path")
+    for step in path:
+        table.add_row(
+            *(f"{at:.1f} s" for at in (step.start, step.end, step.end - step.start, step.start - step.ready)), step.name
+        )
+    console.print(table)
+    table = Table("takes", "ten longest steps")
+    for step in slowest:
+        table.add_row(f"{step.end - step.start:.1f} s", step.name)
+    console.print(table)
+    console.print(f"drawn in {output}", markup=False)
 
 
 @app.command()

@@ -1,0 +1,135 @@
+"""What an `up` waited for, from the engine's events or the state."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ops.digitalocean import OpsError
+from ops.timeline import Step, critical_path, draw, longest, steps_of_events, steps_of_state
+
+SVG = "{http://www.w3.org/2000/svg}"
+BEGAN = datetime(2026, 11, 27, 8, 0, 0, tzinfo=UTC)
+
+
+def urn(name: str) -> str:
+    return f"urn:pulumi:dev::shop::kong-doks:a:B$x:y/z:Kind::{name}"
+
+
+def resource(name: str, *needs: str, parent: str = "", custom: bool = True) -> dict[str, Any]:
+    return {
+        "urn": urn(name),
+        "custom": custom,
+        "dependencies": [urn(need) for need in needs],
+        "parent": urn(parent) if parent else None,
+    }
+
+
+# The route needs the release by a component, and the image is beside everything.
+RESOURCES = [
+    resource("cluster"),
+    resource("image"),
+    resource("namespace", "cluster"),
+    resource("gateway", "namespace", custom=False),
+    resource("release", parent="gateway"),
+    resource("route", "release", "image"),
+]
+TIMES = {
+    "cluster": (0, 5),
+    "image": (0, 7),
+    "namespace": (5, 6),
+    "gateway": (6, 6),
+    "release": (9, 20),
+    "route": (20, 22),
+}
+
+
+def events(operation: str = "create", *, planning: bool = False) -> Iterator[str]:
+    moments = [(at, end, name) for name, span in TIMES.items() for end, at in enumerate(span)]
+    yield json.dumps({"timestamp": 1000, "preludeEvent": {}})
+    for at, end, name in sorted(moments):
+        metadata = {"op": operation, "urn": urn(name), "new": {"custom": name != "gateway"}}
+        kind = "resOutputsEvent" if end else "resourcePreEvent"
+        yield json.dumps({"timestamp": 1000 + at, kind: {"metadata": metadata, "planning": planning}})
+
+
+@pytest.fixture
+def steps() -> dict[str, Step]:
+    return steps_of_events(events(), RESOURCES)
+
+
+def test_the_critical_path_is_the_chain_that_ends_last(steps: dict[str, Step]) -> None:
+    assert [step.name for step in critical_path(steps)] == [
+        "Kind cluster",
+        "Kind namespace",
+        "Kind release",
+        "Kind route",
+    ]
+
+
+def test_what_a_step_needs_is_told_from_what_it_waits_for_besides(steps: dict[str, Step]) -> None:
+    release = steps[urn("release")]
+    assert release.needs == {urn("namespace")}
+    assert (release.ready, release.start, release.end) == (6, 9, 20)
+
+
+def test_the_longest_steps_come_first(steps: dict[str, Step]) -> None:
+    assert [step.name for step in longest(steps, 3)] == ["Kind release", "Kind image", "Kind cluster"]
+
+
+def test_a_destroy_goes_the_other_way_round() -> None:
+    names = {step.urn: step.previous for step in steps_of_events(events("delete"), RESOURCES).values()}
+    assert names[urn("route")] == ""
+    assert names[urn("release")] == urn("route")
+
+
+def test_the_state_alone_has_the_ends_of_the_last_up() -> None:
+    resources = [
+        each | {"modified": f"2026-11-27T08:00:{TIMES[name][1]:02}.123456789Z"}
+        for name, each in zip(TIMES, RESOURCES, strict=True)
+    ]
+    resources.append(resource("older") | {"modified": "2026-11-27T07:00:00Z"})
+    steps = steps_of_state(resources, BEGAN)
+    assert [step.name for step in critical_path(steps)][-2:] == ["Kind release", "Kind route"]
+    assert urn("older") not in steps
+    assert (round(steps[urn("route")].start), round(steps[urn("route")].end)) == (20, 22)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["nonsense"], "not an event log: "),
+        (['{"other": 1}'], "not an event log: "),
+        (list(events(planning=True)), "no resource was changed; fix: "),
+        (list(events("same")), "no resource was changed; fix: "),
+    ],
+)
+def test_what_is_no_log_of_an_up_is_told_in_one_line(lines: list[str], message: str) -> None:
+    with pytest.raises(OpsError, match=message) as error:
+        steps_of_events(lines, RESOURCES)
+    assert "fix: " in str(error.value)
+
+
+def picture(steps: dict[str, Step], title: str) -> ET.Element:
+    return ET.fromstring(draw(steps, title))  # noqa: S314 -- drawn here
+
+
+def test_the_picture_has_a_bar_for_each_step_as_long_as_it_took(steps: dict[str, Step]) -> None:
+    groups = picture(steps, "dev").findall(f"{SVG}g")
+    widths = {group.get("data-step"): float(group.findall(f"{SVG}rect")[1].get("width", "")) for group in groups}
+    assert list(widths) == [step.name for step in steps.values()]
+    second = widths["Kind route"] / 2
+    for step in steps.values():
+        assert widths[step.name] == pytest.approx(second * (step.end - step.start), abs=0.2)
+    critical = [group.get("data-step") for group in groups if group.get("class") == "critical"]
+    assert critical == [step.name for step in critical_path(steps)]
+
+
+def test_the_picture_says_what_each_step_waited_for(steps: dict[str, Step]) -> None:
+    svg = picture(steps, "dev <&>")
+    titles = [title.text for title in svg.iter(f"{SVG}title")]
+    assert "create Kind route: 2.0 s after Kind release" in titles
+    assert "dev <&>" in [text.text for text in svg.iter(f"{SVG}text")]
