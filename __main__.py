@@ -210,7 +210,7 @@ for service in config.workloads:
     Service(
         service.name,
         ServiceArgs(
-            namespace=namespace.closed_for(service.name, service_policies[service.name]),
+            namespace=namespace.closed_for(service.name, service_policies[service.name], gateway.closed),
             versions=running,
             shares=service.traffic_weights,
             pull_secret=namespace.pull_secret,

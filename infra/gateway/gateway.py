@@ -97,7 +97,7 @@ class Gateway(pulumi.ComponentResource):
             outward=args.egress,
             counters=counting.LABELS if args.count_for is not None else None,
         )
-        closed = network.closed(
+        self.closed = closed = network.closed(
             self.namespace.metadata.name,
             {**default_deny(args.cluster), **policies},
             pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),

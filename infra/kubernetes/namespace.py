@@ -85,12 +85,20 @@ class Namespace(pulumi.ComponentResource):
             ).metadata.name
         self.register_outputs({"name": self.name})
 
-    def closed_for(self, service: str, policy: network.Policy) -> pulumi.Output[str]:
+    def closed_for(self, service: str, policy: network.Policy, gateway: pulumi.Output[str]) -> pulumi.Output[str]:
         """Creates the NetworkPolicy of one service's pods.
+
+        Args:
+            service: the service's name, which the policy gets.
+            policy: lets Kong in.
+            gateway: Kong's namespace once it is closed. A policy that lets Kong in comes after that. So Kong's release,
+                which the longest chain hangs on, doesn't queue behind the objects of many services either.
 
         Returns:
             The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
             objects wait for it: if each waited for every policy, the edges of N services would number N squared.
         """
-        own = network.closed(self._created, {service: policy}, self._options)
+        after = pulumi.ResourceOptions(depends_on=gateway.apply(lambda _: list[pulumi.Resource]()))
+        opts = pulumi.ResourceOptions.merge(self._options, after)
+        own = network.closed(self._created, {service: policy}, opts)
         return pulumi.Output.all(self.name, own).apply(lambda names: str(names[0]))

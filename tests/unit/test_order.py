@@ -56,6 +56,15 @@ def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Rec
     }
 
 
+def test_the_release_queues_behind_no_service(run: Callable[[str], Recording]) -> None:
+    recording = run("fleet of 300")
+    order = [f"{each.type.rpartition(':')[2]} {each.name}" for each in recording.resources]
+    services = {f"s{number:03}" for number in range(300)}
+    for policy in (each for each in recording.of("NetworkPolicy") if each.name in services):
+        assert {"NetworkPolicy kong", "NetworkPolicy default.deny"} <= recording.before(policy)
+        assert order.index("Release kong") < order.index(f"NetworkPolicy {policy.name}")
+
+
 def test_definitions_take_none_of_the_engines_slots_before_the_release_does(dev: Recording) -> None:
     for definition in dev.of("CustomResourceDefinition"):
         assert dev.before(definition) == dev.before(dev.one("Release"))
