@@ -15,11 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.cluster.linux_namespaces import HARD_CODED, LINK
-from sandbox.cluster.node import cgroups
+from sandbox.cluster.remains import INTERFACE, cgroups, remove_cgroup, remove_node
 from sandbox.host.paths import RUN
 
-_LINK = Path("/sys/class/net") / LINK
 _SECONDS = 10
 
 
@@ -28,7 +26,7 @@ def leftovers() -> list[str]:
     return [
         *(f"process {pid}: {command}" for pid, command in _processes()),
         *(f"mount {path}" for path in _mounts()),
-        *(f"network interface {path.name}" for path in (_LINK,) if path.exists()),
+        *(f"network interface {path.name}" for path in (INTERFACE,) if path.exists()),
         *(f"cgroup {path}" for path in cgroups() if path.exists()),
         *(f"directory {path}" for path in (RUN,) if path.exists()),
     ]
@@ -46,35 +44,10 @@ def clean() -> None:
         subprocess.run(["umount", "--lazy", path], check=False)
     remove_node()
     for cgroup in cgroups():
-        _remove_cgroup(cgroup)
+        remove_cgroup(cgroup)
     # What is mounted there may be the machine's own: never remove through a mount.
     if not _mounts():
         shutil.rmtree(RUN, ignore_errors=True)
-
-
-def remove_node() -> None:
-    """Removes what the node has outside its namespaces, once its processes have ended."""
-    if _LINK.exists():
-        # May be gone a moment later by itself: the kernel takes its time to end a network namespace.
-        subprocess.run(["ip", "link", "delete", LINK], check=False, stderr=subprocess.DEVNULL)
-    for cgroup in cgroups():
-        _remove_cgroup(cgroup / "kubepods")
-        with contextlib.suppress(OSError):  # image builds are in it, too
-            cgroup.rmdir()
-    for path in HARD_CODED:
-        with contextlib.suppress(OSError):  # someone else's files are in it, or it isn't there
-            path.rmdir()
-
-
-def _remove_cgroup(cgroup: Path) -> None:
-    """Removes a cgroup and those below; processes that were just killed may keep it for a moment."""
-    end = time.monotonic() + _SECONDS
-    while cgroup.exists() and time.monotonic() < end:
-        for directory, _, _ in os.walk(cgroup, topdown=False):
-            with contextlib.suppress(OSError):
-                Path(directory).rmdir()
-        if cgroup.exists():
-            time.sleep(0.02)
 
 
 def _processes() -> Iterator[tuple[int, str]]:

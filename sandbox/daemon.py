@@ -17,8 +17,7 @@ from werkzeug.serving import make_server
 
 from sandbox.charts import repository as charts
 from sandbox.cluster.cluster import Kubernetes, Node
-from sandbox.digitalocean import Cloud, create_app
-from sandbox.digitalocean.clusters import ClusterRecord
+from sandbox.digitalocean import Cloud, ClusterRecord, create_app
 from sandbox.environment import STATE_BUCKET, write_environment
 from sandbox.host.addresses import API, CHARTS, STATE, address
 from sandbox.images import buildkit as builder
@@ -76,8 +75,9 @@ def _start_kubernetes(record: ClusterRecord) -> Kubernetes:
     node = Node(
         name=record.node.name,
         provider_id=record.node.provider_id,
-        vcpus=size.vcpus,
-        memory_mib_for_pods=size.memory_mib_for_pods,
+        # The one node has the room of all nodes that its pool begins with.
+        vcpus=size.vcpus * record.node.count,
+        memory_mib_for_pods=size.memory_mib_for_pods * record.node.count,
         labels=record.node.labels,
     )
     kubernetes = Kubernetes(node, token_webhook=f"{API}/_control/tokenreview", report=_say)

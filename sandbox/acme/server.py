@@ -20,7 +20,7 @@ from sandbox.host.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BAL
 from sandbox.host.certificate_authority import Authority
 from sandbox.host.paths import tool
 from sandbox.host.process import Child
-from sandbox.host.tcp_forwarder import Relay
+from sandbox.host.tcp_forwarder import Target, TcpForwarder
 
 _DNS_PORT = 7053
 """Of the name server for Pebble; that for pods has the next one."""
@@ -100,10 +100,10 @@ def main(folder: Path) -> None:
         443: (FIRST_LOAD_BALANCER, 443),
         ACME_PORT: ("127.0.0.1", ACME_PORT),
     }
-    relay = Relay([(_for_pods(port), target) for port, target in onward.items()])
+    forwarder = TcpForwarder((_for_pods(port), Target(*target)) for port, target in onward.items())
     (folder / "ready").touch()
     stopping.wait()
-    relay.close()
+    forwarder.stop()
     pebble.stop()
 
 

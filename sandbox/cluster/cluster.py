@@ -11,15 +11,15 @@ from pathlib import Path
 
 import httpx
 
-from sandbox import cleanup
 from sandbox.cluster import control_plane, network_policies, node
 from sandbox.cluster.linux_namespaces import PATH, Namespaces
 from sandbox.cluster.node import Node
+from sandbox.cluster.remains import remove_node
 from sandbox.host.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY, address
 from sandbox.host.certificate_authority import Authority
 from sandbox.host.paths import RUN, tool
 from sandbox.host.process import Child
-from sandbox.host.tcp_forwarder import Relay
+from sandbox.host.tcp_forwarder import Target, TcpForwarder
 
 __all__ = ["Kubernetes", "Node"]
 
@@ -57,7 +57,7 @@ class Kubernetes:
         self._report = report
         self._listener: socket.socket | None = None
         self._namespaces: Namespaces | None = None
-        self._relay: Relay | None = None
+        self._forwarder: TcpForwarder | None = None
         self._children: dict[str, Child] = {}
 
     def start(self) -> None:
@@ -79,13 +79,13 @@ class Kubernetes:
         """Ends the cluster and all in it at once, as the end of its droplets would. Idempotent."""
         if not self._listener:
             return
-        if self._relay:
-            self._relay.close()
+        if self._forwarder:
+            self._forwarder.stop()
         if self._namespaces:
             self._namespaces.end()
         for child in self._children.values():
             child.stop()
-        cleanup.remove_node()
+        remove_node()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._listener.close()
         self._listener = None
@@ -100,7 +100,7 @@ class Kubernetes:
         self._report("starting etcd, API server, controllers, scheduler, containerd, kubelet and kube-proxy")
         self._namespaces = Namespaces(self._directory)
         network_policies.close(self._namespaces)
-        self._relay = self._connect(self._namespaces, listener)
+        self._forwarder = self._connect(self._namespaces, listener)
         # All at once: each tries until what it needs is there. Only the kubelet gives up without its container runtime.
         commands = control_plane.commands(self._directory) | node.commands(self._node, self._directory)
         for name, command in sorted(commands.items(), key=lambda item: item[0] == "kubelet"):
@@ -127,11 +127,11 @@ class Kubernetes:
         agent = self._children[name] = Child(name, namespaces.command(*command), env=PATH)
         agent.wait_until(lambda: network_policies.answers(namespaces))
 
-    def _connect(self, namespaces: Namespaces, listener: socket.socket) -> Relay:
+    def _connect(self, namespaces: Namespaces, listener: socket.socket) -> TcpForwarder:
         """Makes the API server reachable on the machine's loopback, and the sandbox's services on the node's."""
         services = {address(url) for url in (API, f"//{REGISTRY}", f"//{MIRROR}", self._token_webhook)}
-        into_node = (listener, (NODE, KUBERNETES_PORT))
-        return Relay([into_node, *((namespaces.listen(port), (host, port)) for host, port in services)])
+        into_node = (listener, Target(NODE, KUBERNETES_PORT))
+        return TcpForwarder([into_node, *((namespaces.listen(port), Target(host, port)) for host, port in services)])
 
     def _write_credentials(self) -> None:
         authority = Authority(self._directory, "kong-doks")

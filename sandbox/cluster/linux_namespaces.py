@@ -13,20 +13,15 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sandbox.cluster.remains import HARD_CODED, LINK
 from sandbox.host.addresses import NODE, NODE_GATEWAY, SERVICES
 from sandbox.host.process import Child
-
-LINK = "kongdoks0"
-"""The machine's end of the cable to the node."""
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """The environment in the namespaces: a proxy of the machine's, for one, can't be reached from there."""
 
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-# Paths that containerd, the kubelet and the CNI plugins write to whatever their options say.
-HARD_CODED = (Path("/var/lib/cni"), Path("/var/lib/kubelet"))
 
 # Only a shell that waits reaps the orphans that become its children, the containers' shims.
 _FIRST_PROCESS = f"""

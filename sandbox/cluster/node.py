@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.cluster.control_plane import DNS_SERVICE, Command
+from sandbox.cluster.remains import CGROUP, cgroups
 from sandbox.host.addresses import MIRROR, NODE
 from sandbox.host.paths import tool
 
 POD_CIDR = "10.244.0.0/24"
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_CGROUP = "kong-doks"
 _EVICTION_MIB = 100
 
 _CONTAINERD = """\
@@ -67,13 +66,6 @@ class Node:
     vcpus: int
     memory_mib_for_pods: int
     labels: Mapping[str, str]
-
-
-def cgroups() -> list[Path]:
-    """The pods' cgroup: one of each controller (cgroup v1) or a single one (v2), whether or not it is there yet."""
-    if (_CGROUPS / "cgroup.controllers").exists():
-        return [_CGROUPS / _CGROUP]
-    return [controller / _CGROUP for controller in _CGROUPS.iterdir() if not controller.is_symlink()]
 
 
 def configure(node: Node, directory: Path) -> None:
@@ -147,7 +139,7 @@ def _kubelet(node: Node, directory: Path) -> object:
         "clusterDomain": "cluster.local",
         "resolvConf": f"{directory}/resolv.conf",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{_CGROUP}",
+        "cgroupRoot": f"/{CGROUP}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,

@@ -1,12 +1,16 @@
-"""The API as one Flask application: account, catalogue and bill here, the rest by family."""
+"""The API as one Flask application: the account and the catalogue here, the rest by family."""
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
-from sandbox.digitalocean import catalog, control, domains_api, kubernetes_api, registry_api, resources_api
+from sandbox.digitalocean import catalog, control
 from sandbox.digitalocean.account import Cloud
-from sandbox.digitalocean.ledger import timestamp
+from sandbox.digitalocean.compute import routes as compute
+from sandbox.digitalocean.domains import routes as domains
+from sandbox.digitalocean.kubernetes import routes as kubernetes
+from sandbox.digitalocean.load_balancers import routes as load_balancers
 from sandbox.digitalocean.middleware import Family, Gate, cloud, page
+from sandbox.digitalocean.registries import routes as registries
 
 family = Family("account")
 
@@ -15,7 +19,7 @@ class Api(Flask):
     """Serves one request at a time: every view sees, and leaves, a whole state."""
 
     def dispatch_request(self) -> ResponseReturnValue:
-        with cloud.lock:
+        with cloud.scheduler.lock:
             return super().dispatch_request()
 
 
@@ -24,7 +28,7 @@ def create_app(account: Cloud) -> Flask:
     app = Api(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["cloud"] = account
-    families = (family, kubernetes_api.family, registry_api.family, resources_api.family, domains_api.family)
+    families = (family, *(each.family for each in (compute, domains, kubernetes, load_balancers, registries)))
     for blueprint in (*families, control.blueprint):
         app.register_blueprint(blueprint)
     Gate(app, {endpoint: scopes for each in families for endpoint, scopes in each.scopes.items()})
@@ -54,26 +58,4 @@ def sizes() -> ResponseReturnValue:
 
 @family.serves("GET /v2/regions", "regions:read")
 def regions() -> ResponseReturnValue:
-    return page("regions", [cloud.region(slug) for slug in catalog.REGIONS])
-
-
-@family.serves("GET /v2/customers/my/balance", "billing:read")
-def balance() -> ResponseReturnValue:
-    usage = f"{cloud.ledger.month_to_date:.2f}"
-    return {
-        "month_to_date_balance": usage,
-        "account_balance": "0.00",
-        "month_to_date_usage": usage,
-        "generated_at": timestamp(),
-    }
-
-
-@family.serves("GET /v2/customers/my/invoices", "billing:read")
-def invoices() -> ResponseReturnValue:
-    preview = {
-        "invoice_uuid": "preview",
-        "amount": f"{cloud.ledger.month_to_date:.2f}",
-        "invoice_period": timestamp()[:7],
-        "updated_at": timestamp(),
-    }
-    return page("invoices", []) | {"invoice_preview": preview}
+    return page("regions", [catalog.region(slug) for slug in catalog.REGIONS])

@@ -1,6 +1,7 @@
 """What DigitalOcean sells and for how much: plain data. Prices in US dollars a month."""
 
 import re
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,6 +114,21 @@ TIERS = {
         Tier("professional", 20, 0, 100 * 2**30, 10),
     )
 }
+
+
+def region(slug: str) -> dict[str, Any]:
+    return {
+        "slug": slug,
+        "name": REGIONS[slug],
+        "sizes": [size.slug for size in SIZES.values() if slug in size.regions],
+        "available": True,
+        "features": ["backups", "ipv6", "metadata", "storage"],
+    }
+
+
+def default_vpc(region: str) -> str:
+    """The id of the VPC that a region has by itself."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"default-{region}.vpc"))
 
 
 def version_key(slug: str) -> tuple[int, ...]:

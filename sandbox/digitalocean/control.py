@@ -8,11 +8,10 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
-from sandbox.digitalocean.account import Settings
-from sandbox.digitalocean.domains_api import full_name
 from sandbox.digitalocean.errors import ApiError
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.middleware import body, cloud
+from sandbox.digitalocean.settings import Settings
 
 blueprint = Blueprint("control", __name__, url_prefix="/_control")
 
@@ -29,7 +28,7 @@ def ledger() -> ResponseReturnValue:
     end = time.monotonic() + request.args.get("wait", 0.0, float)
     while cloud.ledger.hourly and time.monotonic() < end:
         # Lets go of the account meanwhile.
-        cloud.lock.wait(0.1)
+        cloud.scheduler.lock.wait(0.1)
     return cloud.ledger.document()
 
 
@@ -70,7 +69,9 @@ def settings() -> ResponseReturnValue:
 @blueprint.put("/settings")
 def change_settings() -> ResponseReturnValue:
     """Takes the keys given, keeps the others."""
-    cloud.settings = Settings.model_validate(cloud.settings.model_dump() | body())
+    changed = Settings.model_validate(cloud.settings.model_dump() | body())
+    for key in changed.model_fields_set:
+        setattr(cloud.settings, key, getattr(changed, key))
     return cloud.settings.model_dump()
 
 
@@ -86,13 +87,8 @@ def change_tokens() -> ResponseReturnValue:
 
 @blueprint.get("/addresses")
 def addresses() -> ResponseReturnValue:
-    """What the account's zones say: name -> IPv4 addresses."""
-    found: dict[str, list[str]] = {}
-    for zone, records in cloud.domains.items():
-        for record in records:
-            values = found.setdefault(full_name(zone, record["name"]), [])
-            values += [record["data"]] if record["type"] == "A" else []
-    return found
+    """The account's zones: name -> IPv4 addresses."""
+    return cloud.domains.addresses()
 
 
 @blueprint.get("/secrets")
@@ -105,7 +101,7 @@ def secrets() -> ResponseReturnValue:
 @blueprint.post("/clusters/<cluster_id>/expire-tokens")
 def expire_tokens(cluster_id: str) -> ResponseReturnValue:
     """Ends every token of the cluster. Its API server may remember one that it has just seen for some 10 s."""
-    cloud.cluster(cluster_id).tokens.clear()
+    cloud.clusters.get(cluster_id).tokens.clear()
     return {}
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from sandbox.digitalocean.faults import Call, Fault, Rate, hang_up
 if TYPE_CHECKING:
     from sandbox.digitalocean.account import Cloud
 
+T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 cloud = cast("Cloud", LocalProxy(lambda: current_app.extensions["cloud"]))
 """The account of the app that serves this request."""
@@ -54,6 +55,13 @@ def body() -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ApiError(400, "the body must be a JSON object")
     return data
+
+
+def find(documents: Mapping[str, T], identifier: str) -> T:
+    """Raises NotFoundError."""
+    if identifier not in documents:
+        raise NotFoundError
+    return documents[identifier]
 
 
 def page(key: str, things: Iterable[Any]) -> dict[str, Any]:
@@ -102,7 +110,7 @@ class Gate:
         if request.path.startswith("/_control/"):
             return None
         g.call = Call(request.method, request.path, request.query_string.decode())
-        with cloud.lock:
+        with cloud.scheduler.lock:
             cloud.calls.append(g.call)
             g.fault = next((f for f in cloud.faults if f.strikes(request.method, request.path)), None)
         if g.fault and (answer := self._strike(g.fault)):
@@ -118,7 +126,7 @@ class Gate:
             g.headers = fault.headers
             raise ApiError(fault.status, fault.message)
         if fault.kind == "timeout":
-            cloud.stopped.wait(fault.seconds)
+            cloud.scheduler.stopped.wait(fault.seconds)
         return None if fault.kind == "drop_after" else hang_up()
 
     def _identify(self) -> None:

@@ -1,73 +1,111 @@
-"""Passes TCP connections on between network namespaces that share no route."""
+"""Forwards TCP connections: between network namespaces that share no route, and from load balancers to nodes."""
 
 import asyncio
 import socket
+import struct
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-Address = tuple[str, int]
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_CONNECT_SECONDS = 5
 
 
-class Relay:
-    """Passes each connection that a listener gets on to the listener's target, in a thread of its own.
+@dataclass(frozen=True)
+class Target:
+    """Where connections go; with `proxy_protocol` each begins with the client's address (PROXY protocol, version 1)."""
 
-    A target is connected to from the network namespace of this process, wherever its listener is.
-    """
+    host: str
+    port: int
+    proxy_protocol: bool = False
 
-    def __init__(self, routes: Sequence[tuple[socket.socket, Address]]) -> None:
-        self._routes = routes
-        self._end = asyncio.Event()
-        # The event loop itself keeps no connection whose client has said its last from being garbage.
+
+@dataclass(eq=False)
+class Route:
+    """A listener and its target, which may change between connections."""
+
+    listener: socket.socket
+    target: Target
+    server: asyncio.Server | None = None
+
+
+class TcpForwarder:
+    """Serves routes in a thread of its own. Targets are reached from the network namespace of this process."""
+
+    def __init__(self, routes: Iterable[tuple[socket.socket, Target]] = ()) -> None:
+        # The event loop itself keeps no reference to the task of a connection that is half closed.
         self._connections: set[asyncio.Task[None] | None] = set()
+        self._routes: set[Route] = set()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="forwarder", daemon=True)
         self._thread.start()
+        for listener, target in routes:
+            self.add(listener, target)
 
-    def close(self) -> None:
+    def add(self, listener: socket.socket, target: Target) -> Route:
+        route = Route(listener, target)
+        self._run(self._start(route))
+        return route
+
+    def remove(self, route: Route) -> None:
+        """Closes the listener. Its connections live on."""
+        self._run(self._end(route))
+
+    def stop(self) -> None:
         """Ends listeners and connections. Idempotent."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
+            self._run(self._end_all())
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
-    async def _serve(self) -> None:
-        servers = [await asyncio.start_server(self._to(target), sock=listener) for listener, target in self._routes]
-        await self._end.wait()
-        for server in servers:
-            server.close()
-
-    def _to(self, target: Address) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def _start(self, route: Route) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            connection = asyncio.current_task()
-            self._connections.add(connection)
-            try:
-                await _pass_on(reader, writer, target)
-            except* (OSError, asyncio.CancelledError):
-                pass  # one of the ends broke off, or the relay closes
-            finally:
-                writer.close()
-                self._connections.discard(connection)
+            await self._serve(route.target, (reader, writer))
 
-        return serve
+        route.server = await asyncio.start_server(serve, sock=route.listener)
+        self._routes.add(route)
+
+    async def _end(self, route: Route) -> None:
+        self._routes.discard(route)
+        if route.server:
+            route.server.close()
+
+    async def _end_all(self) -> None:
+        for route in list(self._routes):
+            await self._end(route)
+        connections = [task for task in self._connections if task]
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _serve(self, target: Target, client: Connection) -> None:
+        connection = asyncio.current_task()
+        self._connections.add(connection)
+        try:
+            await _pass_on(target, client)
+        except* (OSError, TimeoutError):
+            _reset(client[1])
+        finally:
+            client[1].close()
+            self._connections.discard(connection)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Address) -> None:
-    onward_reader, onward_writer = await asyncio.open_connection(*target)
+async def _pass_on(target: Target, client: Connection) -> None:
+    """Copies both ways until both ends have closed. Raises (a group of) OSErrors: a connection failed."""
+    server = await asyncio.wait_for(asyncio.open_connection(target.host, target.port), _CONNECT_SECONDS)
     try:
-        await both_ways((reader, writer), (onward_reader, onward_writer))
+        if target.proxy_protocol:
+            here, peer = client[1].get_extra_info("sockname"), client[1].get_extra_info("peername")
+            server[1].write(f"PROXY TCP4 {peer[0]} {here[0]} {peer[1]} {here[1]}\r\n".encode())
+        async with asyncio.TaskGroup() as directions:
+            directions.create_task(_copy(client[0], server[1]))
+            directions.create_task(_copy(server[0], client[1]))
     finally:
-        onward_writer.close()
-
-
-async def both_ways(one: Connection, other: Connection) -> None:
-    """Copies until both have said their last. Raises a group of OSErrors: one of them broke off."""
-    async with asyncio.TaskGroup() as directions:
-        directions.create_task(_copy(one[0], other[1]))
-        directions.create_task(_copy(other[0], one[1]))
+        server[1].close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,3 +113,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Resets the connection: an ordinary close would look like an empty answer."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
-from sandbox.digitalocean import create_app, kubernetes_api, registry_api
+from sandbox.digitalocean import create_app
 from sandbox.digitalocean.faults import Fault
+from sandbox.digitalocean.kubernetes import routes as kubernetes
+from sandbox.digitalocean.registries import routes as registries
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER
@@ -153,7 +155,7 @@ class Part:
         """The scopes that the calls so far needed."""
         needed = {
             f"{family.name}.{name.rpartition('.')[2]}": scopes
-            for family in (kubernetes_api.family, registry_api.family)
+            for family in (kubernetes.family, registries.family)
             for name, scopes in family.scopes.items()
         }
         routes = create_app(self.account.cloud).url_map.bind("localhost")

@@ -15,9 +15,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run.mkdir()
     monkeypatch.setattr(cleanup, "RUN", run)
     # A sandbox that someone left up keeps its link, cgroup and directories.
-    monkeypatch.setattr(cleanup, "_LINK", tmp_path / "no-link")
+    monkeypatch.setattr(cleanup, "INTERFACE", tmp_path / "no-link")
     monkeypatch.setattr(cleanup, "cgroups", list)
-    monkeypatch.setattr(cleanup, "HARD_CODED", ())
+    monkeypatch.setattr(cleanup, "remove_node", lambda: None)
     return run
 
 

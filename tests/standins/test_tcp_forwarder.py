@@ -1,4 +1,4 @@
-"""What passes connections on, to the node and from load balancers, with both ends on one loopback."""
+"""Forwarded TCP connections, with both ends on one loopback."""
 
 import gc
 import socket
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.digitalocean.load_balancers import Forwarder, Target
-from sandbox.host.tcp_forwarder import Relay
+from sandbox.host.tcp_forwarder import Target, TcpForwarder
 
 
 @pytest.fixture
@@ -19,43 +18,35 @@ def target() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def relay(target: socket.socket) -> Iterator[tuple[Relay, tuple[str, int]]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = listener.getsockname()
-    relay = Relay([(listener, target.getsockname())])
-    yield relay, address
-    relay.close()
+def forwarder() -> Iterator[TcpForwarder]:
+    forwarder = TcpForwarder()
+    yield forwarder
+    forwarder.stop()
 
 
 @pytest.fixture
-def balancer(target: socket.socket) -> Iterator[tuple[str, int]]:
-    """The address of a load balancer's port."""
-    forwarder = Forwarder()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        host, port = probe.getsockname()
-    there, behind = target.getsockname()
-    forwarder.serve(host, {port: Target(there, behind, proxy_protocol=False)})
-    yield host, port
-    forwarder.stop()
+def address(forwarder: TcpForwarder, target: socket.socket) -> tuple[str, int]:
+    """The address that is forwarded to the target."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    forwarder.add(listener, Target(*target.getsockname()))
+    return host, port
 
 
 def _read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-@pytest.mark.parametrize("way", ["relay", "balancer"])
-def test_what_a_client_says_until_it_ends_arrives_and_is_answered(
-    request: pytest.FixtureRequest, target: socket.socket, way: str
+def test_a_client_sends_until_it_closes_its_side_and_is_answered(
+    target: socket.socket, address: tuple[str, int]
 ) -> None:
-    found = request.getfixturevalue(way)
-    address = found[1] if way == "relay" else found
     sent = bytes(range(256)) * 20_000  # more than the sockets' buffers hold
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     def answer() -> None:
         connection, _ = target.accept()
         with connection:
-            heard.append(_read_all(connection))
+            received.append(_read_all(connection))
             gc.collect()
             connection.sendall(b"answer " * 200_000)
 
@@ -66,27 +57,41 @@ def test_what_a_client_says_until_it_ends_arrives_and_is_answered(
         client.shutdown(socket.SHUT_WR)
         answered = _read_all(client)
     thread.join()
-    assert heard == [sent]
+    assert received == [sent]
     assert answered == b"answer " * 200_000
 
 
-def test_a_target_that_is_not_there_ends_the_connection(
-    relay: tuple[Relay, tuple[str, int]], target: socket.socket
-) -> None:
+def test_a_target_that_refuses_resets_the_connection(target: socket.socket, address: tuple[str, int]) -> None:
     target.close()
-    with socket.create_connection(relay[1], timeout=10) as client:
-        assert client.recv(1) == b""
+    with socket.create_connection(address, timeout=10) as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
 
 
-def test_a_closed_relay_has_ended_its_connections_and_listens_no_more(
-    relay: tuple[Relay, tuple[str, int]], target: socket.socket
+def test_a_stopped_forwarder_has_ended_its_connections_and_listens_no_more(
+    forwarder: TcpForwarder, target: socket.socket, address: tuple[str, int]
 ) -> None:
-    with socket.create_connection(relay[1], timeout=10) as client:
+    with socket.create_connection(address, timeout=10) as client:
         connection, _ = target.accept()
-        relay[0].close()
+        forwarder.stop()
         assert client.recv(1) == b""
         with connection:
             assert connection.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(relay[1], timeout=10)
-    relay[0].close()
+        socket.create_connection(address, timeout=10)
+    forwarder.stop()
+
+
+def test_a_removed_route_accepts_no_connection_and_keeps_those_that_it_has(
+    forwarder: TcpForwarder, target: socket.socket
+) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    route = forwarder.add(listener, Target(*target.getsockname()))
+    with socket.create_connection(address, timeout=10) as client:
+        connection, _ = target.accept()
+        forwarder.remove(route)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=10)
+        with connection:
+            connection.sendall(b"still here")
+            assert client.recv(20) == b"still here"

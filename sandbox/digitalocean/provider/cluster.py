@@ -47,7 +47,6 @@ class KubernetesCluster(Resource):
             "ha": Input(computed=True),
             "autoUpgrade": Input(default=False),
             "surgeUpgrade": Input(default=True),
-            "registryIntegration": Input(default=False),
             "destroyAllAssociatedResources": Input(default=False),
             "kubeconfigExpireSeconds": Input(invalid=within(0)),
             "maintenancePolicy": Input(
@@ -71,8 +70,6 @@ class KubernetesCluster(Resource):
         with failing(said):
             api.wait("create cluster", seconds, lambda: self._running(api, identity))
         try:
-            if config["registryIntegration"]:
-                self._integrate_registry(api, identity, on=True)
             return identity, self.read(api, identity, config) or {}
         except ProviderError as error:
             raise PartlyCreatedError(identity, config | {"kubeConfigs": []}, str(error)) from None
@@ -89,7 +86,7 @@ class KubernetesCluster(Resource):
         return found and self.state_of(api, found["kubernetes_cluster"], state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
-        """What a stack stores of a cluster. Not read back: the registry integration."""
+        """What a stack stores of a cluster."""
         maintenance = cluster.get("maintenance_policy") or {}
         found = state | {
             **{key: cluster[key] for key in ("name", "region", "version", "ha")},
@@ -144,8 +141,6 @@ class KubernetesCluster(Resource):
             # Nothing waits for it, so the state may keep the old version until the next refresh.
             body = {"version": config["version"]}
             api.call("Unable to upgrade cluster version", "POST", f"{cluster}/upgrade", body)
-        if "registryIntegration" in changed:
-            self._integrate_registry(api, identity, on=config["registryIntegration"])
         return self.read(api, identity, {"kubeConfigs": olds.get("kubeConfigs"), **config})
 
     def delete(self, api: Client, identity: str, state: Properties) -> None:
@@ -156,10 +151,6 @@ class KubernetesCluster(Resource):
             api.call("Failed to list associated resources", "GET", path)
             path += "/dangerous"
         api.find("Unable to delete cluster", "DELETE", path)
-
-    def _integrate_registry(self, api: Client, identity: str, *, on: bool) -> None:
-        method, said = ("POST", "enabling") if on else ("DELETE", "disabling")
-        api.call(f"Error {said} registry integration", method, "kubernetes/registry", {"cluster_uuids": [identity]})
 
 
 def _create_body(config: Properties) -> Properties:
@@ -188,6 +179,9 @@ def _update_body(config: Properties) -> Properties:
         "auto_upgrade": config["autoUpgrade"],
         "ha": config["ha"],
         "maintenance_policy": _maintenance(config),
+        # Objects of nothing but nulls are always sent.
+        "control_plane_firewall": {"enabled": None, "allowed_addresses": None},
+        "cluster_autoscaler_configuration": {"scale_down_unneeded_time": None},
         # Left out instead of sent when there are none: tags and surge upgrade can't be taken away again.
         "tags": config["tags"] or None,
         "surge_upgrade": config["surgeUpgrade"] or None,

@@ -126,26 +126,21 @@ def test_an_api_that_stays_broken_while_a_cluster_starts_loses_it(account: Accou
     assert len(account.cloud.clusters.records) == 1
 
 
-def test_a_registry_that_cannot_be_added_leaves_a_partial_cluster_and_is_not_tried_again(
+def test_a_cluster_whose_credentials_are_refused_is_stored_as_partial_and_an_update_requests_them_again(
     account: Account, engine: Engine
 ) -> None:
-    inputs = PROGRAM | {"registryIntegration": True}
-    with pytest.raises(Refused, match="Error enabling registry integration") as refused:
-        engine.create("KubernetesCluster", inputs)
+    account.cloud.faults.append(Fault(path="credentials", status=403))
+    with pytest.raises(Refused, match="Unable to fetch Kubernetes credentials") as refused:
+        cluster(engine)
     assert refused.value.partial
     identity, state = refused.value.partial
     assert identity in account.cloud.clusters.records
-    assert state["registryIntegration"] is True
     assert state["kubeConfigs"] == []
-    assert "endpoint" not in state
-    checked = engine.check("KubernetesCluster", inputs)
+    checked = engine.check("KubernetesCluster", PROGRAM)
     stored = Stored(checked["urn"], identity, checked["inputs"], state, set())
     repaired: list[Stored] = []
-    calls = account.calls_of(lambda: repaired.append(engine.update(stored, inputs)))
-    assert calls == [
-        "GET kubernetes/clusters/ID",
-        "GET kubernetes/clusters/ID/credentials?expiry_seconds=0",
-    ]
+    calls = account.calls_of(lambda: repaired.append(engine.update(stored, PROGRAM)))
+    assert calls[-1] == "GET kubernetes/clusters/ID/credentials?expiry_seconds=0"
     assert repaired[0].state["kubeConfigs"][0]["host"] == "https://127.0.0.1:16443"
 
 

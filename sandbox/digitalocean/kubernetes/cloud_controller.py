@@ -6,15 +6,14 @@ It lives with the control plane. A cluster that is deleted first leaves its load
 import logging
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
+from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.errors import ApiError
-
-if TYPE_CHECKING:
-    from sandbox.digitalocean.account import Cloud
-    from sandbox.digitalocean.clusters import KubernetesLike
+from sandbox.digitalocean.kubernetes.models import KubernetesLike
+from sandbox.digitalocean.load_balancers.models import LoadBalancers
 
 Document = dict[str, Any]
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
@@ -25,7 +24,7 @@ NAME_LENGTH = 32
 logger = logging.getLogger(__name__)
 
 
-def client(kubernetes: "KubernetesLike") -> httpx.Client:
+def client(kubernetes: KubernetesLike) -> httpx.Client:
     """A client of the cluster's API with the cloud's own rights."""
     trust = ssl.create_default_context(cadata=kubernetes.ca_pem.decode())
     bearer = {"Authorization": f"Bearer {kubernetes.admin_token}"}
@@ -35,8 +34,16 @@ def client(kubernetes: "KubernetesLike") -> httpx.Client:
 class ServiceController:
     """Looks at all Services every `interval` seconds, from `start` to `stop`."""
 
-    def __init__(self, cloud: "Cloud", cluster: Document, kubernetes: httpx.Client, interval: float = 0.5) -> None:
-        self._cloud = cloud
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        load_balancers: LoadBalancers,
+        cluster: Document,
+        kubernetes: httpx.Client,
+        interval: float = 0.5,
+    ) -> None:
+        self._scheduler = scheduler
+        self._load_balancers = load_balancers
         self._cluster = cluster
         self._kubernetes = kubernetes
         self._interval = interval
@@ -92,14 +99,14 @@ class ServiceController:
             return
         if FINALIZER not in finalizers:
             service = self._patch(service, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
-        with self._cloud.lock:
+        with self._scheduler.lock:
             balancer = self._ensure(service, nodes)
             if balancer is None:
                 return
             stamped = service["metadata"].get("annotations", {}).get(STAMP)
             active, host = balancer["status"] == "active", _address(nodes)
             if active and host:
-                self._cloud.load_balancers.connect(balancer, host)
+                self._load_balancers.connect(balancer, host)
         if stamped != balancer["id"]:
             self._patch(service, {"metadata": {"annotations": {STAMP: balancer["id"]}}})
         if active and host:
@@ -117,15 +124,15 @@ class ServiceController:
         if balancer is None and self._settled.get(service["metadata"]["uid"]) == service["metadata"]["resourceVersion"]:
             return None
         if balancer is None:
-            return self._cloud.load_balancers.create(request)
+            return self._load_balancers.create(request)
         if balancer["type"] != request["type"]:
             raise ApiError(422, f"a load balancer's type can't change from {balancer['type']} to {request['type']}")
         if any(balancer[key] != request[key] for key in ("forwarding_rules", "enable_proxy_protocol", "size_unit")):
-            self._cloud.load_balancers.update(balancer, request)
+            self._load_balancers.update(balancer, request)
         return balancer
 
     def _find(self, service: Document, name: str) -> Document | None:
-        existing = self._cloud.load_balancers.remaining()
+        existing = self._load_balancers.remaining()
         stamp = service["metadata"].get("annotations", {}).get(STAMP)
         by_name = (balancer for balancer in existing.values() if balancer["name"] == name)
         return existing.get(stamp) or next(by_name, None)
@@ -175,9 +182,9 @@ class ServiceController:
         """Deletes the load balancer, then lets the Service go."""
         metadata = service["metadata"]
         if metadata.get("annotations", {}).get(DISOWN) != "true":
-            with self._cloud.lock:
+            with self._scheduler.lock:
                 if balancer := self._find(service, self._name(service)):
-                    self._cloud.load_balancers.delete(balancer["id"])
+                    self._load_balancers.delete(balancer["id"])
         if "deletionTimestamp" not in metadata:
             service = self._patch(service, {"status": {"loadBalancer": {"ingress": None}}}, "/status")
             service = self._patch(service, {"metadata": {"annotations": {STAMP: None}}})

@@ -9,19 +9,17 @@ import string
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sandbox.digitalocean import catalog
+from sandbox.digitalocean.compute.models import Droplets
+from sandbox.digitalocean.context import Context
 from sandbox.digitalocean.errors import ApiError, NotFoundError
 from sandbox.digitalocean.ledger import timestamp
-from sandbox.digitalocean.service_controller import ServiceController, client
-
-if TYPE_CHECKING:
-    from sandbox.digitalocean.account import Cloud
 
 Document = dict[str, Any]
 WEEK = 7 * 24 * 3600
@@ -39,6 +37,20 @@ class KubernetesLike(Protocol):
     def stop(self) -> None: ...
 
 
+class Controller(Protocol):
+    """The cloud controller of a cluster."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Tagged(NamedTuple):
+    """Things that bear a cluster's tag and may outlive it."""
+
+    documents: Mapping[str, Document]
+    delete: Callable[[str], None]
+
+
 @dataclass(frozen=True)
 class NodeRecord:
     """The node that Kubernetes is to register."""
@@ -46,6 +58,8 @@ class NodeRecord:
     name: str
     provider_id: str
     size: catalog.Size
+    count: int
+    """The nodes of the pool that this one stands for."""
     labels: dict[str, str]
 
 
@@ -56,7 +70,7 @@ class ClusterRecord:
     """What the API shows."""
     node: NodeRecord
     kubernetes: KubernetesLike | None = None
-    controller: ServiceController | None = None
+    controller: Controller | None = None
     settled: threading.Event = field(default_factory=threading.Event)
     """The start has ended, well or not."""
     leaving: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +93,7 @@ class ClusterRecord:
 
 
 StartKubernetes = Callable[[ClusterRecord], KubernetesLike]
+MakeController = Callable[[Document, KubernetesLike], Controller]
 
 
 def _pool(cluster_id: str, body: Document) -> Document:
@@ -98,11 +113,36 @@ def _pool(cluster_id: str, body: Document) -> Document:
 
 
 class Clusters:
-    def __init__(self, cloud: "Cloud", start: StartKubernetes, *, real: bool) -> None:
+    """The account's clusters.
+
+    Args:
+        droplets: the account's.
+        associated: by the API's names, what is deleted with a cluster if the client chooses so.
+        start: starts the Kubernetes of a record and returns when its nodes are ready.
+        controller: makes the cloud controller of a cluster, of which there is one at a time; None: clusters are
+            stand-ins without a controller, any number at a time.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        droplets: Droplets,
+        associated: Mapping[str, Tagged],
+        start: StartKubernetes,
+        controller: MakeController | None,
+    ) -> None:
         self.records: dict[str, ClusterRecord] = {}
-        self._cloud = cloud
+        self._context = context
+        self._droplets = droplets
+        self._associated = associated
         self._start = start
-        self._real = real
+        self._controller = controller
+
+    def get(self, identifier: str) -> ClusterRecord:
+        """Raises NotFoundError."""
+        if identifier not in self.records:
+            raise NotFoundError
+        return self.records[identifier]
 
     def create(self, document: Document, pools: list[Document]) -> ClusterRecord:
         """Records a checked cluster and starts it.
@@ -110,13 +150,13 @@ class Clusters:
         Raises:
             ApiError: the sandbox already runs its one cluster.
         """
-        if self._real and self.records:
+        if self._controller and self.records:
             name = next(iter(self.records.values())).document["name"]
             raise ApiError(
                 422,
                 f"this sandbox runs one cluster at a time and has {name!r}: delete it, wait until it is gone, retry",
             )
-        cloud, identifier = self._cloud, document["id"]
+        identifier = document["id"]
         document["node_pools"] = [_pool(identifier, body) for body in pools]
         for pool, body in zip(document["node_pools"], pools, strict=True):
             self.resize(document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=False)
@@ -132,16 +172,19 @@ class Clusters:
             "topology.kubernetes.io/region": document["region"],
             **pool["labels"],
         }
-        real_node = NodeRecord(node["name"], f"digitalocean://{node['droplet_id']}", size, labels)
+        provider_id = f"digitalocean://{node['droplet_id']}"
+        real_node = NodeRecord(node["name"], provider_id, size, pool["count"], labels)
         record = ClusterRecord(identifier, document, real_node)
         self.records[identifier] = record
         self.bill(record)
-        threading.Thread(target=self._bring_up, args=(record, cloud.settings.cluster_create), daemon=True).start()
+        threading.Thread(
+            target=self._bring_up, args=(record, self._context.settings.cluster_create), daemon=True
+        ).start()
         return record
 
     def bill(self, record: ClusterRecord) -> None:
         price = catalog.HIGH_AVAILABILITY if record.document["ha"] else 0
-        self._cloud.ledger.bill(
+        self._context.ledger.bill(
             "kubernetes_cluster", record.id, record.document["name"], price, record.document["tags"]
         )
 
@@ -150,18 +193,18 @@ class Clusters:
         try:
             record.kubernetes = self._start(record)
             record.leaving.wait(max(begin + at_least - time.monotonic(), 0))
-            with self._cloud.lock:
+            with self._context.scheduler.lock:
                 if not record.leaving.is_set():
                     self._run(record, record.kubernetes)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it as the cluster's state
-            with self._cloud.lock:
+            with self._context.scheduler.lock:
                 record.become("error", str(error))
         finally:
             record.settled.set()
 
     def _run(self, record: ClusterRecord, kubernetes: KubernetesLike) -> None:
-        if self._real:
-            record.controller = ServiceController(self._cloud, record.document, client(kubernetes))
+        if self._controller:
+            record.controller = self._controller(record.document, kubernetes)
             record.controller.start()
         record.document |= {"endpoint": kubernetes.server, "ipv4": "127.0.0.1"}
         for pool in record.document["node_pools"]:
@@ -171,19 +214,19 @@ class Clusters:
 
     def delete(self, record: ClusterRecord) -> None:
         """Begins the end of a cluster. Its load balancers, volumes and snapshots stay, and stay billed."""
-        if record.state != "deleting":
-            record.become("deleting")
+        if not record.leaving.is_set():
+            record.become(self._context.settings.deleting_state)
             record.leaving.set()
-            threading.Thread(target=self._take_down, args=(record, self._cloud.settings.cluster_delete)).start()
+            threading.Thread(target=self._take_down, args=(record, self._context.settings.cluster_delete)).start()
 
     def _take_down(self, record: ClusterRecord, at_least: float) -> None:
         begin = time.monotonic()
         self._halt(record)
-        self._cloud.stopped.wait(max(begin + at_least - time.monotonic(), 0))
-        with self._cloud.lock:
+        self._context.scheduler.stopped.wait(max(begin + at_least - time.monotonic(), 0))
+        with self._context.scheduler.lock:
             for pool in record.document["node_pools"]:
                 self.resize(record.document, pool, 0, ready=True)
-            self._cloud.ledger.end("kubernetes_cluster", record.id)
+            self._context.ledger.end("kubernetes_cluster", record.id)
             self.records.pop(record.id, None)
 
     @staticmethod
@@ -202,12 +245,12 @@ class Clusters:
 
     def resize(self, document: Document, pool: Document, count: int, *, ready: bool) -> None:
         """Adds or takes nodes; with `ready` new ones run after the settings' delay, else when the cluster does."""
-        cloud, nodes = self._cloud, pool["nodes"]
+        nodes = pool["nodes"]
         pool["count"] = count
         size = catalog.SIZES[pool["size"]]
         while len(nodes) < count:
             suffix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
-            droplet = cloud.add_droplet(
+            droplet = self._droplets.create(
                 f"{pool['name']}-{suffix}", document["region"], size, list(pool["tags"]), document["vpc_uuid"]
             )
             node: Document = {
@@ -220,23 +263,13 @@ class Clusters:
             }
             nodes.append(node)
             if ready:
-                cloud.later(cloud.settings.node_create, partial(node["status"].update, state="running"))
+                self._context.scheduler.later(
+                    self._context.settings.node_create, partial(node["status"].update, state="running")
+                )
         # The first node is the real one: it goes last.
         for node in nodes[count:]:
-            cloud.later(cloud.settings.node_delete, partial(cloud.remove_droplet, node["droplet_id"]))
+            self._droplets.delete(node["droplet_id"])
         del nodes[count:]
-
-    def remove_node(self, document: Document, pool: Document, node: Document, *, replace: bool) -> None:
-        """Takes one node, and puts another in its place if asked to.
-
-        Raises:
-            ApiError: it is the one that is real.
-        """
-        if self._real and node["name"] == self.records[document["id"]].node.name:
-            raise ApiError(422, "this sandbox can't replace the machine that its cluster runs on")
-        pool["nodes"].remove(node)
-        self._cloud.later(self._cloud.settings.node_delete, partial(self._cloud.remove_droplet, node["droplet_id"]))
-        self.resize(document, pool, pool["count"] - (not replace), ready=True)
 
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
@@ -254,32 +287,20 @@ class Clusters:
                 record.become("running")
 
         record.become("upgrading")
-        self._cloud.later(self._cloud.settings.cluster_upgrade, finish)
+        self._context.scheduler.later(self._context.settings.cluster_upgrade, finish)
 
     def associated(self, record: ClusterRecord) -> dict[str, list[Document]]:
         """What bears the cluster's tag and may outlive it."""
-        groups = self._cloud.tagged()
         return {
-            key: [thing for thing in groups[key] if f"k8s:{record.id}" in thing["tags"]]
-            for key in ("load_balancers", "volumes", "volume_snapshots")
+            key: [document for document in tagged.documents.values() if f"k8s:{record.id}" in document["tags"]]
+            for key, tagged in self._associated.items()
         }
 
-    def destroy_associated(self, record: ClusterRecord, chosen: dict[str, list[str]] | None = None) -> None:
-        """Deletes the chosen associated things (None: all of them), then the cluster."""
-        remove = {
-            "load_balancers": self._cloud.load_balancers.delete,
-            "volumes": self._cloud.remove_volume,
-            "volume_snapshots": self._cloud.remove_snapshot,
-        }
-        for key, things in self.associated(record).items():
-            identifiers = [thing["id"] for thing in things]
-            if chosen is not None:
-                unknown = set(chosen.get(key, [])) - set(identifiers)
-                if unknown:
-                    raise NotFoundError
-                identifiers = chosen.get(key, [])
-            for identifier in identifiers:
-                remove[key](identifier)
+    def destroy_associated(self, record: ClusterRecord) -> None:
+        """Deletes what bears the cluster's tag, then the cluster."""
+        for key, documents in self.associated(record).items():
+            for document in documents:
+                self._associated[key].delete(document["id"])
         self.delete(record)
 
     def authenticate(self, token: str) -> ClusterRecord | None:

@@ -3,14 +3,13 @@
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.digitalocean import catalog
+from sandbox.digitalocean.context import Context
 from sandbox.digitalocean.errors import ApiError, NotFoundError
 from sandbox.digitalocean.ledger import timestamp
-
-if TYPE_CHECKING:
-    from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.tokens import Tokens
 
 Document = dict[str, Any]
 NO_EXPIRY = 1_576_800_000
@@ -22,13 +21,13 @@ class DeniedError(Exception):
 
 
 class Registries:
-    def __init__(self, cloud: "Cloud") -> None:
+    def __init__(self, context: Context, tokens: Tokens) -> None:
         self.documents: dict[str, Document] = {}
         self.repositories: dict[str, set[str]] = {}
-        """By registry: what a push was granted for. The registry itself isn't asked."""
-        self.collections: dict[str, list[Document]] = {}
+        """By registry: the repositories that a push was granted for."""
         self.tier = catalog.TIERS["starter"]
-        self._cloud = cloud
+        self._context = context
+        self._tokens = tokens
         self._subscribed = ""
         self.credentials: dict[str, tuple[set[str], datetime]] = {}
 
@@ -54,13 +53,13 @@ class Registries:
             "storage_usage_bytes_updated_at": timestamp(),
             "read_only": False,
         }
-        self.repositories[name], self.collections[name] = set(), []
+        self.repositories[name] = set()
         self._bill()
         return self.document(name)
 
     def check_name(self, name: str) -> None:
         """Names are global. Raises ApiError: taken."""
-        if name in self.documents or name in self._cloud.settings.registry_names_taken:
+        if name in self.documents or name in self._context.settings.registry_names_taken:
             raise ApiError(409, "name already exists")
 
     def document(self, name: str) -> Document:
@@ -68,22 +67,10 @@ class Registries:
             raise NotFoundError
         return self.documents[name] | {"subscription": self.subscription()}
 
-    def only(self) -> str:
-        """The account's single registry, for the calls that name none."""
-        if len(self.documents) > 1:
-            raise ApiError(
-                412,
-                "This API is not supported if you have created multiple registries. "
-                "Please use '/v2/registries/{registry_name}' instead.",
-            )
-        if not self.documents:
-            raise NotFoundError
-        return next(iter(self.documents))
-
     def delete(self, name: str) -> None:
         self.document(name)
-        del self.documents[name], self.repositories[name], self.collections[name]
-        self._cloud.ledger.end("registry", name)
+        del self.documents[name], self.repositories[name]
+        self._context.ledger.end("registry", name)
         self._bill()
 
     def subscription(self) -> Document:
@@ -105,7 +92,7 @@ class Registries:
     def _bill(self) -> None:
         # One subscription pays for all registries: it is on the first one's line.
         for position, name in enumerate(self.documents):
-            self._cloud.ledger.bill("registry", name, name, 0 if position else self.tier.price_monthly, [])
+            self._context.ledger.bill("registry", name, name, 0 if position else self.tier.price_monthly, [])
 
     def issue(self, seconds: int, *, push: bool) -> str:
         """A docker token for all of the account's registries; 0 seconds means practically never ending."""
@@ -117,9 +104,9 @@ class Registries:
     def actions(self, *secret_words: str) -> set[str]:
         """What the owner of one of these (a user name, a password) may do: pull, push, or nothing."""
         for word in secret_words:
-            if word in self._cloud.tokens:
+            if word in self._tokens.scopes:
                 scopes = {"pull": "registry:read", "push": "registry:create"}
-                return {action for action, scope in scopes.items() if self._cloud.allows(word, scope)}
+                return {action for action, scope in scopes.items() if self._tokens.allow(word, scope)}
             if word in self.credentials:
                 actions, expires = self.credentials[word]
                 return set() if expires < datetime.now(UTC) else actions

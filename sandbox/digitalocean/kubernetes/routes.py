@@ -10,8 +10,8 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
-from sandbox.digitalocean.clusters import ClusterRecord
 from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.kubernetes.models import ClusterRecord
 from sandbox.digitalocean.ledger import timestamp
 from sandbox.digitalocean.middleware import Family, body, cloud, page
 
@@ -61,39 +61,36 @@ def _check_quota(more: int) -> None:
 
 @family.serves("POST /v2/kubernetes/clusters", "kubernetes:create")
 def create() -> ResponseReturnValue:
-    asked = body()
-    name, region = _check_name(asked.get("name")), asked.get("region")
+    requested = body()
+    name, region = _check_name(requested.get("name")), requested.get("region")
     if region not in catalog.KUBERNETES_REGIONS:
         raise ApiError(422, "validation error: invalid region")
-    version = asked.get("version")
+    version = requested.get("version")
     if version == "latest":
         version = cloud.settings.versions[0]
     if version not in cloud.settings.versions:
         raise ApiError(422, "validation error: invalid version slug")
-    if not asked.get("node_pools"):
+    if not requested.get("node_pools"):
         raise ApiError(422, "validation error: at least one node pool is needed")
-    _check_pools(asked["node_pools"], region)
-    vpc = asked.get("vpc_uuid") or cloud.default_vpc(region)["id"]
-    if vpc not in cloud.vpcs:
-        raise ApiError(422, "validation error: invalid VPC")
+    _check_pools(requested["node_pools"], region)
     identifier = str(uuid.uuid4())
-    ha = asked.get("ha")
+    ha = requested.get("ha")
     document: Document = {
         "id": identifier,
         "name": name,
         "region": region,
         "version": version,
-        "cluster_subnet": asked.get("cluster_subnet") or "10.244.0.0/16",
-        "service_subnet": asked.get("service_subnet") or "10.96.0.0/16",
-        "vpc_uuid": vpc,
+        "cluster_subnet": "10.244.0.0/16",
+        "service_subnet": "10.96.0.0/16",
+        "vpc_uuid": catalog.default_vpc(region),
         "ipv4": "",
         "endpoint": "",
-        "tags": ["k8s", f"k8s:{identifier}", *(asked.get("tags") or [])],
+        "tags": ["k8s", f"k8s:{identifier}", *(requested.get("tags") or [])],
         "node_pools": [],
         "maintenance_policy": {"start_time": "00:00", "duration": "4h0m0s", "day": "any"}
-        | {key: value for key, value in (asked.get("maintenance_policy") or {}).items() if value},
-        "auto_upgrade": bool(asked.get("auto_upgrade")),
-        "surge_upgrade": bool(asked.get("surge_upgrade")),
+        | {key: value for key, value in (requested.get("maintenance_policy") or {}).items() if value},
+        "auto_upgrade": bool(requested.get("auto_upgrade")),
+        "surge_upgrade": bool(requested.get("surge_upgrade")),
         # From 1.36 on the paid control plane is what an unsaid `ha` means.
         "ha": catalog.version_key(version)[:2] >= catalog.HA_BY_DEFAULT_FROM if ha is None else bool(ha),
         "registry_enabled": False,
@@ -104,7 +101,7 @@ def create() -> ResponseReturnValue:
         "created_at": timestamp(),
         "updated_at": timestamp(),
     }
-    record = cloud.clusters.create(document, asked["node_pools"])
+    record = cloud.clusters.create(document, requested["node_pools"])
     return {"kubernetes_cluster": record.document}, 201
 
 
@@ -115,25 +112,25 @@ def list_clusters() -> ResponseReturnValue:
 
 @family.serves(f"GET {CLUSTER}", "kubernetes:read")
 def get(cluster_id: str) -> ResponseReturnValue:
-    return {"kubernetes_cluster": cloud.cluster(cluster_id).document}
+    return {"kubernetes_cluster": cloud.clusters.get(cluster_id).document}
 
 
 @family.serves(f"PUT {CLUSTER}", "kubernetes:update")
 def update(cluster_id: str) -> ResponseReturnValue:
-    record, asked = cloud.cluster(cluster_id), body()
+    record, requested = cloud.clusters.get(cluster_id), body()
     document = record.document
-    _check_name(asked.get("name"), besides=record.id)
-    if document["ha"] and asked.get("ha") is False:
+    _check_name(requested.get("name"), besides=record.id)
+    if document["ha"] and requested.get("ha") is False:
         raise ApiError(422, "validation error: high availability can't be disabled")
-    if asked.get("tags") is not None:
-        document["tags"] = ["k8s", f"k8s:{record.id}", *(t for t in asked["tags"] if not t.startswith("k8s"))]
-    if isinstance(policy := asked.get("maintenance_policy"), dict):
-        asked["maintenance_policy"] = document["maintenance_policy"] | {k: v for k, v in policy.items() if v}
+    if requested.get("tags") is not None:
+        document["tags"] = ["k8s", f"k8s:{record.id}", *(t for t in requested["tags"] if not t.startswith("k8s"))]
+    if isinstance(policy := requested.get("maintenance_policy"), dict):
+        requested["maintenance_policy"] = document["maintenance_policy"] | {k: v for k, v in policy.items() if v}
     changeable = (
         *("name", "ha", "auto_upgrade", "surge_upgrade", "maintenance_policy"),
         *("control_plane_firewall", "cluster_autoscaler_configuration"),
     )
-    document |= {key: asked[key] for key in changeable if _is_set(asked.get(key))}
+    document |= {key: requested[key] for key in changeable if _is_set(requested.get(key))}
     document["updated_at"] = timestamp()
     cloud.clusters.bill(record)
     return {"kubernetes_cluster": document}, 202
@@ -151,15 +148,9 @@ def _upgrades(document: Document) -> list[str]:
     ]
 
 
-@family.serves(f"GET {CLUSTER}/upgrades", "kubernetes:read")
-def upgrades(cluster_id: str) -> ResponseReturnValue:
-    versions = _upgrades(cloud.cluster(cluster_id).document)
-    return {"available_upgrade_versions": [catalog.kubernetes_version(slug) for slug in versions]}
-
-
 @family.serves(f"POST {CLUSTER}/upgrade", "kubernetes:update")
 def upgrade(cluster_id: str) -> ResponseReturnValue:
-    record, version = cloud.cluster(cluster_id), body().get("version")
+    record, version = cloud.clusters.get(cluster_id), body().get("version")
     if version not in _upgrades(record.document):
         raise ApiError(422, "validation error: invalid version slug")
     cloud.clusters.upgrade(record, version)
@@ -168,13 +159,13 @@ def upgrade(cluster_id: str) -> ResponseReturnValue:
 
 @family.serves(f"DELETE {CLUSTER}", "kubernetes:delete")
 def delete(cluster_id: str) -> ResponseReturnValue:
-    cloud.clusters.delete(cloud.cluster(cluster_id))
+    cloud.clusters.delete(cloud.clusters.get(cluster_id))
     return "", 204
 
 
 def _reachable(cluster_id: str) -> tuple[ClusterRecord, str, str]:
     """A cluster that has an API server, with its address and CA (base64)."""
-    record = cloud.cluster(cluster_id)
+    record = cloud.clusters.get(cluster_id)
     if record.kubernetes is None or not record.document["endpoint"]:
         raise ApiError(422, "the cluster is not ready yet")
     return record, record.kubernetes.server, base64.b64encode(record.kubernetes.ca_pem).decode()
@@ -213,19 +204,13 @@ def kubeconfig(cluster_id: str) -> ResponseReturnValue:
 
 @family.serves(f"GET {ASSOCIATED}", "kubernetes:read")
 def associated(cluster_id: str) -> ResponseReturnValue:
-    groups = cloud.clusters.associated(cloud.cluster(cluster_id))
+    groups = cloud.clusters.associated(cloud.clusters.get(cluster_id))
     return {key: [{"id": t["id"], "name": t["name"]} for t in things] for key, things in groups.items()}
 
 
 @family.serves(f"DELETE {ASSOCIATED}/dangerous", "kubernetes:delete")
 def destroy_everything(cluster_id: str) -> ResponseReturnValue:
-    cloud.clusters.destroy_associated(cloud.cluster(cluster_id))
-    return "", 204
-
-
-@family.serves(f"DELETE {ASSOCIATED}/selective", "kubernetes:delete")
-def destroy_chosen(cluster_id: str) -> ResponseReturnValue:
-    cloud.clusters.destroy_associated(cloud.cluster(cluster_id), body())
+    cloud.clusters.destroy_associated(cloud.clusters.get(cluster_id))
     return "", 204
 
 
@@ -239,75 +224,42 @@ def _pool(record: ClusterRecord, pool_id: str) -> Document:
 
 @family.serves(f"GET {POOLS}", "kubernetes:read")
 def list_pools(cluster_id: str) -> ResponseReturnValue:
-    return page("node_pools", cloud.cluster(cluster_id).document["node_pools"])
+    return page("node_pools", cloud.clusters.get(cluster_id).document["node_pools"])
 
 
 @family.serves(f"POST {POOLS}", "kubernetes:update")
 def add_pool(cluster_id: str) -> ResponseReturnValue:
-    record, asked = cloud.cluster(cluster_id), body()
-    _check_pools([asked], record.document["region"])
-    return {"node_pool": cloud.clusters.add_pool(record, asked)}, 201
+    record, requested = cloud.clusters.get(cluster_id), body()
+    _check_pools([requested], record.document["region"])
+    return {"node_pool": cloud.clusters.add_pool(record, requested)}, 201
 
 
 @family.serves(f"GET {POOLS}/<pool_id>", "kubernetes:read")
 def get_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
-    return {"node_pool": _pool(cloud.cluster(cluster_id), pool_id)}
+    return {"node_pool": _pool(cloud.clusters.get(cluster_id), pool_id)}
 
 
 @family.serves(f"PUT {POOLS}/<pool_id>", "kubernetes:update")
 def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
-    record, asked = cloud.cluster(cluster_id), body()
+    record, requested = cloud.clusters.get(cluster_id), body()
     pool = _pool(record, pool_id)
-    count = int(asked.get("count") or pool["count"])
+    count = int(requested.get("count") or pool["count"])
     _check_quota(max(count - pool["count"], 0))
-    pool |= {k: asked[k] for k in ("name", "labels", "taints", "auto_scale", "min_nodes", "max_nodes") if k in asked}
-    if asked.get("tags") is not None:
-        pool["tags"] = [*pool["tags"][:3], *(t for t in asked["tags"] if not t.startswith("k8s"))]
+    pool |= {
+        k: requested[k] for k in ("name", "labels", "taints", "auto_scale", "min_nodes", "max_nodes") if k in requested
+    }
+    if requested.get("tags") is not None:
+        pool["tags"] = [*pool["tags"][:3], *(t for t in requested["tags"] if not t.startswith("k8s"))]
     cloud.clusters.resize(record.document, pool, count, ready=True)
     return {"node_pool": pool}, 202
 
 
 @family.serves(f"DELETE {POOLS}/<pool_id>", "kubernetes:update")
 def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
-    record = cloud.cluster(cluster_id)
+    record = cloud.clusters.get(cluster_id)
     pool = _pool(record, pool_id)
     if len(record.document["node_pools"]) == 1:
         raise ApiError(422, "validation error: a cluster needs at least one node pool")
     cloud.clusters.resize(record.document, pool, 0, ready=True)
     record.document["node_pools"].remove(pool)
     return "", 204
-
-
-@family.serves(f"DELETE {POOLS}/<pool_id>/nodes/<node_id>", "kubernetes:update")
-def delete_node(cluster_id: str, pool_id: str, node_id: str) -> ResponseReturnValue:
-    record = cloud.cluster(cluster_id)
-    pool = _pool(record, pool_id)
-    node = next((each for each in pool["nodes"] if each["id"] == node_id), None)
-    if node is None:
-        raise NotFoundError
-    cloud.clusters.remove_node(record.document, pool, node, replace=request.args.get("replace") == "1")
-    return "", 202
-
-
-def _integrate(*, enabled: bool) -> ResponseReturnValue:
-    """The pull secret itself isn't put into the cluster: the program brings its own."""
-    asked = body()
-    records = [cloud.cluster(identifier) for identifier in asked.get("cluster_uuids", [])]
-    names = asked.get("registries") or list(cloud.registries.documents)
-    if enabled and not names:
-        raise ApiError(412, "no registry exists")
-    for record in records:
-        record.document |= {"registry_enabled": enabled, "registries": names if enabled else []}
-    return "", 204
-
-
-@family.serves("POST /v2/kubernetes/registries", "kubernetes:update")
-@family.serves("POST /v2/kubernetes/registry", "kubernetes:update")
-def add_registry() -> ResponseReturnValue:
-    return _integrate(enabled=True)
-
-
-@family.serves("DELETE /v2/kubernetes/registries", "kubernetes:update")
-@family.serves("DELETE /v2/kubernetes/registry", "kubernetes:update")
-def remove_registry() -> ResponseReturnValue:
-    return _integrate(enabled=False)

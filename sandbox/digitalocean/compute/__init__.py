@@ -1,0 +1,1 @@
+"""Droplets, volumes and volume snapshots."""

@@ -1,0 +1,44 @@
+"""What every part of the account is given: the lock and the delays, the bill, the settings."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.digitalocean.ledger import Ledger
+from sandbox.digitalocean.settings import Settings
+
+
+class Scheduler:
+    """Runs actions after a delay.
+
+    Attributes:
+        lock: held by whoever reads or changes the account.
+        stopped: set by `stop`; no action begins after it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Condition()
+        self.stopped = threading.Event()
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Runs `action` under the lock after `seconds`; at once if that is 0."""
+
+        def act() -> None:
+            if not self.stopped.wait(seconds):
+                with self.lock:
+                    action()
+
+        if seconds <= 0:
+            act()
+        else:
+            threading.Thread(target=act, daemon=True).start()
+
+
+@dataclass(frozen=True)
+class Context:
+    scheduler: Scheduler
+    ledger: Ledger
+    settings: Settings
