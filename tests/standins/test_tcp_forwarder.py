@@ -63,7 +63,7 @@ def test_a_client_sends_until_it_closes_its_side_and_is_answered(
 
 def test_a_target_that_refuses_resets_the_connection(target: socket.socket, address: tuple[str, int]) -> None:
     target.close()
-    with socket.create_connection(address, timeout=10) as client, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as client:
         client.recv(1)
 
 
