@@ -112,6 +112,9 @@ def _translate(
             "", None, ", ".join(known), f"write {close[0]}" if close else f"remove {key}", problem="is not a known key"
         )
     allowed, example = _describe(field) if field else ("", "")
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
+        # What was written is lost: YAML reads 1.10 as 1.1, 0755 as 493 and yes as true.
+        return ConfigError("", detail["input"], "text", "write it in quotes")
     if detail["type"] == "missing":
         return ConfigError("", None, allowed, f"add for example {key}: {example}", problem="is missing")
     return ConfigError("", detail["input"], allowed, f"write for example {example}")

@@ -15,7 +15,10 @@ class Monitoring(Model):
     """Prometheus with the gateway's metrics, and Grafana with a dashboard of them."""
 
     retention: str = Field(
-        "7d", pattern=r"^[1-9][0-9]*[hdw]$", description="hours, days or weeks, such as 12h, 7d or 2w", examples=["7d"]
+        "7d",
+        pattern=r"^[1-9][0-9]{0,3}[hdw]$",
+        description="hours, days or weeks, such as 12h, 7d or 2w",
+        examples=["7d"],
     )
     grafana: bool = Field(True, description="true or false", examples=[True])
 

@@ -40,6 +40,10 @@ def load(
         raise InvalidConfigError(foreign)
     values = {key.removeprefix(prefix): _parsed(text) for key, text in config.items() if key.startswith(prefix)}
     secret = {key.removeprefix(prefix) for key in secret_keys if key.startswith(prefix)}
+    texts = [(path, text) for key, value in values.items() for path, text in _texts(key, value)]
+    if changed := [error for path, text in texts if (error := _text_error(path, text))]:
+        lines = (error_line(error, hidden=_top_level(error.key) in secret) for error in changed)
+        raise InvalidConfigError(prefix + line for line in lines)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -73,6 +77,31 @@ def _unknown_namespaces(config: Mapping[str, str], project: str) -> Iterator[str
             allowed = f"{project} (this project's own), {', '.join(PROVIDER_NAMESPACES)}"
             error = ConfigError(key, None, allowed, f"write {project}:{name}", "is in an unknown namespace")
             yield error_line(error, hidden=False)
+
+
+_GO_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} [A-Z+-][A-Z0-9+-]*")
+"""A date without quotes, as Pulumi hands it on."""
+
+
+def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 -- JSON
+    """Yields every text, with its path; keys as well."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(f"{path}[{index}]", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield path, key
+            yield from _texts(f"{path}.{key}", item)
+
+
+def _text_error(path: str, text: str) -> ConfigError | None:
+    if _GO_TIME.fullmatch(text):
+        return ConfigError(path, text, "text; YAML reads this as a date", "write it in quotes")
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        return ConfigError(path, None, "text without zero bytes and halves of characters", "remove them")
+    return None
 
 
 def _is_in_clear(path: str, values: Mapping[str, Any], written: Mapping[str, Any], prefix: str) -> bool:

@@ -1,8 +1,8 @@
 """Whom pods may connect to inside of the cluster and out of it, beside what always is allowed."""
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field
 
-from infra.config.types import Label, Model, ServiceName
+from infra.config.types import Label, Model, Network, ServiceName
 
 
 class Egress(Model):
@@ -10,7 +10,7 @@ class Egress(Model):
 
     internet: bool = Field(False, description="true or false: public addresses", examples=[True])
     namespaces: list[Label] = Field([], description="namespaces of the cluster", examples=[["redis"]])
-    networks: list[IPvAnyNetwork] = Field(
+    networks: list[Network] = Field(
         [], description="addresses and CIDR blocks outside of the cluster", examples=[["10.108.0.0/20"]]
     )
 

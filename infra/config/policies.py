@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.config import plugin_schema
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.transformations import Changes, HeaderChanges
-from infra.config.types import HeaderName, Label, Model, UrlPath, read_switch
+from infra.config.types import HeaderName, Label, Model, Network, UrlPath, read_switch
 
 # Part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
@@ -118,7 +118,7 @@ BotDetectionSwitch = Annotated[BotDetection | None, BeforeValidator(read_switch)
 class Termination(Model):
     """Answers every request itself: the switch for maintenance."""
 
-    status: int = Field(503, ge=100, le=599, description="an HTTP status", examples=[503])
+    status: int = Field(503, ge=200, le=599, description="an HTTP status from 200", examples=[503])
     message: str = Field("Service unavailable", min_length=1, description="a sentence", examples=["Back at noon"])
 
 
@@ -137,8 +137,8 @@ class Policies(Model):
     """What both a route and the gateway can have: each entry is one of Kong's plugins, or a part of one."""
 
     rate_limit: RateLimit | None = Field(None, description="a limit", examples=[{"minute": 60}])
-    allow_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
-    deny_ips: list[IPvAnyNetwork] = Field([], description="addresses and CIDR blocks", examples=["192.0.2.0/24"])
+    allow_ips: list[Network] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
+    deny_ips: list[Network] = Field([], description="addresses and CIDR blocks", examples=["192.0.2.0/24"])
     body_limit: int | None = Field(None, ge=1, le=1024, description="1 to 1024 MiB", examples=[8])
     bot_detection: BotDetectionSwitch = Field(
         None, description="true, false, or allow, deny", examples=[{"allow": ["okhttp"]}]

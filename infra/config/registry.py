@@ -29,7 +29,10 @@ class Registry(Model):
         description="a registry's host (docker.io/<user> for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
-    username: str | None = Field(None, description="who may push and pull", examples=["user"])
+    # A Docker config has user and password in one text, separated by the first colon.
+    username: str | None = Field(
+        None, pattern=r"^[^:\s]+$", description="who may push and pull, without a colon", examples=["user"]
+    )
     password: SecretStr | None = Field(None, description="a token or password, a secret", examples=["a secret"])
 
     @property

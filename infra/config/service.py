@@ -10,8 +10,23 @@ from pydantic import Field, model_validator
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.policies import RoutePolicies
-from infra.config.types import IMAGE, LONGEST_NAME, EnvironmentName, Model, Quantity, ServiceName, UrlPath, quantity
+from infra.config.types import (
+    IMAGE,
+    LONGEST_IMAGE_NAME,
+    LONGEST_NAME,
+    MIN_MEMORY,
+    Cpu,
+    EnvironmentName,
+    Memory,
+    Model,
+    ProbePath,
+    ServiceName,
+    UrlPath,
+    quantity,
+)
 
+LONGEST_VARIABLE = 128 << 10
+"""Bytes with the name: MAX_ARG_STRLEN of Linux."""
 PROJECT = Path(__file__).resolve().parents[2]
 COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
 
@@ -37,6 +52,10 @@ class Source(Model):
     )
 
     def source_errors(self, example: str) -> Iterator[ConfigError]:
+        for name, value in self.env.items():
+            if len(f"{name}={value}".encode()) >= LONGEST_VARIABLE:
+                allowed = f"less than {LONGEST_VARIABLE >> 10} KiB: Linux starts no process with a longer one"
+                yield ConfigError(f"env.{name}", None, allowed, "have the service read it from elsewhere")
         if "PORT" in self.env:
             yield ConfigError("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
         if bool(self.build) == bool(self.image):
@@ -47,11 +66,21 @@ class Source(Model):
                 "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
             )
         elif self.image:
-            # With a tag that moves, what runs changes without a rollout.
-            match = IMAGE.fullmatch(self.image)
-            if not match or not (match["digest"] or (match["tag"] or "latest") != "latest"):
-                allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
-                yield ConfigError("image", self.image, allowed, "end it with a tag such as :0.1")
+            yield from self._image_errors()
+
+    def _image_errors(self) -> Iterator[ConfigError]:
+        match = IMAGE.fullmatch(self.image)
+        if not match or len(match["name"]) > LONGEST_IMAGE_NAME:
+            allowed = "a registry's host, a path in lower case, a tag or a digest, as in ghcr.io/user/app:0.1"
+            lower = self.image.partition("://")[2].lower() or self.image.lower()
+            fix = "write for example user/foo-microservice:0.1"
+            if IMAGE.fullmatch(lower):
+                fix = "write it in lower case, without https://"
+            yield ConfigError("image", self.image, allowed, fix, "is not the name of an image")
+        # With a tag that moves, what runs changes without a rollout.
+        elif not (match["digest"] or (match["tag"] or "latest") != "latest"):
+            allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
+            yield ConfigError("image", self.image, allowed, "end it with a tag such as :0.1")
 
 
 class Version(Source):
@@ -97,13 +126,13 @@ class BlueGreen(Model):
 # A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
 # (as `kubectl describe node` shows). So requests are what is left, and limits are what a busy container really needs.
 class Requests(Model):
-    cpu: Quantity = "15m"
-    memory: Quantity = "24Mi"
+    cpu: Cpu = "15m"
+    memory: Memory = "24Mi"
 
 
 class Limits(Model):
-    cpu: Quantity = "500m"
-    memory: Quantity = "128Mi"
+    cpu: Cpu = "500m"
+    memory: Memory = "128Mi"
 
 
 class Resources(Model):
@@ -112,6 +141,9 @@ class Resources(Model):
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> Self:
+        if quantity(self.limits.memory) < quantity(MIN_MEMORY):
+            allowed = f"at least {MIN_MEMORY}, without which no container starts"
+            raise_if_any([ConfigError("limits.memory", self.limits.memory, allowed, "write for example 128Mi")])
         raise_if_any(
             ConfigError(
                 f"requests.{kind}", request, f"at most limits.{kind}, which is {limit}", f"set limits.{kind}: {request}"
@@ -166,7 +198,7 @@ class Service(Workload, Source):
     key: ClassVar[str] = "services"
 
     port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
-    health: UrlPath | None = Field(None, description='a path from "/" on', examples=["/healthz"])
+    health: ProbePath | None = Field(None, description='a path from "/" on, as a URL has it', examples=["/healthz"])
     canary: Canary | None = Field(None, description="build or image, weight", examples=[{"build": "apps/foo-next"}])
     blue_green: BlueGreen | None = Field(None, description="blue, green, live", examples=[{"live": "blue"}])
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pydantic import Field
+from cryptography.x509 import load_pem_x509_certificates
+from pydantic import Field, field_validator
 
 from infra.config.types import Model
 
@@ -32,6 +33,13 @@ class Acme(Model):
     profile: str = Field(
         "", pattern=r"^[A-Za-z0-9-]*$", description="one of the server's profiles", examples=["shortlived"]
     )
+
+    @field_validator("ca")
+    @classmethod
+    def _is_a_certificate(cls, pem: str) -> str:
+        if pem.strip():
+            load_pem_x509_certificates(pem.encode())
+        return pem
 
     @property
     def directory(self) -> str:

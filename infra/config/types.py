@@ -8,7 +8,17 @@ import re
 from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -45,17 +55,36 @@ UrlPath = Annotated[
     str,
     Field(
         pattern=r"^/(\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/\.?[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)?$",
+        max_length=1024,  # an HTTPRoute's limit
         description='a path from "/" on, of letters, digits and ._~-, without "." or ".." in it or a "/" at its end',
         examples=["/foo"],
     ),
 ]
-DOMAIN = r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
-Quantity = Annotated[
+# The kubelet parses it as a URL: a slash at its end and a query are parts of it.
+ProbePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$", max_length=1024)]
+_DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = rf"({_DNS_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?"
+_as_written = BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)
+"""YAML changes no quantity that it reads as a number: 1.50 is as much as 1.5."""
+Cpu = Annotated[
     str,
+    _as_written,
     Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|[kMGT]|[KMGT]i)?$",
-        description="a Kubernetes quantity: a number, then m, k, M, G, Ki, Mi, Gi or nothing",
-        examples=["250m", "128Mi"],
+        pattern=r"^[0-9]+(\.[0-9]{1,3})?$|^[0-9]+m$",
+        description="cores, such as 0.5 or 2, or thousandths of one with m",
+        examples=["250m"],
+    ),
+]
+MIN_MEMORY = "8Mi"
+"""Containers with less don't start: setting one up takes some MiB by itself."""
+# Kubernetes also takes thousandths of a byte (m), which nobody means.
+Memory = Annotated[
+    str,
+    _as_written,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?([kMGT]|[KMGT]i)?$",
+        description="bytes with k, M, G, Ki, Mi or Gi",
+        examples=["128Mi"],
     ),
 ]
 
@@ -63,7 +92,7 @@ Quantity = Annotated[
 def _has_host_and_port(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", host) or parts.port == 0:
+    if not re.fullmatch(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*\.?", host) or parts.port == 0:
         raise ValueError(url)
     if host.replace(".", "").isdecimal():
         ipaddress.IPv4Address(host)
@@ -73,17 +102,32 @@ def _has_host_and_port(url: str) -> str:
 Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_has_host_and_port)]
 """Of a name or an IPv4 address."""
 ChartRepository = Annotated[str, Field(pattern=r"^https?://\S+$", description="a chart repository's URL")]
+
+
+def _is_text(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
+    """Refuses numbers: Pydantic would take true for 0.0.0.1."""
+    if not isinstance(value, str):
+        raise ValueError(value)  # noqa: TRY004 -- Pydantic reports no TypeError
+    return value
+
+
+Network = Annotated[IPvAnyNetwork, BeforeValidator(_is_text)]
 # HTTP allows more characters (RFC 9110, 5.6.2), Kong doesn't.
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 # As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_HOST = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*(:[0-9]{{1,5}})?"
 IMAGE = re.compile(
-    rf"([a-z0-9.-]+(:[0-9]+)?/)?{_COMPONENT}(/{_COMPONENT})*(:(?P<tag>\w[\w.-]*))?(?P<digest>@sha256:[0-9a-f]{{64}})?",
+    rf"(?P<name>({_HOST}/)?{_COMPONENT}(/{_COMPONENT})*)(:(?P<tag>\w[\w.-]{{0,127}}))?"
+    r"(?P<digest>@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
+LONGEST_IMAGE_NAME = 255
 # A first part without a dot or a port would be taken for a path on Docker Hub.
-REPOSITORY_PREFIX = rf"^(localhost|[a-z0-9-]+:[0-9]+|[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?)(/{_COMPONENT})*$"
+REPOSITORY_PREFIX = (
+    rf"^(localhost|{_DNS_LABEL}:[0-9]{{1,5}}|{_DNS_LABEL}(\.{_DNS_LABEL})+(:[0-9]{{1,5}})?)(/{_COMPONENT})*$"
+)
 
 _UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
@@ -97,7 +141,7 @@ def quantity(text: str) -> float:
 class Model(BaseModel):
     """A section of the configuration, with keys in camelCase; unknown keys are errors."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
     _is_secret: bool = PrivateAttr(default=False)
 
     @property

@@ -114,6 +114,18 @@ def workload(
     return ready.apply(lambda names: str(names[0]))
 
 
+def _as_written(value: pulumi.Input[str]) -> pulumi.Input[str]:
+    """Escapes what Kubernetes would change in a variable: `$(NAME)` is another one's value, `$$` a dollar."""
+    if isinstance(value, str):
+        return _escaped(value)
+    text: pulumi.Output[str] = pulumi.Output.from_input(value)
+    return text.apply(_escaped)
+
+
+def _escaped(value: str) -> str:
+    return value.replace("$", "$$") if "$$" in value or "$(" in value else value
+
+
 def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
     """One container that may do no more than serve."""
     probe = (
@@ -135,7 +147,7 @@ def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
                 image_pull_policy="IfNotPresent",
                 ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port)],
                 env=[
-                    core.v1.EnvVarArgs(name=name, value=value)
+                    core.v1.EnvVarArgs(name=name, value=_as_written(value))
                     for name, value in {"PORT": str(args.port), **version.env}.items()
                 ],
                 resources=core.v1.ResourceRequirementsArgs(requests=args.requests, limits=args.limits),

@@ -30,6 +30,7 @@ POLICIES = {
     "kong-doks:gateway": {"requestId": True},
 }
 KEY = f"key-auth:{hashlib.sha256(b'planted-key-of-20-ch').hexdigest()}"
+ENV = {"A": "pa$$word", "B": "$(PORT)", "C": "a$b", "D": "$$(A) $", "E": 'it\'s "quoted"'}
 COLLECTORS = (
     "http://logs:9000/",
     "http://logs.tools:9000/",
@@ -42,7 +43,15 @@ DOMAIN = {
     "kong-doks:email": "ops@example.com",
     "kong-doks:services": [FOO | {"securityHeaders": True}, BAR | {"protocol": "grpc"}],
 }
-AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+AUTHORITY = """\
+-----BEGIN CERTIFICATE-----
+MIHFMHmgAwIBAgIBATAFBgMrZXAwDTELMAkGA1UEAwwCY2EwHhcNMjYwMTAxMDAw
+MDAwWhcNMzYwMTAxMDAwMDAwWjANMQswCQYDVQQDDAJjYTAqMAUGAytlcAMhAEjP
+Vayxo2wjKGAqWu2xnfC/e2V/wTRk9wid0jHVTPxDMAUGAytlcANBAGPyJJX+FIJN
+WUMiC4WkTT1Lrnd2zOD0VMu5LqRmTLfWXs0uzHou8MDe7JN/B+vb/jAYuJWpYdwZ
+So5lBTx95A8=
+-----END CERTIFICATE-----
+"""
 OWN_AUTHORITY = {"server": "https://ca.example/acme/directory", "ca": AUTHORITY, "profile": "short"}
 CANARY = {
     "kong-doks:services": [
@@ -93,9 +102,13 @@ RUNS: dict[str, dict[str, Any]] = {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO, {"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
     },
+    "env as written": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"env": ENV}]},
+    },
     "secret env": {
         "stack": "dev",
-        "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key"}}]},
+        "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key", "DOLLARS": "a$$b"}}]},
         "secret_keys": ["kong-doks:services"],
     },
     "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},

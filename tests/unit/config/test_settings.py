@@ -25,7 +25,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a list of nothing": ({"services": [FOO | {"resources": None}]}, "services[0].resources: is not allowed"),
     "limits of nothing": ({"services": [FOO | {"resources": {"limits": None}}]}, "resources.limits: is not allowed"),
     "a path upwards": ({"services": [FOO | {"path": "/a/../b"}]}, 'services[0].path: "/a/../b" is not allowed'),
-    "two tags": ({"services": [WEB | {"image": "a:1:2"}]}, 'services[0].image: "a:1:2" is not allowed'),
+    "two tags": ({"services": [WEB | {"image": "a:1:2"}]}, 'services[0].image: "a:1:2" is not the name of an image'),
     "an image in capitals": ({"services": [WEB | {"image": "ghcr.io/User/x:1"}]}, "services[0].image: "),
     "the port as a variable": ({"services": [FOO | {"env": {"PORT": "80"}}]}, "services[0].env.PORT: "),
     "a user for a registry": (
@@ -76,6 +76,89 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": "api.example.com", "email": "a@b", "services": [FOO | {"name": "gateway-tls"}]},
         'services[0].name: "gateway-tls" is not allowed; allowed: any but gateway-tls beside domain',
     ),
+    "a number without quotes": (
+        {"services": [FOO | {"env": {"VERSION": 1.1}}]},
+        "services[0].env.VERSION: 1.1 is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "an octal number": ({"services": [FOO | {"env": {"MODE": 493}}]}, "services[0].env.MODE: 493 is not allowed"),
+    "yes": (
+        {"services": [FOO | {"env": {"DEBUG": True}}]},
+        "services[0].env.DEBUG: true is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "a date": (
+        {"services": [FOO | {"env": {"DAY": "2024-01-02 00:00:00 +0000 UTC"}}]},
+        'services[0].env.DAY: "2024-01-02 00:00:00 +0000 UTC" is not allowed; allowed: text; YAML reads this as a date',
+    ),
+    "a number in a header": (
+        {"services": [FOO | {"requestHeaders": {"set": {"X-Version": 1.1}}}]},
+        "services[0].requestHeaders.set.X-Version: 1.1 is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "a number in the query": (
+        {"services": [FOO | {"requestQuery": {"add": {"page": 1}}}]},
+        "services[0].requestQuery.add.page: 1 is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "a number in a field of a body": (
+        {"services": [FOO | {"responseBody": {"add": {"page": 1}}}]},
+        "services[0].responseBody.add.page: 1 is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "a number to ask for": ({"services": [FOO | {"whenHeaders": {"X-Try": 1}}]}, "fix: write it in quotes"),
+    "an issuer without quotes": (
+        {"consumers": [{"name": "a", "jwt": {"key": 83, "secret": "planted-secret-of-32-characters!"}}]},
+        "consumers[0].jwt.key: 83 is not allowed; allowed: text; fix: write it in quotes",
+    ),
+    "half a character": ({"services": [FOO | {"env": {"A": "\ud800"}}]}, "services[0].env.A: is not allowed"),
+    "half a character in a plugin": (
+        {"services": [FOO | {"plugins": {"cors": {"origins": ["\ud800"]}}}]},
+        "services[0].plugins.cors.origins[0]: is not allowed; allowed: text without zero bytes",
+    ),
+    "a zero byte": ({"services": [FOO | {"env": {"A": "a\0b"}}]}, "services[0].env.A: is not allowed"),
+    "too long a variable": (
+        {"services": [FOO | {"env": {"A": "a" * (128 * 1024 - 2)}}]},
+        "services[0].env.A: is not allowed; allowed: less than 128 KiB",
+    ),
+    "thousandths of a byte": (
+        {"services": [FOO | {"resources": {"limits": {"memory": "128m"}}}]},
+        'services[0].resources.limits.memory: "128m" is not allowed; allowed: bytes with k, M, G, Ki, Mi or Gi',
+    ),
+    "thousandths of a byte asked for": (
+        {"services": [FOO | {"resources": {"requests": {"memory": "64m"}}}]},
+        'services[0].resources.requests.memory: "64m" is not allowed',
+    ),
+    "memory without its unit": (
+        {"services": [FOO | {"resources": {"requests": {"memory": "0"}, "limits": {"memory": 128}}}]},
+        'services[0].resources.limits.memory: "128" is not allowed; allowed: at least 8Mi',
+    ),
+    "an image in capitals, and why": (
+        {"services": [WEB | {"image": "GHCR.io/User/app:1.0"}]},
+        "allowed: a registry's host, a path in lower case, a tag or a digest, as in ghcr.io/user/app:0.1; fix: ",
+    ),
+    "an image's URL": ({"services": [WEB | {"image": "https://ghcr.io/user/app:1"}]}, "fix: write it in lower case, "),
+    "dots for a registry": ({"services": [WEB | {"image": ".../a:1"}]}, "services[0].image: "),
+    "a hyphen for a registry": ({"services": [WEB | {"image": "-/a:1"}]}, "services[0].image: "),
+    "too long a tag": ({"services": [WEB | {"image": f"a:{'1' * 129}"}]}, "services[0].image: "),
+    "too long an image": ({"services": [WEB | {"image": f"{'a' * 256}:1"}]}, "services[0].image: "),
+    "hyphens for a registry's host": ({"registry": {"kind": "other", "server": "-.-"}}, 'registry.server: "-.-" is'),
+    "a user with a colon": (
+        {"registry": {"kind": "other", "server": "ghcr.io/u", "username": "us:er", "password": "planted"}},
+        'registry.username: "us:er" is not allowed; allowed: who may push and pull, without a colon',
+    ),
+    **{
+        f"a collector's host {host}": (
+            {"gateway": {"httpLog": {"url": f"http://{host}:9000/"}}},
+            "gateway.httpLog.url: ",
+        )
+        for host in ("a.-b", "a.b-", "a._b", "a" * 64)
+    },
+    "a retention of ages": ({"gateway": {"monitoring": {"retention": "999999999999d"}}}, "monitoring.retention: "),
+    "no final status": ({"services": [FOO | {"terminate": {"status": 100}}]}, "services[0].terminate.status: 100 is"),
+    "too long a path": ({"services": [FOO | {"path": f"/{'a' * 1024}"}]}, "services[0].path: "),
+    "yes for an address": ({"services": [FOO | {"allowIps": [True]}]}, "services[0].allowIps[0]: true is not allowed"),
+    "a number for an address": ({"services": [FOO | {"denyIps": [16777216]}]}, "services[0].denyIps[0]: 16777216 is"),
+    "no certificate": (
+        {"domain": "api.example.com", "email": "a@b"}
+        | {"acme": {"ca": "-----BEGIN CERTIFICATE-----\nhello\n-----END CERTIFICATE-----\n"}},
+        "acme.ca: ",
+    ),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
     "a path that is a pattern": (
         {"services": [FOO | {"path": "/~foo"}]},
@@ -88,7 +171,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "nothing to build": ({"services": [FOO | {"build": "apps/no"}]}, 'services[0].build: "apps/no" is not allowed'),
     "an image without a tag": ({"services": [BAR | {"image": "user/bar"}]}, "fix: end it with a tag such as :0.1"),
     "an image whose tag moves": ({"services": [BAR | {"image": "user/bar:latest"}]}, 'image: "user/bar:latest" is not'),
-    "not an image": ({"services": [BAR | {"image": "User Bar"}]}, 'services[0].image: "User Bar" is not allowed'),
+    "not an image": (
+        {"services": [BAR | {"image": "User Bar"}]},
+        'services[0].image: "User Bar" is not the name of an image',
+    ),
     "no such port": ({"services": [FOO | {"port": 70000}]}, "services[0].port: 70000 is not allowed"),
     "no replicas": ({"services": [FOO | {"replicas": 0}]}, "services[0].replicas: 0 is not allowed; allowed: 1 to 100"),
     "a bad variable": ({"services": [FOO | {"env": {"MY-KEY": "1"}}]}, "services[0].env.MY-KEY: "),
@@ -98,7 +184,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "not a quantity": (
         {"services": [FOO | {"resources": {"limits": {"memory": "1 GB"}}}]},
-        'services[0].resources.limits.memory: "1 GB" is not allowed; allowed: a Kubernetes quantity',
+        'services[0].resources.limits.memory: "1 GB" is not allowed; allowed: bytes with k',
     ),
     "more asked for than allowed": (
         {"services": [FOO | {"resources": {"requests": {"memory": "1Gi"}}}]},
@@ -236,9 +322,17 @@ def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde() -> N
     assert (service.path, service.rewrite) == ("/foo/~ada", "/~ada")
 
 
-def test_numbers_do_as_variables() -> None:
-    (service,) = loaded({"services": [FOO | {"env": {"THREADS": 4}}]}).services
-    assert service.env == {"THREADS": "4"}
+def test_quantities_may_be_numbers() -> None:
+    resources = {"requests": {"cpu": 0.25, "memory": "1.5Gi"}, "limits": {"cpu": 2, "memory": 4294967296}}
+    (service,) = loaded({"services": [FOO | {"resources": resources}]}).services
+    assert service.resources.limits.model_dump() == {"cpu": "2", "memory": "4294967296"}
+    assert service.resources.requests.model_dump() == {"cpu": "0.25", "memory": "1.5Gi"}
+
+
+@pytest.mark.parametrize("path", ["/health/", "/health?full=1", "/a/b%20c"])
+def test_a_probe_may_ask_for_any_path(path: str) -> None:
+    (service,) = loaded({"services": [FOO | {"health": path}]}).services
+    assert service.probe_path(service.versions["foo"]) == path
 
 
 def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> None:

@@ -1,12 +1,13 @@
 """What runs in the cluster, and how it is reached."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from infra.config.types import quantity
-from tests.unit.conftest import PROJECT, Recording
+from tests.unit.conftest import ENV, PROJECT, Recording
 
 DIGEST = f"sha256:{'0' * 64}"
 CONTENT = "content"
@@ -124,6 +125,25 @@ def test_a_ready_made_image_is_one_entry_and_is_not_built(run: Callable[[str], R
     assert container["ports"] == [{"name": "http", "containerPort": 8080}]
     assert {"name": "PORT", "value": "8080"} in container["env"]
     assert recording.outputs["web_url"] == "http://203.0.113.10/"
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """Returns what the kubelet makes of a variable's value (Kubernetes' API reference, EnvVar)."""
+
+    def replacement(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else variables.get(match[1], match[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", replacement, text)
+
+
+def test_variables_arrive_as_they_are_written(run: Callable[[str], Recording]) -> None:
+    (container,) = pod(run("env as written"), "foo")["containers"]
+    arrived: dict[str, str] = {}
+    for variable in container["env"]:
+        arrived[variable["name"]] = expanded(variable["value"], arrived)
+    assert arrived == {"PORT": "5000", **ENV}
+    (container,) = pod(run("secret env"), "foo")["containers"]
+    assert {"name": "DOLLARS", "value": {"secret": "a$$$$b"}} in container["env"]
 
 
 def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -> None:
