@@ -20,6 +20,7 @@ MAX_TRANSFORMED_BODY_MIB = 8
 def check(settings: Settings) -> Iterator[ConfigError]:
     """Yields every violation, with the key from the top level on."""
     yield from _check_unique_names_and_paths(settings)
+    yield from _check_weighted_paths(settings)
     yield from _check_namespace(settings)
     yield from _check_cluster_and_registry(settings)
     yield from _check_gateway_policies(settings)
@@ -69,6 +70,20 @@ def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
             if own.get(key) != expected.get(key):
                 allowed = f"the same as of {first.name}, which has the same path"
                 yield ConfigError(f"{path}.{key}", None, allowed, f"copy {key} from one to the other")
+
+
+def _check_weighted_paths(settings: Settings) -> Iterator[ConfigError]:
+    """Kong prefers regular expressions, which a weighted route needs for a dot in its path, to longer plain paths."""
+    workloads = settings.workloads_by_path
+    for path, workload in workloads.items():
+        for other in workloads.values():
+            if (
+                "." in workload.path
+                and len(workload.traffic_weights) > 1
+                and other.path.startswith(f"{workload.path}/")
+            ):
+                allowed = f"a path without a dot beside canary, since {other.name} is below it"
+                yield ConfigError(f"{path}.path", workload.path, allowed, "give it another path, or use blueGreen")
 
 
 def _check_namespace(settings: Settings) -> Iterator[ConfigError]:

@@ -159,6 +159,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         | {"acme": {"ca": "-----BEGIN CERTIFICATE-----\nhello\n-----END CERTIFICATE-----\n"}},
         "acme.ca: ",
     ),
+    "a path below a weighted one with a dot": (
+        {
+            "services": [
+                FOO | {"path": "/v1.0", "canary": {"image": "foo:2"}},
+                BAR | {"path": "/v1.0/bar"},
+            ]
+        },
+        'services[0].path: "/v1.0" is not allowed; allowed: a path without a dot beside canary, since bar is below it',
+    ),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
     "a path that is a pattern": (
         {"services": [FOO | {"path": "/~foo"}]},

@@ -34,7 +34,7 @@ def test_names_are_the_tutorials(dev: Recording, name: str) -> None:
     ingress = dev.one("Ingress", name).inputs
     assert ingress["metadata"]["name"] == name
     assert ingress["spec"]["ingressClassName"] == "kong"
-    backend = {"service": {"name": f"{name}-service", "port": {"number": 5000}}}
+    backend = {"service": {"name": f"{name}-service", "port": {"name": "http"}}}
     assert ingress["spec"]["rules"] == [
         {"http": {"paths": [{"path": f"/{name}", "pathType": "Prefix", "backend": backend}]}}
     ]
