@@ -1,27 +1,32 @@
-"""DigitalOcean's API v2, as far as the commands ask it: retried, paged, and with errors in one line."""
+"""A client for DigitalOcean's API v2: retries, pages, typed documents, errors in one line."""
 
+import ipaddress
+import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 import httpx
+from pydantic import BaseModel, ValidationError
+
+from ops.errors import OpsError
 
 ENDPOINT = "https://api.digitalocean.com"
 ATTEMPTS = 5
 LONGEST_WAIT = 30.0
-"""Seconds; the provider's own limit. Whoever is told to come back in an hour is told so."""
+"""Seconds; the limit of Pulumi's provider. A longer Retry-After is reported instead of waited for."""
+_PAUSE = "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN"
 
-
-class OpsError(Exception):
-    """A question can't be answered; the message is one line with the fix."""
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 
 class ApiError(OpsError):
-    """The API refused, or didn't answer: then `status` is 0."""
+    """The API refused the call, or gave no answer that is DigitalOcean's: then `status` is 0."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,87 +34,126 @@ class ApiError(OpsError):
 
 
 class Api:
-    """An account, by its token.
+    """An account, identified by its token.
 
     Args:
-        token: with the scopes that `preflight` checks.
-        endpoint: where the API is.
-        pause: seconds before the first repetition, doubled for each further one; DIGITALOCEAN_HTTP_RETRY_WAIT_MIN as
-            for Pulumi's provider, else 1.
+        token: an API token with the scopes that `preflight` checks.
+        endpoint: the API's URL; plain HTTP is accepted on the loopback interface only.
+        pause: seconds before the first retry, doubled for each further one; the default is
+            DIGITALOCEAN_HTTP_RETRY_WAIT_MIN as for Pulumi's provider, else 1.
 
     Raises:
-        OpsError: the token or the endpoint can't be one.
+        OpsError: the token, the endpoint or the pause is malformed.
     """
 
     def __init__(self, token: str, endpoint: str = ENDPOINT, pause: float | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self._pause = float(os.environ.get("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN") or 1) if pause is None else pause
+        self._pause = _pause_from_environment() if pause is None else pause
         if not re.fullmatch("[!-~]+", token):
-            # Or the client's own complaint about it would show it.
+            # httpx would repeat the token in its own error.
             raise OpsError("a blank in the token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=... without")
-        try:
-            self._http = httpx.Client(
-                base_url=f"{self.endpoint}/v2/", headers={"Authorization": f"Bearer {token}"}, timeout=30
-            )
-        except httpx.InvalidURL as error:
-            raise OpsError(f"{endpoint}: {error}; fix: export DIGITALOCEAN_API_URL=https://...") from None
+        _check_endpoint(endpoint)
+        # Redirects aren't followed: the token would go to another host.
+        self._http = httpx.Client(
+            base_url=f"{self.endpoint}/v2/", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
 
     def call(self, method: str, path: str, body: object = None, **query: object) -> dict[str, Any]:
-        """The JSON object that the API answers, empty if it answers nothing.
+        """Sends a request and returns the JSON object of the answer, empty for an empty answer.
 
         Raises:
-            ApiError: any status of 400 or above, or no answer that is one, after the repetitions.
+            ApiError: any status but 2xx, or an answer that isn't DigitalOcean's, after the retries.
         """
         return self._document(method, path, body, query, once=False)
 
     def create(self, path: str, body: object) -> dict[str, Any]:
-        """A POST that isn't repeated where it may have been done already, and would be done twice.
+        """Sends a POST that is not retried once DigitalOcean may have acted on it.
 
         Raises:
-            ApiError: as of `call`.
+            ApiError: as for `call`.
         """
         return self._document("POST", path, body, {}, once=True)
-
-    def _document(
-        self, method: str, path: str, body: object, query: dict[str, object], *, once: bool
-    ) -> dict[str, Any]:
-        answer = self._answer(method, path, body, query, once=once)
-        if answer.is_error:
-            raise ApiError(answer.status_code, f"{method} /v2/{path}: {answer.status_code} {_message(answer)}")
-        if not answer.content:
-            return {}
-        document = _json(answer)
-        if not isinstance(document, dict):
-            raise self._strange(f"{method} /v2/{path}: {answer.status_code} without a JSON object")
-        return document
-
-    def _strange(self, said: str) -> ApiError:
-        return ApiError(0, f"{said}; fix: see what answers at {self.endpoint} (DIGITALOCEAN_API_URL, a proxy)")
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         return self.call("GET", path, **query)
 
-    def find(self, path: str) -> dict[str, Any] | None:
-        """Like `get`; None if there is no such thing."""
+    def read(self, path: str, key: str, model: type[DocumentT]) -> DocumentT:
+        """Reads one document.
+
+        Raises:
+            ApiError: as for `call`; also if a field that ops needs is missing or of another type.
+        """
+        answer = self.get(path)
+        if key not in answer:
+            raise self._malformed(f"GET /v2/{path}: {key} is missing")
+        return self._parse(path, key, answer[key], model)
+
+    def find(self, path: str, key: str, model: type[DocumentT]) -> DocumentT | None:
+        """Reads one document; None if DigitalOcean answers 404."""
         try:
-            return self.get(path)
+            return self.read(path, key, model)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
-    def all(self, path: str, key: str, **query: object) -> Iterator[dict[str, Any]]:
-        """Everything in a list, page by page."""
+    def list(
+        self,
+        path: str,
+        key: str,
+        model: type[DocumentT],
+        *,
+        query: Mapping[str, str] | None = None,
+        null_is_empty: bool = False,
+    ) -> Iterator[DocumentT]:
+        """Reads a list, page by page.
+
+        Raises:
+            ApiError: as for `read`.
+        """
         number = 1
         while True:
-            page = self.get(path, page=number, per_page=200, **query)
-            if key not in page:
-                # Nothing is there only if that is what was said.
-                raise self._strange(f"GET /v2/{path}: {key} is missing")
-            yield from page[key] or []
-            if not ((page.get("links") or {}).get("pages") or {}).get("next"):
+            page = self.get(path, page=number, per_page=200, **(query or {}))
+            meta, links = page.get("meta"), page.get("links")
+            items = page.get(key)
+            # A list is empty only if the API says so: a missing or null list is no proof.
+            if items is None and (null_is_empty or (isinstance(meta, dict) and meta.get("total") == 0)):
+                items = []
+            if not isinstance(items, list):
+                raise self._malformed(f"GET /v2/{path}: {key} is no list")
+            for item in items:
+                yield self._parse(path, key, item, model)
+            pages = links.get("pages") if isinstance(links, dict) else None
+            if not (isinstance(pages, dict) and pages.get("next")):
                 return
             number += 1
+
+    def _parse(self, path: str, key: str, document: object, model: type[DocumentT]) -> DocumentT:
+        try:
+            return model.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, (key, *first["loc"])))
+            raise self._malformed(f"GET /v2/{path}: {place}: {first['msg']}") from None
+
+    def _document(
+        self, method: str, path: str, body: object, query: dict[str, object], *, once: bool
+    ) -> dict[str, Any]:
+        answer = self._answer(method, path, body, query, once=once)
+        call = f"{method} /v2/{path}: {answer.status_code}"
+        if answer.has_redirect_location:
+            raise self._malformed(f"{call} redirects to another address")
+        if not answer.is_success:
+            raise ApiError(answer.status_code, f"{call} {_message(answer)}")
+        if not answer.content:
+            return {}
+        document = _json(answer)
+        if not isinstance(document, dict):
+            raise self._malformed(f"{call} without a JSON object")
+        return document
+
+    def _malformed(self, problem: str) -> ApiError:
+        return ApiError(0, f"{problem}; fix: check what answers at {self.endpoint} (DIGITALOCEAN_API_URL, a proxy)")
 
     def _answer(self, method: str, path: str, body: object, query: dict[str, object], *, once: bool) -> httpx.Response:
         attempt = 0
@@ -120,37 +164,84 @@ class Api:
                 answer = self._http.request(method, path, json=body, params={k: str(v) for k, v in query.items()})
             except httpx.RequestError as error:
                 if attempt == ATTEMPTS or (once and not isinstance(error, httpx.ConnectError)):
-                    raise ApiError(0, f"{self.endpoint} doesn't answer: {error}") from None
+                    raise ApiError(0, f"{self.endpoint} doesn't answer: {one_line(str(error))}") from None
             else:
-                again = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or (answer.is_server_error and not once)
-                wait = max(wait, _asked_for(answer))
-                if not again or attempt == ATTEMPTS or wait > LONGEST_WAIT:
+                retry = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or (answer.is_server_error and not once)
+                wait = max(wait, _retry_after(answer))
+                if not retry or attempt == ATTEMPTS or wait > LONGEST_WAIT:
                     return answer
             time.sleep(min(wait, LONGEST_WAIT))
+
+
+def segment(identifier: str) -> str:
+    """Quotes an identifier as one segment of a path.
+
+    Raises:
+        OpsError: it is empty, or would lead to another path.
+    """
+    if not identifier.strip(".") or not identifier.isprintable():
+        raise OpsError(f'"{one_line(identifier)}" is no id; fix: copy it from python -m ops doctor or bill')
+    return quote(identifier, safe="")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _pause_from_environment() -> float:
+    text = os.environ.get(_PAUSE) or "1"
+    try:
+        pause = float(text)
+    except ValueError:
+        pause = math.nan
+    if not 0 <= pause < math.inf:
+        raise OpsError(f'{_PAUSE}: "{one_line(text)}"; allowed: seconds; fix: unset {_PAUSE}')
+    return pause
+
+
+def _check_endpoint(endpoint: str) -> None:
+    fix = "; fix: export DIGITALOCEAN_API_URL=https://..."
+    try:
+        parts = urlsplit(endpoint)
+        httpx.URL(endpoint)
+        host = parts.hostname or ""
+    except (ValueError, httpx.InvalidURL) as error:
+        raise OpsError(f"{one_line(endpoint)}: {error}{fix}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise OpsError(f"{one_line(endpoint)}: not a URL{fix}")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise OpsError(f"{one_line(endpoint)}: the token would go over plain HTTP{fix}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _message(answer: httpx.Response) -> str:
     fixes: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "; fix: export DIGITALOCEAN_TOKEN=... with a token that is valid",
         HTTPStatus.FORBIDDEN: "; fix: give the token that scope (python -m ops preflight says which)",
-        HTTPStatus.TOO_MANY_REQUESTS: f"; fix: try again in {_asked_for(answer) or 60:.0f} s",
+        HTTPStatus.TOO_MANY_REQUESTS: f"; fix: try again in {_retry_after(answer) or 60:.0f} s",
     }
     fix = fixes.get(answer.status_code, "")
     document = _json(answer)
-    said = document.get("message") if isinstance(document, dict) else None
-    return f"{said or answer.reason_phrase}{fix}"
+    message = document.get("message") if isinstance(document, dict) else None
+    return f"{one_line(str(message or answer.reason_phrase))}{fix}"
 
 
 def _json(answer: httpx.Response) -> object:
-    """What was answered; None if that isn't JSON."""
+    """The parsed body; None if it isn't JSON."""
     try:
         return answer.json()
     except ValueError:
         return None
 
 
-def _asked_for(answer: httpx.Response) -> float:
-    """Seconds to wait, by the Retry-After header, which may be a date; 0 without one."""
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds of the Retry-After header, which may be a date; 0 without one."""
     wait = answer.headers.get("retry-after") or ""
     if wait.isdecimal():
         return float(wait)

@@ -1,27 +1,30 @@
-"""Whether `pulumi up` can work, asked before it costs anything."""
+"""Checks that `pulumi up` can work, before it costs anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from ops.account.inventory import DEFAULT_POOL_TAG, registries
-from ops.account.ownership import Past, elsewhere
-from ops.digitalocean import Api, ApiError, OpsError
+from pydantic import BaseModel
+
+from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size
+from ops.account.inventory import registries
+from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
+from ops.digitalocean import Api, ApiError
 from ops.pulumi import state as states
 from ops.pulumi.stack import Stack
+from ops.pulumi.state import State
 
 SMALLEST_NODE_MIB = 2048
-"""Below that DigitalOcean sells no Kubernetes nodes (Kubernetes limits page)."""
+"""DigitalOcean sells no smaller Kubernetes nodes (Kubernetes limits page)."""
 REGISTRIES = {"professional": 10}
-"""How many an account may have, where that isn't one (Container Registry limits page)."""
-_WHOSE = "whether it is this stack's can't be told:"
-_NOWHERE = "00000000-0000-4000-8000-000000000000"
-_CLUSTER = f"kubernetes/clusters/{_NOWHERE}"
+"""Registries of an account, where that isn't one (Container Registry limits page)."""
+_NONEXISTENT_ID = "00000000-0000-4000-8000-000000000000"
+_CLUSTER = f"kubernetes/clusters/{_NONEXISTENT_ID}"
 
 
 class Probe(NamedTuple):
-    """A call that changes nothing: it reads, or asks for what can't be, and is refused for that or for the scope."""
+    """A call that changes nothing: it reads, or it asks for the impossible and is refused for that or for the scope."""
 
     method: str
     path: str
@@ -30,17 +33,17 @@ class Probe(NamedTuple):
 
 READING = {
     "account:read": Probe("GET", "account"),
-    "regions:read": Probe("GET", "regions"),
     "sizes:read": Probe("GET", "sizes"),
+    "regions:read": Probe("GET", "regions"),
+    "actions:read": Probe("GET", "actions"),
     "tag:read": Probe("GET", "tags"),
     "kubernetes:read": Probe("GET", "kubernetes/options"),
     "droplet:read": Probe("GET", "droplets"),
     "load_balancer:read": Probe("GET", "load_balancers"),
     "block_storage:read": Probe("GET", "volumes"),
     "block_storage_snapshot:read": Probe("GET", "snapshots"),
-    "snapshot:read": Probe("GET", "snapshots"),
 }
-"""What these commands ask of every stack."""
+"""Scopes for every stack. DigitalOcean's panel adds regions, sizes and actions to kubernetes:create, but not tags."""
 CLUSTER = {
     "kubernetes:create": Probe("POST", "kubernetes/clusters", {}),
     "kubernetes:update": Probe("PUT", _CLUSTER, {}),
@@ -50,8 +53,8 @@ CLUSTER = {
 REGISTRY = {
     "registry:read": Probe("GET", "registries"),
     "registry:create": Probe("POST", "registries", {}),
-    "registry:update": Probe("POST", f"registries/{_NOWHERE}/garbage-collection", {}),
-    "registry:delete": Probe("DELETE", f"registries/{_NOWHERE}"),
+    "registry:update": Probe("POST", f"registries/{_NONEXISTENT_ID}/garbage-collection", {}),
+    "registry:delete": Probe("DELETE", f"registries/{_NONEXISTENT_ID}"),
 }
 
 _RECORD = "domains/nowhere.invalid/records/0"
@@ -65,7 +68,7 @@ DOMAIN = {
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and if it isn't right the fix."""
+    """The result of one check; `fix` is empty if it is ok."""
 
     name: str
     ok: bool
@@ -73,22 +76,33 @@ class Check:
     fix: str = ""
 
 
+class _Meta(BaseModel):
+    total: int
+
+
 def preflight(api: Api, stack: Stack) -> Iterator[Check]:
-    """One check after the other; those that couldn't be asked without a failed one are left out."""
+    """Runs the checks one after the other; checks that need a failed one are left out.
+
+    Raises:
+        OpsError: DigitalOcean or Pulumi can't be asked.
+    """
     settings = stack.settings
     if not settings.makes_cluster:
-        yield Check("account", True, f"nothing is made on DigitalOcean beside kubeContext {settings.kube_context}")
+        yield Check("account", True, f"nothing is created on DigitalOcean beside kubeContext {settings.kube_context}")
         return
     try:
-        account = api.get("account")["account"]
-        yield Check("token", True, f"valid, of {account['email']}")
-        yield Check("account", account["status"] == "active", account["status"], account.get("status_message") or "")
+        account = api.read("account", "account", Account)
     except ApiError as error:
-        if error.status != HTTPStatus.FORBIDDEN:
-            yield Check("token", False, str(error))
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            yield Check("token", False, str(error), "export DIGITALOCEAN_TOKEN=... with a token that is valid")
             return
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+    else:
+        yield Check("token", True, f"valid, of {account}")
+        yield Check("account", account.status == "active", account.status, account.status_message)
     probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {}) | (DOMAIN if settings.domain else {})
-    missing = [scope for scope, probe in probes.items() if not _allowed(api, probe)]
+    missing = [scope for scope, probe in probes.items() if not _is_allowed(api, probe)]
     yield Check(
         "scopes",
         not missing,
@@ -97,24 +111,27 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     )
     if missing:
         return
-    known, unread = _state(stack)
-    clusters = {each["id"]: each for each in api.all("kubernetes/clusters", "kubernetes_clusters")}
-    ours = next((clusters[each] for each in known.of(states.CLUSTER) if each in clusters), None)
-    options = api.get("kubernetes/options")["options"]
-    minors = list(dict.fromkeys(".".join(each["slug"].split(".")[:2]) for each in options["versions"]))
-    # The program asks for the newest patch each time, though a cluster that is there keeps its own.
+    state = states.read(stack)
+    clusters = {each.id: each for each in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
+    found = registries(api) if settings.uses_registry else []
+    yield from _check_state(state, clusters, found, str(account))
+    own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
+    options = api.read("kubernetes/options", "options", ClusterOptions)
+    minors = list(dict.fromkeys(".".join(each.slug.split(".")[:2]) for each in options.versions))
+    # The program looks for the newest patch each time, though an existing cluster keeps its own.
     yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
-    if ours is None:
-        yield from _catalogue(api, stack, options)
-        yield _name(stack, {each["name"]: each for each in clusters.values()}, unread)
+    sizes = {each.slug: each for each in api.list("sizes", "sizes", Size)}
+    if own is None:
+        yield from _check_catalogue(stack, options, sizes)
+        yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
     else:
-        yield from _replaced(ours, stack)
-    yield _quota(api, settings.node_count, _nodes(ours))
+        yield from _check_replacement(own, stack)
+    yield _check_quota(api, account, settings.node_count, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_registry:
-        yield _registry(api, stack, list(known.of(states.REGISTRY)), unread)
+        yield _check_registry(api, stack, found, state)
 
 
-def _allowed(api: Api, probe: Probe) -> bool:
+def _is_allowed(api: Api, probe: Probe) -> bool:
     try:
         api.call(probe.method, probe.path, probe.body)
     except ApiError as error:
@@ -124,30 +141,29 @@ def _allowed(api: Api, probe: Probe) -> bool:
     return True
 
 
-def _state(stack: Stack) -> tuple[states.State, str]:
-    """The state; or none, and why it can't be read: then everything in the account counts as somebody else's."""
-    try:
-        return states.read(stack), ""
-    except OpsError as error:
-        return states.State([], []), str(error)
+def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Registry], account: str) -> Iterator[Check]:
+    """Ids in the state that the account doesn't have: most often the token is another team's."""
+    names = {each.name for each in found}
+    missing = [f"cluster {each}" for each in state.of(states.CLUSTER) if each not in clusters]
+    if found or state.of(states.REGISTRY):
+        missing += [f"registry {each}" for each in state.of(states.REGISTRY) if each not in names]
+    if missing:
+        said = f"{', '.join(missing)} of the state is not in the account of {account}"
+        fix = "a token of the team that has it; if it was deleted by hand, python -m ops doctor"
+        yield Check("state", False, said, fix)
 
 
-def _nodes(cluster: dict[str, Any] | None) -> int:
-    return sum(pool["count"] for pool in cluster["node_pools"]) if cluster else 0
-
-
-def _catalogue(api: Api, stack: Stack, options: dict[str, Any]) -> Iterator[Check]:
+def _check_catalogue(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:
     settings = stack.settings
-    regions = [each["slug"] for each in options["regions"]]
-    yield _choice("region", settings.region, regions)
-    for_nodes = {each["slug"] for each in options["sizes"]}
+    yield _choice("region", settings.region, [each.slug for each in options.regions])
+    for_nodes = {each.slug for each in options.sizes}
     fitting = [
         size
-        for size in sorted(api.all("sizes", "sizes"), key=lambda size: float(size["price_monthly"]))
-        if size["slug"] in for_nodes and size["memory"] >= SMALLEST_NODE_MIB and size["available"]
+        for size in sorted(sizes.values(), key=lambda size: size.price_monthly)
+        if size.slug in for_nodes and size.memory >= SMALLEST_NODE_MIB and size.available
     ]
-    there = [size["slug"] for size in fitting if settings.region in size["regions"]]
-    yield _choice("nodeSize", settings.node_size, there, f" in {settings.region}")
+    offered = [size.slug for size in fitting if settings.region in size.regions]
+    yield _choice("nodeSize", settings.node_size, offered, f" in {settings.region}")
 
 
 def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
@@ -158,59 +174,55 @@ def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
-def _name(stack: Stack, taken: dict[str, dict[str, Any]], unread: str) -> Check:
+def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
         return Check("clusterName", True, f"{name} is free")
-    if unread:
-        return Check("clusterName", False, f'a cluster "{name}" is there already; {_WHOSE} {unread}')
-    said, fix = f'a cluster "{name}" is there already', "pulumi config set clusterName with another name"
-    if other := Past(elsewhere=lambda: elsewhere(stack)).other_stack(states.CLUSTER, taken[name]):
-        return Check("clusterName", False, f"{said}, stack {other}'s", fix)
-    fix += f", or python -m ops doctor --stack {stack.name}"
-    return Check("clusterName", False, f"{said}, and this stack's state has it not", fix)
+    ownership = Ownership(other_stacks=lambda: resources_of_other_stacks(stack))
+    other = ownership.other_stack(states.CLUSTER, taken[name].id, name)
+    owner = f"stack {other}'s" if other else "and the state of this stack doesn't have it"
+    doctor = "" if other else f", or python -m ops doctor --stack {stack.name}"
+    fix = f"pulumi config set clusterName with another name{doctor}"
+    return Check("clusterName", False, f'a cluster "{name}" is there already, {owner}', fix)
 
 
-def _replaced(cluster: dict[str, Any], stack: Stack) -> Iterator[Check]:
-    """What is fixed when a cluster is made: to change it, `up` deletes the cluster and makes another."""
-    sizes = [pool["size"] for pool in cluster["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
-    for key, wanted, there in (
-        ("region", stack.settings.region, [cluster["region"]]),
+def _check_replacement(cluster: Cluster, stack: Stack) -> Iterator[Check]:
+    """Settings that are fixed when a cluster is created: to change them, `up` deletes the cluster."""
+    sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
+    for key, wanted, actual in (
+        ("region", stack.settings.region, [cluster.region]),
         ("nodeSize", stack.settings.node_size, sizes),
     ):
-        if there and wanted not in there:
-            said = (
-                f'"{wanted}" instead of {there[0]}: pulumi up deletes cluster {cluster["name"]} with all that is in it'
-            )
-            yield Check(key, False, said, f"pulumi config set {key} {there[0]}; or go on, if that is what you want")
+        if actual and wanted not in actual:
+            said = f'"{wanted}" instead of {actual[0]}: pulumi up deletes cluster {cluster.name} with all that is in it'
+            yield Check(key, False, said, f"pulumi config set {key} {actual[0]}; or go on, if that is what you want")
 
 
-def _quota(api: Api, wanted: int, have: int) -> Check:
-    limit = int(api.get("account")["account"]["droplet_limit"])
-    used = int(api.get("droplets", per_page=1)["meta"]["total"])
-    more, most = max(wanted - have, 0), have + limit - used
-    said = f"{used} of {limit} Droplets in use, {more} more wanted"
+def _check_quota(api: Api, account: Account, wanted: int, have: int) -> Check:
+    limit = account.droplet_limit
+    meta = api.read("droplets", "meta", _Meta)
+    more, most = max(wanted - have, 0), have + limit - meta.total
+    said = f"{meta.total} of {limit} Droplets in use, {more} more wanted"
     fewer = [f"pulumi config set nodeCount {most}"] if most > 0 else []
     fix = ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"])
-    enough = more <= max(limit - used, 0)
+    enough = more <= max(limit - meta.total, 0)
     return Check("quota", enough, said, "" if enough else fix)
 
 
-def _registry(api: Api, stack: Stack, own: list[str], unread: str) -> Check:
-    wanted, found = stack.settings.registry, registries(api)
-    names = [each["name"] for each in found]
+def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State) -> Check:
+    wanted, names = stack.settings.registry, [each.name for each in found]
     if wanted.existing:
         said = f'registry "{wanted.name}" {"is there" if wanted.name in names else "is not there"}'
-        return Check("registry", wanted.name in names, said, "" if wanted.name in names else _known(names))
-    if any(name in own for name in names):
-        return Check("registry", True, "is there, and this stack's")
-    if found:
+        return Check("registry", wanted.name in names, said, "" if wanted.name in names else _existing_registry(names))
+    own = next((each for each in found if each.name in state.of(states.REGISTRY)), None)
+    if own:
+        return _check_registry_replacement(own, wanted.name, wanted.region)
+    if found and (subscription := found[0].subscription):
         # One subscription is for all of an account's registries: a new one doesn't change it.
-        tier = found[0]["subscription"]["tier"]["slug"]
+        tier = subscription.tier.slug
         there = f"the account has {', '.join(names)}, and its tier {tier} allows"
         if len(found) >= REGISTRIES.get(tier, 1):
-            doubt = f"; {_WHOSE} {unread}" if unread else ""
-            return Check("registry", False, f"{there} no more{doubt}", _known(names))
+            return Check("registry", False, f"{there} no more", _existing_registry(names))
         if wanted.tier != tier:
             fix = f"pulumi config set --path registry.tier {tier}"
             return Check("registry", False, f"{there} another, but not of tier {wanted.tier}", fix)
@@ -221,11 +233,21 @@ def _registry(api: Api, stack: Stack, own: list[str], unread: str) -> Check:
             if error.status not in (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY):
                 raise
             return Check("registry", False, f'the name "{wanted.name}" is taken or bad', "set another registry.name")
-    regions = api.get("registries/options")["options"]["available_regions"]
+    regions = api.read("registries/options", "options", RegistryOptions).available_regions
     return _choice("registry.region", wanted.region, regions)
 
 
-def _known(names: list[str]) -> str:
+def _check_registry_replacement(own: Registry, name: str | None, region: str) -> Check:
+    """A registry keeps its name and its region: to change them, `up` deletes it and pushes the images to another."""
+    for key, wanted, actual in (("name", name or own.name, own.name), ("region", region, own.region)):
+        if wanted != actual:
+            said = f'{key} "{wanted}" instead of {actual}: pulumi up deletes registry {own.name} with its images'
+            fix = f"pulumi config set --path registry.{key} {actual}; or go on, and the images are pushed again"
+            return Check("registry", False, said, fix)
+    return Check("registry", True, "is there, and this stack's")
+
+
+def _existing_registry(names: list[str]) -> str:
     if not names:
-        return "remove existing: true, and the stack makes one"
+        return "remove existing: true, and the stack creates one"
     return f"write registry: {{kind: digitalocean, name: {names[0]}, existing: true}}"

@@ -1,164 +1,246 @@
-"""What an account has of a stack, and what it costs."""
+"""What an account has of a stack, what that costs, and what only looks like the stack's."""
 
-import dataclasses
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ops.account import prices
-from ops.account.ownership import AUTOMATIC_NAME, Past
+from ops.account.documents import (
+    Account,
+    Cluster,
+    Document,
+    Droplet,
+    LoadBalancer,
+    Registry,
+    Stored,
+    Subscription,
+)
+from ops.account.ownership import Names, Ownership, has_own_node_pool
 from ops.digitalocean import Api, ApiError
-from ops.pulumi.stack import Settings
 from ops.pulumi.state import CLUSTER, REGISTRY
 
-Document = dict[str, Any]
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
-DEFAULT_POOL_TAG = "terraform:default-node-pool"
-"""By which Pulumi's provider knows a cluster's own node pool."""
 RUNS = ("running", "degraded", "upgrading")
 """The states of a cluster whose API server answers."""
+GOING = ("deleting", "deleted")
+"""The states of a cluster on its way out; DigitalOcean's description lists both."""
+
+Tagged = Droplet | LoadBalancer | Stored
+DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 @dataclass(frozen=True)
-class Thing:
-    """Something that is on the bill, or holds a name."""
+class BilledResource:
+    """A resource of the account; prices in US dollars."""
 
     kind: str
     id: str
     name: str
     monthly: float
     hourly: float
+    cluster: str = ""
+    """Id of the cluster whose tag it bears."""
     orphan: bool = False
-    """It bears the tag of a cluster that is gone."""
-    unsure: bool = False
-    """The program could have made it, and Pulumi doesn't remember this stack: it may be another's."""
-    elsewhere: str = ""
-    """Another stack that has it: it bears the name that this one is to have, and stands in its way."""
-
-    @property
-    def ours(self) -> bool:
-        return not (self.unsure or self.elsewhere)
+    """That cluster is gone."""
+    owner: str = "stack"
+    """`stack`: provably the stack's; `unknown`: may be; `nobody`: of a cluster that no update of the stack had;
+    `somebody`: has the stack's name and isn't its; else the other stack that has it."""
 
     @property
     def remove(self) -> str:
-        """The command that ends it."""
+        """The command that deletes it."""
         return f"python -m ops remove {self.kind} {self.id}"
 
 
 class _Kind(NamedTuple):
-    """A list of the API whose things bear a cluster's tag, and where one of them is deleted."""
+    """A list of the API whose resources bear a cluster's tag."""
 
     path: str
-    key: str
-    query: dict[str, str]
+    query: Mapping[str, str]
+    model: type[Tagged]
 
 
 _TAGGED = {
-    "droplet": _Kind("droplets", "droplets", {}),
-    "load_balancer": _Kind("load_balancers", "load_balancers", {}),
-    "volume": _Kind("volumes", "volumes", {}),
-    "snapshot": _Kind("snapshots", "snapshots", {"resource_type": "volume"}),
+    "droplet": _Kind("droplets", {}, Droplet),
+    "load_balancer": _Kind("load_balancers", {}, LoadBalancer),
+    "volume": _Kind("volumes", {}, Stored),
+    "snapshot": _Kind("snapshots", {"resource_type": "volume"}, Stored),
 }
-PATHS = {kind: each.path + "/{}" for kind, each in _TAGGED.items()} | {
-    # With its load balancers, volumes and snapshots: without it they would be nobody's.
-    "cluster": "kubernetes/clusters/{}/destroy_with_associated_resources/dangerous",
-    "registry": "registries/{}",
-    # By cluster and pool: CLUSTER/node_pools/POOL.
-    "node_pool": "kubernetes/clusters/{}",
-    # By zone and record: ZONE/records/RECORD.
-    "dns_record": "domains/{}",
-}
-"""What is asked to end a thing of a kind, by its id."""
 
 
-def inventory(api: Api, settings: Settings, past: Past) -> list[Thing]:
-    """All that the stack has in the account, and all that clusters left behind which are gone.
+@dataclass(frozen=True)
+class Inventory:
+    """The account as one command read it.
 
-    Whose leftovers these were can't be told any more: the cluster's name went with it. A cluster that is there is known
-    by its name, or by the stack's past, where the configuration has another name by now. So is a registry; one that
-    Pulumi named is known by the past alone, since other stacks' are called alike. What another stack of the backend has
-    in its state is that one's.
+    Attributes:
+        own: provably the stack's.
+        others: look like the stack's and aren't provably so.
+        missing: ids in the state that the account doesn't have.
+        is_right_account: whether the account has another id of the state, so that it is the stack's account.
+        account: whose account it is; read only if an id is missing.
     """
-    # A token without `tag:read` gets answers without tags, which is what most things are recognised by.
+
+    own: list[BilledResource]
+    others: list[BilledResource]
+    clusters: Mapping[str, Cluster]
+    registries: Mapping[str, Registry]
+    load_balancers: Mapping[str, LoadBalancer]
+    missing: list[str] = field(default_factory=list)
+    is_right_account: bool = False
+    account: str = ""
+
+    @property
+    def blind(self) -> list[str]:
+        """Reasons why the bill may not be all."""
+        doubts = [
+            f"{each.kind} {each.name} ({each.id}) may be this stack's or another's"
+            for each in self.others
+            if each.owner == "unknown" and each.kind in ("cluster", "registry")
+        ]
+        if self.missing and not self.is_right_account:
+            doubts += [f"{each} of the state is not in this account: {self.why_missing}" for each in self.missing]
+        return doubts
+
+    @property
+    def why_missing(self) -> str:
+        if self.is_right_account:
+            return "it was deleted by hand"
+        return f"it was deleted by hand, or the token is another team's (this one is {self.account}'s)"
+
+    def monthly(self, resource: BilledResource) -> float:
+        """Price of a resource with everything that goes with it."""
+        return resource.monthly + sum(
+            each.monthly
+            for each in (*self.own, *self.others)
+            if resource.kind == "cluster" and each.cluster == resource.id
+        )
+
+
+def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
+    """Reads the account.
+
+    Raises:
+        ApiError: it can't be read.
+    """
+    # Without tag:read the lists come without tags, and nothing could be told apart.
     api.get("tags", per_page=1)
-    clusters = list(api.all("kubernetes/clusters", "kubernetes_clusters"))
-    named = settings.cluster_name if settings.makes_cluster else None
-    found: list[Thing] = []
-    for each in clusters:
-        thing = _thing("cluster", each, prices.HIGH_AVAILABILITY if each.get("ha") else 0)
-        known = each["name"] == named or past.made(each)
-        found += _claimed(thing, each, past, known=known, likely=_looks_made(each))
-    own = {thing.id for thing in found if thing.ours}
-    gone_unless = {each["id"] for each in clusters}
-    for kind, (path, key, query) in _TAGGED.items():
-        for document in api.all(path, key, **query):
-            tags = document.get("tags") or []
-            ids = {match[1] for tag in tags if (match := _CLUSTER_TAG.fullmatch(tag))}
-            if ids and (ids & own or not ids & gone_unless):
-                found.append(_thing(kind, document, _monthly(kind, document), orphan=not ids & own))
-    return [*found, *_registries(api, settings, past)]
-
-
-def _claimed(thing: Thing, document: Document, past: Past, *, known: bool, likely: bool) -> Iterator[Thing]:
-    """A cluster or registry, if it is the stack's, or may be, or is another stack's under the name of this one's."""
-    if known or (likely and not past.known):
-        other = past.other_stack(CLUSTER if thing.kind == "cluster" else REGISTRY, document)
-        if known or not other:
-            yield dataclasses.replace(thing, unsure=not known, elsewhere=other)
-
-
-def _looks_made(cluster: Document) -> bool:
-    """Whether the program may have made it, by the node pool that it gives to its clusters."""
-    return any(
-        pool["name"] == f"{cluster['name']}-default-pool" and DEFAULT_POOL_TAG in (pool.get("tags") or [])
-        for pool in cluster["node_pools"]
+    # Clusters last: what is created meanwhile would look like an orphan of a cluster that isn't there.
+    tagged = {
+        kind: list(api.list(each.path, each.path, each.model, query=each.query)) for kind, each in _TAGGED.items()
+    }
+    clusters = {each.id: each for each in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
+    found = [each for cluster in clusters.values() for each in _cluster(cluster, names, ownership)]
+    for kind, documents in tagged.items():
+        found += _tagged(kind, documents, clusters, found, ownership)
+    registries = _registries(api, names, ownership)
+    found += _classified_registries(registries, names, ownership)
+    ids = {CLUSTER: clusters.keys(), REGISTRY: registries.keys()}
+    known = [(CLUSTER, each) for each in ownership.clusters] + [(REGISTRY, each) for each in ownership.registries]
+    kinds = {CLUSTER: "cluster", REGISTRY: "registry"}
+    missing = [f"{kinds[kind]} {each}" for kind, each in known if each not in ids[kind]]
+    return Inventory(
+        own=[each for each in found if each.owner == "stack"],
+        others=[each for each in found if each.owner != "stack"],
+        clusters=clusters,
+        registries=registries,
+        load_balancers={each.id: each for each in tagged["load_balancer"] if isinstance(each, LoadBalancer)},
+        missing=missing,
+        is_right_account=len(missing) < len(known),
+        account=str(api.read("account", "account", Account)) if missing else "",
     )
 
 
-def _registries(api: Api, settings: Settings, past: Past) -> Iterator[Thing]:
-    needed = settings.makes_registry or past.registries or past.registry_attempts
-    if past.known and not needed:
-        return  # and a token without a scope for registries is enough
+def _cluster(cluster: Cluster, names: Names, ownership: Ownership) -> Iterator[BilledResource]:
+    """The cluster, if it is the stack's or bears its name."""
+    monthly = prices.HIGH_AVAILABILITY if cluster.ha else 0
+    if ownership.owns_cluster(cluster):
+        yield _billed("cluster", cluster.id, cluster.name, monthly)
+    elif cluster.name == names.cluster:
+        owner = ownership.other_stack(CLUSTER, cluster.id, cluster.name) or (
+            # Without any history the state may have been lost, and this be what it had.
+            "unknown" if has_own_node_pool(cluster) and not ownership.has_history else "somebody"
+        )
+        yield _billed("cluster", cluster.id, cluster.name, monthly, owner=owner)
+
+
+def _tagged(
+    kind: str,
+    documents: Iterable[Tagged],
+    clusters: Mapping[str, Cluster],
+    found: list[BilledResource],
+    ownership: Ownership,
+) -> list[BilledResource]:
+    """Resources with the tag of one of these clusters, or of a cluster that is gone."""
+    owners = {each.id: each.owner for each in found if each.kind == "cluster"}
+    result = []
+    for document in documents:
+        ids = [match[1] for tag in document.tags if (match := _CLUSTER_TAG.fullmatch(tag))]
+        here = next((each for each in ids if each in owners), "")
+        orphan = bool(ids) and not any(each in clusters for each in ids)
+        if not (here or orphan):
+            continue
+        owner = owners[here] if here else "nobody"
+        if orphan and any(each in ownership.clusters or ownership.had(each) for each in ids):
+            owner = "stack"
+        monthly, hourly = _price(kind, document)
+        result.append(
+            BilledResource(
+                kind, document.id, document.name, round(monthly, 2), hourly, here or ids[0], orphan=orphan, owner=owner
+            )
+        )
+    return result
+
+
+def _registries(api: Api, names: Names, ownership: Ownership) -> dict[str, Registry]:
+    needed = names.registry is not None or ownership.registries or ownership.registry_attempts
     try:
-        documents = registries(api)
+        return {each.name: each for each in registries(api)}
     except ApiError as error:
         if needed or error.status != HTTPStatus.FORBIDDEN:
             raise
-        return  # a token that may not look for one hasn't made one
-    name = settings.registry.name
-    wanted = name if settings.makes_registry else None
-    adopted = name if settings.registry.existing else None
-    for position, document in enumerate(documents):
-        cents = document["subscription"]["tier"]["monthly_price_in_cents"]
-        # One subscription pays for all registries of the account.
-        thing = _thing("registry", document | {"id": document["name"]}, 0 if position else cents / 100)
-        if thing.name != adopted:
-            known, likely = thing.name == wanted or past.made_registry(document), AUTOMATIC_NAME.fullmatch(thing.name)
-            yield from _claimed(thing, document, past, known=known, likely=bool(likely))
+        return {}  # a token that may not look for a registry hasn't created one
 
 
-def registries(api: Api) -> list[Document]:
-    """The account's registries, each with its subscription."""
-    found: list[Document] = api.get("registries").get("registries") or []
-    if found and any("subscription" not in each for each in found):
-        subscription = api.get("registries/subscription")["subscription"]
-        found = [each | {"subscription": subscription} for each in found]
+def registries(api: Api) -> list[Registry]:
+    """Reads the account's registries, each with its subscription."""
+    found = list(api.list("registries", "registries", Registry, null_is_empty=True))
+    if any(each.subscription is None for each in found):
+        subscription = api.read("registries/subscription", "subscription", Subscription)
+        found = [each.model_copy(update={"subscription": subscription}) for each in found]
     return found
 
 
-def _thing(kind: str, document: Document, monthly: float, *, orphan: bool = False) -> Thing:
-    size = document.get("size") if kind == "droplet" else None
-    hourly = size["price_hourly"] if isinstance(size, dict) else prices.hourly(monthly)
-    return Thing(kind, str(document["id"]), document["name"], round(monthly, 2), hourly, orphan)
+def _classified_registries(
+    found: Mapping[str, Registry], names: Names, ownership: Ownership
+) -> Iterator[BilledResource]:
+    for position, registry in enumerate(found.values()):
+        cents = registry.subscription.tier.monthly_price_in_cents if registry.subscription else 0
+        # One subscription pays for all registries of the account.
+        monthly = 0 if position else cents / 100
+        if ownership.owns_registry(registry):
+            yield _billed("registry", registry.name, registry.name, monthly)
+        elif registry.name == names.registry:
+            owner = ownership.other_stack(REGISTRY, registry.name, registry.name) or (
+                "somebody" if ownership.has_history else "unknown"
+            )
+            yield _billed("registry", registry.name, registry.name, monthly, owner=owner)
 
 
-def _monthly(kind: str, document: Document) -> float:
-    if kind == "droplet":
-        return float(document["size"]["price_monthly"])
-    if kind == "load_balancer":
-        # What has no type in the answer is of the older, cheaper kind.
-        return prices.LOAD_BALANCER[document.get("type") or "REGIONAL"] * int(document.get("size_unit") or 1)
-    per_gib = prices.VOLUME_PER_GIB if kind == "volume" else prices.SNAPSHOT_PER_GIB
-    return per_gib * float(document["size_gigabytes"])
+def _billed(kind: str, identifier: str, name: str, monthly: float, owner: str = "stack") -> BilledResource:
+    return BilledResource(kind, identifier, name, round(monthly, 2), prices.hourly(monthly), owner=owner)
+
+
+def _price(kind: str, document: Tagged) -> tuple[float, float]:
+    """Dollars a month and an hour."""
+    if isinstance(document, Droplet):
+        return document.size.price_monthly, document.size.price_hourly
+    if isinstance(document, LoadBalancer):
+        # A load balancer without a type in the answer is of the older, cheaper type.
+        monthly = prices.LOAD_BALANCER.get(document.type or "REGIONAL", prices.LOAD_BALANCER["REGIONAL_NETWORK"])
+        monthly *= document.size_unit or 1
+    else:
+        per_gib = prices.VOLUME_PER_GIB if kind == "volume" else prices.SNAPSHOT_PER_GIB
+        monthly = per_gib * document.size_gigabytes
+    return monthly, prices.hourly(monthly)

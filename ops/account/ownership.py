@@ -1,155 +1,207 @@
-"""Which clusters and registries a stack has made, whatever its configuration calls them by now."""
+"""Which clusters and registries are provably a stack's, whatever they are called.
+
+A name proves nothing. A resource is the stack's if its id is in the state, if the state has a pending creation of it,
+or if it was created with the name that one of the stack's updates used, while that update ran.
+"""
 
 import functools
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from ops.digitalocean import OpsError
+from ops.account.documents import Cluster, Registry
 from ops.pulumi import state as states
-from ops.pulumi.stack import NAMESPACE, Settings, Stack, plain
+from ops.pulumi.backend import Backend
+from ops.pulumi.stack import Stack, own_keys, plain
 from ops.pulumi.state import CLUSTER, REGISTRY, State
 
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
-"""The name that Pulumi gives to a registry that the configuration doesn't name: nobody can tell whose it is by it."""
-_CLOCKS = timedelta(minutes=5)
-"""By how much DigitalOcean's clock and this machine's may differ."""
+"""The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
+DEFAULT_POOL_TAG = "terraform:default-node-pool"
+"""The tag by which Pulumi's provider recognises a cluster's own node pool."""
+DEFAULT_CLUSTER_NAME = "mycluster"
+_CLOCK_SKEW = timedelta(minutes=5)
 _UPDATES = 100
 
 
+class Names(NamedTuple):
+    """The names that a configuration gives to what DigitalOcean bills; None if it makes no such thing."""
+
+    cluster: str | None
+    registry: str | None
+    """Empty: an automatic name."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Names":
+        """Reads them from a configuration that may have unreadable secrets, or be one of another version."""
+        # A secret has no value here; a registry with a password is none of DigitalOcean's.
+        registry = plain(values.get("registry", {}))
+        registry = registry if isinstance(registry, dict) else {"kind": "other"}
+        makes_cluster = not values.get("kubeContext")
+        makes_registry = (
+            makes_cluster
+            and registry.get("kind", "digitalocean") == "digitalocean"
+            and not registry.get("existing")
+            and any(_builds(plain(values.get(key, []))) for key in ("services", "aggregates"))
+        )
+        return cls(
+            str(values.get("clusterName") or DEFAULT_CLUSTER_NAME) if makes_cluster else None,
+            str(registry.get("name") or "") if makes_registry else None,
+        )
+
+
+def _builds(workloads: object) -> bool:
+    """Whether any of these is built; an aggregate always is, and what can't be read may be."""
+    if workloads is None:
+        return True
+    if isinstance(workloads, list):
+        return any(_builds(each) for each in workloads)
+    if isinstance(workloads, dict):
+        return bool(workloads.get("build") or workloads.get("backends")) or any(map(_builds, workloads.values()))
+    return False
+
+
 class Attempt(NamedTuple):
-    """An update of the stack that may have made a thing of this name; an update that was killed has no times."""
+    """An update that may have created a resource of this name."""
 
     name: str
     """Empty: an automatic one."""
     begin: datetime | None = None
     end: datetime | None = None
+    """None: the update was killed, and its times are unknown."""
 
-    def made(self, thing: dict[str, Any]) -> bool:
-        """Whether a thing has that name and was created then: a name alone may have been another's, and refused."""
-        if thing["name"] != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(thing["name"])):
+    def covers(self, name: str, created: datetime) -> bool:
+        """Whether a resource has that name and was created then."""
+        if name != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(name)):
             return False
-        if self.begin is None or self.end is None:
-            return True
-        return self.begin - _CLOCKS <= datetime.fromisoformat(thing["created_at"]) <= self.end + _CLOCKS
+        return (self.begin is None or self.begin - _CLOCK_SKEW <= created) and (
+            self.end is None or created <= self.end + _CLOCK_SKEW
+        )
 
 
 @dataclass(frozen=True)
-class Past:
-    """What Pulumi remembers of a stack: what is in its state, and its updates."""
+class Ownership:
+    """What Pulumi remembers of a stack."""
 
     clusters: Collection[str] = ()
-    attempts: Sequence[Attempt] = ()
-    """At a cluster."""
+    """Ids in the state."""
     registries: Collection[str] = ()
+    """Names in the state."""
+    cluster_attempts: Sequence[Attempt] = ()
     registry_attempts: Sequence[Attempt] = ()
-    elsewhere: Callable[[], Mapping[tuple[str, str], str]] = dict
-    """The backend's other stacks, by type and id of what they have, or by type and name of what they have begun.
+    other_stacks: Callable[[], Mapping[tuple[str, str], str]] = dict
+    """The backend's other stacks, by type and id of what they have, or by type and name of what they began to create.
 
-    Not asked without need: Pulumi exports each of them.
+    Read on demand: Pulumi exports each of them.
     """
-    known: bool = False
-    """Whether Pulumi has been asked, and has such a stack."""
+    had: Callable[[str], bool] = field(default=lambda _: False)
+    """Whether an earlier checkpoint of the stack has an id. Read on demand, as well."""
+    has_history: bool = True
+    """Whether Pulumi knows any update of the stack; without one, its state may have been lost."""
 
-    def made(self, cluster: dict[str, Any]) -> bool:
-        tried = any(attempt.made(cluster) for attempt in self.attempts)
-        return cluster["id"] in self.clusters or (tried and not self.other_stack(CLUSTER, cluster))
+    def owns_cluster(self, cluster: Cluster) -> bool:
+        if cluster.id in self.clusters:
+            return True
+        attempts = [each for each in self.cluster_attempts if each.name == cluster.name]
+        if not attempts or not has_own_node_pool(cluster) or self.other_stack(CLUSTER, cluster.id, cluster.name):
+            return False
+        # A cluster that is being destroyed may be older than the history of updates.
+        return any(each.covers(cluster.name, cluster.created_at) for each in attempts) or self.had(cluster.id)
 
-    def made_registry(self, registry: dict[str, Any]) -> bool:
-        tried = any(attempt.made(registry) for attempt in self.registry_attempts)
-        return registry["name"] in self.registries or (tried and not self.other_stack(REGISTRY, registry))
+    def owns_registry(self, registry: Registry) -> bool:
+        if registry.name in self.registries:
+            return True
+        tried = any(attempt.covers(registry.name, registry.created_at) for attempt in self.registry_attempts)
+        return tried and not self.other_stack(REGISTRY, registry.name, registry.name)
 
-    def other_stack(self, kind: str, thing: dict[str, Any]) -> str:
-        """The other stack whose a cluster or a registry is, if it is one's: it isn't this one's, whatever its name."""
-        identifiers = {thing["id"]} if kind == CLUSTER else {thing["name"]}
-        if identifiers & {*self.clusters, *self.registries}:
+    def other_stack(self, kind: str, identifier: str, name: str) -> str:
+        """The other stack that has a cluster or a registry, if one does."""
+        if identifier in {*self.clusters, *self.registries}:
             return ""
-        others = self.elsewhere()
-        return next((others[kind, each] for each in identifiers | {thing["name"]} if (kind, each) in others), "")
+        others = self.other_stacks()
+        return next((others[kind, each] for each in (identifier, name) if (kind, each) in others), "")
 
 
-def read(stack: Stack, state: State) -> Past:
-    """What is remembered; nothing of a stack that isn't there (yet).
-
-    Raises:
-        OpsError: pulumi isn't there, or can't read it.
-    """
-    others = functools.cache(lambda: elsewhere(stack))
-    try:
-        updates = stack.pulumi("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
-    except OpsError as error:
-        if "no stack named" in str(error):
-            return Past(elsewhere=others)
-        raise
-    finished = [_Update(each, stack.settings) for each in json.loads(updates)]
-    killed = {
-        kind: [Attempt(each.name) for each in state.pending if each.type == kind and each.name]
-        for kind in (CLUSTER, REGISTRY)
-    }
-    return Past(
-        state.of(CLUSTER).keys(),
-        [*(each.at_cluster for each in finished), *killed[CLUSTER]],
-        state.of(REGISTRY).keys(),
-        [*(each.at_registry for each in finished if each.may_have_lost_a_registry), *killed[REGISTRY]],
-        others,
-        known=True,
+def has_own_node_pool(cluster: Cluster) -> bool:
+    """Whether the cluster has the node pool that the program gives to its clusters."""
+    return any(
+        pool.name == f"{cluster.name}-default-pool" and DEFAULT_POOL_TAG in pool.tags for pool in cluster.node_pools
     )
 
 
-class _Update:
-    """An update of the stack as Pulumi's history has it; `now` are the settings of today."""
-
-    def __init__(self, document: dict[str, Any], now: Settings) -> None:
-        self._document = document
-        said = {
-            key.partition(":")[2]: plain(entry["value"])
-            for key, entry in (document.get("config") or {}).items()
-            # What is secret isn't told.
-            if key.startswith(f"{NAMESPACE}:") and not entry["secret"]
-        }
-        # A registry with a password is none of DigitalOcean's.
-        then = now.model_dump(by_alias=True) | {"registry": {"kind": "other"}} | said
-        try:
-            self._settings = now.model_validate(then)
-        except ValidationError:  # of another version of the program
-            self._settings = now
-
-    @property
-    def may_have_lost_a_registry(self) -> bool:
-        """What a successful one made is in the state; to look for an automatic name then would find other stacks'."""
-        failed = self._document["kind"] == "update" and self._document["result"] != "succeeded"
-        return failed and self._settings.makes_registry
-
-    @property
-    def at_cluster(self) -> Attempt:
-        return Attempt(self._settings.cluster_name, *self._times)
-
-    @property
-    def at_registry(self) -> Attempt:
-        return Attempt(self._settings.registry.name or "", *self._times)
-
-    @property
-    def _times(self) -> tuple[datetime, datetime]:
-        # Pulumi Cloud also lists an update that goes on, or was killed: that one has no end.
-        end = self._document.get("endTime")
-        begin = datetime.fromisoformat(self._document["startTime"])
-        return begin, datetime.fromisoformat(end) if end else datetime.now(UTC)
-
-
-def elsewhere(stack: Stack) -> dict[tuple[str, str], str]:
-    """What the backend's other stacks have, as `Past` has it.
+def read(stack: Stack, state: State) -> Ownership:
+    """Reads the stack's history.
 
     Raises:
-        OpsError: pulumi isn't there, or can't read one of them.
+        OpsError: Pulumi can't read it.
+    """
+    arguments = ("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
+    updates = [_Update.of(each, stack.project) for each in stack.pulumi_json(*arguments)]
+    # A successful update leaves no pending creation: one in the state is younger.
+    since = max((each.end for each in updates if each.is_update and each.succeeded), default=None)
+    killed = {
+        kind: [
+            Attempt(each.name, since) for each in state.pending if each.type == kind and each.operation == "creating"
+        ]
+        for kind in (CLUSTER, REGISTRY)
+    }
+    return Ownership(
+        clusters=state.of(CLUSTER).keys(),
+        registries=state.of(REGISTRY).keys(),
+        cluster_attempts=[
+            *(Attempt(each.names.cluster, each.begin, each.end) for each in updates if each.names.cluster is not None),
+            *killed[CLUSTER],
+        ],
+        # What a successful update created is in the state; an automatic name would match another stack's.
+        registry_attempts=[
+            *(
+                Attempt(each.names.registry, each.begin, each.end)
+                for each in updates
+                if each.names.registry is not None and each.is_update and not each.succeeded
+            ),
+            *killed[REGISTRY],
+        ],
+        other_stacks=functools.cache(lambda: resources_of_other_stacks(stack)),
+        had=functools.cache(lambda identifier: Backend(stack).had(identifier)),
+        has_history=bool(updates) or bool(state.resources) or bool(state.pending),
+    )
+
+
+class _Update(NamedTuple):
+    """An update in Pulumi's history."""
+
+    names: Names
+    begin: datetime
+    end: datetime
+    is_update: bool
+    succeeded: bool
+
+    @classmethod
+    def of(cls, document: dict[str, Any], project: str) -> "_Update":
+        config = {key: entry.get("value") for key, entry in (document.get("config") or {}).items()}
+        # Pulumi Cloud also lists an update that runs, or was killed: that one has no end.
+        end = document.get("endTime")
+        return cls(
+            Names.of(own_keys(project, config)),
+            datetime.fromisoformat(document["startTime"]),
+            datetime.fromisoformat(end) if end else datetime.now(UTC),
+            document["kind"] == "update",
+            document["result"] == "succeeded",
+        )
+
+
+def resources_of_other_stacks(stack: Stack) -> dict[tuple[str, str], str]:
+    """What the project's other stacks have, as in `Ownership.other_stacks`.
+
+    Raises:
+        OpsError: Pulumi can't read one of them.
     """
     found: dict[tuple[str, str], str] = {}
-    for each in json.loads(stack.pulumi("stack", "ls", "--json")):
-        if (name := each["name"]) != stack.name:
+    for each in stack.pulumi_json("stack", "ls", "--json"):
+        name = each["name"]
+        if not stack.is_named(name):
             other = states.read(stack, name)
             found |= {(kind, identifier): name for kind in (CLUSTER, REGISTRY) for identifier in other.of(kind)}
             found |= {(pending.type, pending.name): name for pending in other.pending if pending.name}

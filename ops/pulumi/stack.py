@@ -1,8 +1,9 @@
-"""A stack's configuration as its files say it: Pulumi.yaml's defaults under those of Pulumi.<stack>.yaml."""
+"""A stack: which one, its configuration as Pulumi sees it, and the Pulumi CLI."""
 
 import json
 import os
 import subprocess
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ops.digitalocean import ENDPOINT, Api, OpsError
+from ops.digitalocean import ENDPOINT, Api, one_line
+from ops.errors import OpsError
 
-NAMESPACE = "kong-doks"
+_NO_STACK = "no stack named"
+_EMPTY_ATTRIBUTES = "failed to load checkpoint: EOF"
+
+
+class PulumiError(OpsError):
+    """A pulumi command failed."""
+
+
+class NoStackError(OpsError):
+    """Pulumi has no such stack."""
+
+
+class UnreadableCheckpointError(PulumiError):
+    """A file backend can't read a checkpoint's attributes: a killed command left them empty."""
 
 
 class _Model(BaseModel):
@@ -86,29 +101,68 @@ class Settings(_Model):
 
 
 class Stack:
-    """The stack `name` of the project in `folder`.
+    """A stack of the project in `folder`.
+
+    Args:
+        folder: the project's folder, with its Pulumi.yaml.
+        name: as Pulumi takes it: dev, or org/project/dev; empty for the stack that is selected.
 
     Raises:
-        OpsError: there is no such file, or it can't be understood.
+        OpsError: no stack is selected, or there is no project.
+        NoStackError: Pulumi has no such stack.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
+    def __init__(self, folder: Path, name: str = "") -> None:
         self.folder = folder
-        file = folder / f"Pulumi.{name}.yaml"
-        project, stack = _load(folder / "Pulumi.yaml"), _load(file)
-        self._config: dict[str, Any] = stack.get("config") or {}
-        values = {key: schema["default"] for key, schema in project["config"].items() if "default" in schema}
-        for key, value in self._config.items():
-            namespace, _, name_in_it = key.rpartition(":")
-            if namespace in ("", NAMESPACE):
-                values[name_in_it] = plain(value)
+        self.project = _project(folder)
+        self.name = name or self._selected()
+        self._check_exists()
+
+    @property
+    def short_name(self) -> str:
+        """The name without organization and project."""
+        return self.name.rpartition("/")[2]
+
+    def is_named(self, other: str) -> bool:
+        """Whether a name from `pulumi stack ls` is this stack's; either may lack organization and project."""
+        (*here, name), (*there, same) = self.name.split("/"), other.split("/")
+        # An organization alone, or organization and project.
+        return name == same and all(mine == theirs for mine, theirs in zip(here, there, strict=False))
+
+    @cached_property
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        entries: dict[str, dict[str, Any]] = self.pulumi_json("config", "--json", "--stack", self.name)
+        return entries
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All of the configuration by its full keys, as Pulumi gives it to the program; None for a secret.
+
+        It has Pulumi.yaml's defaults, the stack's file and its environments, whatever notation they use.
+        """
+        return {key: entry.get("value") for key, entry in self._entries.items()}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The project's own keys, without its name; None for a secret."""
+        return own_keys(self.project, self.config)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration as the program understands it.
+
+        Raises:
+            OpsError: it is wrong, or Pulumi can't read it (a wrong passphrase).
+        """
+        entries = self.pulumi_json("config", "--json", "--show-secrets", "--stack", self.name)
+        config = {key: entry["value"] for key, entry in entries.items()}
+        values = {key: plain(value) for key, value in own_keys(self.project, config).items()}
         try:
-            self.settings = Settings.model_validate(values)
+            return Settings.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
-            raise OpsError(f"{file.name}: {NAMESPACE}:{place}: {first['msg']}; fix: see Pulumi.yaml") from None
+            raise OpsError(f"{self.project}:{place}: {first['msg']}; fix: see Pulumi.yaml") from None
 
     def account(self) -> Api:
         """The account that the stack lives in, found as Pulumi's provider finds it: the stack's keys come first.
@@ -116,48 +170,98 @@ class Stack:
         Raises:
             OpsError: no token.
         """
-        endpoint = self._config.get("digitalocean:apiEndpoint") or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
-        return Api(self._token(), str(endpoint))
-
-    def _token(self) -> str:
-        if "digitalocean:token" in self._config:
-            return self.pulumi("config", "get", "digitalocean:token", "--stack", self.name).strip()
-        if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-            return token.strip()
-        raise OpsError("no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
+        configured = self.config.get("digitalocean:apiEndpoint")
+        return Api(self._token(), str(configured or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT))
 
     def pulumi(self, *arguments: str) -> str:
-        """What a pulumi command prints.
+        """Runs a pulumi command and returns what it prints.
 
         Raises:
-            OpsError: it failed, or isn't installed.
+            PulumiError: it failed, or isn't installed.
         """
         command = ["pulumi", *arguments, "--non-interactive"]
         try:
             done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise OpsError("pulumi: not on PATH; fix: install it (https://www.pulumi.com/docs/install/)") from None
+            raise PulumiError("pulumi: not on PATH; fix: install it (https://www.pulumi.com/docs/install/)") from None
+        except OSError as error:
+            raise PulumiError(f"pulumi: {error.strerror}; fix: see what `command -v pulumi` finds") from None
         if done.returncode:
-            raise OpsError(f"{' '.join(command)}: {' '.join(done.stderr.split())}")
+            problem = one_line(done.stderr or done.stdout)
+            kind = UnreadableCheckpointError if _EMPTY_ATTRIBUTES in problem else PulumiError
+            raise kind(f"{' '.join(command)}: {problem}")
         return done.stdout
 
+    def pulumi_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
+        """Runs a pulumi command that prints JSON.
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        return dict(yaml.safe_load(file.read_text()) or {})
-    except FileNotFoundError:
-        found = sorted(path.name.split(".")[1] for path in file.parent.glob("Pulumi.*.yaml"))
-        known = f"; fix: --stack with one of {', '.join(found)}" if found else "; fix: run this in the project's folder"
-        raise OpsError(f"{file.name}: no such file{known}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise OpsError(f"{file.name}: not YAML: {' '.join(str(error).split())}") from None
+        Raises:
+            PulumiError: as for `pulumi`; also if it prints something else.
+        """
+        printed = self.pulumi(*arguments)
+        try:
+            return json.loads(printed)
+        except ValueError:
+            raise PulumiError(f"pulumi {' '.join(arguments)}: prints no JSON; fix: see `pulumi version`") from None
+
+    def _selected(self) -> str:
+        try:
+            return self.pulumi("stack", "--show-name").strip()
+        except UnreadableCheckpointError:
+            raise
+        except PulumiError as error:
+            if "no stack selected" not in str(error):
+                raise
+            raise OpsError("no stack is selected; fix: pulumi stack select, or --stack NAME") from None
+
+    def _check_exists(self) -> None:
+        """Reads the configuration once, which Pulumi refuses for a stack that it doesn't have."""
+        try:
+            _ = self._entries
+        except UnreadableCheckpointError:
+            return  # `doctor` explains it; every other command fails with Pulumi's own words
+        except PulumiError as error:
+            if _NO_STACK not in str(error):
+                raise
+            known = ", ".join(each["name"] for each in self.pulumi_json("stack", "ls", "--json"))
+            raise NoStackError(
+                f"stack {self.name}: Pulumi has no such stack; allowed: {known or 'none yet'}; "
+                f"fix: --stack with another name, or pulumi stack init {self.name}"
+            ) from None
+
+    def _token(self) -> str:
+        if "digitalocean:token" in self._entries:
+            return self.pulumi("config", "get", "digitalocean:token", "--stack", self.name).strip()
+        if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
+            return token.strip()
+        raise OpsError("no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
+
+
+def own_keys(project: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the project's namespace, without it."""
+    prefix = f"{project}:"
+    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
 
 
 def plain(value: object) -> object:
-    """`pulumi config set` writes lists and objects as JSON text too."""
+    """Lists and objects are JSON text in Pulumi's configuration."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             return json.loads(value)
         except json.JSONDecodeError:
             return value
     return value
+
+
+def _project(folder: Path) -> str:
+    file = folder / "Pulumi.yaml"
+    try:
+        document = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        raise OpsError("Pulumi.yaml: no such file; fix: run this in the project's folder") from None
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise OpsError(f"Pulumi.yaml: can't be read: {one_line(str(error))}") from None
+    name = document.get("name") if isinstance(document, dict) else None
+    if not isinstance(name, str):
+        raise OpsError("Pulumi.yaml: name is missing; fix: write name: kong-doks")
+    return name

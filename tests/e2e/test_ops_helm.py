@@ -11,7 +11,7 @@ import pytest
 
 from ops.pulumi import state as states
 from sandbox.host.certificate_authority import Authority
-from tests.e2e.test_ops import Terminal
+from tests.e2e.terminal import Terminal
 from tests.standins.digitalocean_provider.engine import Account, FakeKubernetes
 
 STATUSES = Mapping[tuple[str, str], str]

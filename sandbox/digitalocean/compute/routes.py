@@ -63,3 +63,8 @@ def delete_snapshot(identifier: str) -> ResponseReturnValue:
 def list_tags() -> ResponseReturnValue:
     tagged = [*cloud.droplets.values(), *cloud.volumes.values(), *cloud.snapshots.values()]
     return page("tags", [{"name": name} for name in sorted({tag for each in tagged for tag in each["tags"]})])
+
+
+@family.serves("GET /v2/actions", "actions:read")
+def list_actions() -> ResponseReturnValue:
+    return page("actions", [])

@@ -1,31 +1,45 @@
-"""Which clusters count as a stack's when its configuration has another name by now."""
+"""Which clusters count as a stack's when its configuration has another name by now, and what a configuration names."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from ops.account.ownership import Attempt, Past
+from ops.account.documents import Cluster, NodePool, Status
+from ops.account.ownership import DEFAULT_POOL_TAG, Attempt, Names, Ownership
 
 UP = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PAST = Past({"in-the-state"}, [Attempt("tried", UP, UP + timedelta(minutes=8)), Attempt("killed")])
+OWNERSHIP = Ownership(
+    clusters={"in-the-state"},
+    cluster_attempts=[Attempt("tried", UP, UP + timedelta(minutes=8)), Attempt("killed", UP)],
+)
 
 
-def cluster(name: str, created: datetime = UP, identifier: str = "1") -> dict[str, str]:
-    return {"id": identifier, "name": name, "created_at": f"{created:%Y-%m-%dT%H:%M:%SZ}"}
+def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str = "") -> Cluster:
+    return Cluster(
+        id=identifier,
+        name=name,
+        region="nyc1",
+        created_at=created,
+        status=Status(state="running"),
+        node_pools=[
+            NodePool(id="1", name=pool or f"{name}-default-pool", size="s", count=1, tags=[DEFAULT_POOL_TAG])
+        ],
+    )
 
 
 @pytest.mark.parametrize(
     "found",
     [
-        cluster("renamed", identifier="in-the-state"),
+        cluster("renamed", identifier="in-the-state", pool="any"),
         cluster("tried", UP + timedelta(minutes=1)),
         # DigitalOcean's clock is not this machine's.
         cluster("tried", UP - timedelta(minutes=1)),
-        cluster("killed"),
+        cluster("killed", UP + timedelta(days=1)),
     ],
 )
-def test_what_an_update_of_the_stack_made_is_the_stacks(found: dict[str, str]) -> None:
-    assert PAST.made(found)
+def test_what_an_update_of_the_stack_created_is_the_stacks(found: Cluster) -> None:
+    assert OWNERSHIP.owns_cluster(found)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +49,30 @@ def test_what_an_update_of_the_stack_made_is_the_stacks(found: dict[str, str]) -
         # The name was another's: the up that tried it was refused.
         cluster("tried", UP - timedelta(days=1)),
         cluster("tried", UP + timedelta(days=1)),
+        cluster("killed", UP - timedelta(days=1)),
+        cluster("tried", UP, pool="web"),
     ],
 )
-def test_what_bears_a_name_that_the_stack_tried_at_another_time_is_not(found: dict[str, str]) -> None:
-    assert not PAST.made(found)
+def test_a_cluster_with_a_name_that_the_stack_tried_at_another_time_is_not(found: Cluster) -> None:
+    assert not OWNERSHIP.owns_cluster(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({}, Names("mycluster", None)),
+        ({"services": '[{"build": "apps/foo"}]'}, Names("mycluster", "")),
+        ({"services": [{"image": "a:1", "canary": {"build": "apps/foo"}}]}, Names("mycluster", "")),
+        ({"services": [{"blueGreen": {"blue": {"image": "a:1"}, "green": {"build": "b"}}}]}, Names("mycluster", "")),
+        ({"services": '[{"image": "a:1"}]'}, Names("mycluster", None)),
+        ({"aggregates": '[{"backends": {"foo": "/foo"}}]', "clusterName": "c"}, Names("c", "")),
+        ({"services": None}, Names("mycluster", "")),  # a secret
+        ({"services": None, "registry": None}, Names("mycluster", None)),  # with a password
+        ({"services": None, "registry": '{"name": "r"}'}, Names("mycluster", "r")),
+        ({"services": None, "registry": '{"name": "r", "existing": true}'}, Names("mycluster", None)),
+        ({"services": None, "registry": '{"kind": "other"}'}, Names("mycluster", None)),
+        ({"services": None, "kubeContext": "kind"}, Names(None, None)),
+    ],
+)
+def test_the_names_of_what_a_configuration_creates(values: dict[str, Any], names: Names) -> None:
+    assert Names.of(values) == names

@@ -1,0 +1,353 @@
+"""python -m ops: commands beside Pulumi.
+
+Exit status: 0 no problem, 1 problems found, 2 usage error, 3 could not check.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ops import preflight as preflights
+from ops.account import estimate as estimates
+from ops.account import removal
+from ops.account.documents import Cluster
+from ops.account.inventory import RUNS, BilledResource, Inventory
+from ops.account.inventory import inventory as read_inventory
+from ops.account.ownership import DEFAULT_POOL_TAG, Names
+from ops.account.ownership import read as read_ownership
+from ops.cluster import helm_records, load_balancer
+from ops.cluster.client import connected
+from ops.digitalocean import Api, segment
+from ops.doctor import examination, snapshot, state_checks
+from ops.doctor.findings import Finding
+from ops.errors import OpsError
+from ops.pulumi import state as states
+from ops.pulumi.backend import Backend
+from ops.pulumi.stack import Stack
+
+PROBLEM, UNCHECKED = 1, 3
+POLL_SECONDS = 2
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+StackName = Annotated[
+    str,
+    typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack; by default the one that is selected."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ClusterId = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+@contextmanager
+def _errors_in_one_line(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except OpsError as error:
+        if as_json:
+            _print_json({"error": str(error)})
+        else:
+            errors.print(str(error), style="red", markup=False)
+        raise typer.Exit(UNCHECKED) from None
+
+
+def _open(name: str) -> tuple[Api, Stack]:
+    stack = Stack(Path.cwd(), name)
+    return stack.account(), stack
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2))
+
+
+def _plain(items: Sequence[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(item) for item in items]
+
+
+def _read_account(api: Api, stack: Stack) -> tuple[states.State, Inventory]:
+    state = states.read(stack)
+    return state, read_inventory(api, Names.of(stack.values), read_ownership(stack, state))
+
+
+@app.command()
+def preflight(stack: StackName = "", as_json: Json = False) -> None:
+    """Check that `pulumi up` can work, before it costs anything: token, scopes, names, quota, room for the pods."""
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        checks = []
+        with errors.status("reading the account"):
+            for check in preflights.preflight(api, opened):
+                checks.append(check)
+                if not as_json:
+                    mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
+                    console.print(f"{mark} {check.name}: ", end="")
+                    console.print(check.said + (f"; fix: {check.fix}" if check.fix else ""), markup=False)
+    ready = all(check.ok for check in checks)
+    if as_json:
+        _print_json({"stack": opened.name, "ready": ready, "checks": _plain(checks)})
+    else:
+        verdict = "pulumi up can run" if ready else "pulumi up would fail"
+        console.print(f"stack {opened.name}: {verdict}", markup=False)
+    raise typer.Exit(0 if ready else PROBLEM)
+
+
+@app.command()
+def cost(stack: StackName = "", as_json: Json = False) -> None:
+    """Estimate the price of the stack as configured."""
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        items = estimates.estimate(api, opened.settings)
+    monthly, hourly = round(sum(item.monthly for item in items), 2), round(sum(item.hourly for item in items), 5)
+    if as_json:
+        _print_json({"stack": opened.name, "items": _plain(items), "monthly": monthly, "hourly": hourly})
+        return
+    table = Table("what", "USD/month", "USD/hour")
+    for item in items:
+        table.add_row(escape(item.what), f"{item.monthly:.2f}", f"{item.hourly:.5f}")
+    console.print(table)
+    price = f"${monthly:.2f} a month, ${hourly:.5f} an hour"
+    console.print(f"stack {opened.name}: {price}; traffic and storage beyond tiers not counted", markup=False)
+
+
+@app.command()
+def bill(
+    stack: StackName = "",
+    expect_zero: Annotated[bool, typer.Option("--expect-zero", help="Exit with 1 if anything is left.")] = False,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until nothing is left: deletes take a while.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show everything in the account that is the stack's, with its price."""
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        names, ownership = Names.of(opened.values), read_ownership(opened, states.read(opened))
+        end = time.monotonic() + wait
+        with errors.status("reading the account") as status:
+            while (found := read_inventory(api, names, ownership)).own:
+                if time.monotonic() >= end:
+                    break
+                left = ", ".join(f"{each.kind} {each.name}" for each in found.own)
+                status.update(escape(f"{end - time.monotonic():.0f} s more for {left}"))
+                time.sleep(POLL_SECONDS)
+    _show_bill(found, opened.name, as_json=as_json)
+    if expect_zero and found.own:
+        raise typer.Exit(PROBLEM)
+    raise typer.Exit(UNCHECKED if found.blind else 0)
+
+
+def _show_bill(found: Inventory, stack: str, *, as_json: bool) -> None:
+    monthly = round(sum(each.monthly for each in found.own), 2)
+    hourly = round(sum(each.hourly for each in found.own), 5)
+    if as_json:
+        totals = {"monthly": monthly, "hourly": hourly, "blind": found.blind}
+        _print_json({"stack": stack, "things": _plain(found.own), "others": _plain(found.others)} | totals)
+        return
+    if found.own:
+        _print_table(found.own)
+        # Below the table, which cuts long lines, and these are to be copied.
+        for each in found.own:
+            if each.orphan:
+                console.print(f"{each.remove} --stack {stack}", style="bold", markup=False)
+    for each in found.others:
+        if each.owner == "nobody":
+            what = f"{each.kind} {each.name} ({each.id}), ${each.monthly:.2f} a month"
+            console.print(f"not this stack's: {what}: of a cluster that it never had", markup=False)
+    billed = f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if found.own else "nothing is billed"
+    doubt = ", as far as can be seen" if found.blind else ""
+    console.print(f"stack {stack}: {billed}{doubt}", markup=False)
+    for reason in found.blind:
+        errors.print(reason, style="yellow", markup=False)
+
+
+def _print_table(resources: list[BilledResource]) -> None:
+    table = Table("what", "name", "USD/month", "USD/hour")
+    for each in resources:
+        name = f"{each.name} (its cluster is gone)" if each.orphan else each.name
+        table.add_row(each.kind, escape(name), f"{each.monthly:.2f}", f"{each.hourly:.5f}")
+    console.print(table)
+
+
+@app.command()
+def doctor(stack: StackName = "", as_json: Json = False) -> None:
+    """Compare state, account and cluster: what is lost, left, changed or locked, and the command that repairs it."""
+    with _errors_in_one_line(as_json=as_json):
+        findings, notes, unread, name = _examine(stack)
+    if as_json:
+        documents = [finding.document(name) for finding in findings]
+        others = [note.document(name) for note in notes]
+        _print_json({"stack": name, "findings": documents, "notes": others, "not_read": unread})
+        raise typer.Exit(PROBLEM if findings else 0)
+    for finding in findings:
+        console.print(f"{finding.problem} [{finding.id}]", style="yellow", markup=False)
+        for number, commands in enumerate(finding.commands(name)):
+            console.print("  or:" if number else "  fix:")
+            for command in commands:
+                console.print(f"    {command}", style="bold", markup=False)
+    for note in notes:
+        console.print(f"{note.problem} [{note.id}]", markup=False)
+    for part in unread:
+        console.print(f"not read: {part}", markup=False)
+    if not findings:
+        console.print(f"stack {name}: state and account agree", markup=False)
+    else:
+        count = f"{len(findings)} finding{'s' * (len(findings) > 1)}"
+        console.print(f"stack {name}: {count}; then: pulumi up --stack {name}", markup=False)
+    raise typer.Exit(PROBLEM if findings else 0)
+
+
+def _examine(name: str) -> tuple[list[Finding], list[Finding], list[str], str]:
+    """Findings, notes, what couldn't be read, and the stack's name."""
+    stack = Stack(Path.cwd(), name)
+    backend = Backend(stack)
+    with errors.status("reading state, account and cluster"):
+        # Until these are repaired or over, the rest can't be read, or changes meanwhile.
+        if urgent := state_checks.check_backend(backend.broken_attributes(), backend.locks()):
+            return urgent, [], [], stack.name
+        found = snapshot.read(stack.account(), stack, backend.locks())
+        return examination.examine(found), examination.notes(found), found.not_read, stack.name
+
+
+@app.command()
+def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
+    kind: Annotated[str, typer.Argument(help=", ".join(removal.KINDS))],
+    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    stack: StackName = "",
+    yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if it isn't provably the stack's.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a resource that the stack has lost; a cluster with its load balancers, volumes and snapshots."""
+    if kind not in removal.KINDS:
+        raise typer.BadParameter(f"allowed: {', '.join(removal.KINDS)}", param_hint="KIND")
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        state, found = _read_account(api, opened)
+        target = removal.target(api, kind, identifier, found, state)
+        if target.reason and not force:
+            message = f"{target.description}: {target.reason}; fix: leave it to its owner, or --force"
+            if as_json:
+                _print_json({"error": message})
+            else:
+                errors.print(message, style="red", markup=False)
+            raise typer.Exit(PROBLEM)
+        if target.path and not yes:
+            doubt = f" ({target.reason})" if target.reason else ""
+            typer.confirm(f"Delete {target.description}{doubt} for good?", abort=True, err=True)
+        removed = removal.remove(api, target)
+    said = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else "gone already"
+    _done(f"{kind} {identifier}", said, opened, as_json=as_json)
+
+
+@app.command()
+def forget(
+    kind: Annotated[str, typer.Argument(help="cluster or registry")],
+    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    stack: StackName = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make the state forget a cluster or a registry that was deleted by hand, after a look at the account."""
+    types = {"cluster": states.CLUSTER, "registry": states.REGISTRY}
+    if kind not in types:
+        raise typer.BadParameter(f"allowed: {', '.join(types)}", param_hint="KIND")
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        state, found = _read_account(api, opened)
+        resource = state.of(types[kind]).get(identifier)
+        if resource is None:
+            raise OpsError(f"{kind} {identifier} is not in the state; fix: python -m ops doctor --stack {opened.name}")
+        if f"{kind} {identifier}" not in found.missing:
+            raise OpsError(f"{kind} {identifier} is in the account; fix: pulumi destroy --stack {opened.name}")
+        if not yes:
+            question = f"The account of {found.account} has no {kind} {identifier}. Is it the account of this stack?"
+            typer.confirm(question, abort=True, err=True)
+        if kind == "cluster":
+            command = ["state", "delete", resource["urn"], "--target-dependents", "--force", "--yes"]
+        else:
+            command = ["refresh", "--yes", "--skip-preview", "--target", resource["urn"]]
+        opened.pulumi(*command, "--stack", opened.name)
+    _done(f"{kind} {identifier}", "no longer in the state", opened, as_json=as_json)
+
+
+def _done(what: str, said: str, stack: Stack, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"stack": stack.name, "what": what, "said": said})
+    else:
+        console.print(f"stack {stack.name}: {what}: {said}", markup=False)
+
+
+@app.command()
+def wait(
+    cluster: ClusterId,
+    stack: StackName = "",
+    seconds: Annotated[float, typer.Option(help="How long at most.")] = 1800,
+    as_json: Json = False,
+) -> None:
+    """Wait until a cluster is created: before that it can't be adopted."""
+    end = time.monotonic() + seconds
+    with _errors_in_one_line(as_json=as_json), errors.status("reading the cluster") as status:
+        api, opened = _open(stack)
+        while (state := _state_of(api, cluster)) == "provisioning" and time.monotonic() < end:
+            status.update(escape(f"{end - time.monotonic():.0f} s more for cluster {cluster}"))
+            time.sleep(POLL_SECONDS)
+    _done(f"cluster {cluster}", state, opened, as_json=as_json)
+    raise typer.Exit(0 if state in RUNS else PROBLEM)
+
+
+def _state_of(api: Api, cluster: str) -> str:
+    found = api.find(f"kubernetes/clusters/{segment(cluster)}", "kubernetes_cluster", Cluster)
+    return found.status.state if found else "gone"
+
+
+@app.command()
+def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -> None:
+    """Replace the stack's node pool after it was deleted by hand."""
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        settings = opened.settings
+        pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
+        pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
+        api.create(f"kubernetes/clusters/{segment(cluster)}/node_pools", pool)
+    said = f"being created (pulumi refresh --stack {opened.name})"
+    _done(f"node pool {pool['name']}", said, opened, as_json=as_json)
+
+
+@app.command()
+def renew_balancer(
+    cluster: ClusterId,
+    stack: StackName = "",
+    seconds: Annotated[float, typer.Option(help="How long to wait for its address.")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Replace Kong's load balancer after it was deleted by hand."""
+    with _errors_in_one_line(as_json=as_json), errors.status("waiting for an address"):
+        api, opened = _open(stack)
+        with connected(api, cluster) as kubernetes:
+            address = load_balancer.renew(api, kubernetes, seconds)
+    said = f"active (pulumi up --refresh --stack {opened.name})"
+    _done(f"load balancer {address}", said, opened, as_json=as_json)
+
+
+@app.command()
+def forget_release(
+    cluster: ClusterId,
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` prints it.")],
+    namespace: Annotated[str, typer.Option(help="The record's namespace.")] = "kong",
+    stack: StackName = "",
+    as_json: Json = False,
+) -> None:
+    """Delete Helm's record of an interrupted install or uninstall. What is installed stays."""
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        with connected(api, cluster) as kubernetes:
+            helm_records.forget(kubernetes, namespace, record)
+    _done(record, f"forgotten (pulumi up --stack {opened.name})", opened, as_json=as_json)

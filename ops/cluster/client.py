@@ -1,0 +1,87 @@
+"""A client for the Kubernetes API of a DigitalOcean cluster, with a credential that expires in minutes."""
+
+import base64
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ops.account.documents import Credentials
+from ops.digitalocean import Api, one_line, segment
+from ops.errors import OpsError
+
+_CREDENTIAL_SECONDS = 300
+
+
+class Kubernetes:
+    """Reads and changes objects by their paths.
+
+    All methods raise httpx.HTTPError, which `connected` turns into an OpsError.
+    """
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def get(self, path: str, *, accept: str = "application/json", **params: str) -> dict[str, Any]:
+        answer = self._client.get(path, params=params, headers={"Accept": accept}).raise_for_status()
+        document = answer.json()
+        if not isinstance(document, dict):
+            raise TypeError(f"GET {path}: no JSON object")
+        return document
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Like `get`; None if there is no such object or kind."""
+        try:
+            return self.get(path)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def items(self, path: str, *, accept: str = "application/json", **params: str) -> list[dict[str, Any]]:
+        """The objects of a list; none if the API server doesn't know the kind."""
+        try:
+            # `items` is null in an empty list of metadata.
+            return list(self.get(path, accept=accept, **params)["items"] or [])
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                return []
+            raise
+
+    def text(self, path: str, **params: str) -> str:
+        return self._client.get(path, params=params).raise_for_status().text
+
+    def merge(self, path: str, change: object) -> None:
+        """Patches an object with a JSON merge patch."""
+        patch = {"Content-Type": "application/merge-patch+json"}
+        self._client.patch(path, json=change, headers=patch).raise_for_status()
+
+    def delete(self, path: str) -> None:
+        """Deletes an object, if it is there."""
+        answer = self._client.delete(path)
+        if answer.status_code != HTTPStatus.NOT_FOUND:
+            answer.raise_for_status()
+
+
+@contextmanager
+def connected(api: Api, identifier: str) -> Iterator[Kubernetes]:
+    """Connects to a cluster's API server.
+
+    Raises:
+        OpsError: it doesn't answer, refuses, or answers something else than Kubernetes does.
+    """
+    path = f"kubernetes/clusters/{segment(identifier)}/credentials"
+    found = api.call("GET", path, expiry_seconds=_CREDENTIAL_SECONDS)
+    try:
+        credentials = Credentials.model_validate(found)
+        authority = base64.b64decode(credentials.certificate_authority_data).decode()
+        trust = ssl.create_default_context(cadata=authority)
+        bearer = {"Authorization": f"Bearer {credentials.token}"}
+        with httpx.Client(base_url=credentials.server, verify=trust, headers=bearer, timeout=30) as client:
+            yield Kubernetes(client)
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, KeyError, TypeError, ValueError) as error:
+        problem = one_line(str(error)) or type(error).__name__
+        raise OpsError(f"the API server of cluster {identifier}: {problem}; fix: try again") from None

@@ -1,0 +1,262 @@
+"""Differences between the state and the account."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ops.account import prices
+from ops.account.documents import Cluster
+from ops.account.inventory import GOING, BilledResource
+from ops.account.ownership import DEFAULT_POOL_TAG
+from ops.doctor.findings import Finding, Problem
+from ops.doctor.snapshot import Snapshot
+from ops.pulumi import state as states
+from ops.pulumi.state import State
+
+COMPONENTS = {states.CLUSTER: "kong-doks:cluster:Cluster", states.REGISTRY: "kong-doks:registry:DigitalOceanRegistry"}
+"""The component that each resource is a child of."""
+NAMES = {states.CLUSTER: "cluster", states.REGISTRY: "kong-doks"}
+"""The logical name of each resource."""
+TYPES = {"cluster": states.CLUSTER, "registry": states.REGISTRY}
+UP, REFRESH = "pulumi up", "pulumi refresh --yes --skip-preview"
+UP_REFRESH = "pulumi up --refresh"
+CLEAR_PENDING = f"{REFRESH} --clear-pending-creates"
+
+
+def check_orphans(snapshot: Snapshot) -> Iterator[Finding]:
+    """Load balancers, volumes, snapshots and Droplets of clusters that are gone."""
+    for orphan in snapshot.inventory.own:
+        if orphan.orphan:
+            yield Finding(
+                Problem.ORPHAN,
+                f"{orphan.kind} {orphan.name} ({orphan.id}) outlived its cluster and costs "
+                f"${orphan.monthly:.2f} a month",
+                [[orphan.remove]],
+            )
+
+
+def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
+    """Ids in the state that the account doesn't have."""
+    state, inventory = snapshot.state, snapshot.inventory
+    for missing in inventory.missing:
+        kind, _, _ = missing.partition(" ")
+        # The state loses its DNS records with the cluster; in DigitalOcean's zone they would lead to an address that
+        # is somebody else's by then.
+        records = [
+            f"python -m ops remove dns_record {record['inputs']['domain']}/records/{each}"
+            for each, record in state.of(states.RECORD).items()
+            if kind == "cluster"
+        ]
+        yield Finding(
+            Problem.NOT_IN_ACCOUNT,
+            f"{missing} is in the state and not in the account: {inventory.why_missing}",
+            [[*records, f"python -m ops forget {missing}"]],
+        )
+
+
+def check_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
+    """Clusters and registries that an interrupted `up` created, and that the state lacks."""
+    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    for resource in sorted(unmanaged(snapshot), key=lambda each: each.kind, reverse=True):
+        check = _registry_not_in_state if resource.kind == "registry" else _cluster_not_in_state
+        yield check(snapshot, resource)
+
+
+def unmanaged(snapshot: Snapshot) -> list[BilledResource]:
+    """The stack's clusters and registries that the state lacks."""
+    state = snapshot.state
+    return [
+        each
+        for each in snapshot.inventory.own
+        if each.kind in TYPES
+        and each.id not in state.of(TYPES[each.kind])
+        # An earlier cluster on its way out doesn't hinder the one that took its place.
+        and not (state.of(states.CLUSTER) and _status(snapshot, each) in GOING)
+    ]
+
+
+def _status(snapshot: Snapshot, resource: BilledResource) -> str:
+    cluster = snapshot.inventory.clusters.get(resource.id)
+    return cluster.status.state if cluster else ""
+
+
+def _registry_not_in_state(snapshot: Snapshot, registry: BilledResource) -> Finding:
+    problem = f'registry "{registry.name}", ${registry.monthly:.2f} a month, is not in the state'
+    if registry.name != snapshot.names.registry:
+        # Pulumi would give it another name, and replace it.
+        return Finding(
+            Problem.REGISTRY_NOT_IN_STATE, f"{problem}: an up that was interrupted left it", [[registry.remove]]
+        )
+    return _adopt_or_remove(snapshot, Problem.REGISTRY_NOT_IN_STATE, problem, registry)
+
+
+def _cluster_not_in_state(snapshot: Snapshot, cluster: BilledResource) -> Finding:
+    status, monthly = _status(snapshot, cluster), snapshot.inventory.monthly(cluster)
+    problem = f'cluster "{cluster.name}" ({cluster.id}, {status}), ${monthly:.2f} a month, is not in the state'
+    if status == "error":
+        return Finding(Problem.CLUSTER_NOT_IN_STATE, f"{problem}, and will never run: remove it", [[cluster.remove]])
+    if status in GOING:
+        return Finding(
+            Problem.CLUSTER_NOT_IN_STATE,
+            f"{problem}, and is being deleted: wait",
+            [["python -m ops bill --wait 600"]],
+        )
+    # A cluster that is being created has no credentials yet, which the provider reads.
+    wait = [f"python -m ops wait {cluster.id}"] if status == "provisioning" else []
+    return _adopt_or_remove(snapshot, Problem.CLUSTER_NOT_IN_STATE, problem, cluster, wait)
+
+
+def _adopt_or_remove(
+    snapshot: Snapshot, identity: Problem, problem: str, resource: BilledResource, before: list[str] | None = None
+) -> Finding:
+    state, kind = snapshot.state, TYPES[resource.kind]
+    if state.of(kind):
+        return Finding(identity, f"{problem}, which has another: remove it", [[resource.remove]])
+    parent = state.urn(COMPONENTS[kind])
+    below = f" --parent 'parent={parent}'" if parent else ""
+    # Not `pulumi refresh --import-pending-creates`: it drops the pending creation and imports nothing.
+    adopt = (
+        f"pulumi import {kind} {NAMES[kind]} {resource.id}{below} --protect=false --generate-code=false "
+        "--yes --skip-preview"
+    )
+    clear = [CLEAR_PENDING] if any(each.type == kind for each in state.pending) else []
+    # The `up` sets what can't be read from the account, such as how the cluster is to be destroyed.
+    return Finding(
+        identity,
+        f"{problem}: adopt it, or remove it",
+        [[*(before or []), *clear, adopt, UP], [resource.remove]],
+    )
+
+
+def check_names(snapshot: Snapshot) -> Iterator[Finding]:
+    """Clusters and registries that have this stack's names and aren't provably its: no command touches them."""
+    keys = {"cluster": "pulumi config set clusterName", "registry": "pulumi config set --path registry.name"}
+    for other in snapshot.inventory.others:
+        if other.kind not in keys:
+            continue
+        named = f'{other.kind} "{other.name}" ({other.id})'
+        if other.owner == "unknown":
+            yield Finding(
+                Problem.OWNER_UNKNOWN,
+                f"{named} may be this stack's or another's: Pulumi remembers no update of this stack",
+            )
+        else:
+            owner = "somebody's" if other.owner == "somebody" else f"stack {other.owner}'s"
+            existing = ", or registry.existing: true" if other.kind == "registry" else ""
+            yield Finding(
+                Problem.NAME_TAKEN,
+                f"{named} is {owner}, and has the name that this stack is to use: {keys[other.kind]} with another "
+                f"name{existing}",
+            )
+
+
+def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
+    """Nothing to repair: volumes and the like of clusters that this stack never had."""
+    for orphan in snapshot.inventory.others:
+        if orphan.owner == "nobody":
+            yield Finding(
+                Problem.ORPHAN_OF_OTHERS,
+                f"{orphan.kind} {orphan.name} ({orphan.id}), ${orphan.monthly:.2f} a month, is of a cluster "
+                f"({orphan.cluster}) that is gone and that this stack never had: somebody else's",
+            )
+
+
+def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
+    """Further A records of the stack's domain; they stay when the stack goes and then lead to a stranger."""
+    known = snapshot.state.of(states.RECORD)
+    for zone, records in snapshot.a_records.items():
+        own = {each.data for each in records if each.id in known}
+        for record in records:
+            if record.id in known:
+                continue
+            problem = (
+                f"{snapshot.settings.domain} has an A record ({record.id}, {record.data}) that is not in the state"
+            )
+            if record.data in own:
+                yield Finding(
+                    Problem.DNS_RECORD_NOT_IN_STATE,
+                    f"{problem}: an up that was interrupted left it",
+                    [[f"python -m ops remove dns_record {zone}/records/{record.id}"]],
+                )
+            else:
+                yield Finding(
+                    Problem.DNS_RECORD_NOT_IN_STATE,
+                    f"{problem} and leads elsewhere: an earlier cluster's, or somebody else's",
+                )
+
+
+def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
+    """Changes by hand, and updates that DigitalOcean refused, as far as they cost."""
+    for identifier, resource in snapshot.state.of(states.CLUSTER).items():
+        if cluster := snapshot.inventory.clusters.get(identifier):
+            yield from _cluster_drift(snapshot, cluster, resource)
+    known_registries = snapshot.state.of(states.REGISTRY)
+    for name, registry in snapshot.inventory.registries.items():
+        if name not in known_registries or registry.subscription is None:
+            continue
+        tier = registry.subscription.tier.slug
+        known = known_registries[name]
+        tiers = [known[each].get("subscriptionTierSlug", tier) for each in ("outputs", "inputs")]
+        for other in {*tiers} - {tier}:
+            # The tier is that of all of the account's registries; too small a one is refused.
+            take = f"pulumi config set --path registry.tier {tier}"
+            yield Finding(
+                Problem.DRIFT,
+                f"tier of registry {name}: {other} in the state, {tier} in the account",
+                [[UP_REFRESH], [take, UP_REFRESH]],
+            )
+
+
+def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any]) -> Iterator[Finding]:
+    inputs, outputs = resource["inputs"], resource["outputs"]
+    if cluster.ha and not (inputs.get("ha") and snapshot.settings.ha):
+        # DigitalOcean refuses to switch it off, and with it everything else in the same update.
+        yield Finding(
+            Problem.CONTROL_PLANE_HA,
+            f"the control plane of cluster {cluster.id} is highly available, which stays, and costs "
+            f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
+            [["pulumi config set ha true", UP_REFRESH]],
+        )
+    pool = (outputs.get("nodePool") or {}).get("id")
+    # The outputs have what a refused update wanted; after the next `up`, which only reads, the inputs alone do.
+    compared = (each for known in (outputs, inputs) for each in _compare(known, pool, cluster))
+    for what, known, actual in dict.fromkeys(compared):
+        if known != actual:
+            yield Finding(
+                Problem.DRIFT,
+                f"{what} of cluster {cluster.id}: {known} in the state, {actual} in the account",
+                [[UP_REFRESH]],
+            )
+    yield from _node_pools(pool, cluster, resource["urn"], snapshot.state)
+
+
+def _compare(known: dict[str, Any], pool: str | None, cluster: Cluster) -> Iterator[tuple[str, object, object]]:
+    yield "name", known.get("name"), cluster.name
+    if not cluster.ha:
+        yield "highly available control plane", bool(known.get("ha")), False
+    stated = known.get("nodePool") or {}
+    # The provider never writes nodeCount for a cluster that was imported.
+    count = stated.get("nodeCount") or stated.get("actualNodeCount")
+    for each in cluster.node_pools:
+        if each.id == pool and count is not None:
+            yield "node count", int(count), each.count
+
+
+def _node_pools(known: str | None, cluster: Cluster, urn: str, state: State) -> Iterator[Finding]:
+    """Node pools that were added or deleted by hand. Pulumi's provider recognises the cluster's own one by a tag."""
+    pools = {pool.id: pool for pool in cluster.node_pools}
+    own = next((each for each, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
+    if own is None or own != known:
+        add = [] if own else [f"python -m ops add-pool {cluster.id}"]
+        yield Finding(
+            Problem.NODE_POOL_DELETED,
+            f"the node pool of cluster {cluster.id} was deleted by hand",
+            [[*add, f"{REFRESH} --target '{urn}'"]],
+        )
+        return  # the other pools may be all that the pods have
+    for identifier, pool in pools.items():
+        if identifier != own and identifier not in state.of(states.NODE_POOL):
+            yield Finding(
+                Problem.NODE_POOL_ADDED,
+                f"node pool {pool.name} of cluster {cluster.id}, {pool.count} {pool.size}, is not the stack's",
+                [[f"python -m ops remove node_pool {cluster.id}/node_pools/{identifier}"]],
+            )

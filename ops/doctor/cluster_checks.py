@@ -1,0 +1,65 @@
+"""Differences between the state and the inside of the cluster."""
+
+from collections.abc import Iterator
+
+from ops.cluster import helm_records
+from ops.cluster.load_balancer import STAMP
+from ops.doctor.account_checks import REFRESH, UP, UP_REFRESH
+from ops.doctor.findings import Finding, Problem
+from ops.doctor.snapshot import Snapshot
+from ops.pulumi import state as states
+
+
+def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
+    """Releases about which the state and Helm's records differ: that stops either `up` or `destroy`."""
+    if snapshot.cluster is None:
+        return
+    known, made = snapshot.state.names(states.RELEASE), snapshot.state.of(states.NAMESPACE)
+    for name, namespace in helm_records.NAMESPACES.items():
+        # A release in a namespace that the stack didn't create is somebody else's, and so is an unwanted Grafana.
+        if name not in known and (namespace not in made or (name == "grafana" and not snapshot.settings.grafana)):
+            continue
+        records = [each for each in snapshot.cluster.releases if (each.namespace, each.release) == (namespace, name)]
+        yield from _release(name, records, snapshot.cluster.id, is_known=name in known)
+
+
+def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_known: bool) -> Iterator[Finding]:
+    """One release; `is_known`: the state has it."""
+    for record in records:
+        forget = f"python -m ops forget-release {cluster} {record.name} --namespace {record.namespace}"
+        if record.status == "uninstalling" and is_known:
+            yield Finding(
+                Problem.HELM_INTERRUPTED,
+                f"Helm's record {record.name} is of a destroy that was interrupted: {name} is partly gone",
+                [[forget, REFRESH]],
+            )
+        # Helm then fails with: cannot re-use a name that is still in use.
+        elif record.interrupted or not is_known:
+            yield Finding(
+                Problem.HELM_INTERRUPTED,
+                f"Helm's record {record.name} ({record.status}) is of an up that was interrupted, and stops the next "
+                "one, which takes over what is installed",
+                [[forget, UP]],
+            )
+    if not records and is_known:
+        # Helm then fails with: release: not found.
+        yield Finding(
+            Problem.HELM_UNINSTALLED,
+            f"{name} is in the state and was uninstalled, by hand or by a destroy that was interrupted",
+            [[REFRESH]],
+        )
+
+
+def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
+    """The gateway's load balancer, deleted by hand: nothing answers at the address in the outputs."""
+    if snapshot.cluster is None:
+        return
+    for service in snapshot.state.of(states.SERVICE).values():
+        metadata = (service.get("outputs") or {}).get("metadata") or {}
+        stamp = (metadata.get("annotations") or {}).get(STAMP)
+        if stamp and stamp not in snapshot.inventory.load_balancers:
+            yield Finding(
+                Problem.LOAD_BALANCER_DELETED,
+                f"load balancer {stamp}, which proxy_ip is of, was deleted by hand",
+                [[f"python -m ops renew-balancer {snapshot.cluster.id}", UP_REFRESH]],
+            )

@@ -1,0 +1,31 @@
+"""Runs all checks."""
+
+from ops.doctor import account_checks, cluster_checks, state_checks
+from ops.doctor.findings import Finding
+from ops.doctor.snapshot import Snapshot
+
+CHECKS = (
+    state_checks.check_locks,
+    state_checks.check_docker_credentials,
+    # Before the check for missing clusters, whose fix makes the state forget them.
+    account_checks.check_orphans,
+    account_checks.check_missing,
+    account_checks.check_not_in_state,
+    account_checks.check_names,
+    state_checks.check_pending,
+    cluster_checks.check_releases,
+    cluster_checks.check_load_balancer,
+    account_checks.check_dns_records,
+    account_checks.check_drift,
+)
+"""In the order in which their findings are to be repaired."""
+
+
+def examine(snapshot: Snapshot) -> list[Finding]:
+    """All findings, the most urgent first."""
+    return [finding for check in CHECKS for finding in check(snapshot)]
+
+
+def notes(snapshot: Snapshot) -> list[Finding]:
+    """What needs no repair here: it is somebody else's."""
+    return list(account_checks.check_orphans_of_others(snapshot))

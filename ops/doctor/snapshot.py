@@ -1,0 +1,91 @@
+"""Everything that the doctor looks at, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ops.account.documents import Record, Zone
+from ops.account.inventory import RUNS, Inventory, inventory
+from ops.account.ownership import Names
+from ops.account.ownership import read as read_ownership
+from ops.cluster import helm_records
+from ops.cluster.client import connected
+from ops.digitalocean import Api, segment
+from ops.errors import OpsError
+from ops.pulumi import state as states
+from ops.pulumi.backend import Lock
+from ops.pulumi.stack import Settings, Stack
+from ops.pulumi.state import State
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """What is in the stack's cluster."""
+
+    id: str
+    releases: list[helm_records.Record]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A stack with its account and its cluster at one moment."""
+
+    settings: Settings
+    names: Names
+    locks: list[Lock]
+    state: State
+    inventory: Inventory
+    a_records: Mapping[str, list[Record]] = field(default_factory=dict)
+    """By zone: the A records of the stack's domain."""
+    cluster: ClusterView | None = None
+    not_read: list[str] = field(default_factory=list)
+    """Parts that couldn't be read, and why."""
+
+
+def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
+    """Reads the state, the account and the cluster.
+
+    Raises:
+        OpsError: state or account can't be read. A cluster that doesn't answer is noted in the snapshot.
+    """
+    state = states.read(stack)
+    names = Names.of(stack.values)
+    found = inventory(api, names, read_ownership(stack, state))
+    cluster, not_read = _cluster(api, stack.settings, state, found)
+    return Snapshot(
+        settings=stack.settings,
+        names=names,
+        locks=locks,
+        state=state,
+        inventory=found,
+        a_records=_a_records(api, stack.settings),
+        cluster=cluster,
+        not_read=not_read,
+    )
+
+
+def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tuple[ClusterView | None, list[str]]:
+    if settings.kube_context:
+        return None, [f"the cluster of kubeContext {settings.kube_context}"]
+    for identifier in state.of(states.CLUSTER):
+        cluster = found.clusters.get(identifier)
+        if cluster and cluster.status.state in RUNS:
+            try:
+                with connected(api, identifier) as kubernetes:
+                    return ClusterView(identifier, helm_records.records(kubernetes)), []
+            except OpsError as error:
+                return None, [f"the inside of the cluster: {error}"]
+    return None, []
+
+
+def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:
+    domain = settings.domain
+    if not domain or not settings.makes_cluster:
+        return {}
+    zones = [each.name for each in api.list("domains", "domains", Zone)]
+    return {
+        zone: list(
+            api.list(f"domains/{segment(zone)}/records", "domain_records", Record, query={"type": "A", "name": domain})
+        )
+        for zone in zones
+        if f".{domain}".endswith(f".{zone}")
+    }

@@ -1,0 +1,73 @@
+"""Faults of the state itself: locks, interrupted operations, resources that were stored half."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from ops.doctor.account_checks import CLEAR_PENDING, TYPES, unmanaged
+from ops.doctor.findings import Finding, Problem
+from ops.doctor.snapshot import Snapshot
+from ops.pulumi import state as states
+from ops.pulumi.backend import Lock
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""Key by which Pulumi marks an encrypted value in a state."""
+_SHORTEST_DOCKER_CONFIG = 100
+"""Characters. An encrypted empty value is shorter, an encrypted Docker config is longer."""
+
+
+def check_backend(broken_attributes: list[Path], locks: list[Lock]) -> list[Finding]:
+    """Faults in a file backend that Pulumi can't read past, or a command that works on the stack now."""
+    if broken_attributes:
+        # The file storage reads a checkpoint without attributes as well.
+        files = " ".join(shlex.quote(str(each)) for each in broken_attributes)
+        return [
+            Finding(
+                Problem.CHECKPOINT_ATTRIBUTES,
+                f"a killed command left {len(broken_attributes)} file(s) of attributes empty, and every command fails "
+                'with "failed to load checkpoint: EOF"; the state itself is whole',
+                [[f"rm {files}"]],
+            )
+        ]
+    return [
+        Finding(Problem.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
+        for lock in locks
+        if lock.stale is False
+    ]
+
+
+def check_locks(snapshot: Snapshot) -> Iterator[Finding]:
+    for lock in snapshot.locks:
+        sure = "which is gone" if lock.stale else "which may still work there: ask them first"
+        yield Finding(Problem.STACK_LOCKED, f"the stack is locked by {lock}, {sure}", [["pulumi cancel --yes"]])
+
+
+def check_pending(snapshot: Snapshot) -> Iterator[Finding]:
+    """Interrupted operations that left nothing in the account, or were repeated since."""
+    adopted = {TYPES[each.kind] for each in unmanaged(snapshot)}
+    rest = [each for each in snapshot.state.pending if each.type not in adopted]
+    if rest:
+        named = ", ".join(f"{each.operation} {states.logical_name(each.urn)} ({each.type})" for each in rest)
+        yield Finding(
+            Problem.OPERATION_PENDING, f"interrupted, and noted in the state since: {named}", [[CLEAR_PENDING]]
+        )
+
+
+def check_docker_credentials(snapshot: Snapshot) -> Iterator[Finding]:
+    """Registry credentials that DigitalOcean's provider stored without their value, and then never asks for again."""
+    for resource in snapshot.state.resources:
+        if resource["type"] == states.DOCKER_CREDENTIALS and _is_empty(
+            (resource.get("outputs") or {}).get("dockerCredentials")
+        ):
+            name = states.logical_name(resource["urn"])
+            yield Finding(
+                Problem.DOCKER_CREDENTIALS_EMPTY,
+                f"the registry credentials {name} are empty in the state: neither up nor destroy gets past them",
+                [[f"pulumi state delete '{resource['urn']}' --force --yes"]],
+            )
+
+
+def _is_empty(value: object) -> bool:
+    if isinstance(value, dict) and _SIGNATURE in value:
+        value = value.get("ciphertext") or value.get("plaintext")
+    return not isinstance(value, str) or len(value) < _SHORTEST_DOCKER_CONFIG

@@ -1,0 +1,5 @@
+"""The one error that ends a command of ops."""
+
+
+class OpsError(Exception):
+    """A command can't do its work; the message is one line that ends with the fix."""

@@ -1,0 +1,152 @@
+"""Files of a backend that keeps the state in files or in object storage: locks, checkpoints, attributes."""
+
+import gzip
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.request import url2pathname
+
+from ops.digitalocean import one_line
+from ops.errors import OpsError
+from ops.pulumi.stack import Stack
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A command that changes the stack, or was about to when it ended."""
+
+    owner: str
+    host: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} of {self.owner} on {self.host} (since {self.since})"
+
+    @property
+    def stale(self) -> bool | None:
+        """Whether the process has ended; None on another machine."""
+        if self.host != socket.gethostname():
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
+
+
+class _Files(Protocol):
+    def read(self, folder: str, part: str) -> Iterator[str]:
+        """Texts of the JSON files below a folder of .pulumi whose path has the part, newest name first."""
+
+
+class Backend:
+    """The backend of a stack.
+
+    Raises:
+        OpsError: the bucket can't be read.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._place = urlsplit(stack.pulumi_json("whoami", "--json").get("url") or "")
+        kinds: dict[str, type[_Folder | _Bucket]] = {"file": _Folder, "s3": _Bucket}
+        kind = kinds.get(self._place.scheme)
+        self._files: _Files | None = kind(self._place) if kind else None
+
+    def locks(self) -> list[Lock]:
+        """The stack's locks. Pulumi Cloud has none of this kind; for another backend `pulumi up` names the owner."""
+        found = self._read("locks")
+        return [Lock(each["username"], each["hostname"], int(each["pid"]), each["timestamp"]) for each in found]
+
+    def had(self, identifier: str) -> bool:
+        """Whether one of the stack's earlier checkpoints has a resource of this id."""
+        if self._files:
+            texts = self._files.read("history", f"/{self._stack.short_name}/")
+            return any(f'"{identifier}"' in text for text in texts)
+        return any(f'"{identifier}"' in text for text in self._versions())
+
+    def broken_attributes(self) -> list[Path]:
+        """Files beside checkpoints and locks that a killed command left without their content (file backend only).
+
+        Go CDK's file storage writes attributes to NAME.attrs in place, and fails to read NAME if they aren't JSON.
+        """
+        if not isinstance(self._files, _Folder):
+            return []
+        return [file for file in self._files.attributes() if not _is_json(file)]
+
+    def _read(self, folder: str) -> list[dict[str, str]]:
+        texts = self._files.read(folder, f"/{self._stack.short_name}/") if self._files else ()
+        return [json.loads(text) for text in texts]
+
+    def _versions(self) -> Iterator[str]:
+        """The checkpoints that Pulumi Cloud keeps, newest first."""
+        for update in self._stack.pulumi_json("stack", "history", "--json", "--stack", self._stack.name):
+            if version := update.get("version"):
+                yield self._stack.pulumi("stack", "export", "--version", str(version), "--stack", self._stack.name)
+
+
+class _Folder:
+    def __init__(self, place: SplitResult) -> None:
+        self._root = Path(url2pathname(f"{place.netloc}{place.path}")).expanduser() / ".pulumi"
+
+    def read(self, folder: str, part: str) -> Iterator[str]:
+        for file in sorted((self._root / folder).rglob("*.json*"), reverse=True):
+            if part in file.as_posix() and file.suffix in (".json", ".gz"):
+                yield _text(file.read_bytes())
+
+    def attributes(self) -> Iterator[Path]:
+        return iter(sorted(self._root.rglob("*.attrs")))
+
+
+class _Bucket:
+    def __init__(self, place: SplitResult) -> None:
+        self._place = place
+
+    def read(self, folder: str, part: str) -> Iterator[str]:
+        # As slow to import as all the rest of ops, and needed for buckets only.
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        # The URL's options, as Pulumi reads them.
+        options = {name: values[-1] for name, values in parse_qs(self._place.query).items()}
+        endpoint = options.get("endpoint")
+        if endpoint and "://" not in endpoint:
+            insecure = "true" in (options.get("disableSSL"), options.get("disable_https"))
+            endpoint = f"{'http' if insecure else 'https'}://{endpoint}"
+        by_path = "true" in (options.get("s3ForcePathStyle"), options.get("use_path_style"))
+        # Any region will do where the endpoint is not Amazon's.
+        region = options.get("region") or ("us-east-1" if endpoint else None)
+        bucket, prefix = self._place.netloc, f"{self._place.path.strip('/')}/.pulumi/{folder}/".lstrip("/")
+        try:
+            client = boto3.session.Session(profile_name=options.get("profile"), region_name=region).client(
+                "s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path" if by_path else "auto"})
+            )
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+            for key in sorted(keys, reverse=True):
+                if part in key and key.endswith((".json", ".gz")):
+                    yield _text(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except (BotoCoreError, ClientError) as error:
+            problem = one_line(str(error))
+            raise OpsError(f"{folder} in bucket {bucket}: {problem}; fix: the keys that `pulumi` uses") from None
+
+
+def _text(content: bytes) -> str:
+    return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_text())
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""A name proves nothing: what doctor, bill and remove count as the stack's, and what they leave to its owner."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.terminal import NOTHING_IS_BILLED, Terminal, until
+from tests.standins.digitalocean_provider.engine import Account
+
+EVER = ("2020-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z")
+LONG_AGO = ("2020-01-01T00:00:00.000Z", "2020-01-01T00:10:00.000Z")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    account = Account()
+    yield Terminal(account, tmp_path)
+    account.stop()
+
+
+def test_somebodys_cluster_whose_name_was_typed_into_the_configuration_is_left_alone(terminal: Terminal) -> None:
+    mine = terminal.made_cluster("mycluster")
+    pools = [{"name": "web", "size": "s-1vcpu-2gb", "count": 3}]
+    prod = terminal.cluster(name="prod", node_pools=pools)
+    terminal.remembers(CLUSTER=mine)
+    terminal.configure(clusterName="prod")
+    assert {each for each in terminal.billed() if each[0] == "cluster"} == {("cluster", mine)}
+    taken = next(finding for finding in terminal.findings() if finding["id"] == "name-taken")
+    assert taken["fixes"] == []
+    assert f'cluster "prod" ({prod}) is somebody\'s' in taken["problem"]
+    refused = terminal.ops("remove", "cluster", prod, "--yes")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f'cluster "prod" ({prod}), $36.00 a month: it has this stack\'s name' in refused.stderr
+    assert prod in terminal.account.cloud.clusters.records
+
+
+def test_somebodys_registry_whose_name_was_typed_into_the_configuration_is_left_alone(terminal: Terminal) -> None:
+    terminal.registry("company", "professional")
+    terminal.registry("kong-doks-1234567", "professional")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
+    terminal.configure(registry={"kind": "digitalocean", "name": "company"})
+    assert terminal.billed() == {("registry", "kong-doks-1234567")}
+    (finding,) = terminal.findings()
+    assert (finding["id"], finding["fixes"]) == ("name-taken", [])
+    assert terminal.ops("remove", "registry", "company", "--yes").returncode == 1
+    assert "company" in terminal.account.cloud.registries.documents
+
+
+@pytest.mark.parametrize("shape", ["mine", "theirs"])
+def test_a_cluster_that_was_created_while_no_update_ran_is_somebodys(terminal: Terminal, shape: str) -> None:
+    terminal.updated(*LONG_AGO, clusterName="mycluster")
+    cluster = terminal.made_cluster("mycluster") if shape == "mine" else terminal.cluster()
+    assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
+    (finding,) = terminal.findings()
+    assert (finding["id"], finding["fixes"]) == ("name-taken", [])
+    assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
+
+
+def test_a_cluster_without_the_programs_node_pool_is_somebodys_though_an_update_ran(terminal: Terminal) -> None:
+    terminal.updated(*EVER, clusterName="mycluster")
+    terminal.cluster()
+    assert terminal.billed() == set()
+
+
+def test_a_cluster_that_an_update_created_and_lost_is_the_stacks(terminal: Terminal) -> None:
+    terminal.updated(*EVER, clusterName="older")
+    cluster = terminal.made_cluster("older")
+    assert ("cluster", cluster) in terminal.billed()
+    (finding,) = terminal.findings()
+    assert finding["id"] == "cluster-not-in-state"
+    adopt, remove = finding["fixes"]
+    assert adopt[0].startswith(f"pulumi import digitalocean:index/kubernetesCluster:KubernetesCluster cluster {cluster}")
+    assert remove == [f"python -m ops remove cluster {cluster} --stack dev"]
+
+
+def test_a_cluster_whose_creation_is_pending_is_the_stacks(terminal: Terminal) -> None:
+    cluster = terminal.made_cluster("mycluster")
+    terminal.state([], pending=[terminal.pending("CLUSTER", "mycluster")])
+    assert ("cluster", cluster) in terminal.billed()
+    # A pending creation is younger than the last update that succeeded: what is older was there before it.
+    terminal.updated("2099-01-01T00:00:00.000Z", "2099-01-01T01:00:00.000Z", result="succeeded", clusterName="another")
+    assert terminal.billed() == set()
+
+
+def test_a_cluster_that_an_earlier_checkpoint_has_is_the_stacks_however_old_it_is(terminal: Terminal) -> None:
+    cluster = terminal.made_cluster("mycluster")
+    terminal.updated(*LONG_AGO, result="succeeded", clusterName="mycluster")
+    assert terminal.billed() == set()
+    history = terminal.folder / ".pulumi" / "history" / "kong-doks" / "dev"
+    history.mkdir(parents=True)
+    (history / "dev-1.checkpoint.json").write_text(json.dumps({"resources": [{"id": cluster}]}))
+    assert ("cluster", cluster) in terminal.billed()
+
+
+def test_what_may_be_a_lost_states_is_in_doubt_and_never_zero(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "digitalocean", "name": "mine"})
+    cluster = terminal.made_cluster("mycluster")
+    terminal.registry("mine")
+    done = terminal.ops("bill", "--expect-zero", "--wait", "60")
+    assert (done.returncode, done.stdout) == (3, "stack dev: nothing is billed, as far as can be seen\n")
+    assert done.stderr.splitlines() == [
+        f"cluster mycluster ({cluster}) may be this stack's or another's",
+        "registry mine (mine) may be this stack's or another's",
+    ]
+    assert {(each["id"], *each["fixes"]) for each in terminal.findings()} == {("owner-unknown",)}
+    assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
+    # A person who knows better says so.
+    assert terminal.ops("remove", "cluster", cluster, "--yes", "--force").returncode == 0
+    until(lambda: not terminal.account.cloud.clusters.records)
+
+
+def test_volumes_of_a_cluster_that_nobody_here_had_are_shown_as_somebodys_and_do_not_fail_a_bill(
+    terminal: Terminal,
+) -> None:
+    theirs = terminal.cluster(name="theirs")
+    volume = terminal.volume(theirs, "pvc-database-of-another-team")
+    terminal.delete_cluster(theirs)
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 0
+    assert f"not this stack's: volume pvc-database-of-another-team ({volume}), $10.00 a month" in done.stdout
+    assert done.stdout.endswith(NOTHING_IS_BILLED)
+    assert "remove" not in done.stdout
+    doctor = terminal.ops("doctor")
+    assert doctor.returncode == 0
+    assert "somebody else's" in doctor.stdout
+    assert "remove" not in doctor.stdout
+    refused = terminal.ops("remove", "volume", volume, "--yes")
+    assert refused.returncode == 1
+    assert "it is of a cluster that this stack never had; fix: leave it to its owner, or --force" in refused.stderr
+
+
+@pytest.mark.parametrize("where", ["state", "history"])
+def test_volumes_of_a_cluster_that_the_stack_had_are_its_own(terminal: Terminal, where: str) -> None:
+    cluster = terminal.own_cluster()
+    volume = terminal.volume(cluster)
+    terminal.delete_cluster(cluster)
+    if where == "history":
+        terminal.remembers()
+        assert terminal.billed() == set()
+        history = terminal.folder / ".pulumi" / "history" / "kong-doks" / "dev"
+        history.mkdir(parents=True)
+        (history / "dev-1.checkpoint.json").write_text(json.dumps({"resources": [{"id": cluster}]}))
+    assert terminal.billed() == {("volume", volume)}
+    assert terminal.findings()[0]["fixes"] == [[f"python -m ops remove volume {volume} --stack dev"]]
+    assert terminal.ops("remove", "volume", volume, "--yes").returncode == 0
+
+
+def test_pulumi_clouds_earlier_versions_prove_what_a_stack_had(terminal: Terminal) -> None:
+    cluster = terminal.own_cluster()
+    volume = terminal.volume(cluster)
+    terminal.delete_cluster(cluster)
+    terminal.remembers()
+    terminal.answers("whoami --json", {"url": "https://app.pulumi.com/somebody"})
+    update = {"version": 7, "kind": "update", "result": "succeeded", "config": {}}
+    terminal.answers("stack history", [update | dict(zip(("startTime", "endTime"), LONG_AGO, strict=True))])
+    assert terminal.billed() == set()
+    terminal.answers("stack export 7", {"deployment": {"resources": [{"id": cluster}]}})
+    assert terminal.billed() == {("volume", volume)}
+
+
+def test_a_cluster_that_is_created_while_the_lists_are_read_is_no_orphan(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ops.digitalocean import Api  # noqa: PLC0415 -- patched here alone
+
+    read = Api.get
+
+    def and_somebody_creates_one(self: Api, path: str, **query: object) -> dict[str, object]:
+        answer = read(self, path, **query)
+        if path == "kubernetes/clusters":
+            terminal.cluster(name="theirs")
+        return answer
+
+    monkeypatch.setattr(Api, "get", and_somebody_creates_one)
+    assert terminal.json("bill")["others"] == []
+
+
+def test_ids_that_the_account_does_not_have_are_never_nothing_billed(terminal: Terminal) -> None:
+    missing = "11111111-1111-4111-8111-111111111111"
+    terminal.remembers(CLUSTER=missing, REGISTRY="kong-doks-1234567")
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 2
+    assert f"cluster {missing} of the state is not in this account: it was deleted by hand, or the token" in done.stderr
+    finding = terminal.findings()[0]
+    assert finding["id"] == "not-in-account"
+    assert "or the token is another team's" in finding["problem"]
+    assert finding["fixes"] == [[f"python -m ops forget cluster {missing} --stack dev"]]
+    failed = terminal.failed()["state"]
+    assert f"cluster {missing}, registry kong-doks-1234567 of the state is not in the account of" in failed["said"]
+    asked = terminal.ops("forget", "cluster", missing, typing="n\n")
+    assert asked.returncode == 1
+    assert "Is it the account of this stack?" in asked.stderr
+    assert not [command for command in terminal.typed() if command.startswith("state delete")]
+
+
+def test_a_cluster_deleted_by_hand_is_known_as_such_beside_a_registry_that_is_there(terminal: Terminal) -> None:
+    terminal.registry("kong-doks-1234567")
+    missing = "11111111-1111-4111-8111-111111111111"
+    terminal.remembers(CLUSTER=missing, REGISTRY="kong-doks-1234567")
+    done = terminal.ops("bill")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert terminal.findings()[0]["problem"].endswith("it was deleted by hand")
+    terminal.answers("state delete", {})
+    assert terminal.ops("forget", "cluster", missing, "--yes").returncode == 0
+    urn = f"urn:pulumi:dev::kong-doks::digitalocean:index/kubernetesCluster:KubernetesCluster::{missing}"
+    assert f"state delete {urn} --target-dependents --force --yes --stack dev --non-interactive" in terminal.typed()
+
+
+def test_what_is_in_the_account_is_not_forgotten(terminal: Terminal) -> None:
+    cluster = terminal.own_cluster()
+    done = terminal.ops("forget", "cluster", cluster, "--yes")
+    assert done.returncode == 3
+    assert f"cluster {cluster} is in the account; fix: pulumi destroy --stack dev" in done.stderr
