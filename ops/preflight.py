@@ -42,6 +42,7 @@ READING = {
     "load_balancer:read": Probe("GET", "load_balancers"),
     "block_storage:read": Probe("GET", "volumes"),
     "block_storage_snapshot:read": Probe("GET", "snapshots"),
+    "snapshot:read": Probe("GET", "snapshots"),
 }
 """Scopes for every stack. DigitalOcean's panel adds regions, sizes and actions to kubernetes:create, but not tags."""
 CLUSTER = {
@@ -87,7 +88,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         OpsError: DigitalOcean or Pulumi can't be asked.
     """
     settings = stack.settings
-    if not settings.makes_cluster:
+    if not settings.creates_cluster:
         yield Check("account", True, f"nothing is created on DigitalOcean beside kubeContext {settings.kube_context}")
         return
     try:
@@ -101,7 +102,12 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     else:
         yield Check("token", True, f"valid, of {account}")
         yield Check("account", account.status == "active", account.status, account.status_message)
-    probes = READING | CLUSTER | (REGISTRY if settings.uses_registry else {}) | (DOMAIN if settings.domain else {})
+    probes = (
+        READING
+        | CLUSTER
+        | (REGISTRY if settings.uses_digitalocean_registry else {})
+        | (DOMAIN if settings.domain else {})
+    )
     missing = [scope for scope, probe in probes.items() if not _is_allowed(api, probe)]
     yield Check(
         "scopes",
@@ -113,7 +119,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         return
     state = states.read(stack)
     clusters = {each.id: each for each in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
-    found = registries(api) if settings.uses_registry else []
+    found = registries(api) if settings.uses_digitalocean_registry else []
     yield from _check_state(state, clusters, found, str(account))
     own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
     options = api.read("kubernetes/options", "options", ClusterOptions)
@@ -127,7 +133,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     else:
         yield from _check_replacement(own, stack)
     yield _check_quota(api, account, settings.node_count, sum(pool.count for pool in own.node_pools) if own else 0)
-    if settings.uses_registry:
+    if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
 
 

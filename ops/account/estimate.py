@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from infra.config.settings import Settings
 from ops.account import prices
 from ops.account.documents import RegistryOptions, Size
 from ops.digitalocean import Api
 from ops.errors import OpsError
-from ops.pulumi.stack import Settings
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def estimate(api: Api, settings: Settings) -> list[Item]:
         OpsError: a size or tier is not on offer.
     """
     items: list[Item] = []
-    if settings.makes_cluster:
+    if settings.creates_cluster:
         size = next((each for each in api.list("sizes", "sizes", Size) if each.slug == settings.node_size), None)
         if size is None:
             raise OpsError(
@@ -39,7 +39,7 @@ def estimate(api: Api, settings: Settings) -> list[Item]:
         if settings.proxy_service_type == "LoadBalancer":
             monthly = prices.LOAD_BALANCER["REGIONAL"]
             items.append(Item("load balancer", monthly, prices.hourly(monthly)))
-    if settings.makes_registry:
+    if settings.creates_registry:
         options = api.read("registries/options", "options", RegistryOptions)
         tiers = {tier.slug: tier for tier in options.subscription_tiers}
         if settings.registry.tier not in tiers:

@@ -17,10 +17,15 @@ def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
     known, made = snapshot.state.names(states.RELEASE), snapshot.state.of(states.NAMESPACE)
     for name, namespace in helm_records.NAMESPACES.items():
         # A release in a namespace that the stack didn't create is somebody else's, and so is an unwanted Grafana.
-        if name not in known and (namespace not in made or (name == "grafana" and not snapshot.settings.grafana)):
+        if name not in known and (namespace not in made or (name == "grafana" and not _wants_grafana(snapshot))):
             continue
         records = [each for each in snapshot.cluster.releases if (each.namespace, each.release) == (namespace, name)]
         yield from _release(name, records, snapshot.cluster.id, is_known=name in known)
+
+
+def _wants_grafana(snapshot: Snapshot) -> bool:
+    monitoring = snapshot.settings.gateway.monitoring
+    return monitoring is None or monitoring.grafana
 
 
 def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_known: bool) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infra.config.settings import Settings
 from ops.account.documents import Record, Zone
 from ops.account.inventory import RUNS, Inventory, inventory
 from ops.account.ownership import Names
@@ -13,7 +14,7 @@ from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 from ops.pulumi import state as states
 from ops.pulumi.backend import Lock
-from ops.pulumi.stack import Settings, Stack
+from ops.pulumi.stack import Stack
 from ops.pulumi.state import State
 
 
@@ -79,7 +80,7 @@ def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tu
 
 def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:
     domain = settings.domain
-    if not domain or not settings.makes_cluster:
+    if not domain or not settings.creates_cluster:
         return {}
     zones = [each.name for each in api.list("domains", "domains", Zone)]
     return {

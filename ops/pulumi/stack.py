@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
 
+from infra.config.errors import InvalidConfigError
+from infra.config.load import load
+from infra.config.settings import Settings
 from ops.digitalocean import ENDPOINT, Api, one_line
 from ops.errors import OpsError
 
@@ -28,76 +29,6 @@ class NoStackError(OpsError):
 
 class UnreadableCheckpointError(PulumiError):
     """A file backend can't read a checkpoint's attributes: a killed command left them empty."""
-
-
-class _Model(BaseModel):
-    """Only what costs, or can be refused. Whether all of it fits together, `pulumi preview` says."""
-
-    model_config = ConfigDict(alias_generator=to_camel, frozen=True, coerce_numbers_to_str=True)
-
-
-class Registry(_Model):
-    kind: str = "digitalocean"
-    tier: str = "starter"
-    region: str = "nyc3"
-    name: str | None = None
-    existing: bool = False
-
-
-class Version(_Model):
-    build: str = ""
-
-
-class BlueGreen(_Model):
-    blue: Version = Version()
-    green: Version = Version()
-
-
-class Service(Version):
-    canary: Version = Version()
-    blue_green: BlueGreen = BlueGreen()
-
-    @property
-    def builds(self) -> bool:
-        return any(each.build for each in (self, self.canary, self.blue_green.blue, self.blue_green.green))
-
-
-class Settings(_Model):
-    """The keys of `kong-doks:`, described in Pulumi.yaml."""
-
-    cluster_name: str
-    region: str
-    node_size: str
-    node_count: int
-    kubernetes_version: str
-    ha: bool
-    kube_context: str
-    registry: Registry
-    services: list[Service]
-    aggregates: list[dict[str, Any]]
-    gateway: dict[str, Any]
-    domain: str
-    proxy_service_type: str
-
-    @property
-    def makes_cluster(self) -> bool:
-        return not self.kube_context
-
-    @property
-    def makes_registry(self) -> bool:
-        """A stack that builds nothing has nothing to push."""
-        return self.uses_registry and not self.registry.existing
-
-    @property
-    def uses_registry(self) -> bool:
-        builds = bool(self.aggregates) or any(service.builds for service in self.services)
-        return self.makes_cluster and self.registry.kind == "digitalocean" and (builds or self.registry.existing)
-
-    @property
-    def grafana(self) -> bool:
-        """Whether gateway.monitoring, where that is on, has Grafana."""
-        monitoring = self.gateway.get("monitoring")
-        return not isinstance(monitoring, dict) or bool(monitoring.get("grafana", True))
 
 
 class Stack:
@@ -152,17 +83,14 @@ class Stack:
         """The configuration as the program understands it.
 
         Raises:
-            OpsError: it is wrong, or Pulumi can't read it (a wrong passphrase).
+            OpsError: it is wrong, with a line for each error as `pulumi preview` prints it; or Pulumi can't read it.
         """
         entries = self.pulumi_json("config", "--json", "--show-secrets", "--stack", self.name)
-        config = {key: entry["value"] for key, entry in entries.items()}
-        values = {key: plain(value) for key, value in own_keys(self.project, config).items()}
+        secret = [key for key, entry in entries.items() if entry["secret"]]
         try:
-            return Settings.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise OpsError(f"{self.project}:{place}: {first['msg']}; fix: see Pulumi.yaml") from None
+            return load({key: entry["value"] for key, entry in entries.items()}, secret, self.project)
+        except InvalidConfigError as error:
+            raise OpsError(str(error)) from None
 
     def account(self) -> Api:
         """The account that the stack lives in, found as Pulumi's provider finds it: the stack's keys come first.

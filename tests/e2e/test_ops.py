@@ -13,6 +13,7 @@ from ops import preflight
 from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
+
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     account = Account()
@@ -122,14 +123,18 @@ def test_what_another_stack_has_is_not_on_the_bill_and_only_in_the_way(terminal:
     assert found == [
         (
             "name-taken",
-            f'cluster "mycluster" ({cluster}) is stack prod\'s, and has the name that this stack is to use: '
-            "pulumi config set clusterName with another name",
+            (
+                f'cluster "mycluster" ({cluster}) is stack prod\'s, and has the name that this stack is to use: '
+                "pulumi config set clusterName with another name"
+            ),
             [],
         ),
         (
             "name-taken",
-            'registry "shared" (shared) is stack prod\'s, and has the name that this stack is to use: '
-            "pulumi config set --path registry.name with another name, or registry.existing: true",
+            (
+                'registry "shared" (shared) is stack prod\'s, and has the name that this stack is to use: '
+                "pulumi config set --path registry.name with another name, or registry.existing: true"
+            ),
             [],
         ),
     ]
@@ -380,7 +385,7 @@ def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
 
 
 def test_a_stack_without_a_registry_needs_no_scope_of_registries(terminal: Terminal) -> None:
-    terminal.configure(registry={"kind": "none"})
+    terminal.configure(services=[])
     terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if not scope.startswith("registry:")]}
     assert terminal.failed() == {}
     done = terminal.ops("bill", "--expect-zero")
@@ -404,7 +409,6 @@ def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) ->
         ({"nodeSize": "c-2", "region": "syd1"}, "nodeSize", "s-1vcpu-2gb"),
         ({"kubernetesVersion": "1.30"}, "kubernetesVersion", "1.36, 1.35, 1.34"),
         ({"nodeCount": 11}, "quota", "0 of 10"),
-        ({"registry": {"kind": "digitalocean", "region": "nyc1"}}, "registry.region", "nyc3"),
         ({"registry": {"kind": "digitalocean", "name": "taken"}}, "registry", "taken"),
         ({"registry": {"kind": "digitalocean", "name": "mine", "existing": True}}, "registry", "is not there"),
     ],

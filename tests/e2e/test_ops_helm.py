@@ -53,11 +53,7 @@ class Helm(Terminal):
 
     def found(self) -> dict[str, list[list[str]]]:
         """What the doctor says of Helm's part, and the fixes."""
-        findings = self.json("doctor")["findings"]
-        # Of the cluster itself the state has nothing but its id.
-        rest = ("name of cluster", "the node pool of cluster")
-        about_helm = [each for each in findings if not each["problem"].startswith(rest)]
-        return {each["problem"]: each["fixes"] for each in about_helm}
+        return {each["problem"]: each["fixes"] for each in self.findings() if each["id"].startswith("helm-")}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         terminal = self
@@ -114,7 +110,7 @@ def test_an_install_that_was_cut_short_is_found_whatever_else_is_installed(
     helm.records = {(namespace, name): "deployed" for name, namespace in NAMESPACES.items()}
     helm.records[NAMESPACES[release], release] = status
     ((problem, fixes),) = helm.found().items()
-    assert problem.startswith(f"Helm's record {secret(release)} ({status}) is of an up that was cut short")
+    assert problem.startswith(f"Helm's record {secret(release)} ({status}) is of an up that was interrupted")
     forget = f"python -m ops forget-release {helm.id} {secret(release)} --namespace {NAMESPACES[release]} --stack dev"
     assert fixes == [[forget, "pulumi up --stack dev"]]
     assert helm.ops(*forget.split()[3:]).returncode == 0
@@ -127,11 +123,11 @@ def test_what_is_in_the_state_and_not_in_the_cluster_was_uninstalled(helm: Helm,
     helm.has({*NAMESPACES}, {*NAMESPACES.values()})
     helm.records = {(namespace, name): "deployed" for name, namespace in NAMESPACES.items() if name != release}
     assert list(helm.found()) == [
-        f"{release} is in the state and was uninstalled, by hand or by a destroy that was cut short"
+        f"{release} is in the state and was uninstalled, by hand or by a destroy that was interrupted"
     ]
     helm.records[NAMESPACES[release], release] = "uninstalling"
     (problem,) = helm.found()
-    assert problem.endswith(f"is of a destroy that was cut short: {release} is partly gone")
+    assert problem.endswith(f"is of a destroy that was interrupted: {release} is partly gone")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_a_cluster_that_an_update_created_and_lost_is_the_stacks(terminal: Termi
     (finding,) = terminal.findings()
     assert finding["id"] == "cluster-not-in-state"
     adopt, remove = finding["fixes"]
-    assert adopt[0].startswith(f"pulumi import digitalocean:index/kubernetesCluster:KubernetesCluster cluster {cluster}")
+    assert adopt[0].startswith(
+        f"pulumi import digitalocean:index/kubernetesCluster:KubernetesCluster cluster {cluster}"
+    )
     assert remove == [f"python -m ops remove cluster {cluster} --stack dev"]
 
 

@@ -13,7 +13,7 @@ READING = {*preflight.READING, "registry:read"}
 ASKED_BY = {
     "account:read": "preflight",
     "sizes:read": "cost",
-    "regions:read": "preflight",
+    "regions:read": "cost",
     "actions:read": "preflight",
     "tag:read": "bill",
     "kubernetes:read": "bill",
@@ -22,6 +22,7 @@ ASKED_BY = {
     "load_balancer:read": "bill",
     "block_storage:read": "bill",
     "block_storage_snapshot:read": "bill",
+    "snapshot:read": "bill",
 }
 REMOVING = {
     "cluster": "kubernetes:delete",

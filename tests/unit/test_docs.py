@@ -10,7 +10,7 @@ import yaml
 from docs import generate
 from infra.config import versions
 from infra.config.settings import Settings
-from ops.__main__ import app
+from ops.cli import app
 from tests.unit.conftest import PROJECT
 
 PAGES = sorted(

@@ -22,9 +22,7 @@ def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str 
         region="nyc1",
         created_at=created,
         status=Status(state="running"),
-        node_pools=[
-            NodePool(id="1", name=pool or f"{name}-default-pool", size="s", count=1, tags=[DEFAULT_POOL_TAG])
-        ],
+        node_pools=[NodePool(id="1", name=pool or f"{name}-default-pool", size="s", count=1, tags=[DEFAULT_POOL_TAG])],
     )
 
 

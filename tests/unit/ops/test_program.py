@@ -1,0 +1,13 @@
+"""Facts about the program's resources that the commands rely on."""
+
+from ops.cluster import helm_records
+from tests.unit.conftest import Recording
+
+
+def test_the_commands_know_where_every_release_is(recordings: dict[str, Recording]) -> None:
+    found = {
+        (each.name, each.inputs["name"], each.inputs["namespace"])
+        for recording in recordings.values()
+        for each in recording.of("Release")
+    }
+    assert found == {(name, name, namespace) for name, namespace in helm_records.NAMESPACES.items()}
