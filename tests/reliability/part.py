@@ -68,7 +68,8 @@ class Part:
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
             "HOME": str(folder),
             "PULUMI_HOME": str(_plugins(folder / "home")),
-            "PULUMI_BACKEND_URL": backend or f"file://{self.state}",
+            # Without metadata: a file of attributes is not written atomically, and a kill may leave it empty.
+            "PULUMI_BACKEND_URL": backend or f"file://{self.state}?metadata=skip",
             # Needed where the backend is a bucket.
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -186,7 +187,8 @@ class Part:
             for command in commands:
                 typed.append(command)
                 # What would ask a person is told yes.
-                asks = {"pulumi up": " --yes --skip-preview", "python -m ops remove": " --yes"}
+                asks = {"pulumi up": " --yes --skip-preview"}
+                asks |= {f"python -m ops {word} ": " --yes" for word in ("remove", "forget")}
                 yes = next((words for start, words in asks.items() if command.startswith(start)), "")
                 self.run("sh", "-c", command if "--yes" in command else command + yes)
         return typed

@@ -198,7 +198,7 @@ def test_an_uninstall_of_kong_that_was_cut_short_stands_in_the_way_of_neither_up
     whole.kubectl("label", record, "-n", "kong", "status=uninstalling", "--overwrite")
     whole.kubectl("delete", "service", "kong-proxy", "-n", "kong")
     assert "kong-proxy' does not exist" in whole.up(check=False).stdout
-    (finding,) = [found for found in whole.doctor() if "of a destroy that was cut short" in found["problem"]]
+    (finding,) = [found for found in whole.doctor() if "of a destroy that was interrupted" in found["problem"]]
     assert len(finding["fixes"][0]) == 2
     whole.mend()
     whole.up()

@@ -28,7 +28,7 @@ def ops(stack: Stack, *arguments: str, check: bool = True) -> subprocess.Complet
 def destroyed(stack: Stack) -> bool:
     """Destroys as a person would, and asks `ops` and the ledger."""
     stack.pulumi("destroy", "--yes", "--skip-preview")
-    assert ops(stack, "bill", "--expect-zero", "--wait", "60").stdout == "nothing is billed\n"
+    assert ops(stack, "bill", "--expect-zero", "--wait", "60").stdout == "stack sandbox: nothing is billed\n"
     return stack.resources() == [] and control("GET", "ledger")["hourly"] == 0
 
 
@@ -42,7 +42,7 @@ def test_the_cost_that_was_foretold_is_the_bill_and_the_ledger(stack: Stack) -> 
 
 def test_a_stack_that_is_up_passes_preflight_and_its_doctor(stack: Stack) -> None:
     assert ops(stack, "preflight").returncode == 0
-    assert ops(stack, "doctor").stdout == "state and account agree\n"
+    assert ops(stack, "doctor").stdout == "stack sandbox: state and account agree\n"
 
 
 def arguments_of_all_processes() -> Iterator[str]:
@@ -169,5 +169,5 @@ def test_a_cluster_deleted_by_hand_is_taken_out_of_the_state_and_its_load_balanc
         for command in finding["fixes"][0]:
             stack.run("sh", "-c", command if "--yes" in command else f"{command} --yes")
     # What is deleted takes a moment to go.
-    eventually(lambda: ops(stack, "doctor", check=False).stdout == "state and account agree\n")
+    eventually(lambda: ops(stack, "doctor", check=False).stdout == "stack sandbox: state and account agree\n")
     assert destroyed(stack)

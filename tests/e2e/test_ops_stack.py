@@ -1,0 +1,102 @@
+"""The commands see the stack that Pulumi sees: which one, under which name, with which configuration."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.reliability.part import Part
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    part = Part(tmp_path_factory.mktemp("part"))
+    yield part
+    part.stop()
+
+
+def write(part: Part, config: str, stack: str = "dev") -> None:
+    """Replaces what a stack's file says beside its salt."""
+    file = part.project / f"Pulumi.{stack}.yaml"
+    salt = yaml.safe_load(file.read_text())["encryptionsalt"]
+    file.write_text(f"encryptionsalt: {salt}\nconfig:\n{config}")
+
+
+def ops(part: Part, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
+    return json.loads(part.run("python", "-m", "ops", *arguments, "--json", check=False).stdout)
+
+
+def checks(part: Part, *arguments: str) -> dict[str, str]:
+    return {each["name"]: each["said"] for each in ops(part, "preflight", *arguments)["checks"]}
+
+
+@pytest.mark.parametrize("prefix", ["", "kong-doks:"])
+def test_keys_with_and_without_the_projects_name_are_the_same(part: Part, prefix: str) -> None:
+    write(part, f"  {prefix}nodeCount: 3\n  {prefix}clusterName: other\n  {prefix}proxyServiceType: ClusterIP\n")
+    assert ops(part, "cost")["monthly"] == 36
+    assert checks(part)["clusterName"] == "other is free"
+
+
+def test_no_is_a_name_as_pulumi_reads_it(part: Part) -> None:
+    write(part, "  clusterName: no\n")
+    assert checks(part)["clusterName"] == "no is free"
+
+
+def test_a_key_twice_is_refused_as_pulumi_refuses_it(part: Part) -> None:
+    write(part, "  nodeCount: 2\n  nodeCount: 3\n")
+    done = part.run("python", "-m", "ops", "cost", check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
+    assert "nodeCount" in done.stderr
+
+
+def test_a_wrong_value_is_refused_in_the_programs_words(part: Part) -> None:
+    write(part, "  nodeCount: -5\n  rateLimt: 1\n")
+    preview = part.run("pulumi", "preview", "--non-interactive", check=False)
+    done = part.run("python", "-m", "ops", "cost", check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 2)
+    for line in done.stderr.splitlines():
+        assert line in preview.stdout + preview.stderr
+
+
+def test_a_secret_of_the_configuration_is_read_and_never_printed(part: Part) -> None:
+    write(part, "  nodeCount: 1\n")
+    part.run("pulumi", "config", "set", "--secret", "digitalocean:token", part.environment["DIGITALOCEAN_TOKEN"])
+    token = part.environment.pop("DIGITALOCEAN_TOKEN")
+    try:
+        done = part.run("python", "-m", "ops", "bill")
+        assert token not in done.stdout + done.stderr
+        part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
+        done = part.run("python", "-m", "ops", "bill", check=False)
+        assert (done.returncode, "incorrect passphrase" in done.stderr) == (3, True)
+    finally:
+        part.environment |= {"DIGITALOCEAN_TOKEN": token, "PULUMI_CONFIG_PASSPHRASE": "test"}
+
+
+def test_the_selected_stack_is_the_one_and_every_verdict_names_it(part: Part) -> None:
+    write(part, "  nodeCount: 1\n")
+    part.run("pulumi", "stack", "init", "prod.eu.west")
+    write(part, "  nodeCount: 2\n  clusterName: prod\n  proxyServiceType: ClusterIP\n", "prod.eu.west")
+    assert part.run("python", "-m", "ops", "bill").stdout == "stack prod.eu.west: nothing is billed\n"
+    assert (ops(part, "cost")["stack"], ops(part, "cost")["monthly"]) == ("prod.eu.west", 24)
+    assert ops(part, "cost", "--stack", "dev")["stack"] == "dev"
+    part.environment["PULUMI_STACK"] = "dev"
+    assert ops(part, "doctor")["stack"] == "dev"
+    assert ops(part, "doctor", "--stack", "prod.eu.west")["stack"] == "prod.eu.west"
+    del part.environment["PULUMI_STACK"]
+    part.run("pulumi", "stack", "select", "dev")
+
+
+def test_a_qualified_name_is_taken_as_pulumi_takes_it(part: Part) -> None:
+    write(part, "  nodeCount: 2\n  proxyServiceType: ClusterIP\n")
+    name = "organization/kong-doks/dev"
+    assert ops(part, "cost", "--stack", name)["monthly"] == 24
+    assert ops(part, "doctor", "--stack", name) == {"stack": name, "findings": [], "notes": [], "not_read": []}
+
+
+@pytest.mark.parametrize("name", ["prod", "organization/kong-doks/prod"])
+def test_a_stack_that_pulumi_does_not_have_is_never_zero(part: Part, name: str) -> None:
+    done = part.run("python", "-m", "ops", "bill", "--expect-zero", "--stack", name, check=False)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
+    assert done.stderr.startswith(f"stack {name}: Pulumi has no such stack; allowed: dev")
