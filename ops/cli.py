@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ops import preflight as preflights
+from ops import timeline as timelines
 from ops.account import estimate as estimates
 from ops.account import removal
 from ops.account.documents import Cluster
@@ -117,6 +118,50 @@ def cost(stack: StackName = "", as_json: Json = False) -> None:
     console.print(table)
     price = f"${monthly:.2f} a month, ${hourly:.5f} an hour"
     console.print(f"stack {opened.name}: {price}; traffic and storage beyond tiers not counted", markup=False)
+
+
+@app.command()
+def timeline(
+    events: Annotated[
+        Path | None,
+        typer.Argument(metavar="[EVENTS]", exists=True, help="What `pulumi up --event-log EVENTS` has written."),
+    ] = None,
+    stack: StackName = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture.")] = Path("timeline.svg"),
+    as_json: Json = False,
+) -> None:
+    """Draw what an `up` waited for: the critical path and the ten longest steps.
+
+    Without EVENTS it is the last `up`, from the state, where each step starts as soon as it can.
+    """
+    with _errors_in_one_line(as_json=as_json):
+        opened = Stack(Path.cwd(), stack)
+        resources = states.read(opened).resources
+        if events:
+            with events.open() as lines:
+                steps = timelines.steps_of_events(lines, resources)
+        else:
+            steps = timelines.steps_of_state(resources, timelines.last_update(opened))
+    path, slowest = timelines.critical_path(steps), timelines.longest(steps)
+    output.write_text(timelines.draw(steps, f"{opened.name}: {len(steps)} steps in {path[-1].end:.0f} s"))
+    if as_json:
+        found = {"critical_path": path, "longest": slowest}
+        documents = {
+            name: [dataclasses.asdict(step) | {"needs": sorted(step.needs)} for step in chosen]
+            for name, chosen in found.items()
+        }
+        _print_json({"stack": opened.name} | documents)
+        return
+    table = Table("from", "to", "takes", "waited before", "critical path")
+    for step in path:
+        times = (step.start, step.end, step.end - step.start, step.start - step.ready)
+        table.add_row(*(f"{seconds:.1f} s" for seconds in times), escape(step.name))
+    console.print(table)
+    table = Table("takes", "ten longest steps")
+    for step in slowest:
+        table.add_row(f"{step.end - step.start:.1f} s", escape(step.name))
+    console.print(table)
+    console.print(f"stack {opened.name}: drawn in {output}", markup=False)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from ops.digitalocean import OpsError
+from ops.errors import OpsError
 from ops.pulumi.stack import Stack
 
 ROW, LEFT, WIDTH, TOP = 16, 330, 900, 40

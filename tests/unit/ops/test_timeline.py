@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ops.digitalocean import OpsError
+from ops.errors import OpsError
 from ops.timeline import Step, critical_path, draw, longest, steps_of_events, steps_of_state
 
 SVG = "{http://www.w3.org/2000/svg}"
