@@ -77,6 +77,7 @@ class Inventory:
     Attributes:
         own: provably the stack's.
         others: look like the stack's and aren't provably so.
+        names: of everything that was read, by kind and id.
         missing: ids in the state that the account doesn't have.
         is_right_account: whether the account has another id of the state, so that it is the stack's account.
         account: whose account it is; read only if an id is missing.
@@ -87,6 +88,7 @@ class Inventory:
     clusters: Mapping[str, Cluster]
     registries: Mapping[str, Registry]
     load_balancers: Mapping[str, LoadBalancer]
+    names: Mapping[tuple[str, str], str]
     missing: list[str] = field(default_factory=list)
     is_right_account: bool = False
     account: str = ""
@@ -146,6 +148,11 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
         clusters=clusters,
         registries=registries,
         load_balancers={each.id: each for each in tagged["load_balancer"] if isinstance(each, LoadBalancer)},
+        names={
+            **{("cluster", each.id): each.name for each in clusters.values()},
+            **{("registry", name): name for name in registries},
+            **{(kind, each.id): each.name for kind, documents in tagged.items() for each in documents},
+        },
         missing=missing,
         is_right_account=len(missing) < len(known),
         account=str(api.read("account", "account", Account)) if missing else "",

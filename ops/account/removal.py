@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
-from ops.account.documents import Cluster, Document, Droplet, NodePool, Record, Registry, Size, Stored
+from ops.account.documents import Record, Size
 from ops.account.inventory import Inventory
 from ops.digitalocean import Api, ApiError, segment
 from ops.errors import OpsError
@@ -12,38 +12,22 @@ from ops.pulumi.state import NODE_POOL, RECORD, State
 
 
 class _Kind(NamedTuple):
-    """How a kind of resource is deleted and read; `{}` stands for the parts of its id."""
+    """How a kind of resource is deleted; `{}` stands for the parts of its id."""
 
-    delete: str
-    read: str
-    key: str
-    model: type[Document]
+    path: str
     id: str = "ID"
 
 
 KINDS = {
     # With its load balancers, volumes and snapshots, which would outlive it otherwise.
-    "cluster": _Kind(
-        "kubernetes/clusters/{}/destroy_with_associated_resources/dangerous",
-        "kubernetes/clusters/{}",
-        "kubernetes_cluster",
-        Cluster,
-    ),
-    "registry": _Kind("registries/{}", "registries/{}", "registry", Registry, "NAME"),
-    "droplet": _Kind("droplets/{}", "droplets/{}", "droplet", Droplet),
-    "load_balancer": _Kind("load_balancers/{}", "load_balancers/{}", "load_balancer", Document),
-    "volume": _Kind("volumes/{}", "volumes/{}", "volume", Stored),
-    "snapshot": _Kind("snapshots/{}", "snapshots/{}", "snapshot", Stored),
-    "node_pool": _Kind(
-        "kubernetes/clusters/{}/node_pools/{}",
-        "kubernetes/clusters/{}/node_pools/{}",
-        "node_pool",
-        NodePool,
-        "CLUSTER/node_pools/POOL",
-    ),
-    "dns_record": _Kind(
-        "domains/{}/records/{}", "domains/{}/records/{}", "domain_record", Record, "ZONE/records/RECORD"
-    ),
+    "cluster": _Kind("kubernetes/clusters/{}/destroy_with_associated_resources/dangerous"),
+    "registry": _Kind("registries/{}", "NAME"),
+    "droplet": _Kind("droplets/{}"),
+    "load_balancer": _Kind("load_balancers/{}"),
+    "volume": _Kind("volumes/{}"),
+    "snapshot": _Kind("snapshots/{}"),
+    "node_pool": _Kind("kubernetes/clusters/{}/node_pools/{}", "CLUSTER/node_pools/POOL"),
+    "dns_record": _Kind("domains/{}/records/{}", "ZONE/records/RECORD"),
 }
 
 
@@ -73,12 +57,14 @@ def target(api: Api, kind: str, identifier: str, inventory: Inventory, state: St
     # A fixed part of the id, such as node_pools, is at every second place.
     if len(parts) != len(place) or parts[1::2] != place[1::2]:
         raise OpsError(f'{kind} "{identifier}"; allowed: {form.id}; fix: copy it from python -m ops doctor or bill')
-    ids = [segment(each) for each in parts[::2]]
-    found = api.find(form.read.format(*ids), form.key, form.model)
-    if found is None:
-        return Target(f"{kind} {identifier}")
-    description, reason = _describe(api, kind, identifier, found, inventory, state)
-    return Target(description, reason, form.delete.format(*ids))
+    path = form.path.format(*(segment(each) for each in parts[::2]))
+    if kind == "node_pool":
+        found = _node_pool(api, parts[0], parts[2], inventory, state)
+    elif kind == "dns_record":
+        found = _dns_record(api, parts[0], parts[2], state)
+    else:
+        found = _listed(kind, identifier, inventory)
+    return Target(*found, path) if found else Target(f"{kind} {identifier}")
 
 
 def remove(api: Api, target: Target) -> bool:
@@ -98,6 +84,16 @@ def remove(api: Api, target: Target) -> bool:
     return True
 
 
+def _listed(kind: str, identifier: str, inventory: Inventory) -> tuple[str, str] | None:
+    """The resource with name and price, and why it isn't provably the stack's; None if the account doesn't have it."""
+    for billed in (*inventory.own, *inventory.others):
+        if (billed.kind, billed.id) == (kind, identifier):
+            description = f'{kind} "{billed.name}" ({billed.id}), ${inventory.monthly(billed):.2f} a month'
+            return description, "" if billed.owner == "stack" else _why(billed.owner)
+    name = inventory.names.get((kind, identifier))
+    return None if name is None else (f'{kind} "{name}" ({identifier})', "it is not this stack's")
+
+
 def _why(owner: str) -> str:
     reasons = {
         "unknown": "it may be this stack's or another's: Pulumi remembers no update of this stack",
@@ -107,40 +103,33 @@ def _why(owner: str) -> str:
     return reasons.get(owner, f"it is stack {owner}'s")
 
 
-def _describe(  # noqa: PLR0913, PLR0917 -- everything that is known of it
-    api: Api, kind: str, identifier: str, found: Document, inventory: Inventory, state: State
-) -> tuple[str, str]:
-    """The resource with name and price, and why it isn't provably the stack's."""
-    for billed in (*inventory.own, *inventory.others):
-        if (billed.kind, billed.id) == (kind, identifier):
-            description = f'{kind} "{billed.name}" ({billed.id}), ${inventory.monthly(billed):.2f} a month'
-            return description, "" if billed.owner == "stack" else _why(billed.owner)
-    parent = identifier.partition("/")[0]
-    if isinstance(found, NodePool):
-        size = next((each for each in api.list("sizes", "sizes", Size) if each.slug == found.size), None)
-        price = f", ${size.price_monthly * found.count:.2f} a month" if size else ""
-        description = f'node_pool "{found.name}" ({found.id}), {found.count} {found.size}{price}'
-        return description, _why_not_node_pool(parent, found, inventory, state)
-    if isinstance(found, Record):
-        name = parent if found.name == "@" else f"{found.name}.{parent}"
-        description = f'dns_record "{name}" ({found.id}) to {found.data}'
-        return description, _why_not_record(api, parent, name, found, state)
-    return f'{kind} "{getattr(found, "name", identifier)}" ({identifier})', "it is not this stack's"
-
-
-def _why_not_node_pool(cluster: str, pool: NodePool, inventory: Inventory, state: State) -> str:
+def _node_pool(api: Api, cluster: str, identifier: str, inventory: Inventory, state: State) -> tuple[str, str] | None:
+    pools = inventory.clusters[cluster].node_pools if cluster in inventory.clusters else []
+    pool = next((each for each in pools if each.id == identifier), None)
+    if pool is None:
+        return None
+    size = next((each for each in api.list("sizes", "sizes", Size) if each.slug == pool.size), None)
+    price = f", ${size.price_monthly * pool.count:.2f} a month" if size else ""
+    description = f'node_pool "{pool.name}" ({pool.id}), {pool.count} {pool.size}{price}'
     if not any((each.kind, each.id) == ("cluster", cluster) for each in inventory.own):
-        return "its cluster is not this stack's"
-    return "it is in the state: pulumi up or destroy deletes it" if pool.id in state.of(NODE_POOL) else ""
+        return description, "its cluster is not this stack's"
+    return description, "it is in the state: pulumi up or destroy deletes it" if pool.id in state.of(NODE_POOL) else ""
 
 
-def _why_not_record(api: Api, zone: str, name: str, record: Record, state: State) -> str:
+def _dns_record(api: Api, zone: str, identifier: str, state: State) -> tuple[str, str] | None:
     """An A record is the stack's if the state has it, or a record of the same name that leads to the same address."""
+    try:
+        records = list(api.list(f"domains/{segment(zone)}/records", "domain_records", Record))
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
+    record = next((each for each in records if each.id == identifier), None)
+    if record is None:
+        return None
     known = state.of(RECORD)
-    query = {"type": "A", "name": name}
-    addresses = {
-        each.data
-        for each in api.list(f"domains/{zone}/records", "domain_records", Record, query=query)
-        if each.id in known
-    }
-    return "" if record.id in known or record.data in addresses else "it leads to another address than this stack's"
+    addresses = {each.data for each in records if each.id in known and each.name == record.name}
+    description = f'dns_record "{record.name}.{zone}" ({record.id}) to {record.data}'
+    if record.type == "A" and (record.id in known or record.data in addresses):
+        return description, ""
+    return description, "it leads to another address than this stack's"

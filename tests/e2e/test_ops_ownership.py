@@ -211,6 +211,24 @@ def test_a_cluster_deleted_by_hand_is_known_as_such_beside_a_registry_that_is_th
     assert f"state delete {urn} --target-dependents --force --yes --stack dev --non-interactive" in terminal.typed()
 
 
+def test_a_volume_of_nobodys_cluster_is_left_alone(terminal: Terminal) -> None:
+    body = {"name": "data", "size_gigabytes": 10, "region": "nyc1"}
+    volume = terminal.api("POST", "/v2/volumes", body)["volume"]["id"]
+    refused = terminal.ops("remove", "volume", volume, "--yes")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f'volume "data" ({volume}): it is not this stack\'s' in refused.stderr
+
+
+def test_a_node_pool_of_another_cluster_is_left_alone(terminal: Terminal) -> None:
+    theirs, mine = terminal.cluster(name="theirs"), terminal.own_cluster()
+    for cluster, status in ((theirs, 1), (mine, 0)):
+        pool = {"name": "more", "size": "s-1vcpu-2gb", "count": 2}
+        made = terminal.api("POST", f"/v2/kubernetes/clusters/{cluster}/node_pools", pool)["node_pool"]["id"]
+        done = terminal.ops("remove", "node_pool", f"{cluster}/node_pools/{made}", typing="y\n")
+        assert done.returncode == status
+        assert f'node_pool "more" ({made}), 2 s-1vcpu-2gb, $24.00 a month' in done.stderr
+
+
 def test_what_is_in_the_account_is_not_forgotten(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     done = terminal.ops("forget", "cluster", cluster, "--yes")
