@@ -25,6 +25,14 @@ class Backend(Model):
     timeout: float | None = Field(None, gt=0, le=60, description="seconds, up to 60", examples=[2])
 
 
+BackendOrPath = Annotated[
+    Backend,
+    BeforeValidator(
+        lambda value: {"path": value} if isinstance(value, str) else value, json_schema_input_type=UrlPath | Backend
+    ),
+]
+
+
 class Aggregate(Workload):
     """A route whose answer is put together from the answers of several services, which are asked at once."""
 
@@ -33,10 +41,9 @@ class Aggregate(Workload):
     port: ClassVar[int] = 5000
     health_path: ClassVar[str] = "/healthz"
 
-    # A path alone, or with more about it.
-    backends: dict[
-        ServiceName, Annotated[Backend, BeforeValidator(lambda said: {"path": said} if isinstance(said, str) else said)]
-    ] = Field(min_length=1, description="services with paths", examples=[{"foo": "/foo", "bar": "/bar"}])
+    backends: dict[ServiceName, BackendOrPath] = Field(
+        min_length=1, description="services with paths", examples=[{"foo": "/foo", "bar": "/bar"}]
+    )
     timeout: float = Field(2, gt=0, le=60, description="seconds for each service, up to 60", examples=[2])
     headers: list[HeaderName] = Field([], description="headers to pass on", examples=[["X-Tenant"]])
 

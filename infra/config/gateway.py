@@ -23,7 +23,9 @@ class Monitoring(Model):
     grafana: bool = Field(True, description="true or false", examples=[True])
 
 
-MonitoringSwitch = Annotated[Monitoring | None, BeforeValidator(read_switch)]
+MonitoringSwitch = Annotated[
+    Monitoring | None, BeforeValidator(read_switch, json_schema_input_type=bool | Monitoring | None)
+]
 
 
 class HttpLog(Model):

@@ -112,7 +112,9 @@ class BotDetection(Model):
     )
 
 
-BotDetectionSwitch = Annotated[BotDetection | None, BeforeValidator(read_switch)]
+BotDetectionSwitch = Annotated[
+    BotDetection | None, BeforeValidator(read_switch, json_schema_input_type=bool | BotDetection | None)
+]
 
 
 class Termination(Model):

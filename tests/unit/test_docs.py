@@ -1,9 +1,12 @@
 """The documentation: links lead somewhere, named files and commands exist, generated pages are current."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -78,6 +81,40 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", generate.pages(), ids=lambda page: page.name)
 def test_a_generated_page_is_current(page: Path) -> None:
     assert page.read_text() == generate.pages()[page], "run `make docs`"
+
+
+CONFIGURATIONS = sorted([*PROJECT.glob("Pulumi.*.yaml"), *PROJECT.glob("examples/*.yaml")])
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.name)
+def test_an_editor_accepts_every_stack_file_and_finds_the_schema(file: Path) -> None:
+    text = file.read_text()
+    (schema,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)\n", text)
+    assert (file.parent / schema).resolve() == generate.SCHEMA
+    jsonschema.validate(yaml.safe_load(text), json.loads(generate.SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"nodeCuont": 2}, "nodeCuont"),
+        ({"nodeCount": "many"}, "is not of type 'integer'"),
+        ({"services": [{"name": "foo", "path": "foo"}]}, "does not match"),
+        ({"services": [{"name": "foo", "path": "/foo", "auht": "jwt"}]}, "auht"),
+        ({"consumers": [{"name": "alice", "apiKey": "short"}]}, "is too short"),
+    ],
+)
+def test_an_editor_marks_a_mistake(config: dict[str, Any], problem: str) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=problem):
+        jsonschema.validate({"config": config}, generate.stack_file_schema())
+
+
+def test_an_editor_accepts_encrypted_values_and_keys_of_other_namespaces() -> None:
+    encrypted = {"secure": "v1:x"}
+    service = {"name": "foo", "path": "/foo", "build": "apps/foo", "env": {"PASSWORD": encrypted, "THREADS": 4}}
+    consumer = {"name": "alice", "apiKey": encrypted, "jwt": {"secret": encrypted}}
+    config = {"digitalocean:token": encrypted, "services": [service], "consumers": [consumer]}
+    jsonschema.validate({"config": config, "encryptionsalt": "v1:x"}, generate.stack_file_schema())
 
 
 def test_the_readme_fits_on_150_lines_and_its_badges_are_true() -> None:
