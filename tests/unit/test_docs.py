@@ -15,6 +15,7 @@ from infra.config import versions
 from infra.config.settings import Settings
 from ops.cli import app
 from tests.unit.conftest import PROJECT
+from tests.unit.record import STACKS, TUTORIAL
 
 PAGES = sorted(
     path.relative_to(PROJECT) for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")] if path.is_file()
@@ -24,9 +25,6 @@ FILES_OF_A_READER = {"apps/hello"}
 """Named in guides, created by the reader."""
 DONE_BY_A_READER = {"apps/hello": "apps/foo", "jwt: {}": f"jwt: {{secret: {'s' * 32}}}"}
 """Replacements in the configuration of a guide: the app that is copied, the secret that a command sets."""
-
-TUTORIAL = {"services": [{"name": name, "path": f"/{name}", "build": f"apps/{name}"} for name in ("foo", "bar")]}
-"""Services that a page's configuration is beside."""
 
 
 def text_of(page: Path) -> str:
@@ -83,15 +81,24 @@ def test_a_generated_page_is_current(page: Path) -> None:
     assert page.read_text() == generate.pages()[page], "run `make docs`"
 
 
-CONFIGURATIONS = sorted([*PROJECT.glob("Pulumi.*.yaml"), *PROJECT.glob("examples/*.yaml")])
+EXAMPLES = sorted(PROJECT.glob("examples/*.yaml"))
+STACK_FILES_HERE = [PROJECT / f"Pulumi.{stack}.yaml" for stack in STACKS]
 
 
-@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.name)
-def test_an_editor_accepts_every_stack_file_and_finds_the_schema(file: Path) -> None:
-    text = file.read_text()
-    (schema,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)\n", text)
+@pytest.mark.parametrize("file", [*EXAMPLES, *STACK_FILES_HERE], ids=lambda file: file.name)
+def test_an_editor_finds_the_schema_of_a_stack_file(file: Path) -> None:
+    (schema,) = re.findall(r"\A# yaml-language-server: \$schema=(\S+)\n", file.read_text())
     assert (file.parent / schema).resolve() == generate.SCHEMA
-    jsonschema.validate(yaml.safe_load(text), json.loads(generate.SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_an_editor_accepts_every_example(file: Path) -> None:
+    jsonschema.validate(yaml.safe_load(file.read_text()), json.loads(generate.SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_an_editor_accepts_the_stacks_of_the_project(stack: str) -> None:
+    jsonschema.validate({"config": STACKS[stack]}, generate.stack_file_schema())
 
 
 @pytest.mark.parametrize(

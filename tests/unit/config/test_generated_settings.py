@@ -11,16 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
 from tests.unit.conftest import EXAMPLES, POLICIES, PROJECT
 from tests.unit.loading import PROJECT_NAME as NAMESPACE
-from tests.unit.record import record
+from tests.unit.record import STACKS, record
 
-STACKS = {name: yaml.safe_load((PROJECT / f"Pulumi.{name}.yaml").read_text())["config"] for name in ("dev", "local")}
-BASES = [*STACKS.values(), *EXAMPLES.values(), POLICIES]
+BASES = [STACKS["dev"], STACKS["local"], *EXAMPLES.values(), POLICIES]
 # One line for each mistake; values are JSON, so a line break in one doesn't end the line.
 MISTAKE = re.compile(rf"{NAMESPACE}:[^\n]+: .+; allowed: .+; fix: .+")
 ODD = ["", " ", "\n", "\0", "-1", "1e400", "NaN", "null", "é", "../..", "/", "a" * 300, "${x}", "{", "[]", '{"a": [']
