@@ -23,7 +23,7 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 .PHONY: test
 test: .venv/.ready ## lint, unit and e2e
 	@$(PYTHON) -m sandbox tools
-	@$(MAKE) --no-print-directory -j2 sandboxed lint unit others
+	@$(MAKE) --no-print-directory -j3 sandboxed others unit lint
 
 .PHONY: lint
 lint: .venv/.ready ## ruff, mypy --strict, spelling
@@ -70,7 +70,9 @@ sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 	@$(PYTHON) -m tests.reliability.sweep --at kubernetes --chain
 
 .PHONY: bench
-bench: .venv/.ready ## one aggregated request against the same requests one after the other
+bench: .venv/.ready ## up of many services against kubectl, and an aggregate against single requests
+	@$(PYTHON) -m sandbox tools
+	@$(PYTHON) -m tests.bench.fleet
 	@$(PYTHON) -m tests.bench.aggregation
 
 .PHONY: docs
