@@ -1,40 +1,85 @@
-"""Questions to the DigitalOcean account that the program asks before it creates anything."""
+"""Read-only look-ups before the first resource: their answer may end the program with one line."""
 
-from collections.abc import Callable
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pulumi
 import pulumi_digitalocean as digitalocean
+import yaml
 
 from infra.config import versions
+from infra.config.settings import Settings
+from infra.kubernetes.chart_archive import chart_archive, download
 from infra.loader import config_key, exit_with_error
 
 Answer = TypeVar("Answer")
+Definition = Mapping[str, Any]
+"""A custom resource definition (CRD)."""
+_UNUSABLE = (OSError, yaml.YAMLError, tarfile.TarError, EOFError, LookupError, TypeError, ValueError)
 
 
-def ask(question: Callable[[], Answer]) -> Answer:
-    """The answer; ends the program with one line if there is none, as without a token that is valid."""
+@dataclass(frozen=True, kw_only=True)
+class Lookups:
+    """Answers of the account, of chart repositories and of releases.
+
+    Attributes:
+        kubernetes_version: newest patch of the configured minor version; "" for an existing cluster.
+        registry: the account's existing registry that the stack uses, if the configuration names one.
+        dns_zone: the account's zone that the domain belongs to; None: there is no domain, or its DNS is elsewhere.
+        previous_consumers: the output `consumers` of the last complete `up`.
+        kong_crds: definitions of the chart of Kong.
+        gateway_api_crds: definitions of the Gateway API; empty if no route needs them, or the cluster has them.
+    """
+
+    kubernetes_version: str
+    registry: digitalocean.GetContainerRegistryResult | None
+    dns_zone: str | None
+    previous_consumers: Mapping[str, list[str]]
+    kong_crds: list[Definition]
+    gateway_api_crds: list[Definition]
+
+
+def look_up(config: Settings) -> Lookups:
+    kong_crds = crds_from_chart(config.chart_repository, "kong", versions.KONG_CHART, config.kong_chart_sha256)
+    gateway_api_crds = []
+    if config.has_weighted_routes and config.gateway_api_releases:
+        gateway_api_crds = crds_from_gateway_api_release(config.gateway_api_releases, versions.GATEWAY_API)
+    return Lookups(
+        kubernetes_version=newest_patch(config.kubernetes_version) if config.creates_cluster else "",
+        registry=existing_registry(config.registry.name) if config.registry.existing else None,
+        dns_zone=dns_zone(config.domain) if config.domain and config.creates_cluster else None,
+        previous_consumers=(previous_output("consumers") or {}) if config.consumers else {},
+        kong_crds=kong_crds,
+        gateway_api_crds=gateway_api_crds,
+    )
+
+
+def invoke_or_exit(call: Callable[[], Answer]) -> Answer:
+    """Returns the answer of a call to DigitalOcean's API; a failure ends the program with one line."""
     try:
-        return question()
+        return call()
     except Exception as error:  # noqa: BLE001 -- Pulumi raises no narrower one
-        # Pulumi's own call comes first, what went wrong last.
+        # The message begins with Pulumi's own call; the API's answer comes last.
         reason = " ".join(str(error).rpartition("returned an error: ")[2].split())
         exit_with_error(
-            f"DigitalOcean refuses: {reason}; allowed: a token that is valid and may read this; "
+            f"DigitalOcean API call failed: {reason}; allowed: a valid token with permission to read; "
             "fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
         )
 
 
-def newest_version(minor: str) -> str:
-    """The newest patch of a minor version, such as 1.35.7-do.0.
-
-    Ends the program if DigitalOcean doesn't offer that minor version (any more).
-    """
-    newest = ask(lambda: digitalocean.get_kubernetes_versions(version_prefix=f"{minor}.")).latest_version
+def newest_patch(minor: str) -> str:
+    """Returns the newest patch of a minor version, such as 1.35.7-do.0; one that isn't offered ends the program."""
+    newest = invoke_or_exit(lambda: digitalocean.get_kubernetes_versions(version_prefix=f"{minor}.")).latest_version
     if not newest:
-        offered = ask(digitalocean.get_kubernetes_versions).valid_versions
+        offered = invoke_or_exit(digitalocean.get_kubernetes_versions).valid_versions
         minors = list(dict.fromkeys(".".join(version.split(".")[:2]) for version in offered))
-        supported = [each for each in minors if int(each.split(".")[1]) <= int(versions.KUBERNETES.split(".")[1])]
+        newest_supported = int(versions.KUBERNETES.split(".")[1])
+        supported = [version for version in minors if int(version.split(".")[1]) <= newest_supported]
         exit_with_error(
             f'{config_key("kubernetesVersion")}: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
             f"fix: pulumi config set kubernetesVersion {(supported or minors)[0]} "
@@ -44,14 +89,20 @@ def newest_version(minor: str) -> str:
 
 
 def existing_registry(name: str | None) -> digitalocean.GetContainerRegistryResult:
-    """The account's registry of that name; ends the program if there is none."""
-    found = ask(lambda: digitalocean.get_container_registry(name=name))
-    if not found.endpoint:
+    """Returns the account's registry of that name; a missing one ends the program."""
+    registry = invoke_or_exit(lambda: digitalocean.get_container_registry(name=name))
+    if not registry.endpoint:
         exit_with_error(
             f'{config_key("registry.name")}: "{name}" is not a registry of this account; '
             "allowed: the name of one that is; fix: write that name, or remove existing to have one made"
         )
-    return found
+    return registry
+
+
+def dns_zone(domain: str) -> str | None:
+    """Returns the account's zone that a domain belongs to, the longest of several; None: its DNS is elsewhere."""
+    zones = [zone.name for zone in invoke_or_exit(digitalocean.get_domains).domains]
+    return max((zone for zone in zones if f".{domain}".endswith(f".{zone}")), key=len, default=None)
 
 
 def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `up` exported
@@ -59,3 +110,59 @@ def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `u
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     return answer["outputs"].get(name)
+
+
+def crds_from_chart(repository: str, chart: str, version: str, digest: str | None) -> list[Definition]:
+    """Returns the definitions in the folder `crds` of a chart in a Helm repository."""
+    with _exit_if_unusable("chartRepository", repository, f"a repository with the chart {chart} {version}"):
+        content = chart_archive(repository, chart, version, digest)
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            files = [archive.extractfile(name) for name in archive.getnames() if name.startswith(f"{chart}/crds/")]
+            return [definition for file in files if file for definition in _definitions(file.read())]
+
+
+def crds_from_gateway_api_release(releases: str, version: str) -> list[Definition]:
+    """Returns the definitions in the standard channel of a release of the Kubernetes Gateway API."""
+    with _exit_if_unusable("gatewayApiReleases", releases, f"releases of the Gateway API, with {version}"):
+        return list(_definitions(download(f"{releases.rstrip('/')}/v{version}/standard-install.yaml")))
+
+
+@contextmanager
+def _exit_if_unusable(key: str, value: str, allowed: str) -> Iterator[None]:
+    """Ends the program with one line for whatever a server of others may answer."""
+    try:
+        yield
+    except _UNUSABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        fix = "try again, or name a mirror that this machine reaches"
+        line = f"{json.dumps(value)} can't be used ({reason}); allowed: {allowed}; fix: {fix}"
+    except StopIteration:
+        line = (
+            f"{json.dumps(value)} doesn't have it; allowed: {allowed}; fix: remove {key}, or name a mirror that has it"
+        )
+    else:
+        return
+    exit_with_error(f"{config_key(key)}: {line}")
+
+
+def _definitions(manifest: bytes) -> Iterator[Definition]:
+    documents: Iterable[Definition | None] = yaml.load_all(manifest, Loader=yaml.CSafeLoader)
+    return (
+        _without_descriptions(document)
+        for document in documents
+        if document and document["kind"] == "CustomResourceDefinition"
+    )
+
+
+def _without_descriptions(part: Any) -> Any:  # noqa: ANN401 -- JSON
+    """Drops the descriptions of fields: half of the definitions, which are in the state three times.
+
+    A field that is called `description` is a mapping, and stays.
+    """
+    if isinstance(part, dict):
+        return {
+            key: value if key in ("default", "enum", "example") else _without_descriptions(value)
+            for key, value in part.items()
+            if not (key == "description" and isinstance(value, str))
+        }
+    return [_without_descriptions(item) for item in part] if isinstance(part, list) else part

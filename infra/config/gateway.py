@@ -1,6 +1,5 @@
 """Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing."""
 
-from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -59,6 +58,11 @@ class GatewayPolicies(Policies):
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
 
     @property
+    def has_metrics(self) -> bool:
+        """Whether Kong measures its requests."""
+        return self.metrics or self.monitoring is not None
+
+    @property
     def removed_headers_of_kong(self) -> frozenset[str]:
         """Lower-case names of Kong's own headers that no response is to have."""
         removed = self.response_headers.remove if self.response_headers else []
@@ -89,14 +93,3 @@ class GatewayPolicies(Policies):
             if name in self.plugins
         )
         return self
-
-    @property
-    def sets(self) -> Mapping[str, bool]:
-        return {
-            "correlation-id": self.request_id,
-            "file-log": self.access_log,
-            "http-log": self.http_log is not None,
-            "prometheus": self.metrics or self.monitoring is not None,
-            "opentelemetry": self.tracing is not None,
-            **super().sets,
-        }

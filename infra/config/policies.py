@@ -158,28 +158,13 @@ class Policies(Model):
     )
 
     @property
-    def sets(self) -> Mapping[str, bool]:
-        """By plugin: whether a key of ours sets it."""
-        return {
-            "rate-limiting": self.rate_limit is not None,
-            "ip-restriction": bool(self.allow_ips or self.deny_ips),
-            "request-size-limiting": self.body_limit is not None,
-            "bot-detection": self.bot_detection is not None,
-            "cors": self.cors is not None,
-            "request-termination": self.terminate is not None,
-            "request-transformer": any((self.request_headers, self.request_query)),
-            "response-transformer": any((self.response_headers, self.security_headers)),
-            "post-function": any((self.request_body, self.response_body)),
-        }
-
-    @property
     def transforms_body(self) -> bool:
         """Whether requests' bodies are changed, of which Kong sees only what fits into its memory."""
         operations = self.plugins.get("request-transformer", {}).values()
         return bool(self.request_body) or any("body" in each for each in operations if isinstance(each, dict))
 
     @model_validator(mode="after")
-    def _plugins_are_bundled_and_set_once(self) -> Self:
+    def _check_plugins(self) -> Self:
         raise_if_any(self._plugin_errors())
         return self
 
@@ -193,8 +178,6 @@ class Policies(Model):
                 close = difflib.get_close_matches(name, known, n=1)
                 fix = f"write {close[0]}" if close else f"remove {name}"
                 yield ConfigError(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
-            elif self.sets.get(name):
-                yield ConfigError(key, None, f"{name} once, and another key sets it already", f"remove {key}")
             else:
                 for each in plugin_schema.complaints(name, config):
                     yield each._replace(key=f"{key}.{each.key}".removesuffix("."))
@@ -215,12 +198,6 @@ class RoutePolicies(Policies):
     )
     strip_path: bool = Field(False, description="true or false", examples=[True])
     rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
-
-    @property
-    def sets(self) -> Mapping[str, bool]:
-        # Both kinds, as route_rules in infra/config/kong_plugins.py has it.
-        auth = self.auth is not None
-        return {"jwt": auth, "key-auth": auth, "acl": bool(self.allow), **super().sets}
 
     def access_control(self, gateway: Policies) -> Mapping[str, Any]:
         """What keeps somebody out, but for groups, by its key; the gateway's, where this route has none of its own."""

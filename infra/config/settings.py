@@ -82,7 +82,15 @@ class Settings(ClusterSettings):
     @property
     def tls(self) -> Tls | None:
         """The domain and its certificate; None: the gateway answers over HTTP at its address."""
-        return Tls(domain=self.domain, email=self.email, acme=self.acme) if self.domain else None
+        if not self.domain:
+            return None
+        return Tls(
+            domain=self.domain,
+            email=self.email,
+            acme=self.acme,
+            chart_repository=self.cert_manager_chart_repository,
+            has_http_routes=self.has_weighted_routes,
+        )
 
     @property
     def built_images(self) -> int:
@@ -103,6 +111,10 @@ class Settings(ClusterSettings):
     def has_weighted_routes(self) -> bool:
         """Whether any route divides its requests among versions by weight."""
         return any(len(workload.traffic_weights) > 1 for workload in self.workloads)
+
+    @property
+    def has_grafana(self) -> bool:
+        return self.gateway.monitoring is not None and self.gateway.monitoring.grafana
 
     @property
     def needs_rate_limit_store(self) -> bool:

@@ -48,8 +48,18 @@ class Acme(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
-    """The domain that the gateway serves over HTTPS only, and where its certificate comes from."""
+    """The domain that the gateway serves over HTTPS only, and where its certificate comes from.
+
+    Attributes:
+        domain: such as api.example.com.
+        email: for notices of the authority.
+        acme: the authority.
+        chart_repository: URL of a Helm repository with the chart of cert-manager.
+        has_http_routes: whether any route is an HTTPRoute, which can't name a certificate.
+    """
 
     domain: str
     email: str
     acme: Acme
+    chart_repository: str
+    has_http_routes: bool

@@ -23,6 +23,7 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     yield from _check_weighted_paths(settings)
     yield from _check_namespace(settings)
     yield from _check_cluster_and_registry(settings)
+    yield from _check_plugins_set_once(settings)
     yield from _check_gateway_policies(settings)
     yield from _check_aggregates(settings)
     yield from _check_consumers(settings)
@@ -108,6 +109,13 @@ def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
     if registry.tier == "basic" and settings.built_images > BASIC_REPOSITORIES:
         allowed = f"at most {BASIC_REPOSITORIES} images to build"
         yield ConfigError("registry.tier", "basic", allowed, "write tier: professional")
+
+
+def _check_plugins_set_once(settings: Settings) -> Iterator[ConfigError]:
+    for path, policies in {"gateway": settings.gateway, **settings.workloads_by_path}.items():
+        for name in policies.plugins.keys() & kong_plugins.managed_plugins(policies):
+            key = f"{path}.plugins.{name}"
+            yield ConfigError(key, None, f"{name} once, and another key sets it already", f"remove {key}")
 
 
 def _check_gateway_policies(settings: Settings) -> Iterator[ConfigError]:

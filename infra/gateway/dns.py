@@ -1,33 +1,26 @@
-"""The name by which the gateway is found: a record in the account's zone, where the account has that zone."""
+"""The DNS record that leads the gateway's domain to its address."""
 
 from collections.abc import Sequence
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from infra.lookups import ask
-
-TTL = 300
-"""Seconds until a new address is known everywhere."""
+_TTL_SECONDS = 300
 
 
-def zone_of(domain: str) -> str | None:
-    """The account's zone that a domain belongs to, the longest if there are several; None: it is kept elsewhere."""
-    zones = [zone.name for zone in ask(digitalocean.get_domains).domains]
-    return max((zone for zone in zones if f".{domain}".endswith(f".{zone}")), key=len, default=None)
-
-
-def record(
+def dns_record(
     domain: str, zone: str, address: pulumi.Input[str], gateway: Sequence[pulumi.Resource]
 ) -> digitalocean.DnsRecord:
-    """The A record. No part of the cluster, so it is destroyed by itself, and before the gateway's address goes."""
-    name = domain.removesuffix(zone).rstrip(".") or "@"
+    """Creates the A record in a zone of the account, once the resources of the gateway exist.
+
+    It isn't part of the cluster: `destroy` deletes it on its own, and before the gateway's address goes.
+    """
     return digitalocean.DnsRecord(
         "domain",
         domain=zone,
         type="A",
-        name=name,
+        name=domain.removesuffix(zone).rstrip(".") or "@",
         value=address,
-        ttl=TTL,
+        ttl=_TTL_SECONDS,
         opts=pulumi.ResourceOptions(depends_on=[*gateway]),
     )

@@ -1,284 +1,170 @@
 """The API gateway: Kong with its ingress controller, without a database, from Kong's Helm chart."""
 
 import ipaddress
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_kubernetes as kubernetes
 
-from infra.config import versions
-from infra.gateway import rate_limit_store as counting
-from infra.gateway.kong_resources import Plugin, gateway_plugin
-from infra.gateway.rate_limit_store import Counters, CountersArgs
-from infra.kubernetes import network_policy as network
-from infra.kubernetes.crds import Definition, Definitions
-from infra.kubernetes.namespace import default_deny, namespace_options, pod_security
+from infra.cluster.cluster import Cluster
+from infra.config import namespaces, versions
+from infra.config.kong_plugins import Context, gateway_plugins
+from infra.config.settings import Settings
+from infra.gateway import rate_limit_store
+from infra.gateway.helm_values import kong_values
+from infra.gateway.kong_resources import gateway_plugin
+from infra.gateway.network_policies import gateway_policies
+from infra.gateway.rate_limit_store import RateLimitStore
+from infra.kubernetes import helm
+from infra.kubernetes.crds import CustomResourceDefinitions
+from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options
+from infra.kubernetes.pod_security import namespace_labels
 
 LOCAL_PORT = 8080
-"""Of this machine; leads to a gateway that has no load balancer while `Gateway.command` runs."""
-
-_PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
-
+"""Port of the user's machine that `Gateway.command` forwards to a gateway without a load balancer."""
 _API_PROXY_PORTS = (443, 16443)
-"""Of cpc-bridge-proxy, which DigitalOcean runs on the nodes (Kubernetes limits page)."""
-_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
-_LOAD_BALANCER = "kubernetes.digitalocean.com/load-balancer-id"
-"""DigitalOcean's mark on a Service that has got its load balancer."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatewayArgs:
-    """Kong.
-
-    Attributes:
-        namespace: its own; created.
-        cluster: the stack's own, with which the rest goes; None: one that was there before.
-        kube_context: the kubeconfig's context that leads to the cluster, if the user has one for it.
-        chart_repository: URL of a Helm repository with the chart `kong`.
-        definitions: of Kong's kinds, as that chart has them.
-        service_type: LoadBalancer, NodePort or ClusterIP; only the first has an address of its own.
-        digitalocean: whether the load balancer is DigitalOcean's; it then tells Kong the clients' addresses.
-        replicas: how many pods.
-        count_for: the services' namespace, if the pods are to count together for its plugins.
-        domain: by which clients find it, over HTTPS alone.
-        plugins: Kong's plugins for every request, with their configuration.
-        password_places: which of them count there, and where their configuration has the password.
-        environment: settings of Kong's that those need.
-        metrics: whether pods of the cluster may read its metrics.
-        egress: where it may connect to, beside DNS and the API server.
-    """
-
-    namespace: str
-    cluster: pulumi.CustomResource | None
-    kube_context: str | None = None
-    chart_repository: str
-    service_type: str
-    digitalocean: bool
-    replicas: int = 1
-    count_for: pulumi.Input[str] | None = None
-    domain: str | None = None
-    definitions: Sequence[Definition] = ()
-    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]] = field(default_factory=dict)
-    password_places: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    metrics: bool = False
-    egress: Sequence[network.Outward] = ()
+"""Ports of cpc-bridge-proxy, which DigitalOcean runs on the nodes (Kubernetes limits page)."""
+_LOAD_BALANCER_ID = "kubernetes.digitalocean.com/load-balancer-id"
+"""Annotation that DigitalOcean sets on a Service once it has its load balancer."""
 
 
 class Gateway(pulumi.ComponentResource):
-    """Kong. Consumers need `consumer_kind`, plugins and routes `ready`; clients find the gateway at `ip` and `url`."""
+    """Kong and its controller.
 
-    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kong-doks:gateway:Gateway", name, None, opts)
+    Attributes:
+        context: what the plugins of routes need to know of this gateway.
+        namespace: of Kong, created.
+        closed: the namespace's name, resolved once its NetworkPolicies exist.
+        release: Kong's Helm release.
+        api_ports: ports at which pods reach the cluster's API servers.
+        consumer_kind: resources that consumers depend on.
+        ready: resources that routes and their plugins depend on.
+        ip: address at which clients reach Kong.
+        url: its URL.
+        command: the command that has to run while `ip` and `url` are used; None: no command is needed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Settings,
+        *,
+        cluster: Cluster,
+        services_namespace: pulumi.Input[str],
+        crds: Sequence[Mapping[str, Any]],
+    ) -> None:
+        super().__init__("kong-doks:gateway:Gateway", name, None, cluster.provider_only)
+        child = pulumi.ResourceOptions(parent=self)
+        with_cluster = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        store_host = rate_limit_store.host(namespaces.GATEWAY) if config.needs_rate_limit_store else None
+        self.context = Context(rate_limit_store=store_host, https=config.tls is not None)
         self.namespace = kubernetes.core.v1.Namespace(
             name,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.namespace, labels=pod_security(args.cluster)),
-            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(args.cluster)),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=namespaces.GATEWAY, labels=namespace_labels(cluster.resource)
+            ),
+            opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster.resource)),
         )
-        api = kubernetes.discovery.v1.EndpointSlice.get(
-            "kubernetes",
-            # Of a cluster that isn't there yet nothing can be looked up.
-            args.cluster.id.apply(lambda _: "default/kubernetes") if args.cluster else "default/kubernetes",
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        # DigitalOcean's nodes may pass it on by a proxy of their own, on one of the others.
-        self.api_ports: Sequence[pulumi.Input[int]] = [
-            api.ports[0].port,
-            *(_API_PROXY_PORTS if args.digitalocean else ()),
-        ]
-        """Where the cluster's API servers are reached from pods."""
-        policies = network.gateway_policy(
-            metrics=args.metrics,
-            api_ports=self.api_ports,
-            outward=args.egress,
-            counters=counting.LABELS if args.count_for is not None else None,
-        )
-        self.closed = closed = network.closed(
-            self.namespace.metadata.name,
-            {**default_deny(args.cluster), **policies},
-            pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
-        )
-        self.release = kubernetes.helm.v3.Release(
+        self.api_ports = _api_ports(cluster, child)
+        policies = {**default_deny(cluster.resource), **gateway_policies(config, self.api_ports)}
+        self.closed = namespace = isolated_namespace(self.namespace.metadata.name, policies, with_cluster)
+        self.release = helm.release(
             name,
-            name="kong",
-            namespace=closed,
-            chart="kong",
             version=versions.KONG_CHART,
-            repository_opts=kubernetes.helm.v3.RepositoryOptsArgs(repo=args.chart_repository),
-            values=values(args),
-            # An install that failed half-way is removed; its name would be "still in use" for the next one.
-            atomic=True,
-            # Seconds; a load balancer takes minutes.
-            timeout=600,
+            repository=config.chart_repository,
+            namespace=namespace,
+            values=kong_values(config),
             # Never deleted_with the cluster, nor below a component that is, since the engine hands that down:
             # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=child,
         )
-        counters: Sequence[pulumi.Resource] = []
-        if args.count_for is not None:
-            counters = Counters(
-                "rate-limits",
-                CountersArgs(namespace=closed, services=args.count_for),
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=args.cluster),
+        store: Sequence[pulumi.Resource] = []
+        if config.needs_rate_limit_store:
+            store = RateLimitStore(
+                "rate-limits", namespace=namespace, services_namespace=services_namespace, opts=with_cluster
             ).ready
-        # Beside the release, not before it: the first time Helm brings them as well, and sooner; later a new version's
-        # pods take longer to come. After each of them the provider reads the cluster's OpenAPI schema again, so what
-        # the release waits for goes first.
-        definitions = Definitions(
+        # Beside the release, not before it: Helm installs them the first time as well, and sooner; later they delay a
+        # new version's pods. After each definition the provider reads the cluster's OpenAPI schema again, so what the
+        # release waits for goes first.
+        definitions = CustomResourceDefinitions(
             name,
-            args.definitions,
-            pulumi.ResourceOptions(
-                parent=self, deleted_with=args.cluster, depends_on=closed.apply(lambda _: list[pulumi.Resource]())
+            crds,
+            pulumi.ResourceOptions.merge(
+                with_cluster,
+                pulumi.ResourceOptions(depends_on=namespace.apply(lambda _: list[pulumi.Resource]())),
             ),
         )
 
         def kind(plural: str) -> Sequence[pulumi.Resource]:
-            """What an object of a kind needs: the controller, and that one definition, not all of them."""
+            """Returns what an object of a kind depends on: the controller, and its one definition."""
             definition = definitions.objects.get(f"{plural}.configuration.konghq.com")
             return [self.release, *([definition] if definition else [])]
 
         self.consumer_kind = kind("kongconsumers")
-        in_release = pulumi.ResourceOptions(
-            parent=self,
-            deleted_with=args.cluster,
-            # On the way down they go while the controller is there. A limit whose counters aren't there yet is none.
-            depends_on=[*kind("kongclusterplugins"), *counters],
+        # On `destroy` plugins go while the controller runs. A limit without its store limits nothing.
+        after_store = pulumi.ResourceOptions.merge(
+            with_cluster, pulumi.ResourceOptions(depends_on=[*kind("kongclusterplugins"), *store])
         )
-        plugins = [
-            gateway_plugin(Plugin(name, config, args.password_places.get(name)), args.namespace, in_release)
-            for name, config in args.plugins.items()
-        ]
-        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *counters, *plugins]
+        plugins = [gateway_plugin(plugin, after_store) for plugin in gateway_plugins(config.gateway, self.context)]
+        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *store, *plugins]
         self.command: str | None = None
-        """What has to run meanwhile for `ip` and `url` to lead to Kong, if anything has to."""
-        if args.service_type == "LoadBalancer":
+        if config.proxy_service_type == "LoadBalancer":
             proxy = kubernetes.core.v1.Service.get(
                 "kong-proxy",
                 # From the release's status, unknown until Kong is installed: a preview has nothing to look up.
                 pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=child,
             )
-            balancer = _load_balancer(proxy) if args.digitalocean else None
-            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(lambda each: address(each, balancer))
+            lookup = _address_lookup(proxy) if config.creates_cluster else None
+            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(
+                lambda ingress: ipv4_address(ingress, lookup)
+            )
             self.url = pulumi.Output.concat("http://", self.ip)
-            if args.domain:
-                self.url = pulumi.Output.from_input(f"https://{args.domain}")
+            if config.tls:
+                self.url = pulumi.Output.from_input(f"https://{config.tls.domain}")
         else:
             self.ip = pulumi.Output.from_input("127.0.0.1")
             self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
-            context = f"--context {shlex.quote(args.kube_context)} " if args.kube_context else ""
-            self.command = (
-                f"kubectl {context}--namespace {args.namespace} port-forward service/kong-proxy {LOCAL_PORT}:80"
-            )
+            self.command = f"{cluster.kubectl(namespaces.GATEWAY)} port-forward service/kong-proxy {LOCAL_PORT}:80"
         self.register_outputs({"ip": self.ip, "url": self.url})
 
 
-def _proxy_protocol(args: GatewayArgs) -> dict[str, Any]:
-    annotations = {
-        # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
-        # and has no PROXY protocol.
-        f"{_ANNOTATION}type": "REGIONAL",
-        f"{_ANNOTATION}enable-proxy-protocol": "true",
-    }
-    if args.domain:
-        # From an address the cluster's nodes would take a short cut to Kong, without the PROXY protocol; and before it
-        # has the ACME server look, cert-manager looks whether the domain leads to its answer.
-        annotations[f"{_ANNOTATION}hostname"] = str(args.domain)
-    return {
-        "annotations": annotations,
-        "http": {"parameters": ["proxy_protocol"]},
-        "tls": {"parameters": ["http2", "proxy_protocol"]},
-    }
+def _api_ports(cluster: Cluster, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Input[int]]:
+    endpoints = kubernetes.discovery.v1.EndpointSlice.get(
+        "kubernetes",
+        # The look-up has to wait for the cluster.
+        cluster.id.apply(lambda _: "default/kubernetes") if cluster.id else "default/kubernetes",
+        opts=opts,
+    )
+    # On DOKS a proxy on the node may pass the connection on, from a port of its own.
+    return [endpoints.ports[0].port, *(_API_PROXY_PORTS if cluster.resource else ())]
 
 
-def values(args: GatewayArgs) -> dict[str, Any]:
-    """The chart's values: they render the same text every time, so an unchanged stack stays unchanged."""
-    proxy_protocol = args.digitalocean and args.service_type == "LoadBalancer"
-    restricted = {
-        "runAsNonRoot": True,
-        "runAsUser": 1000,
-        "readOnlyRootFilesystem": True,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    return {
-        # Names everything "kong", and the Service "kong-proxy"; otherwise "kong-kong".
-        "fullnameOverride": "kong",
-        "image": {"repository": "kong", "tag": versions.KONG},
-        "env": {
-            "database": "off",
-            "router_flavor": "traditional",
-            "anonymous_reports": "off",
-            "admin_gui_listen": "off",
-            "nginx_worker_processes": "1",
-            # The client's address comes from the load balancer, over the private network, and from nobody else.
-            **({"real_ip_header": "proxy_protocol", "trusted_ips": _PRIVATE_NETWORKS} if proxy_protocol else {}),
-            **args.environment,
-        },
-        # The admin API stays on the pod's loopback, for the controller beside it.
-        "admin": {"enabled": False},
-        "manager": {"enabled": False},
-        "proxy": {"type": args.service_type, **(_proxy_protocol(args) if proxy_protocol else {})},
-        **(_several(args.replicas) if args.replicas > 1 else {}),
-        # Little is asked for, so that it fits beside DOKS's own pods (see Requests in infra/config/service.py).
-        "resources": {"requests": {"cpu": "45m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
-        "containerSecurityContext": restricted,
-        "ingressController": {
-            "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
-            # The template that this switches on looks into the cluster.
-            "installCRDs": False,
-            # Its certificate would be new at every rendering.
-            "admissionWebhook": {"enabled": False},
-            # Fallback: what Kong refuses is left out, and everything else goes on being brought up to date.
-            "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
-            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
-        },
-    }
+def _address_lookup(proxy: kubernetes.core.v1.Service) -> Callable[[], pulumi.Output[str]]:
+    """Returns a function that looks up the address of the Service's load balancer at DigitalOcean."""
+    return lambda: digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER_ID]).ip
 
 
-def _several(replicas: int) -> dict[str, Any]:
-    """Pods on different nodes, if there are so many, of which no more than one is taken away on purpose."""
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {"app": "kong"}},
-    }
-    return {
-        "replicaCount": replicas,
-        "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
-        "topologySpreadConstraints": [spread],
-    }
-
-
-def _load_balancer(proxy: kubernetes.core.v1.Service) -> Callable[[], pulumi.Output[str]]:
-    """What asks DigitalOcean for the address of the Service's load balancer."""
-    return lambda: digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER]).ip
-
-
-def address(
+def ipv4_address(
     ingress: Sequence[kubernetes.core.v1.outputs.LoadBalancerIngress],
-    by_name: Callable[[], pulumi.Input[str]] | None = None,
+    lookup: Callable[[], pulumi.Input[str]] | None = None,
 ) -> pulumi.Input[str]:
-    """The first IPv4 address of a load balancer, which may list an IPv6 one too.
+    """Returns the first IPv4 address of a load balancer, which may list an IPv6 one as well.
 
     Args:
-        ingress: how the cluster knows it; after a change of that it is the way of before for some seconds.
-        by_name: asks for the address of one that the cluster knows by its name alone.
+        ingress: the Service's status; after a change it is outdated for some seconds.
+        lookup: asks DigitalOcean for the address, for a load balancer whose status has only a name.
 
     Raises:
-        pulumi.RunError: it has only a name, as some local clusters' load balancers do, and nobody can be asked.
+        pulumi.RunError: the status has only a name, as some local clusters' have, and there is no look-up.
     """
     for entry in ingress:
         if entry.ip and isinstance(ipaddress.ip_address(entry.ip), ipaddress.IPv4Address):
             return entry.ip
-    if by_name:
-        return by_name()
+    if lookup:
+        return lookup()
     raise pulumi.RunError(
         f"{pulumi.get_project()}:proxyServiceType: this cluster's load balancers have no IPv4 address; "
         "allowed here: NodePort, ClusterIP; fix: pulumi config set proxyServiceType ClusterIP"

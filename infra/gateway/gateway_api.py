@@ -1,62 +1,69 @@
-"""What the gateway needs beyond Ingress: the Kubernetes Gateway API, whose routes have weights."""
+"""The Kubernetes Gateway API, whose routes have weights."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 
-from infra.kubernetes.crds import Definition, Definitions
+from infra.cluster.cluster import Cluster
+from infra.config import namespaces
+from infra.gateway.gateway import Gateway
+from infra.kubernetes.crds import CustomResourceDefinitions
 from infra.kubernetes.raw_object import KubernetesObject
 
 API = "gateway.networking.k8s.io/v1"
 _NAME = "kong"
-
-# DOKS brings these definitions too, from Kubernetes 1.33 on. This leaves them to us (DigitalOcean: use Gateway API).
-_OURS = {"doks.digitalocean.com/install-policy": "external"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GatewayApiArgs:
-    """The Gateway API, as Kong's controller serves it.
-
-    Attributes:
-        namespace: Kong's.
-        definitions: of its kinds; none: the cluster has them.
-    """
-
-    namespace: str
-    definitions: Sequence[Definition]
+# DOKS installs these definitions too, from Kubernetes 1.33 on, and reconciles them unless this says otherwise
+# (DigitalOcean: use Gateway API).
+_NOT_BY_DOKS = {"doks.digitalocean.com/install-policy": "external"}
 
 
 class GatewayApi(pulumi.ComponentResource):
-    """A Gateway that is Kong. Routes find it at `parent`, and depend on `gateway`."""
+    """A GatewayClass and a Gateway that stand for Kong.
 
-    def __init__(self, name: str, args: GatewayApiArgs, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("kong-doks:gateway:GatewayApi", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
-        definitions = Definitions("gateway-api", args.definitions, child, _OURS)
+    Attributes:
+        gateway: the Gateway, on which routes depend.
+        parent: reference of a route to that Gateway.
+    """
+
+    def __init__(self, name: str, gateway: Gateway, *, crds: Sequence[Mapping[str, Any]], cluster: Cluster) -> None:
+        """Creates the Gateway.
+
+        Args:
+            name: of the component.
+            gateway: Kong.
+            crds: definitions of the Gateway API; empty if the cluster has them.
+            cluster: that Kong runs in.
+        """
+        # The Gateway is in Kong's namespace, and goes on `destroy` while the controller runs.
+        after_release = pulumi.ResourceOptions(depends_on=[gateway.release])
+        super().__init__(
+            "kong-doks:gateway:GatewayApi", name, None, pulumi.ResourceOptions.merge(cluster.contents, after_release)
+        )
+        child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        definitions = CustomResourceDefinitions("gateway-api", crds, child, _NOT_BY_DOKS)
         gateway_class = KubernetesObject(
             name,
             {
                 "apiVersion": API,
                 "kind": "GatewayClass",
-                # Unmanaged: the gateway is there already, as the controller's own.
+                # Unmanaged: Kong runs already, and the controller creates no other.
                 "metadata": {"name": _NAME, "annotations": {"konghq.com/gatewayclass-unmanaged": "true"}},
                 "spec": {"controllerName": "konghq.com/kic-gateway-controller"},
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[definitions])),
         )
-        # Routes are on all of Kong's ports, whatever listeners say.
+        # Kong serves routes on all of its ports, whatever the listeners are.
         listener = {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}
         self.gateway = KubernetesObject(
             name,
             {
                 "apiVersion": API,
                 "kind": "Gateway",
-                "metadata": {"name": _NAME, "namespace": args.namespace},
+                "metadata": {"name": _NAME, "namespace": namespaces.GATEWAY},
                 "spec": {"gatewayClassName": _NAME, "listeners": [listener]},
             },
             pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[gateway_class])),
         )
-        self.parent = {"name": _NAME, "namespace": args.namespace}
+        self.parent = {"name": _NAME, "namespace": namespaces.GATEWAY}
         self.register_outputs({})

@@ -1,10 +1,9 @@
-"""Where the gateway's pods count together: Valkey, which speaks Redis's protocol under a free licence (BSD)."""
+"""The store in which Kong's replicas share rate-limit counters: Valkey, which speaks Redis's protocol (BSD licence)."""
 
 import base64
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta
@@ -14,70 +13,77 @@ from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
 _NAME = "rate-limits"
-LABELS = {"app": _NAME}
+_LABELS = {"app": _NAME}
+PODS = meta.v1.LabelSelectorArgs(match_labels=_LABELS)
 _FOLDER = "/etc/valkey"
 
 
 def host(namespace: str) -> str:
-    """The address of the counters in a namespace."""
+    """Returns the host name of the store in a namespace."""
     return f"{_NAME}.{namespace}.svc"
 
 
 PASSWORD = {"name": "kong-doks-rate-limits", "key": "password"}
-"""The Secret and its key that has the password as JSON, in both of the namespaces."""
+"""The Secret and its key that hold the password as JSON, in the namespaces of Kong and of the services."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CountersArgs:
-    """Counters.
+class RateLimitStore(pulumi.ComponentResource):
+    """Valkey with counters in memory. A new pod starts at zero: no window is longer than an hour.
 
     Attributes:
-        namespace: where they live: the gateway's.
-        services: the services' namespace; plugins there find the password there.
+        ready: resources that plugins with shared counters depend on.
     """
 
-    namespace: pulumi.Input[str]
-    services: pulumi.Input[str]
+    def __init__(
+        self,
+        name: str,
+        *,
+        namespace: pulumi.Input[str],
+        services_namespace: pulumi.Input[str],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """Creates the store.
 
-
-class Counters(pulumi.ComponentResource):
-    """Counters in memory, which a new pod begins at zero: no window is longer than an hour."""
-
-    def __init__(self, name: str, args: CountersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        Args:
+            name: of the component.
+            namespace: of Kong, where the store runs.
+            services_namespace: where the plugins of routes find a copy of the password.
+            opts: of the component.
+        """
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
         def metadata(
             namespace: pulumi.Input[str], name: str = _NAME, annotations: Mapping[str, str] | None = None
         ) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=LABELS, annotations=annotations)
+            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS, annotations=annotations)
 
         password = secrets.token_hex(32)
         secret = core.v1.Secret(
             name,
-            metadata=metadata(args.namespace, PASSWORD["name"]),
+            metadata=metadata(namespace, PASSWORD["name"]),
             data=pulumi.Output.secret(
                 _encoded({PASSWORD["key"]: json.dumps(password), "valkey.conf": f"requirepass {password}\n"})
             ),
-            # Each run of the program thinks of a new one; the first stays.
+            # Each run of the program generates a new password; the first one stays.
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["data"])),
         )
         copy = core.v1.Secret(
             f"{name}-services",
-            metadata=metadata(args.services, PASSWORD["name"]),
+            metadata=metadata(services_namespace, PASSWORD["name"]),
             data={PASSWORD["key"]: pulumi.Output.secret(secret.data[PASSWORD["key"]])},
             opts=child,
         )
         server = apps.v1.Deployment(
             name,
-            metadata=metadata(args.namespace),
+            metadata=metadata(namespace),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=1,
-                selector=meta.v1.LabelSelectorArgs(match_labels=LABELS),
-                # Two at once would count apart.
+                selector=meta.v1.LabelSelectorArgs(match_labels=_LABELS),
+                # Two pods at once would count separately.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=LABELS), spec=_pod(secret.metadata.name)
+                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(secret.metadata.name)
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(
@@ -87,14 +93,13 @@ class Counters(pulumi.ComponentResource):
         service = core.v1.Service(
             name,
             # The Deployment's readiness is enough; Pulumi would wait 10 s more for endpoints to settle.
-            metadata=metadata(args.namespace, annotations=SKIP_AWAIT),
+            metadata=metadata(namespace, annotations=SKIP_AWAIT),
             spec=core.v1.ServiceSpecArgs(
-                selector=LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
+                selector=_LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
             ),
             opts=child,
         )
         self.ready = [copy, server, service]
-        """What plugins need that count there."""
         self.register_outputs({})
 
 
@@ -108,7 +113,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
         automount_service_account_token=False,
         enable_service_links=False,
         security_context=POD,
-        # The password is in a file, since everybody on a node can read the arguments of a process.
+        # The password is in a file: the arguments of a process are visible to everybody on the node.
         volumes=[
             core.v1.VolumeArgs(
                 name="password",
@@ -124,7 +129,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
                 name="valkey",
                 image=f"valkey/valkey:{versions.VALKEY}",
                 command=["valkey-server", f"{_FOLDER}/valkey.conf"],
-                # Nothing is written to disk. Where memory is short, what ends first is forgotten first.
+                # Writes nothing to disk. If memory runs out, the counters that expire first are evicted.
                 args=["--save", "", "--appendonly", "no", "--maxmemory", "32mb", "--maxmemory-policy", "volatile-ttl"],
                 ports=[core.v1.ContainerPortArgs(name="redis", container_port=6379)],
                 resources=core.v1.ResourceRequirementsArgs(

@@ -1,63 +1,72 @@
-"""The image of a service: built from its directory, or ready-made."""
+"""The images that a service's versions run: built from a directory, or existing ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker_build as docker_build
 
+from infra.config.aggregate import Aggregate
+from infra.config.service import Service
 from infra.images.registry import Registry
 
 
 @dataclass(frozen=True)
-class ReadyImage:
-    """An image that is there already."""
+class ExistingImage:
+    """An image that isn't built here."""
 
     ref: pulumi.Input[str]
     content: None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ImageArgs:
-    """An image to build.
+class Image(pulumi.ComponentResource):
+    """An image that is built. An unchanged directory isn't built again, and a preview builds nothing.
 
     Attributes:
-        directory: the build's context, with a Dockerfile.
-        registry: where it is pushed; a registry without an endpoint: it stays with the local engine.
-        platform: what it runs on; None: what it is built on.
+        ref: name by which pods pull the image.
+        content: changes with the directory, where `ref` doesn't.
     """
 
-    directory: str
-    registry: Registry
-    platform: str | None
-
-
-class Image(pulumi.ComponentResource):
-    """An image that is built. One whose directory didn't change isn't built again, and a preview builds nothing."""
-
     ref: pulumi.Output[str]
-    """What pods name."""
     content: pulumi.Output[str] | None
-    """Names what it was built from, where `ref` doesn't."""
 
-    def __init__(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kong-doks:image:Image", name, None, opts)
-        push = args.registry.endpoint is not None
-        tag = args.registry.tag(name)
-        built = docker_build.Image(
+    def __init__(self, name: str, directory: str, registry: Registry, platform: str | None) -> None:
+        """Builds the image.
+
+        Args:
+            name: of the component and of the image.
+            directory: the build's context, with a Dockerfile.
+            registry: where the image is pushed; without an endpoint it stays in the local container engine.
+            platform: that it runs on; None: that of the machine that builds it.
+        """
+        super().__init__("kong-doks:image:Image", name)
+        is_pushed = registry.endpoint is not None
+        tag = registry.tag(name)
+        image = docker_build.Image(
             name,
-            context=docker_build.BuildContextArgs(location=args.directory),
-            platforms=[docker_build.Platform(args.platform)] if args.platform else None,
+            context=docker_build.BuildContextArgs(location=directory),
+            platforms=[docker_build.Platform(platform)] if platform else None,
             tags=[tag],
-            registries=list(args.registry.push),
-            push=push,
-            load=not push,
+            registries=list(registry.push),
+            push=is_pushed,
+            load=not is_pushed,
             build_on_preview=False,
-            # Deleting would delete the manifest, which another service of the same content may share. A registry of the
-            # stack's own goes as a whole.
+            # Deleting would delete the manifest, which another service with the same content may share. The stack's own
+            # registry is deleted as a whole.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
-        # Pods roll exactly when what was built changes. Kubernetes finds an image in a local engine by its tag only,
-        # and the engine may tell no digest.
-        self.ref = built.ref if push else tag
-        self.content = None if push else built.context_hash
+        # Pods roll exactly when the build's result changes. Kubernetes finds an image of the local engine by its tag
+        # only, and that engine may report no digest.
+        self.ref = image.ref if is_pushed else tag
+        self.content = None if is_pushed else image.context_hash
         self.register_outputs({"ref": self.ref})
+
+
+def provision_images(
+    service: Service | Aggregate, registry: Registry, platform: str | None
+) -> Mapping[str, Image | ExistingImage]:
+    """Returns the image of each version of a service, by the version's name."""
+    return {
+        name: Image(name, version.build, registry, platform) if version.build else ExistingImage(version.image)
+        for name, version in service.versions.items()
+    }

@@ -1,4 +1,4 @@
-"""Where images go, and with which credentials they are pushed and pulled."""
+"""The registry that images are pushed to, and the credentials for pushing and pulling."""
 
 import base64
 import json
@@ -9,20 +9,29 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_docker_build as docker_build
 
+from infra.config.registry import Registry as RegistrySettings
+from infra.config.settings import Settings
+from infra.lookups import Lookups
+
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """What images and pods need to know of a registry. As it stands: no registry, the local engine keeps the images."""
+    """What images and pods need to know of a registry.
+
+    Attributes:
+        endpoint: host and path of its repositories; None: no registry, the local container engine keeps the images.
+        single_repository: whether services share one repository with a tag for each.
+        push: credentials for pushing.
+        pull_credentials: a Docker config (JSON) for pulling; None: anybody can pull.
+    """
 
     endpoint: pulumi.Output[str] | None = None
     single_repository: pulumi.Input[bool] = False
-    """One repository with a tag for each service, instead of a repository for each."""
     push: Sequence[docker_build.RegistryArgs] = ()
-    pull: pulumi.Output[str] | None = None
-    """A Docker config (JSON) that can pull; None: anybody can."""
+    pull_credentials: pulumi.Output[str] | None = None
 
     def tag(self, service: str) -> pulumi.Output[str]:
-        """The full name under which a service's image is pushed."""
+        """Returns the full name under which a service's image is pushed."""
         image = f"{service}-microservice:latest"
         if self.endpoint is None:
             return pulumi.Output.from_input(image)
@@ -31,56 +40,55 @@ class Registry:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DigitalOceanRegistryArgs:
-    """A registry of DigitalOcean's.
+class DigitalOceanRegistry(pulumi.ComponentResource):
+    """DigitalOcean's registry, with one credential for pushing and one for pulling.
 
     Attributes:
-        name: unique among all of DigitalOcean's customers; None: made unique for you.
-        existing: one that is there already; the stack neither creates nor deletes it, and the rest doesn't count.
-        tier: starter (free, one repository of 500 MiB), basic or professional.
-        region: not every region that has clusters has registries.
+        registry: what images and pods need to know of it.
     """
 
-    name: str | None
-    existing: digitalocean.GetContainerRegistryResult | None
-    tier: str
-    region: str
-
-
-class DigitalOceanRegistry(pulumi.ComponentResource):
-    """A DigitalOcean registry with credentials of its own for pushing and for pulling."""
-
-    def __init__(self, name: str, args: DigitalOceanRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kong-doks:registry:DigitalOceanRegistry", name, None, opts)
+    def __init__(
+        self, name: str, config: RegistrySettings, existing: digitalocean.GetContainerRegistryResult | None
+    ) -> None:
+        """Creates the registry, unless there is an existing one, which the stack neither changes nor deletes."""
+        super().__init__("kong-doks:registry:DigitalOceanRegistry", name)
         child = pulumi.ResourceOptions(parent=self)
-        found = args.existing or digitalocean.ContainerRegistry(
-            "kong-doks", name=args.name, subscription_tier_slug=args.tier, region=args.region, opts=child
+        registry = existing or digitalocean.ContainerRegistry(
+            "kong-doks", name=config.name, subscription_tier_slug=config.tier, region=config.region, opts=child
         )
 
         def docker_config(purpose: str, *, write: bool) -> pulumi.Output[str]:
             credentials = digitalocean.ContainerRegistryDockerCredentials(
-                purpose, registry_name=found.name, write=write, opts=child
+                purpose, registry_name=registry.name, write=write, opts=child
             )
             return pulumi.Output.secret(credentials.docker_credentials)
 
         login = docker_config("push", write=True).apply(_login)
         self.registry = Registry(
-            endpoint=pulumi.Output.from_input(found.endpoint),
-            single_repository=pulumi.Output.from_input(found.subscription_tier_slug).apply("starter".__eq__),
+            endpoint=pulumi.Output.from_input(registry.endpoint),
+            single_repository=pulumi.Output.from_input(registry.subscription_tier_slug).apply("starter".__eq__),
             push=[
                 docker_build.RegistryArgs(
-                    address=found.server_url, username=login["username"], password=login["password"]
+                    address=registry.server_url, username=login["username"], password=login["password"]
                 )
             ],
-            # Of its own, so that what is in the cluster can only read.
-            pull=docker_config("pull", write=False),
+            # A credential of its own, so that the cluster can only read.
+            pull_credentials=docker_config("pull", write=False),
         )
         self.register_outputs({"endpoint": self.registry.endpoint})
 
 
-def other_registry(server: str, username: str | None, password: str | None) -> Registry:
-    """Any other registry, `server` being its host with a path or without; without a user, pushing is open to all."""
+def provision_registry(config: Settings, lookups: Lookups) -> Registry:
+    """Returns the registry that the configuration names, created if the stack creates it."""
+    if config.uses_digitalocean_registry:
+        return DigitalOceanRegistry("registry", config.registry, lookups.registry).registry
+    if config.registry.server:
+        return _other_registry(config.registry.server, config.registry.username, config.registry.plain_password)
+    return Registry()
+
+
+def _other_registry(server: str, username: str | None, password: str | None) -> Registry:
+    """Returns a registry of others. `server` is its host, with or without a path; without a user, anybody may push."""
     endpoint = pulumi.Output.from_input(server)
     if username is None or password is None:
         return Registry(endpoint=endpoint)
@@ -89,7 +97,7 @@ def other_registry(server: str, username: str | None, password: str | None) -> R
     return Registry(
         endpoint=endpoint,
         push=[docker_build.RegistryArgs(address=host, username=username, password=secret)],
-        pull=secret.apply(lambda known: _docker_config(host, username, known)),
+        pull_credentials=secret.apply(lambda known: _docker_config(host, username, known)),
     )
 
 
@@ -98,7 +106,7 @@ def _docker_config(host: str, username: str, password: str) -> str:
 
 
 def _login(docker_config: str) -> dict[str, str]:
-    """The one user and password in a Docker config."""
+    """Returns the one user and password of a Docker config."""
     (entry,) = json.loads(docker_config)["auths"].values()
     username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
     return {"username": username, "password": password}

@@ -1,104 +1,42 @@
-"""The namespace of the services, and what it needs to pull their images."""
+"""Namespaces whose network is closed but for named policies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes import meta, networking
 
-from infra.kubernetes import network_policy as network
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamespaceArgs:
-    """A namespace.
-
-    Attributes:
-        name: created unless it is `default`, which every cluster has.
-        docker_config: credentials (JSON, secret) to pull images with; None: none are needed.
-        policies: NetworkPolicies that everything in the namespace waits for.
-    """
-
-    name: str
-    docker_config: pulumi.Input[str] | None
-    policies: Mapping[str, network.Policy] = field(default_factory=dict)
+from infra.kubernetes.network_policy import Policy, policy
 
 
 def namespace_options(cluster: pulumi.Resource | None) -> pulumi.ResourceOptions:
-    """How a namespace ends: with the stack's own cluster.
+    """Options of a namespace: it goes with the stack's own cluster.
 
-    In a cluster that was there before, the namespace may have been there, too, with other things in it. There it stays.
+    In an existing cluster, the namespace may have existed before and hold other things, so it stays.
     """
     return pulumi.ResourceOptions(deleted_with=cluster, retain_on_delete=cluster is None)
 
 
-def pod_security(cluster: pulumi.Resource | None) -> Mapping[str, str]:
-    """Labels by which the API server refuses pods that could do more than serve (Pod Security Admission, "restricted").
+def default_deny(cluster: pulumi.Resource | None) -> Mapping[str, Policy]:
+    """Returns the policy that lets no pod of the namespace connect or be connected to.
 
-    In a cluster that was there before, where the namespace may have other pods, it warns of them.
+    In an existing cluster there is none: the namespace may hold pods of others.
     """
-    modes = ("enforce", "warn") if cluster else ("warn",)
-    return {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes}
+    # The other policies have names of services, which contain no dot.
+    return {"default.deny": policy(meta.v1.LabelSelectorArgs())} if cluster else {}
 
 
-def default_deny(cluster: pulumi.Resource | None) -> Mapping[str, network.Policy]:
-    """What closes a namespace, where all of its pods are the stack's own business."""
-    return network.default_deny() if cluster else {}
+def isolated_namespace(
+    namespace: pulumi.Output[str], policies: Mapping[str, Policy], opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Creates the NetworkPolicies of a namespace.
 
-
-class Namespace(pulumi.ComponentResource):
-    """A closed namespace whose pods can pull images.
-
-    `name` resolves once the namespace is closed, `pull_secret` once the Secret exists.
+    Returns:
+        The namespace's name, resolved once the policies exist: for objects that must not exist before.
     """
-
-    def __init__(self, name: str, args: NamespaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kong-doks:namespace:Namespace", name, None, opts)
-        cluster = opts.deleted_with if opts else None
-        child = pulumi.ResourceOptions(parent=self)
-        ends = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(deleted_with=cluster))
-        namespace: pulumi.Output[str] = pulumi.Output.from_input(args.name)
-        if args.name != "default":
-            namespace = kubernetes.core.v1.Namespace(
-                name,
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(name=args.name, labels=pod_security(cluster)),
-                opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster)),
-            ).metadata.name
-        elif cluster:
-            patched = kubernetes.core.v1.NamespacePatch(
-                name,
-                metadata=kubernetes.meta.v1.ObjectMetaPatchArgs(name=args.name, labels=pod_security(cluster)),
-                opts=ends,
-            )
-            namespace = patched.metadata.name
-        self._created = namespace
-        self._options = ends
-        self.name = network.closed(namespace, {**default_deny(cluster), **args.policies}, ends)
-        self.pull_secret: pulumi.Output[str] | None = None
-        if args.docker_config is not None:
-            self.pull_secret = kubernetes.core.v1.Secret(
-                "registry",
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(name="kong-doks-registry", namespace=self.name),
-                type="kubernetes.io/dockerconfigjson",
-                string_data={".dockerconfigjson": args.docker_config},
-                opts=ends,
-            ).metadata.name
-        self.register_outputs({"name": self.name})
-
-    def closed_for(self, service: str, policy: network.Policy, gateway: pulumi.Output[str]) -> pulumi.Output[str]:
-        """Creates the NetworkPolicy of one service's pods.
-
-        Args:
-            service: the service's name, which the policy gets.
-            policy: lets Kong in.
-            gateway: Kong's namespace once it is closed. A policy that lets Kong in comes after that. So Kong's release,
-                which the longest chain hangs on, doesn't queue behind the objects of many services either.
-
-        Returns:
-            The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
-            objects wait for it: if each waited for every policy, the edges of N services would number N squared.
-        """
-        after = pulumi.ResourceOptions(depends_on=gateway.apply(lambda _: list[pulumi.Resource]()))
-        opts = pulumi.ResourceOptions.merge(self._options, after)
-        own = network.closed(self._created, {service: policy}, opts)
-        return pulumi.Output.all(self.name, own).apply(lambda names: str(names[0]))
+    names = [
+        networking.v1.NetworkPolicy(
+            name, metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace), spec=spec, opts=opts
+        ).metadata.name
+        for name, spec in policies.items()
+    ]
+    return pulumi.Output.all(namespace, *names).apply(lambda known: str(known[0]))

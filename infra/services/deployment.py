@@ -1,4 +1,4 @@
-"""The pods of one version of a service, and the Service that finds them."""
+"""The Deployment and the Service object of one version of a service."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,71 +6,53 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import apps, core, meta
 
+from infra.config.aggregate import Aggregate
+from infra.config.service import ResolvedVersion, Service
+from infra.images.image import ExistingImage, Image
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
-CLOSING_SECONDS = 5
-"""How long a pod that is to end goes on serving, until no proxy sends it anything any more."""
+PRE_STOP_SECONDS = 5
+"""A terminating pod serves on for that long, until no proxy routes requests to it."""
 _FIRST_POD, _FURTHER_POD = 180, 30
 """Seconds that a rollout may take. Pulumi's default is ten minutes, also for a container that crashes at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionArgs:
-    """What sets one version of a service apart from another.
+    """One version of a service, and what it needs in the cluster.
 
     Attributes:
-        image: what its pods run.
-        image_content: rolls the pods where `image` alone doesn't name what it holds.
-        health: the path that the probes ask for; None: they only connect.
+        service: the service or aggregate.
+        version: the version.
+        image: that its pods run.
+        env: variables of the container, beside PORT.
+        namespace: of the service.
+        pull_secret: name of the Secret to pull the image with; None: none is needed.
+        annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
-    image: pulumi.Input[str]
-    image_content: pulumi.Input[str] | None
-    replicas: int
-    health: str | None
+    service: Service | Aggregate
+    version: ResolvedVersion
+    image: Image | ExistingImage
     env: Mapping[str, pulumi.Input[str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkloadArgs:
-    """What the versions of a service have in common.
-
-    Attributes:
-        namespace: where it lives.
-        pull_secret: the Secret to pull images with.
-        port: where the container listens; it finds the number in PORT.
-        requests: cpu and memory that are kept free for each pod.
-        limits: cpu and memory that a pod can't exceed.
-        upstream_annotations: what the gateway is told of the service.
-    """
-
     namespace: pulumi.Input[str]
     pull_secret: pulumi.Input[str] | None
-    port: int
-    requests: Mapping[str, str]
-    limits: Mapping[str, str]
-    upstream_annotations: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
-def workload(
-    name: str,
-    service_name: str,
-    version: VersionArgs,
-    args: WorkloadArgs,
-    opts: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
-    """Creates the Deployment `<name>-deployment` and the Service `<name>-service`.
+def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Creates the Deployment `<name>-deployment` and the Service object `<name>-service` of a version.
+
+    Kong serves a route without a plugin that it doesn't find, and the controller may see a route before its plugins. So
+    pods start after the plugins, which `opts` depends on, and stop before the plugins go.
 
     Returns:
-        The Service's name, resolved once the Deployment's pods are ready.
-
-    Kong serves a route without a plugin that it doesn't find, and the controller may hear of a route before it hears of
-    its plugins, or longer. So pods start after the plugins, which `opts` depends on, and are gone before them.
+        The Service object's name, resolved once the Deployment's pods are ready.
     """
     labels = {"app": name}
-    rollout = f"{_FIRST_POD + _FURTHER_POD * (version.replicas - 1)}s"
+    rollout = f"{_FIRST_POD + _FURTHER_POD * (args.version.replicas - 1)}s"
 
     def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(
@@ -81,41 +63,41 @@ def workload(
         name,
         metadata=metadata("-deployment"),
         spec=apps.v1.DeploymentSpecArgs(
-            replicas=version.replicas,
+            replicas=args.version.replicas,
             selector=meta.v1.LabelSelectorArgs(match_labels=labels),
-            # A new pod first, then the old one goes: no request meets no pod.
+            # A new pod starts before an old one stops, so that there is always one to serve.
             strategy=apps.v1.DeploymentStrategyArgs(
                 type="RollingUpdate",
                 rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
             ),
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(
-                    labels={**labels, SERVICE_LABEL: service_name},
-                    annotations={"kong-doks/image-content": version.image_content} if version.image_content else None,
+                    labels={**labels, SERVICE_LABEL: args.service.name},
+                    annotations={"kong-doks/image-content": args.image.content} if args.image.content else None,
                 ),
-                spec=_pod(version, args),
+                spec=_pod(args),
             ),
         ),
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout))
         ),
     )
-    service = core.v1.Service(
+    service_object = core.v1.Service(
         name,
         # Pulumi waits 10 s for a Service's endpoints to settle, in one of the engine's few slots. The Deployment's pods
         # are what the route waits for.
-        metadata=metadata("-service", {**args.upstream_annotations, **SKIP_AWAIT}),
+        metadata=metadata("-service", {**args.annotations, **SKIP_AWAIT}),
         spec=core.v1.ServiceSpecArgs(
-            selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.port, target_port="http")]
+            selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.service.port, target_port="http")]
         ),
         opts=opts,
     )
-    ready = pulumi.Output.all(service.metadata.name, deployment.metadata.name)
+    ready = pulumi.Output.all(service_object.metadata.name, deployment.metadata.name)
     return ready.apply(lambda names: str(names[0]))
 
 
 def _as_written(value: pulumi.Input[str]) -> pulumi.Input[str]:
-    """Escapes what Kubernetes would change in a variable: `$(NAME)` is another one's value, `$$` a dollar."""
+    """Escapes what Kubernetes expands in a variable: `$(NAME)` to another variable, `$$` to a dollar."""
     if isinstance(value, str):
         return _escaped(value)
     text: pulumi.Output[str] = pulumi.Output.from_input(value)
@@ -126,11 +108,13 @@ def _escaped(value: str) -> str:
     return value.replace("$", "$$") if "$$" in value or "$(" in value else value
 
 
-def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
-    """One container that may do no more than serve."""
+def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
+    """Returns a pod with one restricted container."""
+    probe_path = args.service.probe_path(args.version)
+    resources = args.service.resources
     probe = (
-        {"http_get": core.v1.HTTPGetActionArgs(path=version.health, port="http")}
-        if version.health
+        {"http_get": core.v1.HTTPGetActionArgs(path=probe_path, port="http")}
+        if probe_path
         else {"tcp_socket": core.v1.TCPSocketActionArgs(port="http")}
     )
     return core.v1.PodSpecArgs(
@@ -143,25 +127,27 @@ def _pod(version: VersionArgs, args: WorkloadArgs) -> core.v1.PodSpecArgs:
         containers=[
             core.v1.ContainerArgs(
                 name="api",
-                image=version.image,
+                image=args.image.ref,
                 image_pull_policy="IfNotPresent",
-                ports=[core.v1.ContainerPortArgs(name="http", container_port=args.port)],
+                ports=[core.v1.ContainerPortArgs(name="http", container_port=args.service.port)],
                 env=[
                     core.v1.EnvVarArgs(name=name, value=_as_written(value))
-                    for name, value in {"PORT": str(args.port), **version.env}.items()
+                    for name, value in {"PORT": str(args.service.port), **args.env}.items()
                 ],
-                resources=core.v1.ResourceRequirementsArgs(requests=args.requests, limits=args.limits),
+                resources=core.v1.ResourceRequirementsArgs(
+                    requests=resources.requests.model_dump(), limits=resources.limits.model_dump()
+                ),
                 security_context=CONTAINER,
                 # Pulumi shows this message of a container that ended: its last log lines.
                 termination_message_policy="FallbackToLogsOnError",
-                volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- an own volume
-                # Not ready: no requests. Not live for half a minute: a new container.
+                volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- a volume of its own
+                # Readiness removes the pod from the Service; liveness restarts the container after 30 s.
                 readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),
                 liveness_probe=core.v1.ProbeArgs(
                     **probe, initial_delay_seconds=10, period_seconds=10, timeout_seconds=2, failure_threshold=3
                 ),
                 lifecycle=core.v1.LifecycleArgs(
-                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=CLOSING_SECONDS))
+                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=PRE_STOP_SECONDS))
                 ),
             )
         ],

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from infra.gateway.gateway_api import API
+from infra.config.aggregate import Aggregate
+from infra.config.service import Service
+from infra.gateway.certificate import Certificate
+from infra.gateway.consumers import Consumer
+from infra.gateway.gateway import Gateway
+from infra.gateway.gateway_api import API, GatewayApi
+from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
@@ -16,45 +22,64 @@ PRECISION = 100
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
 
 
+@dataclass(frozen=True)
+class RouteDependencies:
+    """What must exist before a route does.
+
+    Attributes:
+        gateway: Kong.
+        gateway_api: the Gateway that routes with weights are attached to, if there are any.
+        certificate: of the domain, if there is one.
+        consumers: that routes with authentication admit.
+    """
+
+    gateway: Gateway
+    gateway_api: GatewayApi | None
+    certificate: Certificate | None
+    consumers: Sequence[Consumer]
+
+    def of(self, service: Service | Aggregate) -> list[pulumi.Resource]:
+        """Returns what only the route depends on, and not its plugins."""
+        # Kong has to know the consumers that a route admits before it serves the route.
+        needs: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
+        if self.gateway_api and len(service.traffic_weights) > 1:
+            needs += [self.gateway_api.gateway, *([self.certificate] if self.certificate else [])]
+        return needs
+
+
 @dataclass(frozen=True, kw_only=True)
 class RouteArgs:
     """A route.
 
     Attributes:
+        service: that the route leads to.
         namespace: of the service.
-        labels: of the object.
-        annotations: what Kong is told of the route: the same for both kinds.
-        path: what leads to the service, with everything below.
-        port: of the backends.
-        backends: Services, with how many of a hundred requests each gets.
-        domain: what requests have to ask for; None: whatever they do.
-        tls_secret: the Secret that has the domain's certificate; only an Ingress names it.
-        awaited: whether there is that certificate, if it is to be; otherwise nobody waits for an Ingress.
-        parent: the Gateway; only an HTTPRoute has one.
+        annotations: by which Kong's controller configures the route: the same for both kinds.
+        backends: names of the Service objects, with their weights in percent.
+        needs: the gateway and what is attached to it.
     """
 
+    service: Service | Aggregate
     namespace: pulumi.Input[str]
-    labels: Mapping[str, str]
     annotations: Mapping[str, pulumi.Input[str]]
-    path: str
-    port: int
     backends: Sequence[tuple[pulumi.Input[str], int]]
-    domain: str | None
-    tls_secret: pulumi.Input[str] | None
-    awaited: bool
-    parent: Mapping[str, str] | None
+    needs: RouteDependencies
+
+    @property
+    def domain(self) -> str | None:
+        return self.needs.certificate.domain if self.needs.certificate else None
 
 
-def route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
-    """Makes the route `name`.
+def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    """Creates the route of a service, which has the service's name.
 
-    From one kind to the other and back both are there for a moment, with the same policies: the new one before the old
-    one is gone.
+    While a route changes from one kind to the other, both exist for a moment, with the same policies: Pulumi creates
+    the new one before it deletes the old one.
     """
     if len(args.backends) == 1:
-        _ingress(name, args, opts)
+        _ingress(args, opts)
     else:
-        _http_route(name, args, opts)
+        _http_route(args, opts)
 
 
 def ingress_paths(path: str) -> list[tuple[str, str]]:
@@ -80,18 +105,19 @@ def _escaped(path: str) -> str:
     return path.replace(".", r"\.")
 
 
-def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
-    ((service, _),) = args.backends
-    # By name: an edit of the port changes the Service and the pods, and the route leads there all the time.
+def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    name, certificate = args.service.name, args.needs.certificate
+    ((backend_name, _),) = args.backends
+    # By name, so that the route works while a change of the port reaches the Service object and the pods.
     backend = networking.v1.IngressBackendArgs(
         service=networking.v1.IngressServiceBackendArgs(
-            name=service, port=networking.v1.ServiceBackendPortArgs(name="http")
+            name=backend_name, port=networking.v1.ServiceBackendPortArgs(name="http")
         )
     )
     paths = networking.v1.HTTPIngressRuleValueArgs(
         paths=[
             networking.v1.HTTPIngressPathArgs(path=path, path_type=path_type, backend=backend)
-            for path, path_type in ingress_paths(args.path)
+            for path, path_type in ingress_paths(args.service.path)
         ]
     )
     networking.v1.Ingress(
@@ -99,29 +125,37 @@ def _ingress(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
         metadata=meta.v1.ObjectMetaArgs(
             name=name,
             namespace=args.namespace,
-            labels=args.labels,
-            # The controller writes no address of an Ingress whose certificate isn't there, and has the route.
-            annotations={**args.annotations, **({} if args.awaited else SKIP_AWAIT)} or None,
+            labels={"app": name},
+            # The controller serves an Ingress without its certificate, and reports no address.
+            annotations={
+                **args.annotations,
+                **({} if certificate is None or certificate.issued_on_create else SKIP_AWAIT),
+            }
+            or None,
         ),
         spec=networking.v1.IngressSpecArgs(
-            ingress_class_name="kong",
+            ingress_class_name=INGRESS_CLASS,
             rules=[networking.v1.IngressRuleArgs(host=args.domain, http=paths)],
-            tls=[networking.v1.IngressTLSArgs(hosts=[args.domain], secret_name=args.tls_secret)]
-            if args.domain
+            tls=[networking.v1.IngressTLSArgs(hosts=[certificate.domain], secret_name=certificate.secret)]
+            if certificate
             else None,
         ),
-        # Pulumi waits until the controller has written the route's address: seconds. Before Kong mended its issue 7172,
-        # it wrote none while a plugin of any route was refused.
+        # Pulumi waits until the controller has written the route's address, which takes seconds. Before Kong fixed its
+        # issue 7172, the controller wrote none while Kong refused a plugin of any route.
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
         ),
     )
 
 
-def _http_route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+    name, gateway_api = args.service.name, args.needs.gateway_api
+    assert gateway_api  # noqa: S101 -- the program creates one if any route has weights
     annotations = {"konghq.com/protocols": "http,https", **args.annotations, "pulumi.com/waitFor": _PROGRAMMED}
-    backends = [{"name": service, "port": args.port, "weight": share * PRECISION} for service, share in args.backends]
-    path_type, path = http_route_path(args.path)
+    backends = [
+        {"name": backend, "port": args.service.port, "weight": weight * PRECISION} for backend, weight in args.backends
+    ]
+    path_type, path = http_route_path(args.service.path)
     matches = [{"path": {"type": path_type, "value": path}}]
     KubernetesObject(
         name,
@@ -131,11 +165,11 @@ def _http_route(name: str, args: RouteArgs, opts: pulumi.ResourceOptions) -> Non
             "metadata": {
                 "name": name,
                 "namespace": args.namespace,
-                "labels": args.labels,
+                "labels": {"app": name},
                 "annotations": annotations,
             },
             "spec": {
-                "parentRefs": [args.parent],
+                "parentRefs": [gateway_api.parent],
                 **({"hostnames": [args.domain]} if args.domain else {}),
                 "rules": [{"matches": matches, "backendRefs": backends}],
             },

@@ -1,88 +1,102 @@
 """A microservice: its pods, and its route through the gateway."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import pulumi
 
-from infra.gateway.kong_resources import Plugin, plugin_name, route_plugin
-from infra.services.deployment import VersionArgs, WorkloadArgs, workload
-from infra.services.route import RouteArgs, route
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceArgs(WorkloadArgs):
-    """A microservice.
-
-    Attributes:
-        versions: what runs: one version under the service's name, or several.
-        shares: those of them that requests go to, with how many of a hundred.
-        path: what the gateway routes to it, with everything below.
-        plugins: Kong's plugins that have to be there, with their configuration.
-        password_places: which of them count with others of Kong's pods, and where their configuration has the password.
-        route_plugins: those of them that apply.
-        route_annotations: what else the gateway is told of the route.
-        domain: what requests have to ask for; None: whatever they do.
-        tls_secret: the Secret that has the domain's certificate.
-        awaited: whether the route is there once this is made; False: later, when there is a certificate.
-        parent: the Gateway that requests are shared out by.
-        gateway: Kong, and what plugins and routes need there.
-        route_needs: what only the route needs besides.
-    """
-
-    versions: Mapping[str, VersionArgs]
-    shares: Mapping[str, int]
-    path: str
-    plugins: Mapping[str, pulumi.Input[Mapping[str, Any]]]
-    password_places: Mapping[str, str]
-    route_plugins: Sequence[str]
-    route_annotations: Mapping[str, pulumi.Input[str]]
-    domain: str | None = None
-    tls_secret: pulumi.Input[str] | None = None
-    awaited: bool = True
-    parent: Mapping[str, str] | None
-    gateway: Sequence[pulumi.Resource]
-    route_needs: Sequence[pulumi.Resource] = ()
+from infra.config.aggregate import Aggregate
+from infra.config.kong_plugins import route_rules, tracing_environment
+from infra.config.service import ResolvedVersion
+from infra.config.service import Service as ServiceSettings
+from infra.config.settings import Settings
+from infra.gateway.kong_resources import plugin_name, route_plugin
+from infra.images.image import ExistingImage, Image
+from infra.secrets import mark_secret
+from infra.services.deployment import VersionArgs, deploy
+from infra.services.namespace import ServicesNamespace
+from infra.services.network_policies import service_policy
+from infra.services.route import RouteArgs, RouteDependencies, route
 
 
 class Service(pulumi.ComponentResource):
     """A microservice behind the gateway.
 
-    Each version is <version>-deployment and <version>-service, where the version is called like the service if there is
-    just one. The route has the service's name, and one list of policies, whichever version answers.
+    Each version is <version>-deployment and <version>-service; a single version has the service's name. The route has
+    the service's name, and one list of policies, whichever version answers.
+
+    Attributes:
+        name: of the service.
+        url: of the service at the gateway.
     """
 
-    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("kong-doks:service:Service", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with if opts else None)
-        after_gateway = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*args.gateway]))
-        plugins = [
-            route_plugin(name, Plugin(kind, config, args.password_places.get(kind)), args.namespace, after_gateway)
-            for kind, config in args.plugins.items()
-        ]
-        after_plugins = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=plugins))
+    def __init__(  # noqa: PLR0913 -- images, namespace and what the route needs are what it builds on
+        self,
+        service: ServiceSettings | Aggregate,
+        config: Settings,
+        *,
+        images: Mapping[str, Image | ExistingImage],
+        namespace: ServicesNamespace,
+        needs: RouteDependencies,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """Creates the service.
+
+        Args:
+            service: section of the configuration.
+            config: the whole of it: the gateway's policies, and the other services.
+            images: by the version's name.
+            namespace: of the services.
+            needs: what must exist before the route does.
+            opts: of the component.
+        """
+        self.name = service.name
+        self.url = pulumi.Output.concat(needs.gateway.url, service.path)
+        super().__init__("kong-doks:service:Service", self.name, None, opts)
+        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
+
+        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*resources]))
+
+        rules = route_rules(service, config.gateway, needs.gateway.context)
+        namespace_name = namespace.closed_for(self.name, service_policy(service, config), needs.gateway.closed)
+        after_gateway = after(*needs.gateway.ready)
+        plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         backends = {
-            version: workload(version, name, version_args, args, after_plugins)
-            for version, version_args in args.versions.items()
+            version_name: deploy(
+                version_name,
+                VersionArgs(
+                    service=service,
+                    version=version,
+                    image=images[version_name],
+                    env=_environment(service, version, config),
+                    namespace=namespace_name,
+                    pull_secret=namespace.pull_secret,
+                    annotations=rules.upstream,
+                ),
+                after(*plugins),
+            )
+            for version_name, version in service.versions.items()
         }
-        named = {"konghq.com/plugins": ",".join(plugin_name(name, plugin) for plugin in args.route_plugins)}
+        applied = sorted(plugin_name(self.name, plugin.name) for plugin in rules.plugins if plugin.applies)
         route(
-            name,
             RouteArgs(
-                namespace=args.namespace,
-                labels={"app": name},
-                annotations={**(named if args.route_plugins else {}), **args.route_annotations},
-                path=args.path,
-                port=args.port,
-                backends=[(backends[version], share) for version, share in args.shares.items()],
-                domain=args.domain,
-                tls_secret=args.tls_secret,
-                awaited=args.awaited,
-                parent=args.parent,
+                service=service,
+                namespace=namespace_name,
+                annotations={
+                    **({"konghq.com/plugins": ",".join(applied)} if applied else {}),
+                    **mark_secret(rules.route, service),
+                },
+                backends=[(backends[name], weight) for name, weight in service.traffic_weights.items()],
+                needs=needs,
             ),
-            pulumi.ResourceOptions.merge(
-                after_gateway, pulumi.ResourceOptions(depends_on=[*plugins, *args.route_needs])
-            ),
+            after(*needs.gateway.ready, *plugins, *needs.of(service)),
         )
         self.register_outputs({})
+
+
+def _environment(
+    service: ServiceSettings | Aggregate, version: ResolvedVersion, config: Settings
+) -> Mapping[str, pulumi.Input[str]]:
+    tracing = tracing_environment(config.gateway.tracing if service.tracing else None, service.name)
+    own = service.environment(version, config.services)
+    return {**mark_secret(tracing, config.gateway), **mark_secret(own, service)}

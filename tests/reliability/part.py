@@ -27,18 +27,14 @@ from tests.standins.digitalocean_provider.engine import TOKEN, Account
 # What __main__.py does until it needs a cluster that answers.
 _PROGRAM = """
 import pulumi
-from infra.loader import load_config
-from infra.lookups import existing_registry, newest_version
-from infra.cluster.doks import Cluster, ClusterArgs
-from infra.images.registry import DigitalOceanRegistry, DigitalOceanRegistryArgs
+from infra.cluster.doks import DoksCluster
+from infra.images.registry import DigitalOceanRegistry
+from infra.loader import load_account, load_config
+from infra.lookups import existing_registry, newest_patch
 config = load_config()
-version = newest_version(config.kubernetes_version)
-wanted = config.registry
-adopted = existing_registry(wanted.name) if wanted.existing else None
-cluster = Cluster("cluster", ClusterArgs(name=config.cluster_name, region=config.region, version=version,
-    node_size=config.node_size, node_count=config.node_count, ha=config.ha))
-DigitalOceanRegistry("registry", DigitalOceanRegistryArgs(name=wanted.name, existing=adopted, tier=wanted.tier,
-    region=wanted.region))
+cluster = DoksCluster("cluster", config, load_account(), newest_patch(config.kubernetes_version))
+registry = config.registry
+DigitalOceanRegistry("registry", registry, existing_registry(registry.name) if registry.existing else None)
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """

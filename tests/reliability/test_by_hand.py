@@ -25,8 +25,8 @@ class Named(Part):
     """One with a domain, whose record leads to an address of the cluster's."""
 
     program = f"""{Part.program}
-from infra.gateway import dns
-dns.record("api.example.com", "example.com", cluster.resource.ipv4_address, [])
+from infra.gateway.dns import dns_record
+dns_record("api.example.com", "example.com", cluster.resource.ipv4_address, [])
 """
 
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from infra.config import versions
-from infra.gateway.gateway import GatewayArgs, values
+from infra.config.settings import Settings
+from infra.gateway.helm_values import kong_values
 from sandbox.charts import repository as charts
 from sandbox.host.addresses import CHARTS
 from sandbox.host.paths import PROJECT, tool
@@ -23,13 +24,7 @@ from tests.standins.gateway import free_ports
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
 
 CHART = PROJECT / "sandbox" / "charts" / "kong"
-VALUES = json.dumps(
-    values(
-        GatewayArgs(
-            namespace="kong", cluster=None, chart_repository=CHARTS, service_type="LoadBalancer", digitalocean=True
-        )
-    )
-)
+VALUES = json.dumps(kong_values(Settings(chart_repository=CHARTS)))
 """The program's own."""
 
 

@@ -4,7 +4,7 @@ import http.server
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,18 @@ CLAIMS = {spelling: "forged" for name in IDENTITY for spelling in spellings(name
 ALICE = {"username": "alice", "keyauth_credentials": [{"key": "k"}], "acls": [{"group": "team-a"}]}
 
 
+def applied(plugins: Sequence[policies.Plugin], **scope: str) -> list[dict[str, Any]]:
+    """Returns the plugins that apply, as Kong's configuration has them."""
+    return [{"name": plugin.name, "config": plugin.config, **scope} for plugin in plugins if plugin.applies]
+
+
 @pytest.mark.parametrize("config", [{}, {"allow": ["team-a"]}], ids=["auth", "auth and groups"])
 def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
     gateway: Gateway, echo: int, config: dict[str, Any]
 ) -> None:
-    rules = policies.route_rules(RoutePolicies.model_validate({"auth": "key-auth", **config}), GatewayPolicies())
-    plugins = [{"name": name, "config": rules.plugins[name]} for name in rules.named]
-    cleaned = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    guarded = RoutePolicies.model_validate({"auth": "key-auth", **config})
+    plugins = applied(policies.route_rules(guarded, GatewayPolicies(), policies.Context()).plugins)
+    cleaned = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
     # Each of the two alone: what a route has behind auth, and what the gateway has for all.
     for everywhere in ([], cleaned):
         there = [one for one in plugins if not everywhere or one["name"] != "request-transformer"]
@@ -67,7 +72,7 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
 
 
 def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gateway, echo: int) -> None:
-    plugins = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
     gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
     headers = {f"A{n}": "b" for n in range(70)} | CLAIMS
     assert len(headers) > 100
@@ -75,7 +80,7 @@ def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gatew
 
 
 def test_a_host_is_found_in_whatever_case_the_client_writes_it(gateway: Gateway, echo: int) -> None:
-    plugins = [{"name": name, "config": config} for name, config in policies.gateway_plugins(GatewayPolicies()).items()]
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
     gateway.configure(service(echo, route(paths=["/"], hosts=["api.example.com"])), plugins=plugins)
     for host in ("API.Example.COM", "api.example.com", "Api.example.com:8443"):
         answer = gateway.client.get("/", headers={"Host": host})
@@ -112,8 +117,8 @@ def mirror() -> Iterator[int]:
 
 
 def change_bodies(gateway: Gateway, mirror: int, key: str, changes: dict[str, Any]) -> None:
-    rules = policies.route_rules(RoutePolicies.model_validate({key: changes}), GatewayPolicies())
-    plugins = [{"name": name, "config": config} for name, config in rules.plugins.items()]
+    changed = RoutePolicies.model_validate({key: changes})
+    plugins = applied(policies.route_rules(changed, GatewayPolicies(), policies.Context()).plugins)
     gateway.configure(service(mirror, route(paths=["/"])), plugins=plugins)
 
 
@@ -197,8 +202,8 @@ def test_a_changed_body_is_what_the_changes_make_of_it(
 def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(gateway: Gateway, echo: int) -> None:
     of_all = GatewayPolicies.model_validate({"securityHeaders": True, "requestHeaders": {"set": {"X-Via": "gateway"}}})
     off = RoutePolicies.model_validate({"securityHeaders": False, "requestHeaders": {}})
-    everywhere = [{"name": n, "config": c} for n, c in policies.gateway_plugins(of_all).items()]
-    there = [{"name": n, "config": c, "route": "off"} for n, c in policies.route_rules(off, of_all).plugins.items()]
+    everywhere = applied(policies.gateway_plugins(of_all, policies.Context()))
+    there = applied(policies.route_rules(off, of_all, policies.Context()).plugins, route="off")
     routes = [route(name=name, paths=[f"/{name}"]) for name in ("on", "off")]
     gateway.configure(service(echo, *routes), plugins=[*everywhere, *there])
     answers = [gateway.client.get(path) for path in ("/on", "/off")]
@@ -207,7 +212,7 @@ def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(g
 
 
 def test_the_dashboard_asks_for_what_kong_counts(tmp_path: Path, echo: int) -> None:
-    plugins = [{"name": n, "config": c} for n, c in policies.gateway_plugins(GatewayPolicies(metrics=True)).items()]
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(metrics=True), policies.Context()))
     with running(tmp_path) as gateway:
         gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
         gateway.client.get("/")

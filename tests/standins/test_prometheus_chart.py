@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.monitoring.monitoring import prometheus_files, prometheus_values
+from infra.monitoring.prometheus import prometheus_files, prometheus_values
 from sandbox.host.paths import PROJECT, tool
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")

@@ -117,7 +117,7 @@ def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[
         ("unknown registry", 'kong-doks:registry.name: "missing" is not a registry of this account; allowed: '),
         (
             "no token",
-            "DigitalOcean refuses: GET https://api/v2/kubernetes/options: 401 Unable; ",
+            "DigitalOcean API call failed: GET https://api/v2/kubernetes/options: 401 Unable; ",
         ),
     ],
 )

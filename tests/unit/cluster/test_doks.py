@@ -155,8 +155,11 @@ def test_the_other_stack_differs_in_addresses_only(dev: Recording, run: Callable
 
 def test_the_address_is_the_first_ipv4_one_and_digitaloceans_answer_where_the_cluster_knows_a_name_alone() -> None:
     addresses = [LoadBalancerIngress(ip="2604:a880::1"), LoadBalancerIngress(ip="203.0.113.10")]
-    assert gateway.address(addresses) == gateway.address(addresses, lambda: "198.51.100.7") == "203.0.113.10"
+    assert gateway.ipv4_address(addresses) == gateway.ipv4_address(addresses, lambda: "198.51.100.7") == "203.0.113.10"
     # Also for a moment after a domain was taken away.
-    assert gateway.address([LoadBalancerIngress(hostname="api.example.com")], lambda: "198.51.100.7") == "198.51.100.7"
+    assert (
+        gateway.ipv4_address([LoadBalancerIngress(hostname="api.example.com")], lambda: "198.51.100.7")
+        == "198.51.100.7"
+    )
     with pytest.raises(pulumi.RunError, match=r"^project:proxyServiceType: .* fix: "):
-        gateway.address([LoadBalancerIngress(hostname="api.example.com")])
+        gateway.ipv4_address([LoadBalancerIngress(hostname="api.example.com")])

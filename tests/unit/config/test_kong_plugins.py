@@ -1,7 +1,8 @@
 """What policies become, and what waits for them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,14 +15,26 @@ from infra.config.transformations import Changes
 from tests.unit.conftest import Recording
 
 
-def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> policies.RouteRules:  # noqa: ANN401 -- JSON
-    return policies.route_rules(RoutePolicies.model_validate(config), of_all or GatewayPolicies())
+@dataclass(frozen=True)
+class Route:
+    """A route's rules, with the configurations of its plugins by name, and the names of those that apply."""
+
+    plugins: dict[str, policies.PluginConfig]
+    applied: tuple[str, ...]
+    route: Mapping[str, str]
+    upstream: Mapping[str, str]
 
 
-def gateway(**config: Any) -> policies.Plugins:  # noqa: ANN401 -- JSON
-    """The gateway's plugins, but for the one that it always has."""
-    plugins = policies.gateway_plugins(GatewayPolicies.model_validate(config))
-    return {name: value for name, value in plugins.items() if name != "pre-function"}
+def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> Route:  # noqa: ANN401 -- JSON
+    rules = policies.route_rules(RoutePolicies.model_validate(config), of_all or GatewayPolicies(), policies.Context())
+    applied = tuple(sorted(plugin.name for plugin in rules.plugins if plugin.applies))
+    return Route({plugin.name: plugin.config for plugin in rules.plugins}, applied, rules.route, rules.upstream)
+
+
+def gateway(**config: Any) -> dict[str, policies.PluginConfig]:  # noqa: ANN401 -- JSON
+    """Returns the gateway's plugins, except the one that it always has."""
+    plugins = policies.gateway_plugins(GatewayPolicies.model_validate(config), policies.Context())
+    return {plugin.name: plugin.config for plugin in plugins if plugin.name != "pre-function"}
 
 
 def code(phase: str, **changes: Any) -> list[str]:  # noqa: ANN401 -- JSON
@@ -85,7 +98,7 @@ def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_onl
 ) -> None:
     rules = route(**config)
     assert {"jwt", "key-auth"} <= rules.plugins.keys()
-    assert {"jwt", "key-auth"} & {*rules.named} == {named}
+    assert {"jwt", "key-auth"} & {*rules.applied} == {named}
     assert rules.plugins[named] == config.get("plugins", route(auth="jwt").plugins)[named]
 
 
@@ -136,7 +149,7 @@ def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_
 ) -> None:
     rules = route(GatewayPolicies.model_validate(of_all), auth="jwt", **config)
     assert rules.plugins["request-transformer"] == expected
-    assert "request-transformer" in rules.named
+    assert "request-transformer" in rules.applied
 
 
 def test_a_route_waits_for_every_plugin_and_consumer_that_it_names(guarded: Recording) -> None:
@@ -277,7 +290,7 @@ def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
     config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     assert route(**config).plugins == {plugin: expected}
-    assert route(**config).named == (plugin,)
+    assert route(**config).applied == (plugin,)
     assert gateway(**config) == {plugin: expected}
 
 
@@ -434,8 +447,8 @@ def test_nobody_has_an_answer_compressed_that_kong_is_to_change(
 def test_every_request_is_cleaned_before_the_gateways_own_code_runs() -> None:
     own = {"rewrite": ["return 1"], "access": ["return 2"]}
     of_all = GatewayPolicies.model_validate({"plugins": {"pre-function": own}})
-    expected = {"rewrite": [kong_lua.clean_request(), "return 1"], "access": ["return 2"]}
-    assert policies.gateway_plugins(of_all)["pre-function"] == expected
+    (plugin,) = policies.gateway_plugins(of_all, policies.Context())
+    assert plugin.config == {"rewrite": [kong_lua.clean_request(), "return 1"], "access": ["return 2"]}
 
 
 def test_headers_may_have_the_size_that_a_key_says() -> None:
@@ -506,7 +519,7 @@ def test_what_a_route_switches_off_of_the_gateways_is_off_there(
     of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     rules = route(GatewayPolicies.model_validate(of_all), **config)
-    assert (rules.plugins, rules.named) == ({plugin: expected}, (plugin,))
+    assert (rules.plugins, rules.applied) == ({plugin: expected}, (plugin,))
 
 
 def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
@@ -532,7 +545,7 @@ def test_what_is_off_anyway_makes_nothing(config: dict[str, Any]) -> None:
 
 def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:
     of_all = {"allowIps": ["10.0.0.0/8"], "requestHeaders": {"remove": ["X-A"]}, "securityHeaders": True}
-    assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).named == ("request-size-limiting",)
+    assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).applied == ("request-size-limiting",)
 
 
 def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
@@ -547,10 +560,8 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "responseBody": {"remove": ["a"]},
         "securityHeaders": True,
     }
-    of_route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
-    assert {name for name, set_ in of_route.sets.items() if set_} == set(
-        policies.route_rules(of_route, GatewayPolicies()).plugins
-    )
+    of_route = {**everything, "auth": "jwt", "allow": ["team-a"]}
+    assert policies.managed_plugins(RoutePolicies.model_validate(of_route)) == set(route(**of_route).plugins)
     tracing = {"url": "http://otel:4318/v1/traces"}
     logs = {
         "requestId": True,
@@ -559,10 +570,8 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
         "metrics": True,
         "tracing": tracing,
     }
-    of_all = GatewayPolicies.model_validate({**everything, **logs})
-    assert {name for name, set_ in of_all.sets.items() if set_} == set(policies.gateway_plugins(of_all)) - {
-        "pre-function"
-    }
+    of_all = {**everything, **logs}
+    assert policies.managed_plugins(GatewayPolicies.model_validate(of_all)) == set(gateway(**of_all))
 
 
 def test_paths_headers_time_outs_and_retries_are_annotations() -> None:

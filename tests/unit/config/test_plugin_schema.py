@@ -333,7 +333,8 @@ def test_our_own_policies_are_what_kong_allows() -> None:
     for_all = {"requestId": True, "accessLog": True, "httpLog": {"url": "http://a"}, "monitoring": True}
     gateway = GatewayPolicies.model_validate({**everything, **for_all, "tracing": {"url": "http://a"}})
     route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
-    used = {**policies.gateway_plugins(gateway), **policies.route_rules(route, gateway).plugins}
-    assert len(used) == 18
-    for plugin, config in used.items():
-        assert list(plugin_schema.complaints(plugin, config)) == [], plugin
+    context = policies.Context()
+    used = [*policies.gateway_plugins(gateway, context), *policies.route_rules(route, gateway, context).plugins]
+    assert len({plugin.name for plugin in used}) == 18
+    for plugin in used:
+        assert list(plugin_schema.complaints(plugin.name, plugin.config)) == [], plugin.name

@@ -101,10 +101,16 @@ def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several:
     assert counters.inputs["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_only_our_own_limit_gets_the_password() -> None:
-    theirs = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
-    assert policies.password_places(theirs, "counters") == {}
-    assert policies.route_rules(theirs, GatewayPolicies(), "counters").plugins == {"rate-limiting": {"minute": 1}}
-    for ours in (RoutePolicies.model_validate(LIMIT), GatewayPolicies.model_validate(LIMIT)):
-        assert policies.password_places(ours, "counters") == {"rate-limiting": "/redis/password"}
-        assert policies.password_places(ours, None) == {}
+def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
+    store, gateway = policies.Context(rate_limit_store="store"), GatewayPolicies()
+    own = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
+    assert policies.route_rules(own, gateway, store).plugins == [policies.Plugin("rate-limiting", {"minute": 1})]
+    limited = RoutePolicies.model_validate(LIMIT)
+    (plugin,) = policies.route_rules(limited, gateway, store).plugins
+    assert plugin.secret_paths == ("/redis/password",)
+    everywhere = policies.gateway_plugins(GatewayPolicies.model_validate(LIMIT), store)
+    assert {each.name: each.secret_paths for each in everywhere if each.secret_paths} == {
+        "rate-limiting": ("/redis/password",)
+    }
+    (plugin,) = policies.route_rules(limited, gateway, policies.Context()).plugins
+    assert not plugin.secret_paths

@@ -87,7 +87,7 @@ def test_prometheus_may_see_kongs_pods_and_nothing_else(watched: Recording) -> N
 
 
 def test_other_files_mean_other_pods() -> None:
-    from infra.monitoring.monitoring import prometheus_files, prometheus_values  # noqa: PLC0415 -- it takes a second
+    from infra.monitoring.prometheus import prometheus_files, prometheus_values  # noqa: PLC0415 -- it takes a second
 
     one, other = (prometheus_values("7d", prometheus_files(place))["server"] for place in ("kong", "elsewhere"))
     assert one["podAnnotations"] != other["podAnnotations"]

@@ -1,0 +1,81 @@
+"""Values of Kong's Helm chart. They render the same text every time, so an unchanged stack stays unchanged."""
+
+from typing import Any
+
+from infra.config import versions
+from infra.config.kong_plugins import gateway_environment
+from infra.config.settings import Settings
+from infra.kubernetes.pod_security import CHART_CONTAINER
+
+_PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+_LOAD_BALANCER_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
+
+
+def kong_values(config: Settings) -> dict[str, Any]:
+    has_proxy_protocol = config.creates_cluster and config.proxy_service_type == "LoadBalancer"
+    return {
+        # Names everything "kong", and the Service "kong-proxy"; otherwise "kong-kong".
+        "fullnameOverride": "kong",
+        "image": {"repository": "kong", "tag": versions.KONG},
+        "env": {
+            "database": "off",
+            "router_flavor": "traditional",
+            "anonymous_reports": "off",
+            "admin_gui_listen": "off",
+            "nginx_worker_processes": "1",
+            # Kong takes the client's address from the load balancer, which is in the private network, only.
+            **({"real_ip_header": "proxy_protocol", "trusted_ips": _PRIVATE_NETWORKS} if has_proxy_protocol else {}),
+            **gateway_environment(config.gateway, config.body_buffer_mib),
+        },
+        # The admin API stays on the pod's loopback, for the controller beside it.
+        "admin": {"enabled": False},
+        "manager": {"enabled": False},
+        "proxy": {"type": config.proxy_service_type, **(_proxy_protocol(config) if has_proxy_protocol else {})},
+        **(_replica_values(config.gateway.replicas) if config.gateway.replicas > 1 else {}),
+        # Small requests, so that Kong fits beside DOKS's own pods (see Requests in infra/config/service.py).
+        "resources": {"requests": {"cpu": "45m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "containerSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000, **CHART_CONTAINER},
+        "ingressController": {
+            "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
+            # The template that this enables looks into the cluster.
+            "installCRDs": False,
+            # Its certificate would be new at every rendering.
+            "admissionWebhook": {"enabled": False},
+            # The controller leaves out what Kong refuses, and goes on updating everything else.
+            "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
+            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
+        },
+    }
+
+
+def _proxy_protocol(config: Settings) -> dict[str, Any]:
+    annotations = {
+        # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
+        # and has no PROXY protocol.
+        f"{_LOAD_BALANCER_ANNOTATION}type": "REGIONAL",
+        f"{_LOAD_BALANCER_ANNOTATION}enable-proxy-protocol": "true",
+    }
+    if config.tls:
+        # With an address in the Service's status, the nodes would send requests for it to Kong directly, without the
+        # PROXY protocol. Among these is cert-manager's own check before it calls the ACME server.
+        annotations[f"{_LOAD_BALANCER_ANNOTATION}hostname"] = config.tls.domain
+    return {
+        "annotations": annotations,
+        "http": {"parameters": ["proxy_protocol"]},
+        "tls": {"parameters": ["http2", "proxy_protocol"]},
+    }
+
+
+def _replica_values(replicas: int) -> dict[str, Any]:
+    """Returns values that spread replicas over nodes, and let a drain evict one at a time."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "kong"}},
+    }
+    return {
+        "replicaCount": replicas,
+        "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
+        "topologySpreadConstraints": [spread],
+    }

@@ -1,0 +1,70 @@
+"""Configuration of Prometheus and values of its chart."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.config import versions
+from infra.kubernetes.pod_security import CHART_CONTAINER
+
+_ALERTS = Path(__file__).with_name("alerts.yaml")
+
+
+def prometheus_files(gateway_namespace: str) -> dict[str, str]:
+    """Returns the files of Prometheus, as JSON, which is YAML too."""
+    config = {
+        "global": {"scrape_interval": "15s", "evaluation_interval": "30s"},
+        "rule_files": ["/etc/config/alerts.yml"],
+        "scrape_configs": [
+            {
+                "job_name": "kong",
+                # Every pod of Kong, however many there are: behind a Service each scrape would meet another one.
+                "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [gateway_namespace]}}],
+                "relabel_configs": [
+                    # The port that Kong's chart names so: 8100, which the load balancer doesn't lead to.
+                    {
+                        "source_labels": ["__meta_kubernetes_pod_container_port_name"],
+                        "regex": "status",
+                        "action": "keep",
+                    },
+                    {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"},
+                    {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+                ],
+            }
+        ],
+    }
+    alerts = yaml.safe_load(_ALERTS.read_text())
+    return {"prometheus.yml": json.dumps(config, indent=1), "alerts.yml": json.dumps(alerts, indent=1)}
+
+
+def prometheus_values(retention: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """Values of prometheus-community's chart: nothing but the server."""
+    return {
+        **{
+            part: {"enabled": False}
+            for part in ("alertmanager", "kube-state-metrics", "prometheus-node-exporter", "prometheus-pushgateway")
+        },
+        "rbac": {"create": False},
+        # A container less: pods are replaced when the files change.
+        "configmapReload": {"prometheus": {"enabled": False}},
+        "server": {
+            "image": {"repository": "prom/prometheus", "tag": versions.PROMETHEUS},
+            "configMapOverrideName": "config",
+            "podAnnotations": {"kong-doks/config": hashlib.sha256(json.dumps(files).encode()).hexdigest()},
+            # Otherwise whoever reaches it can stop it.
+            "extraFlags": [],
+            "retention": retention,
+            # Whichever comes first. A volume of its own would be billed, and stay when the cluster goes.
+            "retentionSize": "1GB",
+            "persistentVolume": {"enabled": False},
+            "emptyDir": {"sizeLimit": "2Gi"},
+            "readinessProbeInitialDelay": 5,
+            "containerSecurityContext": CHART_CONTAINER,
+            # See Requests in infra/config/service.py.
+            "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
+        },
+    }

@@ -1,0 +1,79 @@
+"""The namespace of the services."""
+
+import pulumi
+from pulumi_kubernetes import core, meta
+
+from infra.cluster.cluster import Cluster
+from infra.config.settings import Settings
+from infra.gateway.network_policies import solver_policy
+from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options
+from infra.kubernetes.network_policy import Policy
+from infra.kubernetes.pod_security import namespace_labels
+
+
+class ServicesNamespace(pulumi.ComponentResource):
+    """A closed namespace whose pods can pull images.
+
+    Attributes:
+        name: resolved once the namespace is closed.
+        pull_secret: name of the Secret to pull images with, resolved once it exists; None: none is needed.
+    """
+
+    def __init__(
+        self, name: str, config: Settings, *, cluster: Cluster, pull_credentials: pulumi.Input[str] | None
+    ) -> None:
+        """Creates the namespace, unless it is `default`, which every cluster has.
+
+        Args:
+            name: of the component.
+            config: of the stack.
+            cluster: that the namespace is in.
+            pull_credentials: a Docker config (JSON, secret) to pull images with; None: none is needed.
+        """
+        super().__init__("kong-doks:namespace:Namespace", name, None, cluster.contents)
+        child = pulumi.ResourceOptions(parent=self)
+        self._options = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(deleted_with=cluster.resource))
+        labels = namespace_labels(cluster.resource)
+        self._created: pulumi.Output[str] = pulumi.Output.from_input(config.namespace)
+        if config.namespace != "default":
+            self._created = core.v1.Namespace(
+                name,
+                metadata=meta.v1.ObjectMetaArgs(name=config.namespace, labels=labels),
+                opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster.resource)),
+            ).metadata.name
+        elif cluster.resource:
+            self._created = core.v1.NamespacePatch(
+                name,
+                metadata=meta.v1.ObjectMetaPatchArgs(name=config.namespace, labels=labels),
+                opts=self._options,
+            ).metadata.name
+        policies = {**default_deny(cluster.resource), **(solver_policy() if config.tls else {})}
+        self.name = isolated_namespace(self._created, policies, self._options)
+        self.pull_secret: pulumi.Output[str] | None = None
+        if pull_credentials is not None:
+            self.pull_secret = core.v1.Secret(
+                "registry",
+                metadata=meta.v1.ObjectMetaArgs(name="kong-doks-registry", namespace=self.name),
+                type="kubernetes.io/dockerconfigjson",
+                string_data={".dockerconfigjson": pull_credentials},
+                opts=self._options,
+            ).metadata.name
+        self.register_outputs({"name": self.name})
+
+    def closed_for(self, service: str, policy: Policy, gateway: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Creates the NetworkPolicy of one service's pods.
+
+        Args:
+            service: name of the service and of the policy.
+            policy: lets Kong in.
+            gateway: Kong's namespace once it is closed. A policy that lets Kong in comes after that. So Kong's release,
+                which the longest chain hangs on, doesn't queue behind the objects of many services either.
+
+        Returns:
+            The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
+            objects wait for it: if each waited for every policy, the edges of N services would number N squared.
+        """
+        after = pulumi.ResourceOptions(depends_on=gateway.apply(lambda _: list[pulumi.Resource]()))
+        opts = pulumi.ResourceOptions.merge(self._options, after)
+        own = isolated_namespace(self._created, {service: policy}, opts)
+        return pulumi.Output.all(self.name, own).apply(lambda names: str(names[0]))

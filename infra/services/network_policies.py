@@ -1,0 +1,39 @@
+"""Who may connect to a service's pods, and where they may connect to."""
+
+from infra.config import namespaces
+from infra.config.aggregate import Aggregate
+from infra.config.service import Service
+from infra.config.settings import Settings
+from infra.kubernetes.network_policy import (
+    DNS,
+    GATEWAY_PODS,
+    EgressRule,
+    IngressRule,
+    Peer,
+    Policy,
+    egress_rules,
+    namespace_peer,
+    policy,
+    ports,
+    service_pods,
+    url_egress,
+)
+
+
+def service_policy(service: Service | Aggregate, config: Settings) -> Policy:
+    """Returns the policy of a service's pods: Kong and the services that call it connect to its port only."""
+    callers = [other.name for other in config.workloads if service.name in other.calls]
+    peers = [
+        namespace_peer(namespaces.GATEWAY, GATEWAY_PODS),
+        *([Peer(pod_selector=service_pods(callers))] if callers else []),
+        *(namespace_peer(name) for name in service.ingress.namespaces),
+    ]
+    egress = [DNS, *egress_rules(service.egress)]
+    if config.gateway.tracing and service.tracing:
+        egress += url_egress(config.gateway.tracing.url, config.namespace)
+    port_of = {other.name: other.port for other in config.workloads}
+    egress += [
+        EgressRule(to=[Peer(pod_selector=service_pods([name]))], ports=ports(port_of[name]))
+        for name in sorted(service.calls)
+    ]
+    return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports(service.port))], egress)
