@@ -12,6 +12,12 @@ import yaml
 from infra.config import versions
 from infra.config.settings import Settings
 from ops.cli import app
+from sandbox.digitalocean import app as account
+from sandbox.digitalocean.compute import routes as compute
+from sandbox.digitalocean.domains import routes as domains
+from sandbox.digitalocean.kubernetes import routes as kubernetes
+from sandbox.digitalocean.load_balancers import routes as load_balancers
+from sandbox.digitalocean.registries import routes as registries
 
 PROJECT = Path(__file__).resolve().parent.parent
 REFERENCE = PROJECT / "docs" / "reference"
@@ -26,6 +32,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "configuration.md": _configuration(),
         SCHEMA: json.dumps(stack_file_schema(), indent=1) + "\n",
         REFERENCE / "ops-commands.md": _with_commands((REFERENCE / "ops-commands.md").read_text()),
+        REFERENCE / "sandbox-coverage.md": _sandbox_coverage(),
         REFERENCE / "versions.md": _versions(),
     }
 
@@ -143,6 +150,33 @@ def _allowed(field: dict[str, Any]) -> str:
 
 def _examples(field: dict[str, Any]) -> str:
     return ", ".join(f"`{each if isinstance(each, str) else json.dumps(each)}`" for each in field.get("examples", []))
+
+
+def _sandbox_coverage() -> str:
+    families = [each.family for each in (account, compute, domains, kubernetes, load_balancers, registries)]
+    rows = [
+        _row(family.name, f"`{endpoint.partition('.')[2]}`", ", ".join(f"`{scope}`" for scope in scopes))
+        for family in families
+        for endpoint, scopes in family.scopes.items()
+    ]
+    table = (PROJECT / "sandbox" / "kong" / "plugins.go").read_text()
+    plugins = re.findall(r'^\t"([a-z-]+)": +row\(', table, re.MULTILINE)
+    return f"""# Sandbox coverage
+
+{NOTE}
+What the stand-ins serve. [Sandbox](sandbox.md) says what is real beside them.
+
+## DigitalOcean's API
+
+All other endpoints answer 404.
+
+| family | endpoint | scopes |
+|---|---|---|
+{"".join(rows)}
+## Kong's plugins
+
+The stand-in for Kong's proxy serves these, and refuses all others: {", ".join(f"`{plugin}`" for plugin in plugins)}.
+"""
 
 
 def _versions() -> str:
