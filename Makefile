@@ -26,9 +26,10 @@ test: .venv/.ready ## lint, unit and e2e
 	@$(MAKE) --no-print-directory -j3 sandboxed others unit lint
 
 .PHONY: lint
-lint: .venv/.ready ## ruff, mypy --strict, spelling
+lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling
 	@git ls-files -z | xargs -0 .venv/bin/codespell
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy $(SOURCES)
+	@report=$$(.venv/bin/lint-imports --no-logo --no-cache) || { echo "$$report"; exit 1; }
 
 .PHONY: unit
 unit: .venv/.ready ## the program under mocks, the apps; prints the coverage of infra/ and ops/
