@@ -13,9 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-const version = "3.9.3"
+	"kong/gateway"
+	"kong/plugins"
+	"kong/settings"
+)
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -34,7 +36,7 @@ func run(arguments []string) error {
 	case "quit":
 		return quit(arguments[1:])
 	case "version":
-		fmt.Println(version)
+		fmt.Println(settings.Version)
 		return nil
 	}
 	return fmt.Errorf("unknown command %q: this stand-in for Kong has docker-start, quit and version", arguments[0])
@@ -42,19 +44,19 @@ func run(arguments []string) error {
 
 // serve runs until SIGQUIT, which lets requests under way end, or SIGTERM, which doesn't.
 func serve() error {
-	settings, err := readSettings(os.Environ())
+	settings, err := settings.Read(os.Environ())
 	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGINT)
 
-	gateway := newGateway(settings)
-	servers, err := gateway.listen()
+	gateway := gateway.New(settings, plugins.All)
+	servers, err := gateway.Listen()
 	if err != nil {
 		return err
 	}
-	pid := pidFile(settings.prefix)
+	pid := pidFile(settings.Prefix)
 	if err := os.MkdirAll(filepath.Dir(pid), 0o755); err != nil {
 		return err
 	}
@@ -64,20 +66,20 @@ func serve() error {
 	defer os.Remove(pid)
 
 	select {
-	case err := <-servers.failed:
-		servers.close()
+	case err := <-servers.Failed:
+		servers.Close()
 		return err
 	case received := <-signals:
 		if received != syscall.SIGQUIT {
-			servers.close()
+			servers.Close()
 			return nil
 		}
 	}
 	go func() { // a second signal ends the patience
 		<-signals
-		servers.close()
+		servers.Close()
 	}()
-	servers.drain()
+	servers.Drain()
 	return nil
 }
 
@@ -86,7 +88,7 @@ func quit(arguments []string) error {
 	flags := flag.NewFlagSet("quit", flag.ContinueOnError)
 	wait := flags.Int("wait", 0, "seconds before the shutdown begins")
 	timeout := flags.Int("timeout", 10, "seconds for requests under way, then the shutdown is forced")
-	prefix := flags.String("prefix", prefixOf(os.Environ()), "prefix directory")
+	prefix := flags.String("prefix", settings.PrefixOf(os.Environ()), "prefix directory")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}

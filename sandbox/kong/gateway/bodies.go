@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// WholeBody reads a request's body, which then is there to be read again.
+func (x *Exchange) WholeBody() ([]byte, error) {
+	if x.Request.Body == nil {
+		return nil, nil
+	}
+	content, err := io.ReadAll(x.Request.Body)
+	x.ReplaceBody(content)
+	return content, err
+}
+
+func (x *Exchange) ReplaceBody(content []byte) {
+	x.Request.Body = io.NopCloser(bytes.NewReader(content))
+	x.Request.ContentLength, x.Request.TransferEncoding = int64(len(content)), nil
+	x.Request.Header.Set("Content-Length", strconv.Itoa(len(content)))
+}
+
+// filterBody gives a whole response to the plugins that change bodies.
+func (x *Exchange) filterBody(header http.Header, body []byte) []byte {
+	for _, h := range x.collected() {
+		if h.Body != nil && isResponseJSON(header) {
+			if body = h.Body(x, body); body == nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		if h.NewBodyFilter != nil {
+			body = h.NewBodyFilter(x, header)(body, true)
+		}
+	}
+	return body
+}
+
+// filteredBody gives a body to filters as it passes.
+type filteredBody struct {
+	source  io.ReadCloser
+	filters []BodyFilter
+	ready   []byte
+	ended   bool
+}
+
+func (b *filteredBody) Close() error { return b.source.Close() }
+
+func (b *filteredBody) Read(into []byte) (int, error) {
+	for len(b.ready) == 0 {
+		if b.ended {
+			return 0, io.EOF
+		}
+		chunk := make([]byte, 8192)
+		n, err := b.source.Read(chunk)
+		if err != nil && err != io.EOF {
+			return 0, err
+		}
+		b.ended = err == io.EOF
+		b.ready = chunk[:n]
+		for _, filter := range b.filters {
+			b.ready = filter(b.ready, b.ended)
+		}
+	}
+	n := copy(into, b.ready)
+	b.ready = b.ready[n:]
+	return n, nil
+}
+
+// holdBack keeps an upstream's response until it is whole if a plugin needs it so.
+func (x *Exchange) holdBack(response *http.Response) {
+	var filters []BodyFilter
+	whole := false
+	for _, h := range x.collected() {
+		whole = whole || h.Body != nil && isResponseJSON(response.Header)
+		if h.NewBodyFilter != nil {
+			filters = append(filters, h.NewBodyFilter(x, response.Header))
+		}
+	}
+	if response.ContentLength == 0 || x.Request.Method == http.MethodHead || response.StatusCode == http.StatusSwitchingProtocols {
+		return
+	}
+	if !whole {
+		if len(filters) > 0 {
+			response.Body = &filteredBody{source: response.Body, filters: filters}
+			response.ContentLength = -1
+		}
+		return
+	}
+	content, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil { // the client must not take a part for the whole
+		panic(http.ErrAbortHandler)
+	}
+	content = x.filterBody(response.Header, content)
+	response.Body = io.NopCloser(bytes.NewReader(content))
+	response.ContentLength = int64(len(content))
+	response.TransferEncoding = nil
+	response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+}
+
+// EncodeJSON doesn't escape what is no HTML here.
+func EncodeJSON(value any) []byte {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(value)
+	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
+}
+
+func IsJSON(header http.Header) bool {
+	return strings.Contains(strings.ToLower(header.Get("Content-Type")), "application/json")
+}
+
+var jsonType = regexp.MustCompile(`(?i)(^|,)\s*application/([^;,/]+\+)?json\s*(;|,|$)`)
+
+func isResponseJSON(header http.Header) bool { return jsonType.MatchString(header.Get("Content-Type")) }

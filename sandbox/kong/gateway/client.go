@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pires/go-proxyproto"
+
+	"kong/settings"
+)
+
+// addresses are the client that a request comes from, as far as trusted hops tell it, and the peer that connected.
+func (g *Gateway) addresses(r *http.Request) (client, peer netip.Addr) {
+	conn := r.Context().Value(connKey).(net.Conn)
+	if secured, is := conn.(*tls.Conn); is {
+		conn = secured.NetConn()
+	}
+	var header *proxyproto.Header
+	if headed, is := conn.(headedConn); is {
+		header = headed.ProxyHeader()
+		conn = headed.Raw()
+	}
+	peer = addressOf(conn.RemoteAddr())
+	if !g.trusts(peer) {
+		return peer, peer
+	}
+	if g.Settings.RealIPHeader == "proxy_protocol" {
+		if header != nil && header.Command.IsProxy() && header.SourceAddr != nil {
+			return addressOf(header.SourceAddr), peer
+		}
+		return peer, peer
+	}
+	client = peer
+	chain := settings.Fields(strings.Join(r.Header.Values(g.Settings.RealIPHeader), ","))
+	for _, text := range slices.Backward(chain) {
+		address, err := netip.ParseAddr(text)
+		if err != nil {
+			break
+		}
+		client = address.Unmap()
+		if !g.Settings.RealIPRecursive || !g.trusts(client) {
+			break
+		}
+	}
+	return client, peer
+}
+
+func (g *Gateway) trusts(address netip.Addr) bool {
+	return slices.ContainsFunc(g.Settings.TrustedIPs, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+func addressOf(address net.Addr) netip.Addr {
+	if tcp, is := address.(*net.TCPAddr); is {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// forward takes the X-Forwarded- headers of a trusted hop, and what is seen here for those that it doesn't set.
+func (x *Exchange) forward() {
+	told := func(string) string { return "" }
+	if x.Gateway.trusts(x.Peer) {
+		told = x.Request.Header.Get
+	}
+	or := func(first, second string) string {
+		if first != "" {
+			return first
+		}
+		return second
+	}
+	proto := "http"
+	if x.Request.TLS != nil {
+		proto = "https"
+	}
+	local := x.Request.Context().Value(http.LocalAddrContextKey).(net.Addr).(*net.TCPAddr).Port
+	if outer, mapped := x.Gateway.Settings.PortMaps[local]; mapped {
+		local = outer
+	}
+	prefix := ""
+	if *x.Match.StripPath && x.Match.Prefix != "/" {
+		prefix = x.Match.Prefix
+	}
+	f := &x.Forwarded
+	f.Proto = or(told("X-Forwarded-Proto"), proto)
+	f.Host = or(told("X-Forwarded-Host"), strings.ToLower(hostname(x.Request.Host)))
+	f.port = or(told("X-Forwarded-Port"), Port(local))
+	f.path = or(told("X-Forwarded-Path"), x.Request.URL.EscapedPath())
+	f.prefix = or(told("X-Forwarded-Prefix"), prefix)
+}

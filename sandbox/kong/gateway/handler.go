@@ -1,0 +1,30 @@
+package gateway
+
+import (
+	"net/http"
+
+	"kong/declarative"
+)
+
+// Kinds are the plugins that there are.
+type Kinds interface {
+	declarative.PluginKinds
+	Priority(name string) int
+	// Schema describes a plugin as Kong's admin API does; nil if there is none of that name.
+	Schema(name string) map[string]any
+}
+
+// Handler is a plugin as configured. Any function may be missing.
+type Handler struct {
+	Rewrite func(*Exchange)              // before the route is looked up; plugins for everything only
+	Access  func(*Exchange)              // before the upstream; the first answer ends the exchange
+	Header  func(*Exchange, http.Header) // of the response, whoever made it
+	// body changes a response in JSON, which is held back for it; nil breaks the connection off.
+	Body func(*Exchange, []byte) []byte
+	// newBodyFilter changes a response's body as it passes.
+	NewBodyFilter func(*Exchange, http.Header) BodyFilter
+	Log           func(*Exchange) // when the response is out
+}
+
+// BodyFilter gets each part of a body, then an empty last one.
+type BodyFilter func(chunk []byte, last bool) []byte

@@ -1,0 +1,103 @@
+package plugins
+
+import (
+	"bytes"
+	"errors"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"kong/declarative"
+	"kong/gateway"
+	"kong/settings"
+)
+
+type fileLog struct {
+	Path   string `json:"path" need:"yes"`
+	Reopen bool   `json:"reopen"` // a file is opened for every line anyway
+}
+
+var fileMutex sync.Mutex
+
+func newFileLog(c *fileLog, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
+	return gateway.Handler{Log: func(x *gateway.Exchange) {
+		line := append(x.LogLine(), '\n')
+		fileMutex.Lock()
+		defer fileMutex.Unlock()
+		file, err := os.OpenFile(c.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if c.Path == "/dev/stdout" { // it may be a pipe that can't be opened again
+			file, err = os.Stdout, nil
+		}
+		if err != nil {
+			log.Printf("file-log: %s", err)
+			return
+		}
+		file.Write(line)
+		if file != os.Stdout {
+			file.Close()
+		}
+	}}
+}
+
+type httpLog struct {
+	HTTPEndpoint string            `json:"http_endpoint" need:"yes"`
+	Method       string            `json:"method" oneof:"POST,PUT,PATCH"`
+	ContentType  string            `json:"content_type" oneof:"application/json,application/json; charset=utf-8"`
+	Timeout      int               `json:"timeout"`   // milliseconds
+	Keepalive    int               `json:"keepalive"` // milliseconds; the connections' owner decides
+	Headers      map[string]string `json:"headers"`
+	Queue        queueConfig       `json:"queue"`
+}
+
+var httpLogDefaults = httpLog{
+	Method: "POST", ContentType: "application/json", Timeout: 10000, Keepalive: 60000, Queue: queueDefaults,
+}
+
+func newHTTPLog(c *httpLog, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+	checkURL("config.http_endpoint", c.HTTPEndpoint, wrong)
+	q := &queue{queueConfig: c.Queue, name: "http-log"}
+	q.send = func(batch [][]byte) error {
+		content := batch[0]
+		if c.Queue.MaxBatchSize > 1 {
+			content = slices.Concat([]byte("["), bytes.Join(batch, []byte(",")), []byte("]"))
+		}
+		return deliver(c.Method, c.HTTPEndpoint, c.ContentType, c.Headers, content, time.Duration(c.Timeout)*time.Millisecond)
+	}
+	return gateway.Handler{Log: func(x *gateway.Exchange) { q.Add(x.LogLine()) }}
+}
+
+func checkURL(field, text string, wrong *declarative.Faults) {
+	if parsed, err := url.Parse(text); text != "" && (err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "") {
+		wrong.Add(field, "expected an http or https URL")
+	}
+}
+
+var collectors http.Client
+
+// deliver sends what was collected to a collector.
+func deliver(method, endpoint, kind string, headers map[string]string, content []byte, timeout time.Duration) error {
+	request, err := http.NewRequest(method, endpoint, bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", kind)
+	request.Header.Set("User-Agent", "kong/"+settings.Version)
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	client := collectors
+	client.Timeout = timeout
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	if response.StatusCode >= 300 {
+		return errors.New(endpoint + " answers " + response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package plugins
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"kong/declarative"
+	"kong/gateway"
+)
+
+type rateLimit struct {
+	Second            *int        `json:"second" range:"1,1e15"`
+	Minute            *int        `json:"minute" range:"1,1e15"`
+	Hour              *int        `json:"hour" range:"1,1e15"`
+	Day               *int        `json:"day" range:"1,1e15"`
+	Month             *int        `json:"month" range:"1,1e15"`
+	Year              *int        `json:"year" range:"1,1e15"`
+	LimitBy           string      `json:"limit_by" oneof:"consumer,credential,ip,service,header,path"`
+	HeaderName        string      `json:"header_name"`
+	Path              string      `json:"path"`
+	Policy            string      `json:"policy" oneof:"local,redis"` // a gateway without a database has no other
+	FaultTolerant     bool        `json:"fault_tolerant"`
+	HideClientHeaders bool        `json:"hide_client_headers"`
+	ErrorCode         int         `json:"error_code" range:"100,599"`
+	ErrorMessage      string      `json:"error_message"`
+	Redis             redisServer `json:"redis"`
+}
+
+var rateLimitDefaults = rateLimit{
+	LimitBy: "consumer", Policy: "local", FaultTolerant: true, ErrorCode: 429, ErrorMessage: "API rate limit exceeded",
+	Redis: redisServer{Port: 6379, Timeout: 2000},
+}
+
+// window is the time over which a limit counts. Windows don't slide: a minute begins with the clock's.
+type window struct {
+	name    string
+	limit   int
+	length  int // seconds
+	begin   time.Time
+	used    int
+	counter string
+}
+
+func (c *rateLimit) windows(now time.Time) []*window {
+	now = now.UTC()
+	year, month, day := now.Date()
+	var result []*window
+	for _, one := range []struct {
+		limit  *int
+		name   string
+		length int
+		begin  time.Time
+	}{
+		{c.Second, "Second", 1, now.Truncate(time.Second)},
+		{c.Minute, "Minute", 60, now.Truncate(time.Minute)},
+		{c.Hour, "Hour", 3600, now.Truncate(time.Hour)},
+		{c.Day, "Day", 86400, time.Date(year, month, day, 0, 0, 0, 0, time.UTC)},
+		{c.Month, "Month", 2592000, time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)},
+		{c.Year, "Year", 31536000, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		if one.limit != nil {
+			result = append(result, &window{name: one.name, limit: *one.limit, length: one.length, begin: one.begin})
+		}
+	}
+	return result
+}
+
+// counters keep how often each window was used.
+type counters interface {
+	// take tells every window how often it was used before, and counts one more: the gateway's own counters unless a
+	// window is used up, Redis in any case.
+	take([]*window) error
+}
+
+// exceeded is the longest window that is used up, if one is.
+func exceeded(windows []*window) (over *window) {
+	for _, w := range windows {
+		if w.used >= w.limit {
+			over = w
+		}
+	}
+	return over
+}
+
+func newRateLimit(c *rateLimit, of *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+	all := c.windows(time.Time{})
+	if len(all) == 0 {
+		wrong.Add("config", "at least one of these fields must be non-empty: 'second', 'minute', 'hour', 'day', 'month', 'year'")
+	}
+	for i := range all[:max(0, len(all)-1)] {
+		if all[i].limit > all[i+1].limit {
+			wrong.Add("config", fmt.Sprintf("The limit for %s(%d.0) cannot be lower than the limit for %s(%d.0)",
+				strings.ToLower(all[i+1].name), all[i+1].limit, strings.ToLower(all[i].name), all[i].limit))
+		}
+	}
+	for by, field := range map[string]*string{"header": &c.HeaderName, "path": &c.Path} {
+		if c.LimitBy == by && *field == "" {
+			wrong.Add("config", "required field missing: what to limit by "+by)
+		}
+	}
+	if c.Policy == "redis" && c.Redis.Host == "" {
+		wrong.Add("config.redis.host", "required field missing")
+	}
+	return gateway.Handler{Access: func(x *gateway.Exchange) { c.access(x, of) }}
+}
+
+func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
+	now := time.Now()
+	windows := c.windows(now)
+	for _, w := range windows {
+		w.counter = strings.Join([]string{"ratelimit", of.Route.Key, of.Service.Key, of.Consumer.Key, c.identifier(x), strconv.FormatInt(w.begin.Unix(), 10), w.name}, ":")
+	}
+	var store counters = localCounts
+	if c.Policy == "redis" {
+		store = c.Redis
+	}
+	if err := store.take(windows); err != nil {
+		log.Printf("failed to get usage: %s", err)
+		if !c.FaultTolerant {
+			x.Fail(http.StatusInternalServerError, "An unexpected error occurred")
+		}
+		return
+	}
+	over := exceeded(windows)
+	if c.tell(x, windows, over, now); over != nil {
+		x.Fail(c.ErrorCode, c.ErrorMessage)
+	}
+}
+
+// identifier is what a limit is counted for: the client's address if there is nothing else.
+func (c *rateLimit) identifier(x *gateway.Exchange) string {
+	found := ""
+	switch {
+	case c.LimitBy == "consumer" && x.Consumer != nil:
+		found = x.Consumer.ID
+	case c.LimitBy == "credential":
+		found = x.Credential
+	case c.LimitBy == "service" && x.Service != nil:
+		found = x.Service.ID
+	case c.LimitBy == "header":
+		found = x.Request.Header.Get(c.HeaderName)
+	case c.LimitBy == "path" && x.Request.URL.EscapedPath() == c.Path:
+		found = c.Path
+	}
+	if found == "" {
+		return x.Client.String()
+	}
+	return found
+}
+
+// tell puts what remains into the response's headers. The general ones are about the window that ends first in use.
+func (c *rateLimit) tell(x *gateway.Exchange, windows []*window, over *window, now time.Time) {
+	if c.HideClientHeaders {
+		return
+	}
+	var tightest *window
+	least := 0
+	for _, w := range windows {
+		remaining := w.limit - w.used
+		if over == nil || over == w {
+			remaining--
+		}
+		remaining = max(0, remaining)
+		x.Told.Set("X-RateLimit-Limit-"+w.name, strconv.Itoa(w.limit))
+		x.Told.Set("X-RateLimit-Remaining-"+w.name, strconv.Itoa(remaining))
+		if tightest == nil || remaining < least || remaining == least && w.length > tightest.length {
+			tightest, least = w, remaining
+		}
+	}
+	reset := strconv.Itoa(max(1, tightest.length-int(now.Sub(tightest.begin).Seconds())))
+	x.Told.Set("RateLimit-Limit", strconv.Itoa(tightest.limit))
+	x.Told.Set("RateLimit-Remaining", strconv.Itoa(least))
+	x.Told.Set("RateLimit-Reset", reset)
+	if over != nil {
+		x.Told.Set("Retry-After", reset)
+	}
+}
