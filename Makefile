@@ -13,8 +13,8 @@ help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: up
-up: .venv/.ready ## the whole stack in the sandbox, without an account, and the tutorial's requests
-	@KONG_DOKS_STARTED=$(STARTED) $(PYTHON) -m sandbox up
+up: .venv/.ready ## the whole stack in the sandbox, without an account; EXAMPLE=auth: an example instead
+	@KONG_DOKS_STARTED=$(STARTED) $(PYTHON) -m sandbox up $(if $(EXAMPLE),--example $(EXAMPLE))
 
 .PHONY: down
 down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone

@@ -15,15 +15,15 @@ import httpx
 import typer
 from rich.console import Console
 
-from sandbox import cleanup
-from sandbox import demo as tour
+from sandbox import cleanup, demo, examples
 from sandbox.charts import repository as charts
-from sandbox.environment import NotRunningError
+from sandbox.environment import SHELL, NotRunningError
 from sandbox.host.addresses import ACME, API
 from sandbox.host.paths import LOGS, PROJECT, RUN
 from sandbox.host.process import ChildFailedError
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
+from sandbox.pulumi import PulumiError
 from sandbox.toolchain.build import demand, provide
 from sandbox.toolchain.errors import ToolsError
 
@@ -43,7 +43,8 @@ def _errors_in_one_line() -> Iterator[None]:
         ToolsError,
         NotRunningError,
         ChildFailedError,
-        tour.TourError,
+        demo.DemoError,
+        PulumiError,
         charts.ChartError,
         images.ImageError,
     ) as error:
@@ -94,27 +95,35 @@ def start() -> None:
             report.say("the sandbox is running already")
             return
         cleanup.clean()
-        with report.step("start the sandbox") as step:
-            LOGS.mkdir(parents=True, exist_ok=True)
-            log = LOGS / "daemon.log"
-            with log.open("wb") as out:
-                process = subprocess.Popen(
-                    # By the argument `stop` would know it, if it doesn't end by itself.
-                    [sys.executable, "-m", "sandbox.daemon", str(_READY)],
-                    cwd=PROJECT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            _PID.write_text(str(process.pid))
-            end = time.monotonic() + _START_SECONDS
-            while not _READY.exists():
-                if process.poll() is not None or time.monotonic() > end:
-                    raise ToolsError(f"the sandbox did not start; the end of {log}:\n{log.read_text()[-1500:]}")
-                lines = log.read_text().splitlines()
-                step.detail(lines[-1] if lines else "")
-                time.sleep(0.1)
+        _PID.write_text(str(_start_process(report, "start the sandbox", "sandbox.daemon", _READY, LOGS / "daemon.log")))
+
+
+def _start_process(report: Report, name: str, module: str, ready: Path, log: Path) -> int:
+    """Starts a module that makes the file `ready`; returns its process id then.
+
+    `stop` recognises the process by this argument, which lies in the run directory.
+
+    Raises:
+        ToolsError: it ended, or didn't make the file in time.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with report.step(name) as step, log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(ready)],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        end = time.monotonic() + _START_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > end:
+                raise ToolsError(f"{module} did not start; the end of {log}:\n{log.read_text()[-1500:]}")
+            lines = log.read_text().splitlines()
+            step.detail(lines[-1] if lines else "")
+            time.sleep(0.1)
+    return process.pid
 
 
 @app.command()
@@ -123,28 +132,17 @@ def certificates() -> None:
     with _errors_in_one_line():
         if not daemon_pid():
             raise NotRunningError("no sandbox is running: `make up` starts one")
-        report = Report(console)
-        demand("pebble", report)
-        folder, ready = RUN / "acme", RUN / "acme" / "ready"
-        if not ready.exists():
-            images.publish(report.say, images.CERTIFICATES)
-            charts.add_cert_manager()
-            with report.step("start the ACME authority"), (LOGS / "acme.log").open("wb") as out:
-                # Ends with all that names the run directory: `stop` sees to that.
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "sandbox.acme.server", str(folder)],
-                    cwd=PROJECT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-                end = time.monotonic() + _START_SECONDS
-                while not ready.exists():
-                    if process.poll() is not None or time.monotonic() > end:
-                        raise ToolsError(f"it did not start; see {LOGS / 'acme.log'}")
-                    time.sleep(0.1)
-        console.print(f"ACME directory: {ACME}\nthe authority that knows it: {folder / 'ca.crt'}", soft_wrap=True)
+        _start_acme(Report(console))
+        console.print(f"ACME directory: {ACME}\nits certificate: {RUN / 'acme' / 'ca.crt'}", soft_wrap=True)
+
+
+def _start_acme(report: Report) -> None:
+    demand("pebble", report)
+    folder = RUN / "acme"
+    if not (folder / "ready").exists():
+        images.publish(report.say, images.CERTIFICATES)
+        charts.add_cert_manager()
+        _start_process(report, "start the ACME authority", "sandbox.acme.server", folder / "ready", LOGS / "acme.log")
 
 
 @app.command()
@@ -166,13 +164,21 @@ def stop() -> None:
 
 
 @app.command()
-def up() -> None:
-    """Start the sandbox, bring the stack up in it and ask what the tutorial asks."""
-    # `make` says when it began: it may have installed the Python packages first.
+def up(example: str = typer.Option("", help="An example instead of the tutorial: a file of examples/.")) -> None:
+    """Start the sandbox, bring the stack up in it and make the tutorial's requests."""
+    if example and example not in examples.NAMES:
+        names = ", ".join(examples.NAMES)
+        console.print(f"EXAMPLE: {example!r} is no example; allowed: {names}", style="red", markup=False)
+        raise typer.Exit(2)
+    # `make` passes its own start: it may have installed the Python packages first.
     started = float(os.environ.get("KONG_DOKS_STARTED") or time.time())
     start()
     with _errors_in_one_line():
-        tour.up(console)
+        if example:
+            report = Report(console)
+            examples.prepare(example, report, lambda: _start_acme(report))
+            console.print(f"stack file: {examples.stack_file(example)}", soft_wrap=True)
+        demo.up(console, examples.stack_name(example) if example else demo.STACK)
     console.print(f"\nmake up: {time.time() - started:.0f} s in all", style="bold")
 
 
@@ -184,8 +190,9 @@ def down() -> None:
         stop()
         return
     with _errors_in_one_line():
-        tour.down(console)
+        demo.down(console)
     stop()
+    console.print(f"A shell in which you sourced {SHELL} still has its variables: open another.", soft_wrap=True)
 
 
 @app.command()
@@ -202,7 +209,7 @@ def image(name: str) -> None:
 def bill() -> None:
     """Show what the stand-in for DigitalOcean bills, and billed."""
     with _errors_in_one_line():
-        tour.bill(console)
+        demo.bill(console)
 
 
 @app.command()

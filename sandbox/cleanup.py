@@ -1,7 +1,8 @@
 """Finds and removes what a sandbox that was killed outright left on the machine.
 
-Recognised are: processes whose command line names the sandbox's run directory (a pager that shows one of its logs, too)
-or whose root file system lies in it, mounts below it, the link to the node, the pods' cgroup, and the directory itself.
+Recognised are: processes whose command line or temporary folder names the sandbox's run directory (a pager that shows
+one of its logs, and the plugins of a Pulumi that was killed, too) or whose root file system lies in it; mounts below
+it, the host side of the veth pair to the node, the pods' cgroup, and the directory itself.
 All of these names are the sandbox's own, so another Kubernetes or container engine on the machine isn't touched.
 Iptables rules, routes and sysctls need no removal: those of the cluster are in its network namespace and end with it.
 """
@@ -59,7 +60,8 @@ def _processes() -> Iterator[tuple[int, str]]:
         with contextlib.suppress(OSError):  # it ended
             command = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             roots = (line for line in process.joinpath("mountinfo").read_text().splitlines() if line.split()[4] == "/")
-            if command and (f"{RUN}/" in command or any(f"{RUN}/" in line for line in roots)):
+            temporary = f"TMPDIR={RUN}/".encode() in process.joinpath("environ").read_bytes()
+            if command and (temporary or f"{RUN}/" in command or any(f"{RUN}/" in line for line in roots)):
                 yield pid, command
 
 

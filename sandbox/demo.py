@@ -1,125 +1,158 @@
-"""What `make up` and `make down` show: the tutorial as one stack, by the real commands and real requests."""
+"""What `make up` and `make down` show: the tutorial or an example as a stack, by the real commands and requests."""
 
 import os
 import shlex
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
+from sandbox import examples, pulumi
 from sandbox.environment import SHELL, environment
 from sandbox.host.addresses import API
-from sandbox.host.paths import PROJECT, RUN
+from sandbox.host.paths import PROJECT
 
 STACK = "sandbox"
-KUBECONFIG = RUN / "kubeconfig"
-_DOCTOR = f". {SHELL}; python -m ops doctor --stack {STACK}"
+_DOCTOR = f". {shlex.quote(str(SHELL))}; python -m ops doctor --stack {{stack}}"
+_LOOK_FURTHER = (
+    ("pulumi stack output proxy_ip", "the gateway's address"),
+    ("pulumi stack", "everything in the stack"),
+    ("kubectl get all --all-namespaces", "what runs in the cluster"),
+    ("python -m ops bill --stack {stack}", "what DigitalOcean would charge"),
+    ("python -m ops doctor --stack {stack}", "whether state and account agree"),
+    ("pulumi up", "apply what you edit"),
+    ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
+)
+_FIND_THE_FAULT = (
+    ("kubectl get pods --all-namespaces", "what runs in the cluster and what doesn't"),
+    ("kubectl describe pod NAME", "why a pod doesn't start"),
+    ("kubectl logs deployment/NAME-deployment", "what a service says"),
+    ("python -m ops doctor --stack {stack}", "what is lost, left or locked, and the command that mends it"),
+    ("pulumi up", "go on, after the fault is mended"),
+    ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
+)
+_KONG_FAILURES = (
+    "no Route matched",
+    "failure to get a peer",
+    "invalid response was received",
+    "upstream server is",
+)
+"""What Kong says if it has no route yet, or no pod behind it."""
 
 
-class TourError(Exception):
-    """A command of the tour failed; it has said why itself."""
+class DemoError(Exception):
+    """A step of the demo failed; the message says what to do."""
 
 
-def pulumi(*arguments: str, folder: Path = PROJECT) -> None:
-    """Runs pulumi with its output on the terminal.
+def up(console: Console, stack: str = STACK) -> None:
+    """Brings a stack up, makes a request to each of its services and shows what to try next.
 
     Raises:
-        TourError: it failed.
+        DemoError, PulumiError: a step failed.
     """
-    if subprocess.run(["pulumi", *arguments], cwd=folder, env=os.environ | environment(), check=False).returncode:
-        raise TourError(f"pulumi {shlex.join(arguments)} failed")
+    others = [each["name"] for each in pulumi.query("stack", "ls") if each["name"] != stack and each["resourceCount"]]
+    if others:
+        raise DemoError(f"stack {others[0]} is up, and the sandbox has room for one cluster; fix: make down")
+    pulumi.select(stack)
+    try:
+        console.rule("python -m ops preflight")
+        _ops("preflight", "--stack", stack)
+        console.rule("pulumi up")
+        started = time.monotonic()
+        pulumi.run(console, "up", "--stack", stack)
+        console.print(f"pulumi up: {time.monotonic() - started:.0f} s")
+        _show_requests(console, pulumi.query("stack", "output"))
+    except (DemoError, pulumi.PulumiError) as error:
+        _show_commands(console, "find the fault", _FIND_THE_FAULT, stack)
+        raise DemoError(f"{error}; fix: one of the commands above, then make up again") from None
+    _show_commands(console, "look further", _LOOK_FURTHER, stack)
 
 
 def _ops(*arguments: str) -> None:
-    """Runs one of the project's own commands with its output on the terminal.
+    """Runs one of the project's own commands on the selected stack, with its output on the terminal.
 
     Raises:
-        TourError: it failed.
+        DemoError: it failed.
     """
     command = [sys.executable, "-m", "ops", *arguments]
     if subprocess.run(command, cwd=PROJECT, env=os.environ | environment(), check=False).returncode:
-        raise TourError(f"python -m ops {shlex.join(arguments)} failed")
+        raise DemoError(f"python -m ops {shlex.join(arguments)} failed")
 
 
-def output(*arguments: str, folder: Path = PROJECT) -> str:
-    return subprocess.run(
-        ["pulumi", "stack", "output", *arguments],
-        cwd=folder,
-        env=os.environ | environment(),
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
+def _show_commands(console: Console, title: str, commands: tuple[tuple[str, str], ...], stack: str) -> None:
+    """Prints each command on a line of its own, so that a narrow terminal makes no command of a wrapped comment."""
+    console.rule(title)
+    for command, meaning in ((f"source {shlex.quote(str(SHELL))}", "for this shell, first"), *commands):
+        console.print(f"# {meaning}", style="dim", highlight=False)
+        console.print(command.format(stack=stack), style="bold", highlight=False, markup=False, soft_wrap=True)
 
 
-def up(console: Console) -> None:
-    """Brings the stack up and asks what the tutorial asks."""
-    pulumi("stack", "select", "--create", STACK)
-    console.rule("python -m ops preflight")
-    _ops("preflight", "--stack", STACK)
-    console.rule("pulumi up")
-    started = time.monotonic()
-    pulumi("up", "--yes", "--skip-preview")
-    console.print(f"pulumi up: {time.monotonic() - started:.0f} s")
-    KUBECONFIG.touch(mode=0o600)
-    KUBECONFIG.write_text(output("kubeconfig", "--show-secrets"))
-    address = output("proxy_ip")
-    console.rule("the tutorial's requests")
-    for path, status in {"": 404, "/foo": 200, "/bar": 200}.items():
-        _show_request(console, f"http://{address}{path}", status)
-    console.rule("look further")
-    console.print(f"source {shlex.quote(str(RUN / 'env'))}", style="bold", highlight=False)
-    for command, meaning in (
-        ("pulumi stack output proxy_ip", "the gateway's address"),
-        ("pulumi stack --show-urns", "everything in the stack"),
-        ("kubectl get all --all-namespaces", "what runs in the cluster"),
-        ("python -m ops bill --stack sandbox", "what DigitalOcean would charge"),
-        ("python -m ops doctor --stack sandbox", "whether state and account agree"),
-        ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
-    ):
-        console.print(f"{command:36} [dim]# {meaning}[/dim]", highlight=False)
-
-
-def _show_request(console: Console, url: str, status: int) -> None:
-    """Makes a request and shows the answer.
+def _show_requests(console: Console, outputs: dict[str, Any]) -> None:
+    """Makes a request to the gateway and to each service.
 
     Raises:
-        TourError: it has another status.
+        DemoError: Kong has no route, or a service doesn't answer.
     """
-    answer = httpx.get(url, timeout=10)
-    console.print(f"[bold]$ curl -i {url}[/bold]", highlight=False)
+    console.rule("requests")
+    address = outputs["proxy_ip"]
+    urls = [outputs[name] for name in sorted(outputs) if name.endswith("_url") and name != "proxy_url"]
+    _show_request(console, address, f"http://{address}", routed=False)
+    for url in urls:
+        _show_request(console, address, url, routed=True)
+
+
+def _show_request(console: Console, address: str, url: str, *, routed: bool) -> None:
+    parts = urlsplit(url)
+    # A domain of the sandbox's own is in no public DNS.
+    target = f"http://{address}{parts.path}"
+    headers = {} if parts.netloc == address else {"Host": parts.netloc}
+    answer = httpx.get(target, headers=headers, timeout=10)
+    shown = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in headers.items())
+    console.print(f"[bold]$ curl -i {shown}{target}[/bold]", highlight=False, soft_wrap=True)
     console.print(f"{answer.http_version} {answer.status_code} {answer.reason_phrase}", highlight=False)
     for header in ("content-type", "server", "via"):
         if header in answer.headers:
             console.print(f"{header}: {answer.headers[header]}", style="dim", highlight=False)
     console.print(answer.text.strip(), highlight=False, markup=False)
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        console.print("# as configured: it asks for a credential or refuses this address", style="dim", highlight=False)
     console.print()
-    if answer.status_code != status:
-        raise TourError(f"{url} answered {answer.status_code} instead of {status}; fix: {_DOCTOR}")
+    # Kong adds `via` to what a service answers.
+    failed = answer.is_server_error and "via" in answer.headers
+    if routed and (failed or any(words in answer.text for words in _KONG_FAILURES)):
+        raise DemoError(f"{url} answered {answer.status_code}")
 
 
 def down(console: Console) -> None:
-    """Destroys the stack and shows the bill."""
-    console.rule("pulumi destroy")
+    """Destroys every stack of the sandbox and shows the bill.
+
+    Raises:
+        DemoError: a stack can't be destroyed, or something is still billed.
+    """
     started = time.monotonic()
-    try:
-        # An `up` that ended early may have made no stack.
-        pulumi("stack", "select", "--create", STACK)
-        pulumi("destroy", "--yes", "--skip-preview", "--stack", STACK)
-    except TourError as error:
-        # The account is this machine's own: nothing goes on costing.
-        raise TourError(f"{error}; fix: {_DOCTOR}; or give it all up: {sys.executable} -m sandbox stop") from None
+    for stack in [each["name"] for each in pulumi.query("stack", "ls")]:
+        console.rule(f"pulumi destroy --stack {stack}")
+        try:
+            pulumi.run(console, "destroy", "--stack", stack)
+        except pulumi.PulumiError as error:
+            # The account is this machine's own: nothing goes on costing.
+            doctor, stop = _DOCTOR.format(stack=stack), f"{sys.executable} -m sandbox stop"
+            raise DemoError(f"{error}; fix: {doctor}; or give it all up: {stop}") from None
+    for example in examples.NAMES:
+        examples.stack_file(example).unlink(missing_ok=True)
     console.print(f"pulumi destroy: {time.monotonic() - started:.0f} s")
     console.rule("the bill")
     book = ledger(wait=60)  # deletes take effect after they are answered
-    _show(console, book)
+    _show_bill(console, book)
     if book["hourly"]:
-        raise TourError(f"something is still billed: {book['hourly']:.5f} USD an hour; fix: {_DOCTOR}")
+        raise DemoError(
+            f"something is still billed: {book['hourly']:.5f} USD an hour; fix: {_DOCTOR.format(stack=STACK)}"
+        )
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:
@@ -131,11 +164,11 @@ def ledger(wait: float = 0) -> dict[str, Any]:
 
 def bill(console: Console) -> None:
     """Prints what is and what was billed."""
-    _show(console, ledger())
+    _show_bill(console, ledger())
 
 
-def _show(console: Console, book: dict[str, Any]) -> None:
-    table = Table("what", "name", "USD/month", "from", "until")
+def _show_bill(console: Console, book: dict[str, Any]) -> None:
+    table = Table("kind", "name", "USD/month", "from", "until")
     for entry in book["entries"]:
         until = entry["ended_at"][11:19] if entry["ended_at"] else "-"
         table.add_row(entry["kind"], entry["name"], f"{entry['price_monthly']:.2f}", entry["created_at"][11:19], until)

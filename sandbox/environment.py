@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 from sandbox.host.addresses import API, STATE
-from sandbox.host.paths import CACHE, PROJECT, RUN
+from sandbox.host.paths import CACHE, PROJECT, RUN, TEMPORARY
 from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER
 
 _JSON = RUN / "environment.json"
 SHELL = RUN / "env"
+KUBECONFIG = RUN / "kubeconfig"
+"""A cluster administrator's, there as long as the cluster is."""
 _PULUMI_HOME = CACHE / "pulumi"
 STATE_BUCKET = "state"
 
@@ -46,7 +48,7 @@ def write_environment(token: str, docker_config: Path) -> None:
         "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN": "0.2",
         "DIGITALOCEAN_HTTP_RETRY_WAIT_MAX": "2",
         "DOCKER_CONFIG": str(docker_config),
-        "KUBECONFIG": str(RUN / "kubeconfig"),
+        "KUBECONFIG": str(KUBECONFIG),
         "PULUMI_BACKEND_URL": f"s3://{STATE_BUCKET}?endpoint={STATE}&region=us-east-1&s3ForcePathStyle=true",
         # Any would do there; Spaces has a pair for each user.
         "AWS_ACCESS_KEY_ID": "sandbox",
@@ -80,7 +82,12 @@ def _link_binaries() -> Path:
     folder.mkdir(parents=True)
     for name in ("kubectl", "helm"):
         (folder / name).symlink_to(tool(name))
-    (folder / "pulumi").symlink_to(_bundle_pulumi())
+    # Pulumi and its plugins leave kubeconfigs and logs in the temporary folder: here they go with the sandbox.
+    TEMPORARY.mkdir()
+    pulumi = folder / "pulumi"
+    bundle = shlex.quote(str(_bundle_pulumi()))
+    pulumi.write_text(f'#!/bin/sh\nTMPDIR={shlex.quote(str(TEMPORARY))} exec {bundle} "$@"\n')
+    pulumi.chmod(0o755)
     return folder
 
 

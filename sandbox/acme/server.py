@@ -1,4 +1,4 @@
-"""python -m sandbox.acme.server FOLDER: what a stack with a domain asks of the world outside. SIGTERM ends it.
+"""python -m sandbox.acme.server READY: what a stack with a domain needs from outside. SIGTERM ends it.
 
 An ACME authority (Pebble, real), name servers that know the account's zones, and a way from the cluster to both and to
 the load balancer: pods reach nothing of the machine but its end of the cable, so there everything has an address.
@@ -86,7 +86,8 @@ def _start_pebble(folder: Path) -> Child:
     return Child("pebble", command, environment)
 
 
-def main(folder: Path) -> None:
+def main(ready: Path) -> None:
+    folder = ready.parent
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
@@ -101,7 +102,7 @@ def main(folder: Path) -> None:
         ACME_PORT: ("127.0.0.1", ACME_PORT),
     }
     forwarder = TcpForwarder((_for_pods(port), Target(*target)) for port, target in onward.items())
-    (folder / "ready").touch()
+    ready.touch()
     stopping.wait()
     forwarder.stop()
     pebble.stop()

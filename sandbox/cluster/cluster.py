@@ -50,8 +50,8 @@ class Kubernetes:
         """
         self.ca_pem = b""
         self.admin_token = secrets.token_hex(32)
-        self.kubeconfig = RUN / "kubernetes" / "admin.kubeconfig"
-        self._directory = self.kubeconfig.parent
+        self.kubeconfig = RUN / "kubeconfig"
+        self._directory = RUN / "kubernetes"
         self._node = node
         self._token_webhook = token_webhook
         self._report = report
@@ -87,6 +87,7 @@ class Kubernetes:
             child.stop()
         remove_node()
         shutil.rmtree(self._directory, ignore_errors=True)
+        self.kubeconfig.unlink(missing_ok=True)
         self._listener.close()
         self._listener = None
 
@@ -159,6 +160,7 @@ class Kubernetes:
             self._write_kubeconfig(
                 name, {"server": self.server, "certificate-authority": f"{self._directory}/ca.crt"}, token
             )
+        (self._directory / "admin.kubeconfig").replace(self.kubeconfig)
         self._write_secret("tokens.csv", "".join(rows))
         self._write_kubeconfig("token-webhook", {"server": self._token_webhook})
 

@@ -7,6 +7,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kong-doks"
 RUN = CACHE / "run"
 LOGS = RUN / "log"
+TEMPORARY = RUN / "tmp"
+"""The temporary folder of Pulumi and its plugins."""
 
 
 def tool(name: str) -> Path:

@@ -3,17 +3,15 @@
 import base64
 import datetime as dt
 import secrets
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
+import trustme
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sandbox.host.addresses import API, MIRROR, REGISTRY
 from sandbox.host.paths import CACHE, RUN
@@ -22,29 +20,20 @@ from sandbox.host.process import Child
 SERVICE = "registry.digitalocean.com"
 TOKEN_LIFETIME = dt.timedelta(minutes=5)
 _ISSUER = "api.digitalocean.com"
-_CERTIFICATE_LIFETIME = dt.timedelta(days=30)  # more than a sandbox stays up
 
 
 class Signer:
-    """Signs registry tokens. The key never leaves the process; the registry knows its certificate."""
+    """Signs registry tokens. The key never leaves the process; the registry has its certificate."""
 
     def __init__(self, folder: Path = RUN) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _ISSUER)])
-        now = dt.datetime.now(dt.UTC)
-        self._certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(self._key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(now + _CERTIFICATE_LIFETIME)
-            .sign(self._key, hashes.SHA256())
-        )
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        issued = authority.issue_cert(_ISSUER, key_type=trustme.KeyType.ECDSA)
+        self._key = issued.private_key_pem.bytes()
+        der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+        self._chain = [base64.b64encode(der).decode()]
         folder.mkdir(parents=True, exist_ok=True)
         self.certificate = folder / "registry-tokens.pem"
-        self.certificate.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        authority.cert_pem.write_to_path(str(self.certificate))
 
     def token(self, account: str, access: Sequence[dict[str, Any]]) -> str:
         """A token that lets `account` do `access`, for TOKEN_LIFETIME.
@@ -65,8 +54,7 @@ class Signer:
             "jti": secrets.token_hex(16),
             "access": list(access),
         }
-        certificate = base64.b64encode(self._certificate.public_bytes(serialization.Encoding.DER)).decode()
-        return jwt.encode(claims, self._key, algorithm="ES256", headers={"x5c": [certificate]})
+        return jwt.encode(claims, self._key, algorithm="ES256", headers={"x5c": self._chain})
 
 
 def start_mirror() -> Child:

@@ -1,38 +1,215 @@
 """`make up` and `make down`, where something is not as it should be."""
 
+import io
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from rich.console import Console
 
-from sandbox import demo as tour
+from sandbox import demo, pulumi
 
 DOCTOR = r"fix: .*python -m ops doctor --stack sandbox"
 
 
-def test_what_is_still_billed_comes_with_the_command_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def printed(console: Console) -> str:
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The outputs of a stack that is up."""
+    outputs = {"proxy_ip": "gateway", "proxy_url": "http://gateway", "foo_url": "http://gateway/foo"}
+    answers: dict[tuple[str, ...], Any] = {
+        ("stack", "ls"): [{"name": "sandbox", "resourceCount": 1}],
+        ("stack", "output"): outputs,
+    }
+    monkeypatch.setattr(pulumi, "query", lambda *arguments: answers[arguments])
+    monkeypatch.setattr(pulumi, "select", lambda _: None)
+    monkeypatch.setattr(pulumi, "run", lambda *_: None)
+    monkeypatch.setattr(demo, "_ops", lambda *_: None)
+    return outputs
+
+
+Answer = Callable[[int, str, dict[str, str]], None]
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """Sets the gateway's answer to requests for foo."""
+
+    def become(status: int, body: str, headers: dict[str, str]) -> None:
+        def get(url: str, **_: object) -> httpx.Response:
+            return httpx.Response(status, text=body, headers=headers) if url.endswith("/foo") else httpx.Response(404)
+
+        monkeypatch.setattr(httpx, "get", get)
+
+    return become
+
+
+VIA = {"via": "1.1 kong/3.9.3"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (200, "Hello", VIA),
+        (401, '{"message":"Unauthorized"}', {}),
+        (403, '{"message":"IP address not allowed: 127.0.0.1"}', {}),
+        (503, '{"message":"Back at noon"}', {}),  # the answer of a `terminate` policy
+    ],
+)
+@pytest.mark.usefixtures("stack")
+def test_an_answer_as_configured_is_a_success(
+    console: Console, answer: Answer, status: int, body: str, headers: dict[str, str]
+) -> None:
+    answer(status, body, headers)
+    demo.up(console)
+    assert body in printed(console)
+    assert "make down" in printed(console)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (404, '{"message":"no Route matched with those values"}', {}),
+        (503, '{"message":"failure to get a peer from the ring-balancer"}', {}),
+        (500, "a traceback", VIA),
+    ],
+)
+@pytest.mark.usefixtures("stack")
+def test_a_route_that_does_not_answer_is_a_failure_with_commands_that_find_the_fault(
+    console: Console, answer: Answer, status: int, body: str, headers: dict[str, str]
+) -> None:
+    answer(status, body, headers)
+    with pytest.raises(demo.DemoError, match=f"http://gateway/foo answered {status}"):
+        demo.up(console)
+    assert "kubectl get pods --all-namespaces" in printed(console)
+    assert "python -m ops doctor --stack sandbox" in printed(console)
+
+
+@pytest.mark.usefixtures("stack")
+def test_an_up_that_fails_comes_with_commands_that_find_the_fault(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise pulumi.PulumiError("pulumi up was interrupted")
+
+    monkeypatch.setattr(pulumi, "run", fail)
+    with pytest.raises(demo.DemoError, match=r"pulumi up was interrupted; fix: .* make up again"):
+        demo.up(console)
+    assert "source " in printed(console)
+    assert "kubectl describe pod NAME" in printed(console)
+
+
+@pytest.mark.usefixtures("stack")
+def test_every_line_of_look_further_is_a_command_or_a_comment(console: Console, answer: Answer) -> None:
+    answer(200, "", {})
+    demo.up(console)
+    lines = printed(console).partition("look further")[2].splitlines()[1:]
+    assert len(lines) == 16
+    for comment, command in zip(lines[::2], lines[1::2], strict=True):
+        assert comment.startswith("# ")
+        assert command.split()[0] in {"source", "pulumi", "kubectl", "python", "make"}
+
+
+@pytest.mark.usefixtures("stack")
+def test_another_stack_that_is_up_is_named_with_the_fix(console: Console) -> None:
+    with pytest.raises(demo.DemoError, match=r"stack sandbox is up, .*; fix: make down"):
+        demo.up(console, "sandbox-auth")
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_bill_that_is_not_zero_comes_with_the_command_that_says_why(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = {"kind": "droplet", "name": "left", "price_monthly": 12.0, "created_at": "2026-11-23T12:00:00Z"}
-    monkeypatch.setattr(tour, "pulumi", lambda *_: None)
-    monkeypatch.setattr(tour, "ledger", lambda **_: {"hourly": 0.01786, "entries": [entry | {"ended_at": None}]})
-    with pytest.raises(tour.TourError, match=DOCTOR):
-        tour.down(Console(quiet=True))
+    monkeypatch.setattr(demo, "ledger", lambda **_: {"hourly": 0.01786, "entries": [entry | {"ended_at": None}]})
+    with pytest.raises(demo.DemoError, match=DOCTOR):
+        demo.down(console)
 
 
-def test_a_destroy_that_fails_comes_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(*arguments: str) -> None:
-        raise tour.TourError(arguments[0])
+@pytest.mark.usefixtures("stack")
+def test_a_destroy_that_fails_comes_with_the_commands_to_type(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise pulumi.PulumiError(str(arguments[1]))
 
-    monkeypatch.setattr(tour, "pulumi", failing)
-    with pytest.raises(tour.TourError, match=rf"{DOCTOR}; or .* -m sandbox stop"):
-        tour.down(Console(quiet=True))
+    monkeypatch.setattr(pulumi, "run", fail)
+    with pytest.raises(demo.DemoError, match=rf"{DOCTOR}; or .* -m sandbox stop"):
+        demo.down(console)
 
 
-def test_a_route_that_answers_something_else_is_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tour, "KUBECONFIG", tmp_path / "kubeconfig")
-    monkeypatch.setattr(tour, "pulumi", lambda *_: None)
-    monkeypatch.setattr(tour, "_ops", lambda *_: None)
-    monkeypatch.setattr(tour, "output", lambda *_: "gateway")
-    monkeypatch.setattr(httpx, "get", lambda url, **_: httpx.Response(404 if url.endswith("gateway") else 503))
-    with pytest.raises(tour.TourError, match=rf"http://gateway/foo answered 503 instead of 200; {DOCTOR}"):
-        tour.up(Console(quiet=True))
+UP = """\
+Updating (sandbox):
+
+@ Updating....
+ +  pulumi:pulumi:Stack kong-doks-sandbox creating (0s)
+ +  docker-build:index:Image foo creating (1s) #14 [auth] library/python:pull token
+ +  docker-build:index:Image foo created (5s)
+ +  kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition kongplugins.configuration.konghq.com created (2s)
+ +  kubernetes:apps/v1:Deployment foo-deployment **creating failed** error: 1 error occurred:
+Diagnostics:
+  docker-build:index:Image (foo):
+    #14 [auth] library/python:pull token
+  kubernetes:apps/v1:Deployment (foo-deployment):
+    error: the pod crashes
+"""
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Sets the script that runs as `pulumi`."""
+    monkeypatch.setattr(pulumi, "environment", dict)
+    monkeypatch.setattr(pulumi, "LOGS", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    def become(script: str) -> None:
+        (tmp_path / "pulumi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "pulumi").chmod(0o755)
+
+    return become
+
+
+def test_an_update_is_a_short_line_for_each_resource_without_build_logs(
+    console: Console, command: Callable[[str], None], tmp_path: Path
+) -> None:
+    command(f"cat <<'END'\n{UP}END\nexit 255")
+    with pytest.raises(pulumi.PulumiError, match=rf"failed; the whole output is in {tmp_path}/pulumi-up.log"):
+        pulumi.run(console, "up")
+    assert printed(console).splitlines() == [
+        "  Image foo created (5s)",
+        "  CustomResourceDefinition kongplugins.configuration.konghq.com created (2s)",
+        "  Deployment foo-deployment **creating failed** error: 1 error occurred:",
+        "Diagnostics:",
+        "  docker-build:index:Image (foo):",
+        "  kubernetes:apps/v1:Deployment (foo-deployment):",
+        "    error: the pod crashes",
+    ]
+    assert (tmp_path / "pulumi-up.log").read_text() == UP
+
+
+def test_an_interrupt_is_left_to_pulumi(console: Console, command: Callable[[str], None], tmp_path: Path) -> None:
+    command(f"kill -INT $PPID; sleep 0.5; touch {tmp_path}/ended")
+    with pytest.raises(pulumi.PulumiError, match="pulumi up was interrupted"):
+        pulumi.run(console, "up")
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_query_that_fails_is_a_line(command: Callable[[str], None]) -> None:
+    command("echo 'error: no stack' >&2\nexit 1")
+    with pytest.raises(pulumi.PulumiError, match="pulumi stack ls: error: no stack"):
+        pulumi.query("stack", "ls")
+    command(f"echo '{json.dumps([1])}'")
+    assert pulumi.query("stack", "ls") == [1]
