@@ -18,9 +18,9 @@ from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 from sandbox.host.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BALANCERS, NODE_GATEWAY
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import tool
 from sandbox.host.process import Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
+from sandbox.toolchain.build import tool
 
 _DNS_PORT = 7053
 """Of the name server for Pebble; that for pods has the next one."""

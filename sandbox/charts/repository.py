@@ -7,7 +7,8 @@ from pathlib import Path
 
 from infra.config import versions
 from sandbox.host.addresses import CHARTS
-from sandbox.host.paths import RUN, tool
+from sandbox.host.paths import RUN
+from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import GO, module_folder
 
 _ENGINE = GO / "engine"

@@ -17,9 +17,10 @@ from sandbox.cluster.node import Node
 from sandbox.cluster.remains import remove_node
 from sandbox.host.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY, address
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import RUN, tool
+from sandbox.host.paths import RUN
 from sandbox.host.process import Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
+from sandbox.toolchain.build import tool
 
 __all__ = ["Kubernetes", "Node"]
 

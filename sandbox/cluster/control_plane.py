@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sandbox.host.addresses import KUBERNETES_PORT, NODE, SERVICES
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 
 KUBERNETES_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.cluster.control_plane import Command
 from sandbox.cluster.linux_namespaces import Namespaces
 from sandbox.cluster.node import POD_CIDR
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 
 NAME = "network-policies"
 

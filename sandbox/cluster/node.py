@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.cluster.control_plane import DNS_SERVICE, Command
 from sandbox.cluster.remains import CGROUP, cgroups
 from sandbox.host.addresses import MIRROR, NODE
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 
 POD_CIDR = "10.244.0.0/24"
 

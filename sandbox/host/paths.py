@@ -9,12 +9,3 @@ RUN = CACHE / "run"
 LOGS = RUN / "log"
 TEMPORARY = RUN / "tmp"
 """The temporary folder of Pulumi and its plugins."""
-
-
-def tool(name: str) -> Path:
-    """The path of a tool (see `sandbox.toolchain.build`), whether or not it is there yet."""
-    if folder := os.environ.get("KONG_DOKS_TOOLS"):
-        return Path(folder) / name
-    from sandbox.toolchain import build  # noqa: PLC0415 -- build needs this module's paths
-
-    return build.tool(name)

@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 from sandbox.host.addresses import MIRROR, REGISTRY
-from sandbox.host.paths import CACHE, RUN, tool
+from sandbox.host.paths import CACHE, RUN
 from sandbox.host.process import Child
+from sandbox.toolchain.build import tool
 
 DOCKER_CONFIG = RUN / "docker"
 """For the environment variable of that name, where Pulumi runs."""

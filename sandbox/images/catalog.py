@@ -13,9 +13,10 @@ import httpx
 
 from infra.config import versions
 from sandbox.host.addresses import MIRROR
-from sandbox.host.paths import PROJECT, tool
+from sandbox.host.paths import PROJECT
 from sandbox.images import debian, python_base
 from sandbox.images.oci import Layer, Repository
+from sandbox.toolchain.build import tool
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -1,5 +1,6 @@
 """The sandbox's tools: the machine's own where they fit, else built once into the user cache."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -11,9 +12,14 @@ from sandbox.toolchain.machine import install_packages, installed
 from sandbox.toolchain.modules import MODULES, Module
 
 
-@cache
 def tool(name: str) -> Path:
-    """The path of `name`: the machine's own, or the one that `provide` builds."""
+    """The path of `name`: in the folder KONG_DOKS_TOOLS, the machine's own, or the one that `provide` builds."""
+    folder = os.environ.get("KONG_DOKS_TOOLS")
+    return Path(folder) / name if folder else _own_or_built(name)
+
+
+@cache
+def _own_or_built(name: str) -> Path:
     if found := installed(name):
         return found
     return next(module.output / name for module in MODULES if name in module.commands)

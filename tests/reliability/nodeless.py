@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import tool
 from sandbox.host.process import Child
+from sandbox.toolchain.build import tool
 from tests.reliability.api_server_relay import Relay
 
 _TOKEN = "administrator"  # noqa: S105 -- of a server on loopback, for as long as a test

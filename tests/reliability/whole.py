@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from sandbox.charts import repository as charts
-from sandbox.host.paths import PROJECT, tool
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import tool
 from tests.reliability.nodeless import Nodeless
 from tests.reliability.part import Part
 from tests.standins.digitalocean_provider.engine import Account

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 
 
 def free_ports(count: int) -> list[int]:

@@ -18,7 +18,8 @@ from infra.config.settings import Settings
 from infra.gateway.helm_values import kong_values
 from sandbox.charts import repository as charts
 from sandbox.host.addresses import CHARTS
-from sandbox.host.paths import PROJECT, tool
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import free_ports
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Gateway, running
 from tests.standins.test_kong_proxy import route, service
 

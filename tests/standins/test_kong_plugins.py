@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Echo, Gateway, free_ports, running, served
 from tests.standins.test_kong_proxy import route, service
 

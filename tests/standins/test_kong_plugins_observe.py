@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Gateway, free_ports, running, served
 from tests.standins.test_kong_proxy import route, service
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Echo, Gateway, running, served
 from tests.standins.test_kong_proxy import route, service
 

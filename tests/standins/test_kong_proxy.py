@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Echo, Gateway, free_ports, running, served
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")

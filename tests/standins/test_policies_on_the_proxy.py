@@ -17,7 +17,7 @@ from infra.config import plugin_schema
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
-from sandbox.host.paths import tool
+from sandbox.toolchain.build import tool
 from tests.standins.gateway import Gateway, running, served
 from tests.standins.test_kong_plugins_observe import soon
 from tests.standins.test_kong_proxy import route, service

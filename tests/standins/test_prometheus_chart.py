@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from infra.monitoring.prometheus import prometheus_files, prometheus_values
-from sandbox.host.paths import PROJECT, tool
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import tool
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
 
