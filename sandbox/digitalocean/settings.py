@@ -16,7 +16,7 @@ class Settings(BaseModel):
     """At least; the real Kubernetes takes its time on top."""
     cluster_delete: float = 2
     cluster_upgrade: float = 2
-    deleting_state: Literal["deleting", "deleted"] = "deleting"
+    deleting_state: Literal["deleting", "deleted"] = "deleted"
     """The state of a cluster that is being deleted. DigitalOcean documents both; its own Go client knows "deleted"."""
     node_create: float = 2
     node_delete: float = 2

@@ -164,7 +164,7 @@ def test_what_is_deleted_lingers_and_is_billed_until_it_is_gone(stand: Stand) ->
     cluster = stand.running_cluster()
     stand.control("PUT", "settings", {"cluster_delete": 600})
     stand.api.kubernetes.delete_cluster(cluster["id"])
-    assert stand.cluster(cluster["id"])["status"]["state"] == "deleting"
+    assert stand.cluster(cluster["id"])["status"]["state"] == "deleted"
     assert stand.ledger(wait=0.2)["hourly"] > 0
     assert stand.refusal(lambda: stand.api.kubernetes.create_cluster(CLUSTER)) == (
         422,

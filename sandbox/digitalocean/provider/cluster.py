@@ -75,15 +75,17 @@ class KubernetesCluster(Resource):
             raise PartlyCreatedError(identity, config | {"kubeConfigs": []}, str(error)) from None
 
     def _running(self, api: Client, identity: str) -> bool | None:
-        found = api.call("Error trying to read cluster state", "GET", f"kubernetes/clusters/{identity}")
-        status = found["kubernetes_cluster"]["status"]
+        said = "Error trying to read cluster state"
+        found = api.call(said, "GET", f"kubernetes/clusters/{identity}")
+        status = _known(said, found["kubernetes_cluster"])["status"]
         if status["state"] == "error":
             raise ProviderError(status.get("message") or "")
         return True if status["state"] == "running" else None
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        found = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
-        return found and self.state_of(api, found["kubernetes_cluster"], state)
+        said = "Error retrieving Kubernetes cluster"
+        found = api.find(said, "GET", f"kubernetes/clusters/{identity}")
+        return found and self.state_of(api, _known(said, found["kubernetes_cluster"]), state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
         """What a stack stores of a cluster."""
@@ -151,6 +153,14 @@ class KubernetesCluster(Resource):
             api.call("Failed to list associated resources", "GET", path)
             path += "/dangerous"
         api.find("Unable to delete cluster", "DELETE", path)
+
+
+def _known(said: str, cluster: Properties) -> Properties:
+    """The cluster; DigitalOcean's Go client, and with it the official provider, reads none in an unknown state."""
+    state = cluster["status"]["state"]
+    if state not in {"provisioning", "running", "degraded", "error", "deleted", "upgrading"}:
+        raise ProviderError(f'{said}: unknown cluster state "{state}"')
+    return cluster
 
 
 def _create_body(config: Properties) -> Properties:

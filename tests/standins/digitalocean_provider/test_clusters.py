@@ -266,7 +266,15 @@ def test_credentials_are_renewed_only_when_the_stored_date_has_passed(account: A
 def test_a_delete_does_not_wait(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     assert account.calls_of(engine.delete, made) == ["DELETE kubernetes/clusters/ID"]
-    assert account.cloud.clusters.records[made.id].state == "deleting"
+    assert account.cloud.clusters.records[made.id].state == "deleted"
+
+
+def test_a_cluster_in_a_state_unknown_to_the_provider_cannot_be_read(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    account.settings.deleting_state = "deleting"
+    engine.delete(made)
+    with pytest.raises(Refused, match='Error retrieving Kubernetes cluster: unknown cluster state "deleting"'):
+        engine.refresh(made)
 
 
 def test_a_delete_with_everything_lists_it_first(account: Account, engine: Engine) -> None:
