@@ -16,7 +16,8 @@ from sandbox.environment import environment
 from sandbox.host.paths import LOGS, PROJECT
 
 _STEP = re.compile(
-    r"^ *[-+~]+ +\S*?(?P<type>[\w/]+) (?P<name>\S+) (?P<status>\**[a-z]+(?:ing|ed)\b(?: failed\b)?)(?P<rest>.*)"
+    r"^ *[-+~]+ +\S*?(?P<type>[\w/]+) (?P<name>\S+) \**(?P<status>[a-z]+(?:ing|ed)\b(?: failed)?)\**"
+    r"(?P<details>(?: \([^)]*\))?(?: \[diff: [^\]]*\])?)"
 )
 _NOISE = re.compile(r"^\s*$|^@ |^Updating \(|^Destroying \(|^\s*#\d+ ")
 """Blank lines, progress dots, headings, and BuildKit's log."""
@@ -56,7 +57,7 @@ def run(console: Console, *arguments: str) -> None:
                     under_way[label] = None
                 else:
                     under_way.pop(label, None)
-                    console.print(f"  {label} {step['status']}{step['rest'].rstrip()}", markup=False, soft_wrap=True)
+                    console.print(f"  {label} {step['status']}{step['details']}", markup=False, soft_wrap=True)
                 status.update(f"under way: {', '.join(under_way)}"[: console.width - 4])
             elif not _NOISE.match(line):
                 console.print(line.rstrip(), markup=False, soft_wrap=True)

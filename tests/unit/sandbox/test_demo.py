@@ -157,7 +157,8 @@ Updating (sandbox):
 @ Updating....
  +  pulumi:pulumi:Stack kong-doks-sandbox creating (0s)
  +  docker-build:index:Image foo creating (1s) #14 [auth] library/python:pull token
- +  docker-build:index:Image foo created (5s)
+ +  docker-build:index:Image foo created (5s) #21 resolving provenance for metadata file
+ ~  digitalocean:index:KubernetesCluster cluster updated (2s) [diff: ~nodePool]
  +  kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition kongplugins.configuration.konghq.com created (2s)
  +  kubernetes:apps/v1:Deployment foo-deployment **creating failed** error: 1 error occurred:
 Diagnostics:
@@ -190,8 +191,9 @@ def test_an_update_is_a_short_line_for_each_resource_without_build_logs(
         pulumi.run(console, "up")
     assert printed(console).splitlines() == [
         "  Image foo created (5s)",
+        "  KubernetesCluster cluster updated (2s) [diff: ~nodePool]",
         "  CustomResourceDefinition kongplugins.configuration.konghq.com created (2s)",
-        "  Deployment foo-deployment **creating failed** error: 1 error occurred:",
+        "  Deployment foo-deployment creating failed",
         "Diagnostics:",
         "  docker-build:index:Image (foo):",
         "  kubernetes:apps/v1:Deployment (foo-deployment):",
