@@ -22,7 +22,8 @@ from typing import Any
 import httpx
 
 from ops.timeline import critical_path, draw, steps_of_events
-from sandbox.host.paths import PROJECT, tool
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import tool
 from tests.bench import report
 from tests.bench.report import PICTURES
 from tests.reliability.part import QUIET, until
