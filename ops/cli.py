@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ops import preflight as preflights
+from ops import status as statuses
 from ops import timeline as timelines
 from ops.account import estimate as estimates
 from ops.account import removal
@@ -26,7 +27,7 @@ from ops.account.inventory import inventory as read_inventory
 from ops.account.ownership import DEFAULT_POOL_TAG, Names
 from ops.account.ownership import read as read_ownership
 from ops.cluster import helm_records, load_balancer
-from ops.cluster.client import connected
+from ops.cluster.client import Kubernetes, connected, through_context
 from ops.digitalocean import Api, segment
 from ops.doctor import examination, snapshot, state_checks
 from ops.doctor.findings import Finding
@@ -219,6 +220,42 @@ def _print_table(resources: list[BilledResource]) -> None:
         name = f"{each.name} (its cluster is gone)" if each.orphan else each.name
         table.add_row(each.kind, escape(name), f"{each.monthly:.2f}", f"{each.hourly:.5f}")
     console.print(table)
+
+
+@app.command()
+def status(stack: StackName = "", as_json: Json = False) -> None:
+    """Show whether each service and Kong are ready; if not, why, the last log line, and what to type next."""
+    with _errors_in_one_line(as_json=as_json):
+        opened = Stack(Path.cwd(), stack)
+        with errors.status("reading the cluster"), _cluster_of(opened) as kubernetes:
+            rows = list(statuses.status(kubernetes, opened.settings, opened.name))
+    failing = [row for row in rows if row.problem]
+    if as_json:
+        _print_json({"stack": opened.name, "ready": not failing, "rows": _plain(rows)})
+        raise typer.Exit(PROBLEM if failing else 0)
+    for row in rows:
+        mark = "[red]not ready[/red]" if row.problem else "[green]ready[/green]    "
+        console.print(f"{mark} {row.ready} {escape(row.name)}  [dim]{escape(row.image)}[/dim]")
+        for label, text in (("why", row.problem), ("last log line", row.log), ("next", row.next)):
+            if text:
+                console.print(f"    {label}: {text}", markup=False)
+    verdict = f"{len(failing)} of {len(rows)} not ready" if failing else "all ready"
+    console.print(f"stack {opened.name}: {verdict}", markup=False)
+    raise typer.Exit(PROBLEM if failing else 0)
+
+
+@contextmanager
+def _cluster_of(stack: Stack) -> Iterator[Kubernetes]:
+    """Connects to the stack's cluster."""
+    if context := stack.settings.kube_context:
+        with through_context(context) as kubernetes:
+            yield kubernetes
+        return
+    identifier = next(iter(states.read(stack).of(states.CLUSTER)), None)
+    if identifier is None:
+        raise OpsError(f"stack {stack.name} has no cluster yet; fix: pulumi up --stack {stack.name}")
+    with connected(stack.account(), identifier) as kubernetes:
+        yield kubernetes
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -66,6 +67,39 @@ class Kubernetes:
             answer.raise_for_status()
 
 
+class _Kubectl(httpx.BaseTransport):
+    """Reads through `kubectl get --raw`, which knows every way into a cluster that a kubeconfig can describe."""
+
+    def __init__(self, context: str) -> None:
+        self._context = context
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        command = ["kubectl", "--context", self._context, "get", "--raw", request.url.raw_path.decode()]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise httpx.ConnectError(f"kubectl: {error.strerror}") from error
+        if done.returncode:
+            if "NotFound" in done.stderr:
+                return httpx.Response(HTTPStatus.NOT_FOUND)
+            raise httpx.ConnectError(one_line(done.stderr))
+        return httpx.Response(HTTPStatus.OK, text=done.stdout)
+
+
+@contextmanager
+def through_context(context: str) -> Iterator[Kubernetes]:
+    """Connects to the cluster of a kubeconfig's context, for reading.
+
+    Raises:
+        OpsError: it doesn't answer, or kubectl isn't installed.
+    """
+    with (
+        _one_line_errors(f"the cluster of kubeContext {context}"),
+        httpx.Client(base_url="http://kubectl", transport=_Kubectl(context)) as client,
+    ):
+        yield Kubernetes(client)
+
+
 @contextmanager
 def connected(api: Api, identifier: str) -> Iterator[Kubernetes]:
     """Connects to a cluster's API server.
@@ -75,13 +109,19 @@ def connected(api: Api, identifier: str) -> Iterator[Kubernetes]:
     """
     path = f"kubernetes/clusters/{segment(identifier)}/credentials"
     found = api.call("GET", path, expiry_seconds=_CREDENTIAL_SECONDS)
-    try:
+    with _one_line_errors(f"the API server of cluster {identifier}"):
         credentials = Credentials.model_validate(found)
         authority = base64.b64decode(credentials.certificate_authority_data).decode()
         trust = ssl.create_default_context(cadata=authority)
         bearer = {"Authorization": f"Bearer {credentials.token}"}
         with httpx.Client(base_url=credentials.server, verify=trust, headers=bearer, timeout=30) as client:
             yield Kubernetes(client)
+
+
+@contextmanager
+def _one_line_errors(where: str) -> Iterator[None]:
+    try:
+        yield
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, KeyError, TypeError, ValueError) as error:
         problem = one_line(str(error)) or type(error).__name__
-        raise OpsError(f"the API server of cluster {identifier}: {problem}; fix: try again") from None
+        raise OpsError(f"{where}: {problem}; fix: try again") from None

@@ -68,3 +68,45 @@ def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
                 f"load balancer {stamp}, which proxy_ip is of, was deleted by hand",
                 [[f"python -m ops renew-balancer {snapshot.cluster.id}", UP_REFRESH]],
             )
+
+
+def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
+    """Kubernetes objects of the state that were deleted or changed in the cluster, which a plain `up` doesn't see."""
+    if snapshot.cluster is None:
+        return
+    objects = snapshot.cluster.objects
+    if objects.missing:
+        named = ", ".join(map(str, objects.missing))
+        yield Finding(
+            Problem.OBJECT_MISSING,
+            f"deleted in the cluster, and still in the state: {named}",
+            [[UP_REFRESH]],
+        )
+    for change in objects.changed:
+        by = f" by {', '.join(change.managers)}" if change.managers else ""
+        yield Finding(
+            Problem.OBJECT_CHANGED,
+            f"{change.key} was changed in the cluster{by}: {', '.join(change.fields)}",
+            [[UP_REFRESH]],
+        )
+
+
+def check_objects_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
+    """Objects that an interrupted `up` created: the next one takes them over, if the configuration still has them."""
+    for key in snapshot.cluster.objects.not_in_state if snapshot.cluster else ():
+        namespace = f" --namespace {key.namespace}" if key.namespace else ""
+        yield Finding(
+            Problem.OBJECT_NOT_IN_STATE,
+            f"{key} is in the cluster and not in the state: the next up takes it over, or it is left over",
+            [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{namespace}"]],
+        )
+
+
+def check_pods(snapshot: Snapshot) -> Iterator[Finding]:
+    """Pods that don't become ready. No command of the stack repairs that: the reason is in the app or in its image."""
+    for container in snapshot.cluster.failing if snapshot.cluster else ():
+        yield Finding(
+            Problem.POD_FAILING,
+            f"pod {container.namespace}/{container.pod}, container {container.name}: {container.problem}; "
+            "python -m ops status shows its last log line",
+        )

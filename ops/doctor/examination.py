@@ -17,6 +17,8 @@ CHECKS = (
     cluster_checks.check_load_balancer,
     account_checks.check_dns_records,
     account_checks.check_drift,
+    cluster_checks.check_objects,
+    cluster_checks.check_pods,
 )
 """In the order in which their findings are to be repaired."""
 
@@ -27,5 +29,5 @@ def examine(snapshot: Snapshot) -> list[Finding]:
 
 
 def notes(snapshot: Snapshot) -> list[Finding]:
-    """What needs no repair here: it is somebody else's."""
-    return list(account_checks.check_orphans_of_others(snapshot))
+    """Observations that need no repair: somebody else's resources, and objects that the next `up` takes over."""
+    return [*account_checks.check_orphans_of_others(snapshot), *cluster_checks.check_objects_not_in_state(snapshot)]

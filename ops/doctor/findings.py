@@ -29,6 +29,10 @@ class Problem(StrEnum):
     DRIFT = "drift"
     NODE_POOL_DELETED = "node-pool-deleted"
     NODE_POOL_ADDED = "node-pool-added"
+    OBJECT_MISSING = "object-missing"
+    OBJECT_CHANGED = "object-changed"
+    OBJECT_NOT_IN_STATE = "object-not-in-state"
+    POD_FAILING = "pod-failing"
 
 
 @dataclass(frozen=True)

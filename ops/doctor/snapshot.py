@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from infra.config import namespaces as namespaces_of_stack
 from infra.config.settings import Settings
 from ops.account.documents import Record, Zone
 from ops.account.inventory import RUNS, Inventory, inventory
 from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
 from ops.cluster import helm_records
-from ops.cluster.client import connected
+from ops.cluster.client import Kubernetes, connected
+from ops.cluster.objects import Comparison, compare
+from ops.cluster.pods import Container, containers, pods
 from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 from ops.pulumi import state as states
@@ -24,6 +27,8 @@ class ClusterView:
 
     id: str
     releases: list[helm_records.Record]
+    objects: Comparison
+    failing: list[Container]
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,22 @@ def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tu
         if cluster and cluster.status.state in RUNS:
             try:
                 with connected(api, identifier) as kubernetes:
-                    return ClusterView(identifier, helm_records.records(kubernetes)), []
+                    return _view(kubernetes, identifier, settings, state), []
             except OpsError as error:
                 return None, [f"the inside of the cluster: {error}"]
     return None, []
+
+
+def _view(kubernetes: Kubernetes, identifier: str, settings: Settings, state: State) -> ClusterView:
+    namespaces = [settings.namespace, *namespaces_of_stack.RESERVED]
+    failing = [
+        container
+        for namespace in namespaces
+        for pod in pods(kubernetes, namespace)
+        for container in containers(pod)
+        if container.is_failing
+    ]
+    return ClusterView(identifier, helm_records.records(kubernetes), compare(kubernetes, state), failing)
 
 
 def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:

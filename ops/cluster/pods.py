@@ -1,0 +1,99 @@
+"""Why a pod doesn't start, in a line."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ops.cluster.client import Kubernetes
+from ops.digitalocean import one_line
+
+Document = dict[str, Any]
+_LOG_LINES = "20"
+_STARTING = ("ContainerCreating", "PodInitializing")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a pod.
+
+    Attributes:
+        problem: why it isn't ready; empty if it is.
+        restarts: how often it ended.
+    """
+
+    namespace: str
+    pod: str
+    name: str
+    image: str
+    problem: str
+    restarts: int = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it will not become ready by waiting a moment."""
+        return bool(self.problem) and self.problem.partition(":")[0] not in (*_STARTING, "not ready yet")
+
+
+def containers(pod: Document) -> Iterator[Container]:
+    """The containers of a pod, init containers included while they run."""
+    metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+    where = (metadata["namespace"], metadata["name"])
+    unscheduled = _unscheduled(status)
+    statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    if unscheduled or not statuses:
+        for each in spec["containers"]:
+            problem = unscheduled or ("" if status.get("phase") == "Running" else "not ready yet")
+            yield Container(*where, each["name"], each["image"], problem)
+        return
+    for each in statuses:
+        is_init = each in (status.get("initContainerStatuses") or [])
+        ended = (each.get("state") or {}).get("terminated") or {}
+        if is_init and ended.get("exitCode") == 0:
+            continue
+        yield Container(*where, each["name"], each["image"], _problem(each), each.get("restartCount", 0))
+
+
+def _unscheduled(status: Document) -> str:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', 'Unschedulable')}: {one_line(condition.get('message', ''))}"
+    return ""
+
+
+def _problem(status: Document) -> str:
+    if status.get("ready"):
+        return ""
+    state, last = status.get("state") or {}, (status.get("lastState") or {}).get("terminated") or {}
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or last
+    reason = waiting.get("reason") or (state.get("terminated") or {}).get("reason") or ""
+    if "exitCode" in ended and reason not in _STARTING:
+        why = ended.get("reason") or "Error"
+        return f"{reason or why}: ended with {ended['exitCode']} ({why})"
+    if reason:
+        return f"{reason}: {one_line(waiting.get('message') or '')}".rstrip(": ")
+    return "not ready yet: its readiness probe fails" if "running" in state else "not ready yet"
+
+
+def last_log_line(kubernetes: Kubernetes, container: Container) -> str:
+    """The last line that a container printed, also one that ended; empty if there is none."""
+    path = f"/api/v1/namespaces/{container.namespace}/pods/{container.pod}/log"
+    for previous in ("true", "false") if container.restarts else ("false", "true"):
+        try:
+            text = kubernetes.text(path, container=container.name, tailLines=_LOG_LINES, previous=previous)
+        except httpx.HTTPStatusError:
+            continue  # there is no such container yet, or none before it
+        if lines := [line for line in text.splitlines() if line.strip()]:
+            return one_line(lines[-1])
+    return ""
+
+
+def pods(kubernetes: Kubernetes, namespace: str, selector: str = "") -> list[Document]:
+    """The pods of a namespace, without those that have done their work or are going."""
+    query = {"labelSelector": selector} if selector else {}
+    return [
+        each
+        for each in kubernetes.items(f"/api/v1/namespaces/{namespace}/pods", **query)
+        if not each["metadata"].get("deletionTimestamp") and (each.get("status") or {}).get("phase") != "Succeeded"
+    ]

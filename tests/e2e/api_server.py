@@ -1,0 +1,134 @@
+"""A Kubernetes API server over TLS that serves the objects it is given: discovery, lists, objects, logs."""
+
+import json
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from sandbox.host.certificate_authority import Authority
+from tests.standins.digitalocean_provider.engine import FakeKubernetes
+
+Document = dict[str, Any]
+KINDS = {
+    "v1": {"Namespace": "namespaces", "Pod": "pods", "Secret": "secrets", "Service": "services"},
+    "apps/v1": {"Deployment": "deployments"},
+    "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
+}
+
+
+class ApiServer:
+    """Attributes: objects, with apiVersion, kind and metadata; logs by pod, container and whether of the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.objects: list[Document] = []
+        self.logs: dict[tuple[str, str, bool], str] = {}
+        authority = Authority(folder, "api-server")
+        authority.server("api", ["127.0.0.1"])
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "api.crt", folder / "api.key")
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+        self.kubernetes = FakeKubernetes(f"https://127.0.0.1:{self._server.server_port}", authority.pem)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, url: str) -> Document | str | None:
+        """What is at a URL; None: nothing."""
+        parts = urlsplit(url)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        api, _, rest = parts.path.removeprefix("/api/").removeprefix("/apis/").partition("/")
+        if parts.path.startswith("/apis/"):
+            version, _, rest = rest.partition("/")
+            api = f"{api}/{version}"
+        kinds = KINDS.get(api)
+        if kinds is None:
+            return None
+        if not rest:
+            return {"resources": [{"kind": kind, "name": name} for kind, name in kinds.items()]}
+        segments = rest.split("/")
+        namespace = segments[1] if segments[0] == "namespaces" and len(segments) > 2 else ""
+        plural, *name = segments[2:] if namespace else segments
+        found = [
+            each
+            for each in self.objects
+            if each["apiVersion"] == api
+            and kinds[each["kind"]] == plural
+            and namespace in ("", each["metadata"].get("namespace"))
+            and _selected(each, query.get("labelSelector", ""))
+        ]
+        if not name:
+            return {"items": found or None}
+        if name[1:] == ["log"]:
+            return self.logs.get((name[0], query["container"], query["previous"] == "true"))
+        return next((each for each in found if each["metadata"]["name"] == name[0]), None)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send(server.answer(self.path))
+
+            def do_DELETE(self) -> None:
+                found = server.answer(self.path)
+                if isinstance(found, dict):
+                    server.objects.remove(found)
+                self._send(found)
+
+            def _send(self, document: Document | str | None) -> None:
+                self.send_response(404 if document is None else 200)
+                self.end_headers()
+                self.wfile.write((document if isinstance(document, str) else json.dumps(document)).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        return Handler
+
+
+def _selected(item: Document, selector: str) -> bool:
+    labels = item["metadata"].get("labels", {})
+    return all(
+        labels.get(pair.partition("=")[0]) == pair.partition("=")[2] for pair in filter(None, selector.split(","))
+    )
+
+
+def deployment(name: str, namespace: str = "default", **spec: Any) -> Document:  # noqa: ANN401 -- fields of Kubernetes
+    """A Deployment of one ready replica, as Pulumi applied it."""
+    containers = [{"name": "api", "image": f"user/{name}:1"}]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "managedFields": [{"manager": "pulumi-kubernetes-1", "operation": "Apply", "fieldsV1": {}}],
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"spec": {"containers": containers}},
+        }
+        | spec,
+        "status": {"readyReplicas": 1},
+    }
+
+
+def pod(app: str, namespace: str = "default", container: str = "api", **status: Any) -> Document:  # noqa: ANN401
+    """A pod of a Deployment; `status` are the fields of its one container's status."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{app}-1", "namespace": namespace, "labels": {"app": app}},
+        "spec": {"containers": [{"name": container, "image": f"user/{app}:1"}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": container, "image": f"user/{app}:1", "ready": False} | status],
+        },
+    }

@@ -1,0 +1,251 @@
+"""What doctor and status see inside the cluster."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.host.certificate_authority import Authority
+from tests.e2e.api_server import ApiServer, deployment, pod
+from tests.e2e.terminal import Terminal
+from tests.standins.digitalocean_provider.engine import Account, FakeKubernetes
+
+Document = dict[str, Any]
+_CONTAINERS = [{"name": "proxy", "image": "kong:3.9.3"}, {"name": "ingress-controller", "image": "controller:3.5.13"}]
+_RUNNING = [each | {"ready": True} for each in _CONTAINERS]
+KONG = [
+    deployment("kong", "kong", template={"spec": {"containers": _CONTAINERS}}),
+    pod("kong", "kong") | {"status": {"phase": "Running", "containerStatuses": _RUNNING}},
+]
+
+
+class Inside(Terminal):
+    """A shell beside a stack `dev` whose cluster has an API server."""
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        super().__init__(account, folder)
+        pool = {
+            "name": "mycluster-default-pool",
+            "size": "s-1vcpu-2gb",
+            "count": 1,
+            "tags": ["terraform:default-node-pool"],
+        }
+        self.id = self.cluster(node_pools=[pool])
+        self.pool = account.cloud.clusters.records[self.id].document["node_pools"][0]["id"]
+        self.api_server = ApiServer(folder)
+        account.cloud.clusters.records[self.id].kubernetes = self.api_server.kubernetes
+
+    def applied(self, *objects: Document) -> None:
+        """The state has the cluster and these objects."""
+        node_pool = {"id": self.pool, "nodeCount": 1}
+        values = {"name": "mycluster", "nodePool": node_pool}
+        self.state(
+            [
+                self.resource("CLUSTER", self.id, inputs=values, outputs=values),
+                *(
+                    {
+                        "type": f"kubernetes:{each['apiVersion']}:{each['kind']}",
+                        "id": f"{each['metadata']['namespace']}/{each['metadata']['name']}",
+                        "urn": f"urn:pulumi:dev::kong-doks::{each['metadata']['name']}",
+                        "inputs": json.loads(json.dumps(each)),
+                        "outputs": {},
+                    }
+                    for each in objects
+                ),
+            ]
+        )
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    account = Account()
+    inside = Inside(account, tmp_path)
+    yield inside
+    inside.api_server.stop()
+    account.stop()
+
+
+def test_a_cluster_that_is_as_the_state_says_agrees(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    # The API server adds defaults, and leaves empty values out.
+    inside.api_server.objects = [foo | {"spec": foo["spec"] | {"progressDeadlineSeconds": 600}}]
+    assert inside.ops("doctor") == (0, "stack dev: state and account agree\n", "")
+
+
+def test_an_object_that_was_deleted_in_the_cluster_is_found(inside: Inside) -> None:
+    inside.applied(deployment("foo-deployment"))
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == ("object-missing", [["pulumi up --refresh --stack dev"]])
+    assert "Deployment default/foo-deployment" in finding["problem"]
+
+
+def test_a_deployment_that_was_scaled_by_hand_is_found_with_who_did_it(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    scaled = deployment("foo-deployment", replicas=3)
+    scaled["metadata"]["managedFields"].append(
+        {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    )
+    inside.api_server.objects = [scaled]
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == ("object-changed", [["pulumi up --refresh --stack dev"]])
+    assert (
+        finding["problem"] == "Deployment default/foo-deployment was changed in the cluster by kubectl: spec.replicas"
+    )
+
+
+def test_a_field_that_was_removed_by_hand_is_found(inside: Inside) -> None:
+    env = {"containers": [{"name": "api", "image": "user/foo:1", "env": [{"name": "MODE", "value": "on"}]}]}
+    inside.applied(deployment("foo-deployment", template={"spec": env}))
+    inside.api_server.objects = [
+        deployment("foo-deployment", template={"spec": {"containers": [{"name": "api", "image": "user/foo:1"}]}})
+    ]
+    (finding,) = inside.findings()
+    assert finding["problem"].endswith("was changed in the cluster: spec.template.spec.containers.env")
+
+
+def test_a_value_that_the_api_server_writes_in_another_way_is_no_change(inside: Inside) -> None:
+    inside.applied(deployment("foo-deployment", cpu="0.1"))
+    inside.api_server.objects = [deployment("foo-deployment", cpu="100m")]
+    assert inside.findings() == []
+
+
+def test_an_object_that_a_killed_up_left_is_noted_and_somebodys_is_not(inside: Inside) -> None:
+    inside.applied()
+    theirs = deployment("theirs")
+    theirs["metadata"]["managedFields"] = [{"manager": "kubectl-client-side-apply", "fieldsV1": {}}]
+    inside.api_server.objects = [deployment("hello-deployment"), theirs]
+    document = inside.json("doctor")
+    (note,) = document["notes"]
+    assert document["findings"] == []
+    assert note["id"] == "object-not-in-state"
+    assert note["fixes"] == [
+        ["pulumi up --stack dev"],
+        ["kubectl delete deployment hello-deployment --namespace default"],
+    ]
+
+
+def test_an_api_server_with_another_certificate_is_not_believed(inside: Inside, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = FakeKubernetes(inside.api_server.kubernetes.server, Authority(tmp_path / "other", "stranger").pem)
+    inside.account.cloud.clusters.records[inside.id].kubernetes = stranger
+    inside.applied()
+    (unread,) = inside.json("doctor")["not_read"]
+    assert "certificate verify failed" in unread
+    assert inside.ops("status").returncode == 3
+
+
+CRASHING: Document = {
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}},
+    "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+    "restartCount": 4,
+}
+
+
+def test_a_failing_pod_is_found(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    inside.api_server.objects = [foo, pod("foo-deployment", **CRASHING)]
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == ("pod-failing", [])
+    assert "CrashLoopBackOff: ended with 1 (Error)" in finding["problem"]
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "command"),
+    [
+        (
+            CRASHING,
+            "CrashLoopBackOff: ended with 1 (Error)",
+            "kubectl logs foo-deployment-1 --namespace default --container api --previous",
+        ),
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "a"'}}},
+            'ImagePullBackOff: Back-off pulling image "a"',
+            "kubectl describe pod foo-deployment-1 --namespace default",
+        ),
+        (
+            {"state": {"running": {}}},
+            "not ready yet: its readiness probe fails",
+            "kubectl logs foo-deployment-1 --namespace default --container api",
+        ),
+        (
+            {"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "restartCount": 1},
+            "OOMKilled: ended with 137 (OOMKilled)",
+            "kubectl logs foo-deployment-1 --namespace default --container api --previous",
+        ),
+    ],
+)
+def test_status_says_why_a_service_is_not_ready_with_its_last_log_line(
+    inside: Inside, status: Document, problem: str, command: str
+) -> None:
+    foo = deployment("foo-deployment")
+    foo["status"] = {}
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG, pod("foo-deployment", **status)]
+    inside.api_server.logs = {
+        ("foo-deployment-1", "api", previous): "starting\nModuleNotFoundError: No module named 'x'\n\n"
+        for previous in (True, False)
+    }
+    document = inside.json("status")
+    assert document["ready"] is False
+    row = document["rows"][0]
+    assert row == {
+        "name": "service foo",
+        "ready": "0/1",
+        "image": "user/foo-deployment:1",
+        "problem": problem,
+        "log": "ModuleNotFoundError: No module named 'x'",
+        "next": command,
+    }
+    printed = inside.ops("status")
+    assert printed.returncode == 1
+    assert f"why: {problem}" in printed.stdout
+    assert printed.stdout.endswith("stack dev: 1 of 3 not ready\n")
+
+
+def test_status_says_that_a_pod_finds_no_room(inside: Inside) -> None:
+    foo, waiting = deployment("foo-deployment"), pod("foo-deployment")
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    waiting["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}],
+    }
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG, waiting]
+    row = inside.json("status")["rows"][0]
+    assert (row["problem"], row["next"]) == (f"Unschedulable: {message}", "python -m ops preflight --stack dev")
+
+
+def test_status_of_a_stack_that_is_ready(inside: Inside) -> None:
+    inside.applied()
+    inside.api_server.objects = [deployment("foo-deployment"), *KONG, pod("foo-deployment", ready=True)]
+    done = inside.ops("status")
+    rows = inside.json("status")["rows"]
+    assert [(row["name"], row["ready"]) for row in rows] == [
+        ("service foo", "1/1"),
+        ("Kong", "1/1"),
+        ("Kong's controller", "1/1"),
+    ]
+    assert done.returncode == 0
+    assert done.stdout.endswith("stack dev: all ready\n")
+
+
+def test_status_names_what_is_missing(inside: Inside) -> None:
+    inside.applied()
+    rows = inside.json("status")["rows"]
+    assert [row["problem"] for row in rows] == [
+        "Deployment default/foo-deployment is missing",
+        "Deployment kong/kong is missing",
+        "Deployment kong/kong is missing",
+    ]
+    assert {row["next"] for row in rows} == {"pulumi up --refresh --stack dev"}
+
+
+def test_status_without_a_cluster_is_no_answer(inside: Inside) -> None:
+    inside.remembers()
+    done = inside.ops("status")
+    assert (done.returncode, done.stderr) == (3, "stack dev has no cluster yet; fix: pulumi up --stack dev\n")
