@@ -33,7 +33,8 @@ from ops.doctor import examination, snapshot, state_checks
 from ops.doctor.findings import Finding
 from ops.errors import OpsError
 from ops.pulumi import state as states
-from ops.pulumi.backend import Backend
+from ops.pulumi.backend import Backend, broken_attributes
+from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
 
 PROBLEM, UNCHECKED = 1, 3
@@ -282,19 +283,21 @@ def doctor(stack: StackName = "", as_json: Json = False) -> None:
         console.print(f"stack {name}: state and account agree", markup=False)
     else:
         count = f"{len(findings)} finding{'s' * (len(findings) > 1)}"
-        console.print(f"stack {name}: {count}; then: pulumi up --stack {name}", markup=False)
+        console.print(f"stack {name}: {count}; then: pulumi up, or repeat pulumi destroy", markup=False)
     raise typer.Exit(PROBLEM if findings else 0)
 
 
 def _examine(name: str) -> tuple[list[Finding], list[Finding], list[str], str]:
     """Findings, notes, what couldn't be read, and the stack's name."""
-    stack = Stack(Path.cwd(), name)
-    backend = Backend(stack)
     with errors.status("reading state, account and cluster"):
-        # Until these are repaired or over, the rest can't be read, or changes meanwhile.
-        if urgent := state_checks.check_backend(backend.broken_attributes(), backend.locks()):
-            return urgent, [], [], stack.name
-        found = snapshot.read(stack.account(), stack, backend.locks())
+        # Until this is repaired, Pulumi can't even name the selected stack.
+        if broken := state_checks.check_attributes(broken_attributes(Cli(Path.cwd()))):
+            return broken, [], [], name or "selected"
+        stack = Stack(Path.cwd(), name)
+        locks = Backend(stack).locks()
+        if running := state_checks.check_running(locks):
+            return running, [], [], stack.name
+        found = snapshot.read(stack.account(), stack, locks)
         return examination.examine(found), examination.notes(found), found.not_read, stack.name
 
 

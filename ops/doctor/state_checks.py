@@ -16,19 +16,23 @@ _SHORTEST_DOCKER_CONFIG = 100
 """Characters. An encrypted empty value is shorter, an encrypted Docker config is longer."""
 
 
-def check_backend(broken_attributes: list[Path], locks: list[Lock]) -> list[Finding]:
-    """Faults in a file backend that Pulumi can't read past, or a command that works on the stack now."""
-    if broken_attributes:
-        # The file storage reads a checkpoint without attributes as well.
-        files = " ".join(shlex.quote(str(each)) for each in broken_attributes)
-        return [
-            Finding(
-                Problem.CHECKPOINT_ATTRIBUTES,
-                f"a killed command left {len(broken_attributes)} file(s) of attributes empty, and every command fails "
-                'with "failed to load checkpoint: EOF"; the state itself is whole',
-                [[f"rm {files}"]],
-            )
-        ]
+def check_attributes(broken: list[Path]) -> list[Finding]:
+    """Attributes beside a checkpoint that a killed command left empty; Pulumi reads checkpoints without them as well."""
+    if not broken:
+        return []
+    files = " ".join(shlex.quote(str(each)) for each in broken)
+    return [
+        Finding(
+            Problem.CHECKPOINT_ATTRIBUTES,
+            "a killed command left a checkpoint's attributes empty, and every command fails with "
+            '"failed to load checkpoint: EOF"; the state itself is whole',
+            [[f"rm {files}"]],
+        )
+    ]
+
+
+def check_running(locks: list[Lock]) -> list[Finding]:
+    """A command that changes the stack now: whatever is read meanwhile may be different a moment later."""
     return [
         Finding(Problem.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
         for lock in locks

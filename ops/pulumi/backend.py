@@ -7,12 +7,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import SplitResult, parse_qs, urlsplit
 from urllib.request import url2pathname
 
 from ops.digitalocean import one_line
 from ops.errors import OpsError
+from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
 
 
@@ -42,9 +42,13 @@ class Lock:
         return False
 
 
-class _Files(Protocol):
-    def read(self, folder: str, part: str) -> Iterator[str]:
-        """Texts of the JSON files below a folder of .pulumi whose path has the part, newest name first."""
+def broken_attributes(cli: Cli) -> list[Path]:
+    """Files beside checkpoints and locks that a killed command left without their content (file backend only).
+
+    Go CDK's file storage writes attributes to NAME.attrs in place, and fails to read NAME if they aren't JSON.
+    """
+    files = _files(cli)
+    return [file for file in files.attributes() if not _is_json(file)] if isinstance(files, _Folder) else []
 
 
 class Backend:
@@ -56,10 +60,7 @@ class Backend:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._place = urlsplit(stack.pulumi_json("whoami", "--json").get("url") or "")
-        kinds: dict[str, type[_Folder | _Bucket]] = {"file": _Folder, "s3": _Bucket}
-        kind = kinds.get(self._place.scheme)
-        self._files: _Files | None = kind(self._place) if kind else None
+        self._files = _files(stack)
 
     def locks(self) -> list[Lock]:
         """The stack's locks. Pulumi Cloud has none of this kind; for another backend `pulumi up` names the owner."""
@@ -73,15 +74,6 @@ class Backend:
             return any(f'"{identifier}"' in text for text in texts)
         return any(f'"{identifier}"' in text for text in self._versions())
 
-    def broken_attributes(self) -> list[Path]:
-        """Files beside checkpoints and locks that a killed command left without their content (file backend only).
-
-        Go CDK's file storage writes attributes to NAME.attrs in place, and fails to read NAME if they aren't JSON.
-        """
-        if not isinstance(self._files, _Folder):
-            return []
-        return [file for file in self._files.attributes() if not _is_json(file)]
-
     def _read(self, folder: str) -> list[dict[str, str]]:
         texts = self._files.read(folder, f"/{self._stack.short_name}/") if self._files else ()
         return [json.loads(text) for text in texts]
@@ -94,10 +86,13 @@ class Backend:
 
 
 class _Folder:
+    """A folder of this machine."""
+
     def __init__(self, place: SplitResult) -> None:
         self._root = Path(url2pathname(f"{place.netloc}{place.path}")).expanduser() / ".pulumi"
 
     def read(self, folder: str, part: str) -> Iterator[str]:
+        """Reads the JSON files below a folder of .pulumi whose path has the part, the newest name first."""
         for file in sorted((self._root / folder).rglob("*.json*"), reverse=True):
             if part in file.as_posix() and file.suffix in (".json", ".gz"):
                 yield _text(file.read_bytes())
@@ -107,10 +102,13 @@ class _Folder:
 
 
 class _Bucket:
+    """A bucket of an object storage."""
+
     def __init__(self, place: SplitResult) -> None:
         self._place = place
 
     def read(self, folder: str, part: str) -> Iterator[str]:
+        """As for a folder."""
         # As slow to import as all the rest of ops, and needed for buckets only.
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
@@ -138,6 +136,14 @@ class _Bucket:
         except (BotoCoreError, ClientError) as error:
             problem = one_line(str(error))
             raise OpsError(f"{folder} in bucket {bucket}: {problem}; fix: the keys that `pulumi` uses") from None
+
+
+def _files(cli: Cli) -> _Folder | _Bucket | None:
+    """The files of the backend that is logged in to; None for Pulumi Cloud and storages that ops can't read."""
+    place = urlsplit(cli.pulumi_json("whoami", "--json").get("url") or "")
+    kinds: dict[str, type[_Folder | _Bucket]] = {"file": _Folder, "s3": _Bucket}
+    kind = kinds.get(place.scheme)
+    return kind(place) if kind else None
 
 
 def _text(content: bytes) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,16 @@ from infra.config.load import load
 from infra.config.settings import Settings
 from ops.digitalocean import ENDPOINT, Api, one_line
 from ops.errors import OpsError
+from ops.pulumi.cli import Cli, PulumiError
 
 _NO_STACK = "no stack named"
-_EMPTY_ATTRIBUTES = "failed to load checkpoint: EOF"
-
-
-class PulumiError(OpsError):
-    """A pulumi command failed."""
 
 
 class NoStackError(OpsError):
     """Pulumi has no such stack."""
 
 
-class UnreadableCheckpointError(PulumiError):
-    """A file backend can't read a checkpoint's attributes: a killed command left them empty."""
-
-
-class Stack:
+class Stack(Cli):
     """A stack of the project in `folder`.
 
     Args:
@@ -44,7 +35,7 @@ class Stack:
     """
 
     def __init__(self, folder: Path, name: str = "") -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.project = _project(folder)
         self.name = name or self._selected()
         self._check_exists()
@@ -101,42 +92,9 @@ class Stack:
         configured = self.config.get("digitalocean:apiEndpoint")
         return Api(self._token(), str(configured or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT))
 
-    def pulumi(self, *arguments: str) -> str:
-        """Runs a pulumi command and returns what it prints.
-
-        Raises:
-            PulumiError: it failed, or isn't installed.
-        """
-        command = ["pulumi", *arguments, "--non-interactive"]
-        try:
-            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise PulumiError("pulumi: not on PATH; fix: install it (https://www.pulumi.com/docs/install/)") from None
-        except OSError as error:
-            raise PulumiError(f"pulumi: {error.strerror}; fix: see what `command -v pulumi` finds") from None
-        if done.returncode:
-            problem = one_line(done.stderr or done.stdout)
-            kind = UnreadableCheckpointError if _EMPTY_ATTRIBUTES in problem else PulumiError
-            raise kind(f"{' '.join(command)}: {problem}")
-        return done.stdout
-
-    def pulumi_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
-        """Runs a pulumi command that prints JSON.
-
-        Raises:
-            PulumiError: as for `pulumi`; also if it prints something else.
-        """
-        printed = self.pulumi(*arguments)
-        try:
-            return json.loads(printed)
-        except ValueError:
-            raise PulumiError(f"pulumi {' '.join(arguments)}: prints no JSON; fix: see `pulumi version`") from None
-
     def _selected(self) -> str:
         try:
             return self.pulumi("stack", "--show-name").strip()
-        except UnreadableCheckpointError:
-            raise
         except PulumiError as error:
             if "no stack selected" not in str(error):
                 raise
@@ -146,8 +104,6 @@ class Stack:
         """Reads the configuration once, which Pulumi refuses for a stack that it doesn't have."""
         try:
             _ = self._entries
-        except UnreadableCheckpointError:
-            return  # `doctor` explains it; every other command fails with Pulumi's own words
         except PulumiError as error:
             if _NO_STACK not in str(error):
                 raise

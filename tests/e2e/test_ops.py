@@ -466,6 +466,22 @@ def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
     assert failed[key]["fix"].startswith(f"pulumi config set {key} {before};")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "before"), [("region", "fra1", "nyc3"), ("name", "other", "kong-doks-1234567")]
+)
+def test_a_registry_that_would_be_replaced_is_said_before(
+    terminal: Terminal, key: str, value: str, before: str
+) -> None:
+    terminal.registry("kong-doks-1234567")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
+    assert terminal.failed() == {}
+    terminal.configure(registry={"kind": "digitalocean", key: value})
+    failed = terminal.failed()
+    assert set(failed) == {"registry"}
+    assert "pulumi up deletes registry kong-doks-1234567 with its images" in failed["registry"]["said"]
+    assert failed["registry"]["fix"].startswith(f"pulumi config set --path registry.{key} {before};")
+
+
 def test_a_version_that_is_no_longer_on_offer_is_refused_of_a_cluster_that_is_there_too(terminal: Terminal) -> None:
     terminal.remembers(CLUSTER=terminal.cluster())
     terminal.configure(kubernetesVersion="1.30")
@@ -582,3 +598,30 @@ def test_an_a_record_that_an_up_left_is_found_and_others_are_left_to_their_owner
     (finding,) = terminal.findings()
     assert "or somebody else's" in finding["problem"]
     assert "remove" not in json.dumps(finding)
+
+
+_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 -- Pulumi's mark of an encrypted value
+_ENCRYPTED = {_SECRET: "1b47061264138c4ac30d75fd1eb44270"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "is_empty"),
+    [
+        ({}, True),
+        ({"dockerCredentials": None}, True),
+        ({"dockerCredentials": ""}, True),
+        # "null", and a Docker config of one registry.
+        ({"dockerCredentials": _ENCRYPTED | {"ciphertext": "v1:dC0bSx4RQrN2nvpl:7Fk4mRBQz2dvVZbDJ5dzZtB4hB0="}}, True),
+        ({"dockerCredentials": _ENCRYPTED | {"ciphertext": f"v1:dC0bSx4RQrN2nvpl:{'A' * 300}"}}, False),
+    ],
+)
+def test_registry_credentials_without_a_value_are_found(
+    terminal: Terminal, outputs: dict[str, object], *, is_empty: bool
+) -> None:
+    terminal.registry("kong-doks-1234567")
+    credentials = terminal.resource("DOCKER_CREDENTIALS", "push", outputs=outputs)
+    terminal.state([terminal.resource("REGISTRY", "kong-doks-1234567"), credentials])
+    findings = terminal.findings()
+    assert [each["id"] for each in findings] == (["docker-credentials-empty"] if is_empty else [])
+    fix = f"pulumi state delete '{credentials['urn']}' --force --yes --stack dev"
+    assert not is_empty or findings[0]["fixes"] == [[fix]]

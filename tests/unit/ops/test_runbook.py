@@ -1,0 +1,42 @@
+"""The runbook has a section for each finding of the doctor, and the tests that it names exist."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from ops.doctor.findings import Problem
+from tests.unit.conftest import PROJECT
+
+RUNBOOK = (PROJECT / "docs" / "reference" / "failures.md").read_text()
+FINDINGS, OTHERS = re.split(r"^## Failures without a finding$", RUNBOOK, flags=re.MULTILINE)
+
+
+def sections(text: str) -> dict[str, str]:
+    found = re.split(r"^### (.+)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def test_every_finding_has_its_section_and_no_section_is_without_a_finding() -> None:
+    assert list(sections(FINDINGS)) == [each.value for each in Problem]
+
+
+@pytest.mark.parametrize("finding", Problem)
+def test_a_section_has_symptom_cause_command_and_tests(finding: Problem) -> None:
+    named = re.findall(r"^- \*\*(\w+)\*\*: \S", sections(FINDINGS)[finding.value], re.MULTILINE)
+    assert named == ["Symptom", "Cause", "Type", "Tests"]
+
+
+def test_every_test_that_the_runbook_names_exists_once() -> None:
+    tests = [
+        re.sub(r"`", "", name) for line in re.findall(r"\*\*Tests\*\*: (.+)", RUNBOOK) for name in line.split(", ")
+    ]
+    assert len(tests) > len(Problem)
+    sources = [path.read_text() for path in (PROJECT / "tests").rglob("test_*.py")]
+    there = Counter(name for source in sources for name in re.findall(r"^def test_(\w+)\(", source, re.MULTILINE))
+    assert {name: there[name] for name in tests if there[name] != 1} == {}
+
+
+def test_every_finding_is_made_by_a_check() -> None:
+    checks = "".join(path.read_text() for path in (PROJECT / "ops" / "doctor").glob("*checks.py"))
+    assert [each.name for each in Problem if f"Problem.{each.name}" not in checks] == []
