@@ -17,7 +17,7 @@ _SHORTEST_DOCKER_CONFIG = 100
 
 
 def check_attributes(broken: list[Path]) -> list[Finding]:
-    """Attributes beside a checkpoint that a killed command left empty; Pulumi reads checkpoints without them as well."""
+    """Attributes beside a checkpoint that a killed command left empty; Pulumi reads one without them as well."""
     if not broken:
         return []
     files = " ".join(shlex.quote(str(each)) for each in broken)
