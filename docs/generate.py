@@ -159,7 +159,7 @@ def _sandbox_coverage() -> str:
         for family in families
         for endpoint, scopes in family.scopes.items()
     ]
-    table = (PROJECT / "sandbox" / "kong" / "plugins.go").read_text()
+    table = (PROJECT / "sandbox" / "kong" / "plugins" / "plugins.go").read_text()
     plugins = re.findall(r'^\t"([a-z-]+)": +row\(', table, re.MULTILINE)
     return f"""# Sandbox coverage
 
