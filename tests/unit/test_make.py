@@ -5,7 +5,7 @@ import subprocess
 
 from tests.unit.conftest import PROJECT
 
-INTERNAL = {"sandboxed", "others"}
+INTERNAL = {"sandboxed", "engine", "others"}
 """Targets that other targets run in parallel."""
 
 
