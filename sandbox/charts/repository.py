@@ -1,9 +1,13 @@
 """The chart repository: stand-ins for charts, Kong's with the real controller's CRDs; cert-manager; the Gateway API."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from infra.config import versions
 from sandbox.host.addresses import CHARTS
@@ -15,6 +19,11 @@ _ENGINE = GO / "engine"
 _CERTIFICATES = GO / "certificates"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _STAND_INS = ("kong", "prometheus")
+_TYPES = {bool: "boolean", int: "integer", str: "string", list: "array"}
+_OPEN = {"env", "labels", "lifecycle", "podAnnotations", "livenessProbe", "readinessProbe"} | {
+    "securityContext", "containerSecurityContext", "customEnv"
+}  # fmt: skip
+"""Values that are maps of any keys."""
 _CRDS = "github.com/kong/kubernetes-configuration"
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 
@@ -39,7 +48,7 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     shutil.rmtree(folder, ignore_errors=True)
     source = folder / "source"
     for chart in _STAND_INS:
-        shutil.copytree(Path(__file__).with_name(chart), source / chart)
+        copy_stand_in(chart, source / chart)
     fill_crds(source / "kong" / "crds")
     charts = sorted(source.iterdir())
     report(f"charts {' '.join(chart.name for chart in charts)}")
@@ -48,6 +57,22 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     _helm("repo", "index", str(folder), "--url", CHARTS)
     _release_gateway_api(folder / "gateway-api" / f"v{versions.GATEWAY_API}")
     return folder
+
+
+def copy_stand_in(chart: str, target: Path) -> None:
+    """Copies a stand-in, with a schema that allows the keys and types of its default values only."""
+    shutil.copytree(Path(__file__).with_name(chart), target)
+    values = yaml.safe_load((target / "values.yaml").read_text())
+    (target / "values.schema.json").write_text(json.dumps(_schema(values)))
+
+
+def _schema(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {"type": _TYPES[type(value)]}
+    if not value:
+        return {"type": "object"}
+    parts = {key: {"type": "object"} if key in _OPEN else _schema(part) for key, part in value.items()}
+    return {"type": "object", "additionalProperties": False, "properties": parts}
 
 
 def add_cert_manager(folder: Path = RUN / "charts") -> None:

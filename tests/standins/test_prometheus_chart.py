@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from infra.monitoring.prometheus import prometheus_files, prometheus_values
-from sandbox.host.paths import PROJECT
+from sandbox.charts.repository import copy_stand_in
 from sandbox.toolchain.build import tool
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
@@ -18,9 +20,11 @@ VALUES = json.dumps(prometheus_values("7d", prometheus_files("kong")))
 
 def template(*options: str) -> subprocess.CompletedProcess[str]:
     """The chart with the program's values, and `options` over them."""
-    helm, chart = str(tool("helm")), str(PROJECT / "sandbox" / "charts" / "prometheus")
-    command = [helm, "template", "prometheus", chart, "--namespace", "monitoring", "--values", "-", *options]
-    return subprocess.run(command, input=VALUES, check=False, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:
+        copy_stand_in("prometheus", Path(folder, "prometheus"))
+        command = [str(tool("helm")), "template", "prometheus", f"{folder}/prometheus", "--namespace", "monitoring"]
+        command += ["--values", "-", *options]
+        return subprocess.run(command, input=VALUES, check=False, capture_output=True, text=True)
 
 
 def test_it_is_a_server_that_mounts_the_programs_files() -> None:
@@ -39,7 +43,14 @@ def test_it_is_a_server_that_mounts_the_programs_files() -> None:
     assert "--web.enable-lifecycle" not in arguments
 
 
-@pytest.mark.parametrize("value", ["server.retenton=7d", "alertmanager.enabled=true", "grafana.enabled=true"])
+def test_a_part_that_it_lacks_has_to_be_off() -> None:
+    for part in ("alertmanager.enabled", "rbac.create"):
+        done = template("--set", f"{part}=true")
+        assert f"{part}" in done.stderr
+        assert "not in the stand-in; set" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["server.retenton=7d", "grafana.enabled=true", "server.retention=7"])
 def test_a_value_that_it_hasnt_got_is_refused(value: str) -> None:
     done = template("--set", value)
     assert done.returncode != 0

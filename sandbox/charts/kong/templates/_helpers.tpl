@@ -1,5 +1,5 @@
 {{- define "kong.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Chart.Name }}
 {{- end }}
 
 {{- /* Kong's chart doesn't leave out the repetition when a release has the chart's name. */}}
@@ -8,7 +8,7 @@
 {{- end }}
 
 {{- define "kong.proxyService" -}}
-{{- default (printf "%s-proxy" (include "kong.fullname" .)) .Values.proxy.nameOverride }}
+{{- printf "%s-proxy" (include "kong.fullname" .) }}
 {{- end }}
 
 {{- define "kong.selectorLabels" -}}
@@ -23,9 +23,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.extraLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- define "kong.metadata" -}}
