@@ -29,6 +29,7 @@ _LOOK_FURTHER = (
     ("make down", "destroy the stack, show the bill at zero, stop the sandbox"),
 )
 _FIND_THE_FAULT = (
+    ("python -m ops status --stack {stack}", "which pods aren't ready, and why"),
     ("kubectl get pods --all-namespaces", "what runs in the cluster and what doesn't"),
     ("kubectl describe pod NAME", "why a pod doesn't start"),
     ("kubectl logs deployment/NAME-deployment", "what a service says"),
