@@ -69,7 +69,7 @@ def _with_encrypted(schema: Any) -> Any:  # noqa: ANN401 -- JSON
     schema = {key: _with_encrypted(value) for key, value in schema.items()}
     if schema.get("title") == "Env":
         schema["patternProperties"] = {
-            name: {"anyOf": [value, {"type": ["number", "boolean"]}, {"$ref": "#/$defs/Encrypted"}]}
+            name: {"anyOf": [value, {"$ref": "#/$defs/Encrypted"}]}
             for name, value in schema["patternProperties"].items()
         }
     return schema

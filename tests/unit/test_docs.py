@@ -107,6 +107,7 @@ def test_an_editor_accepts_the_stacks_of_the_project(stack: str) -> None:
         ({"nodeCuont": 2}, "nodeCuont"),
         ({"nodeCount": "many"}, "is not of type 'integer'"),
         ({"services": [{"name": "foo", "path": "foo"}]}, "does not match"),
+        ({"services": [{"name": "foo", "path": "/foo", "env": {"THREADS": 4}}]}, "is not of type 'string'"),
         ({"services": [{"name": "foo", "path": "/foo", "auht": "jwt"}]}, "auht"),
         ({"consumers": [{"name": "alice", "apiKey": "short"}]}, "is too short"),
     ],
@@ -118,7 +119,7 @@ def test_an_editor_marks_a_mistake(config: dict[str, Any], problem: str) -> None
 
 def test_an_editor_accepts_encrypted_values_and_keys_of_other_namespaces() -> None:
     encrypted = {"secure": "v1:x"}
-    service = {"name": "foo", "path": "/foo", "build": "apps/foo", "env": {"PASSWORD": encrypted, "THREADS": 4}}
+    service = {"name": "foo", "path": "/foo", "build": "apps/foo", "env": {"PASSWORD": encrypted, "THREADS": "4"}}
     consumer = {"name": "alice", "apiKey": encrypted, "jwt": {"secret": encrypted}}
     config = {"digitalocean:token": encrypted, "services": [service], "consumers": [consumer]}
     jsonschema.validate({"config": config, "encryptionsalt": "v1:x"}, generate.stack_file_schema())
