@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pulumi
 import pulumi_digitalocean as digitalocean
 import yaml
+from pulumi.runtime.sync_await import _sync_await  # as the SDKs' own look-ups wait
 
 from infra.config import versions
 from infra.config.settings import Settings
@@ -37,7 +38,7 @@ class Lookups:
     """
 
     kubernetes_version: str
-    registry: digitalocean.GetContainerRegistryResult | None
+    registry: digitalocean.ContainerRegistry | None
     dns_zone: str | None
     previous_consumers: Mapping[str, list[str]]
     kong_crds: list[Definition]
@@ -51,7 +52,7 @@ def look_up(config: Settings) -> Lookups:
         gateway_api_crds = crds_from_gateway_api_release(config.gateway_api_releases, versions.GATEWAY_API)
     return Lookups(
         kubernetes_version=newest_patch(config.kubernetes_version) if config.creates_cluster else "",
-        registry=existing_registry(config.registry.name) if config.registry.existing else None,
+        registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
         dns_zone=dns_zone(config.domain) if config.domain and config.creates_cluster else None,
         previous_consumers=(previous_output("consumers") or {}) if config.consumers else {},
         kong_crds=kong_crds,
@@ -88,14 +89,14 @@ def newest_patch(minor: str) -> str:
     return newest
 
 
-def existing_registry(name: str | None) -> digitalocean.GetContainerRegistryResult:
-    """Returns the account's registry of that name; a missing one ends the program."""
-    registry = invoke_or_exit(lambda: digitalocean.get_container_registry(name=name))
-    if not registry.endpoint:
-        exit_with_error(
-            f'{config_key("registry.name")}: "{name}" is not a registry of this account; '
-            "allowed: the name of one that is; fix: write that name, or remove existing to have one made"
-        )
+def existing_registry(name: str) -> digitalocean.ContainerRegistry:
+    """Returns the account's registry of that name, once it is read; if there is none, the engine ends the program.
+
+    It is read by its id: the provider's look-up function answers nothing (its issue 1535). The engine's error names the
+    resource, which is called as the key is: `registry.name`, "resource 'NAME' does not exist".
+    """
+    registry = digitalocean.ContainerRegistry.get("registry.name", name)
+    _sync_await(registry.endpoint.future())
     return registry
 
 

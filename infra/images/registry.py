@@ -47,21 +47,25 @@ class DigitalOceanRegistry(pulumi.ComponentResource):
         registry: what images and pods need to know of it.
     """
 
-    def __init__(
-        self, name: str, config: RegistrySettings, existing: digitalocean.GetContainerRegistryResult | None
-    ) -> None:
+    def __init__(self, name: str, config: RegistrySettings, existing: digitalocean.ContainerRegistry | None) -> None:
         """Creates the registry, unless there is an existing one, which the stack neither changes nor deletes."""
         super().__init__("kong-doks:registry:DigitalOceanRegistry", name)
         child = pulumi.ResourceOptions(parent=self)
         registry = existing or digitalocean.ContainerRegistry(
-            "kong-doks", name=config.name, subscription_tier_slug=config.tier, region=config.region, opts=child
+            "kong-doks",
+            name=config.name,
+            subscription_tier_slug=config.tier,
+            region=config.region,
+            # An account has one registry, so its replacement can't come first.
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True)),
         )
 
         def docker_config(purpose: str, *, write: bool) -> pulumi.Output[str]:
             credentials = digitalocean.ContainerRegistryDockerCredentials(
                 purpose, registry_name=registry.name, write=write, opts=child
             )
-            return pulumi.Output.secret(credentials.docker_credentials)
+            config: pulumi.Output[str | None] = pulumi.Output.secret(credentials.docker_credentials)
+            return config.apply(lambda text: not_empty(text, purpose))
 
         login = docker_config("push", write=True).apply(_login)
         self.registry = Registry(
@@ -99,6 +103,20 @@ def _other_registry(server: str, username: str | None, password: str | None) -> 
         push=[docker_build.RegistryArgs(address=host, username=username, password=secret)],
         pull_credentials=secret.apply(lambda known: _docker_config(host, username, known)),
     )
+
+
+def not_empty(docker_config: str | None, purpose: str) -> str:
+    """Returns the Docker config.
+
+    Raises:
+        pulumi.RunError: there is none. The provider stores the credentials before it has them, and never asks again.
+    """
+    if not docker_config:
+        raise pulumi.RunError(
+            f"registry: the state's credentials to {purpose} are empty; allowed: credentials from DigitalOcean; "
+            "fix: python -m ops doctor"
+        )
+    return docker_config
 
 
 def _docker_config(host: str, username: str, password: str) -> str:

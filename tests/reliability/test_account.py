@@ -11,7 +11,7 @@ import pytest
 
 from ops import preflight
 from ops.pulumi.state import CLUSTER
-from tests.reliability.part import Part, until
+from tests.reliability.part import QUIET, Part, until
 from tests.reliability.sweep import Sweep
 from tests.reliability.test_by_hand import call
 from tests.standins.digitalocean_provider.engine import TOKEN
@@ -263,6 +263,42 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     part.destroy()
     assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
     assert list(part.account.cloud.registries.documents) == ["mine"]
+
+
+def test_a_registry_that_is_not_there_is_named(part: Part) -> None:
+    part.configure(registry={"kind": "digitalocean", "name": "yours", "existing": True})
+    for command in (("preview", "--non-interactive"), ("up", *QUIET)):
+        failed = part.run("pulumi", *command, check=False)
+        assert failed.returncode != 0
+        error = "ContainerRegistry (registry.name):\n    error: "
+        assert error in failed.stdout
+        assert "resource 'yours' does not exist" in failed.stdout
+        assert "Traceback" not in failed.stdout
+    assert {call.method for call in part.account.cloud.calls} == {"GET"}
+
+
+def test_registry_credentials_that_were_refused_once_are_said_to_be_missing(part: Part) -> None:
+    part.fault(path="docker-credentials", status=422, times=2)
+    assert part.up(check=False).returncode != 0
+    failed = part.up(check=False)
+    assert failed.returncode != 0
+    assert re.search("error: registry: the state's credentials to (push|pull) are empty; .*; fix: ", failed.stdout)
+    assert "Traceback" not in failed.stdout
+    for resource in part.resources():
+        if resource["type"].endswith(":ContainerRegistryDockerCredentials"):
+            part.run("pulumi", "state", "delete", resource["urn"], "--force", "--yes")
+    part.up()
+    assert part.ends_at_zero()
+
+
+def test_a_registry_whose_region_was_edited_is_replaced(part: Part) -> None:
+    part.up()
+    part.configure(registry={"kind": "digitalocean", "region": "fra1"})
+    part.up()
+    (registry,) = part.account.cloud.registries.documents.values()
+    assert registry["region"] == "fra1"
+    part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    assert part.ends_at_zero()
 
 
 @pytest.mark.soak

@@ -245,10 +245,6 @@ RUNS: dict[str, dict[str, Any]] = {
         "stack": "dev",
         "refusal": "a call returned an error: GET https://api/v2/kubernetes/options: 401 Unable",
     },
-    "unknown registry": {
-        "stack": "dev",
-        "config": {"kong-doks:registry": {"kind": "digitalocean", "name": "missing", "existing": True}},
-    },
     "only images": {
         "stack": "dev",
         "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},

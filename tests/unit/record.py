@@ -62,10 +62,6 @@ class Answers(mocks.Mocks):
         if args.token.endswith(":getKubernetesVersions"):
             found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
             return {"id": "versions", "validVersions": found, "latestVersion": found[0] if found else None}
-        if args.token.endswith(":getContainerRegistry") and args.args["name"] == "missing":
-            return {}
-        if args.token.endswith(":getContainerRegistry"):
-            return self._registry(args.args["name"], "basic")
         if args.token.endswith(":getDomains"):
             zones = ["example.com", "shop.example.com", "other.example"]
             return {"id": "domains", "domains": [{"name": name, "ttl": 1800, "urn": name} for name in zones]}
@@ -73,7 +69,11 @@ class Answers(mocks.Mocks):
             return {"id": args.args["id"], "ip": "198.51.100.7"}
         raise NotImplementedError(args.token)
 
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def new_resource(  # noqa: C901 -- a case for each kind
+        self, args: mocks.MockResourceArgs
+    ) -> tuple[str | None, dict[str, Any]]:
+        if args.typ.endswith(":ContainerRegistry") and args.resource_id:
+            return args.resource_id, self._registry(args.resource_id, "basic")
         made: dict[str, Any] = {}
         if self.preview or args.custom is False:
             return None, args.inputs
@@ -313,7 +313,10 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
     recorder, engine = (
-        Recorder(Answers(preview=preview, outputs=run.get("outputs", {})), run.get("refusal", "")),
+        Recorder(
+            Answers(preview=preview, outputs=run.get("outputs", {})),
+            run.get("refusal", ""),
+        ),
         Engine(),
     )
     settings.configure(

@@ -114,7 +114,6 @@ def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[
     ("name", "said"),
     [
         ("retired version", 'kong-doks:kubernetesVersion: "1.30" is not on offer; allowed: 1.36, 1.35, 1.34; fix: '),
-        ("unknown registry", 'kong-doks:registry.name: "missing" is not a registry of this account; allowed: '),
         (
             "no token",
             "DigitalOcean API call failed: GET https://api/v2/kubernetes/options: 401 Unable; ",

@@ -9,6 +9,7 @@ from pulumi_kubernetes.core.v1.outputs import LoadBalancerIngress
 
 from infra.config import versions
 from infra.gateway import gateway
+from infra.images.registry import not_empty
 from tests.unit.conftest import PROJECT, Recording
 
 LOAD_BALANCER = "service.beta.kubernetes.io/do-loadbalancer"
@@ -97,10 +98,23 @@ def test_a_paid_registry_holds_a_repository_for_each_service(run: Callable[[str]
 
 def test_an_existing_registry_is_neither_made_nor_deleted(run: Callable[[str], Recording]) -> None:
     recording = run("existing registry")
-    assert recording.of("ContainerRegistry") == []
-    assert "digitalocean:index/getContainerRegistry:getContainerRegistry" in recording.invoked
+    registry = recording.one("ContainerRegistry")
+    assert (registry.created, registry.id, registry.name) == (False, "mine", "registry.name")
+    # The provider's look-up function answers nothing.
+    assert not any("ContainerRegistry" in function for function in recording.invoked)
     (tag,) = recording.one("Image", "foo").inputs["tags"]
     assert tag == "registry.digitalocean.com/mine/foo-microservice:latest"
+
+
+def test_a_registry_that_is_replaced_goes_first_since_an_account_has_one(dev: Recording) -> None:
+    assert dev.one("ContainerRegistry").options["deleteBeforeReplace"] is True
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_credentials_that_the_provider_never_got_are_refused_in_one_line(empty: str | None) -> None:
+    with pytest.raises(pulumi.RunError, match=r"^registry: the state's credentials to pull are empty; .*; fix: .*$"):
+        not_empty(empty, "pull")
+    assert not_empty("{}", "pull") == "{}"
 
 
 def test_what_pulls_can_not_push(dev: Recording) -> None:
