@@ -26,14 +26,16 @@ test: .venv/.ready ## lint, unit and e2e
 	@$(MAKE) --no-print-directory -j3 sandboxed engine others unit lint
 
 .PHONY: lint
-lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling
+lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling; gofmt, go vet and staticcheck
 	@git ls-files -z | xargs -0 .venv/bin/codespell
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy $(SOURCES)
 	@report=$$(.venv/bin/lint-imports --no-logo --no-cache) || { echo "$$report"; exit 1; }
+	@$(PYTHON) -m sandbox.toolchain.go_checks lint
 
 .PHONY: unit
-unit: .venv/.ready ## the program under mocks, the apps; prints the coverage of infra/ and ops/
+unit: .venv/.ready ## the program under mocks, the apps, tables of the proxy stand-in; prints the coverage of infra/ and ops/
 	@$(PYTHON) -m pytest -q --cov --cov-report=term tests/unit apps
+	@$(PYTHON) -m sandbox.toolchain.go_checks test
 
 BASE := HEAD
 .PHONY: graph-diff
