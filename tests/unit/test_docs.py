@@ -107,7 +107,7 @@ def test_an_editor_accepts_the_stacks_of_the_project(stack: str) -> None:
         ({"nodeCuont": 2}, "nodeCuont"),
         ({"nodeCount": "many"}, "is not of type 'integer'"),
         ({"services": [{"name": "foo", "path": "foo"}]}, "does not match"),
-        ({"services": [{"name": "foo", "path": "/foo", "env": {"THREADS": 4}}]}, "is not of type 'string'"),
+        ({"services": [{"name": "foo", "path": "/foo", "env": {"THREADS": 4}}]}, "4 is not valid under any"),
         ({"services": [{"name": "foo", "path": "/foo", "auht": "jwt"}]}, "auht"),
         ({"consumers": [{"name": "alice", "apiKey": "short"}]}, "is too short"),
     ],
