@@ -10,7 +10,8 @@ import pulumi_kubernetes as kubernetes
 
 from infra.cluster.cluster import Cluster
 from infra.config import namespaces, versions
-from infra.config.kong_plugins import Context, gateway_plugins
+from infra.config.kong_plugins import gateway_plugins
+from infra.config.plugin_configs import Context
 from infra.config.settings import Settings
 from infra.gateway import rate_limit_store
 from infra.gateway.helm_values import kong_values

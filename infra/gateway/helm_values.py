@@ -3,7 +3,7 @@
 from typing import Any
 
 from infra.config import versions
-from infra.config.kong_plugins import gateway_environment
+from infra.config.environment import gateway_environment
 from infra.config.settings import Settings
 from infra.kubernetes.pod_security import CHART_CONTAINER
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pulumi
 
 from infra.config.aggregate import Aggregate
-from infra.config.kong_plugins import route_rules, tracing_environment
+from infra.config.environment import tracing_environment
+from infra.config.kong_plugins import route_rules
 from infra.config.service import ResolvedVersion
 from infra.config.service import Service as ServiceSettings
 from infra.config.settings import Settings

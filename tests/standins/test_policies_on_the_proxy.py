@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.config import kong_plugins as policies
-from infra.config import plugin_schema
+from infra.config import plugin_configs, plugin_schema
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
@@ -59,8 +59,8 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
     gateway: Gateway, echo: int, config: dict[str, Any]
 ) -> None:
     guarded = RoutePolicies.model_validate({"auth": "key-auth", **config})
-    plugins = applied(policies.route_rules(guarded, GatewayPolicies(), policies.Context()).plugins)
-    cleaned = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
+    plugins = applied(policies.route_rules(guarded, GatewayPolicies(), plugin_configs.Context()).plugins)
+    cleaned = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))
     # Each of the two alone: what a route has behind auth, and what the gateway has for all.
     for everywhere in ([], cleaned):
         there = [one for one in plugins if not everywhere or one["name"] != "request-transformer"]
@@ -72,7 +72,7 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
 
 
 def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gateway, echo: int) -> None:
-    plugins = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))
     gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
     headers = {f"A{n}": "b" for n in range(70)} | CLAIMS
     assert len(headers) > 100
@@ -80,7 +80,7 @@ def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gatew
 
 
 def test_a_host_is_found_in_whatever_case_the_client_writes_it(gateway: Gateway, echo: int) -> None:
-    plugins = applied(policies.gateway_plugins(GatewayPolicies(), policies.Context()))
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))
     gateway.configure(service(echo, route(paths=["/"], hosts=["api.example.com"])), plugins=plugins)
     for host in ("API.Example.COM", "api.example.com", "Api.example.com:8443"):
         answer = gateway.client.get("/", headers={"Host": host})
@@ -118,7 +118,7 @@ def mirror() -> Iterator[int]:
 
 def change_bodies(gateway: Gateway, mirror: int, key: str, changes: dict[str, Any]) -> None:
     changed = RoutePolicies.model_validate({key: changes})
-    plugins = applied(policies.route_rules(changed, GatewayPolicies(), policies.Context()).plugins)
+    plugins = applied(policies.route_rules(changed, GatewayPolicies(), plugin_configs.Context()).plugins)
     gateway.configure(service(mirror, route(paths=["/"])), plugins=plugins)
 
 
@@ -202,8 +202,8 @@ def test_a_changed_body_is_what_the_changes_make_of_it(
 def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(gateway: Gateway, echo: int) -> None:
     of_all = GatewayPolicies.model_validate({"securityHeaders": True, "requestHeaders": {"set": {"X-Via": "gateway"}}})
     off = RoutePolicies.model_validate({"securityHeaders": False, "requestHeaders": {}})
-    everywhere = applied(policies.gateway_plugins(of_all, policies.Context()))
-    there = applied(policies.route_rules(off, of_all, policies.Context()).plugins, route="off")
+    everywhere = applied(policies.gateway_plugins(of_all, plugin_configs.Context()))
+    there = applied(policies.route_rules(off, of_all, plugin_configs.Context()).plugins, route="off")
     routes = [route(name=name, paths=[f"/{name}"]) for name in ("on", "off")]
     gateway.configure(service(echo, *routes), plugins=[*everywhere, *there])
     answers = [gateway.client.get(path) for path in ("/on", "/off")]
@@ -212,7 +212,7 @@ def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(g
 
 
 def test_the_dashboard_asks_for_what_kong_counts(tmp_path: Path, echo: int) -> None:
-    plugins = applied(policies.gateway_plugins(GatewayPolicies(metrics=True), policies.Context()))
+    plugins = applied(policies.gateway_plugins(GatewayPolicies(metrics=True), plugin_configs.Context()))
     with running(tmp_path) as gateway:
         gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
         gateway.client.get("/")

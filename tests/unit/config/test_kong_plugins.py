@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.config import kong_lua
+from infra.config import kong_lua, plugin_configs
 from infra.config import kong_plugins as policies
+from infra.config.environment import gateway_environment
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
 from infra.config.transformations import Changes
@@ -19,21 +20,23 @@ from tests.unit.conftest import Recording
 class Route:
     """A route's rules, with the configurations of its plugins by name, and the names of those that apply."""
 
-    plugins: dict[str, policies.PluginConfig]
+    plugins: dict[str, plugin_configs.PluginConfig]
     applied: tuple[str, ...]
     route: Mapping[str, str]
     upstream: Mapping[str, str]
 
 
 def route(of_all: GatewayPolicies | None = None, /, **config: Any) -> Route:  # noqa: ANN401 -- JSON
-    rules = policies.route_rules(RoutePolicies.model_validate(config), of_all or GatewayPolicies(), policies.Context())
+    rules = policies.route_rules(
+        RoutePolicies.model_validate(config), of_all or GatewayPolicies(), plugin_configs.Context()
+    )
     applied = tuple(sorted(plugin.name for plugin in rules.plugins if plugin.applies))
     return Route({plugin.name: plugin.config for plugin in rules.plugins}, applied, rules.route, rules.upstream)
 
 
-def gateway(**config: Any) -> dict[str, policies.PluginConfig]:  # noqa: ANN401 -- JSON
+def gateway(**config: Any) -> dict[str, plugin_configs.PluginConfig]:  # noqa: ANN401 -- JSON
     """Returns the gateway's plugins, except the one that it always has."""
-    plugins = policies.gateway_plugins(GatewayPolicies.model_validate(config), policies.Context())
+    plugins = policies.gateway_plugins(GatewayPolicies.model_validate(config), plugin_configs.Context())
     return {plugin.name: plugin.config for plugin in plugins if plugin.name != "pre-function"}
 
 
@@ -53,7 +56,7 @@ def annotations(recording: Recording, kind: str, name: str) -> dict[str, str]:
     return recording.one(kind, name).annotations
 
 
-SECURE = [f"{name}:{value}" for name, value in policies.SECURITY_HEADERS.items()]
+SECURE = [f"{name}:{value}" for name, value in plugin_configs.SECURITY_HEADERS.items()]
 
 
 @pytest.fixture(scope="session")
@@ -447,12 +450,12 @@ def test_nobody_has_an_answer_compressed_that_kong_is_to_change(
 def test_every_request_is_cleaned_before_the_gateways_own_code_runs() -> None:
     own = {"rewrite": ["return 1"], "access": ["return 2"]}
     of_all = GatewayPolicies.model_validate({"plugins": {"pre-function": own}})
-    (plugin,) = policies.gateway_plugins(of_all, policies.Context())
+    (plugin,) = policies.gateway_plugins(of_all, plugin_configs.Context())
     assert plugin.config == {"rewrite": [kong_lua.clean_request(), "return 1"], "access": ["return 2"]}
 
 
 def test_headers_may_have_the_size_that_a_key_says() -> None:
-    environment = policies.gateway_environment(GatewayPolicies.model_validate({"headerLimit": 64}))
+    environment = gateway_environment(GatewayPolicies.model_validate({"headerLimit": 64}))
     assert {value for name, value in environment.items() if name.startswith("nginx_proxy")} == {"4 64k", "64k", "8 64k"}
 
 
@@ -468,14 +471,14 @@ def test_a_header_that_kong_adds_after_all_plugins_is_left_out_by_its_own_settin
     removed: list[str], headers: str | None
 ) -> None:
     of_all = GatewayPolicies.model_validate({"responseHeaders": {"remove": removed}})
-    assert policies.gateway_environment(of_all).get("headers") == headers
+    assert gateway_environment(of_all).get("headers") == headers
     # A service's own goes as well.
     assert gateway(responseHeaders={"remove": removed})["response-transformer"] == {"remove": {"headers": removed}}
 
 
 def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
-    assert "nginx_http_client_body_buffer_size" not in policies.gateway_environment(GatewayPolicies())
-    environment = policies.gateway_environment(GatewayPolicies(), 2)
+    assert "nginx_http_client_body_buffer_size" not in gateway_environment(GatewayPolicies())
+    environment = gateway_environment(GatewayPolicies(), 2)
     assert environment == {**HEADER_LIMITS, "nginx_http_client_body_buffer_size": "2m"}
 
 
@@ -596,11 +599,11 @@ def test_a_grpc_service_is_reached_by_grpc_only() -> None:
 
 def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
     log = GatewayPolicies.model_validate({"accessLog": True})
-    assert policies.gateway_environment(log) == {**HEADER_LIMITS, "proxy_access_log": "off"}
+    assert gateway_environment(log) == {**HEADER_LIMITS, "proxy_access_log": "off"}
     traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
-    assert policies.gateway_environment(traced) == {
+    assert gateway_environment(traced) == {
         **HEADER_LIMITS,
         "tracing_instrumentations": "all",
         "tracing_sampling_rate": "1.0",
     }
-    assert policies.gateway_environment(GatewayPolicies()) == HEADER_LIMITS
+    assert gateway_environment(GatewayPolicies()) == HEADER_LIMITS

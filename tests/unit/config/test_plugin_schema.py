@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra.config import kong_plugins as policies
-from infra.config import plugin_schema
+from infra.config import plugin_configs, plugin_schema
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from tests.unit.config.test_policies import services
@@ -333,7 +333,7 @@ def test_our_own_policies_are_what_kong_allows() -> None:
     for_all = {"requestId": True, "accessLog": True, "httpLog": {"url": "http://a"}, "monitoring": True}
     gateway = GatewayPolicies.model_validate({**everything, **for_all, "tracing": {"url": "http://a"}})
     route = RoutePolicies.model_validate({**everything, "auth": "jwt", "allow": ["team-a"]})
-    context = policies.Context()
+    context = plugin_configs.Context()
     used = [*policies.gateway_plugins(gateway, context), *policies.route_rules(route, gateway, context).plugins]
     assert len({plugin.name for plugin in used}) == 18
     for plugin in used:

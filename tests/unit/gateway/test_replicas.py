@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra.config import kong_plugins as policies
+from infra.config import plugin_configs
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from tests.unit.conftest import Recording
@@ -102,7 +103,7 @@ def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several:
 
 
 def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
-    store, gateway = policies.Context(rate_limit_store="store"), GatewayPolicies()
+    store, gateway = plugin_configs.Context(rate_limit_store="store"), GatewayPolicies()
     own = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
     assert policies.route_rules(own, gateway, store).plugins == [policies.Plugin("rate-limiting", {"minute": 1})]
     limited = RoutePolicies.model_validate(LIMIT)
@@ -112,5 +113,5 @@ def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
     assert {each.name: each.secret_paths for each in everywhere if each.secret_paths} == {
         "rate-limiting": ("/redis/password",)
     }
-    (plugin,) = policies.route_rules(limited, gateway, policies.Context()).plugins
+    (plugin,) = policies.route_rules(limited, gateway, plugin_configs.Context()).plugins
     assert not plugin.secret_paths
