@@ -23,7 +23,7 @@ _SECONDS = 10
 
 
 def leftovers() -> list[str]:
-    """What is there of a sandbox, a line each; of a running one: everything."""
+    """Everything of a sandbox that is on the machine, a line each; of a running one, too."""
     return [
         *(f"process {pid}: {command}" for pid, command in _processes()),
         *(f"mount {path}" for path in _mounts()),

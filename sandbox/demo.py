@@ -1,4 +1,4 @@
-"""What `make up` and `make down` show: the tutorial or an example as a stack, by the real commands and requests."""
+"""`make up` and `make down`: the tutorial or an example as a stack, by the real commands and requests."""
 
 import os
 import shlex
@@ -43,7 +43,7 @@ _KONG_FAILURES = (
     "invalid response was received",
     "upstream server is",
 )
-"""What Kong says if it has no route yet, or no pod behind it."""
+"""Kong's messages where it has no route, or no pod behind one."""
 
 
 class DemoError(Exception):
@@ -157,7 +157,7 @@ def down(console: Console) -> None:
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:
-    """What DigitalOcean's stand-in bills and billed, as soon as that is nothing or `wait` seconds have passed."""
+    """The bill of DigitalOcean's stand-in, as soon as nothing is billed or `wait` seconds have passed."""
     answer = httpx.get(f"{API}/_control/ledger", params={"wait": wait}, timeout=wait + 10)
     book: dict[str, Any] = answer.raise_for_status().json()
     return book

@@ -47,7 +47,7 @@ def run(console: Console, *arguments: str) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert process.stdout  # noqa: S101 -- a PIPE was asked for
+        assert process.stdout  # noqa: S101 -- of PIPE
         under_way: dict[str, None] = {}
         for line in process.stdout:
             whole.write(line)

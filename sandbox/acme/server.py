@@ -1,7 +1,8 @@
 """python -m sandbox.acme.server READY: what a stack with a domain needs from outside. SIGTERM ends it.
 
-An ACME authority (Pebble, real), name servers that know the account's zones, and a way from the cluster to both and to
-the load balancer: pods reach nothing of the machine but its end of the cable, so there everything has an address.
+An ACME authority (Pebble, real), name servers that know the account's zones, and forwarding from the
+cluster to both and to the load balancer: pods reach only the host side of the node's veth pair, so everything has an
+address there.
 """
 
 import ipaddress
@@ -23,7 +24,7 @@ from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
 
 _DNS_PORT = 7053
-"""Of the name server for Pebble; that for pods has the next one."""
+"""The name server for Pebble; the one for pods has the next port."""
 _MANAGEMENT = 15000
 ROOT = f"https://127.0.0.1:{_MANAGEMENT}/roots/0"
 """Pebble's root, new at every start."""
@@ -33,7 +34,7 @@ _IP_FREEBIND = 15
 
 
 class Zones(BaseResolver):  # type: ignore[misc]  # dnslib has no types
-    """Answers from the account's A records; `inside` as the pods reach what the addresses are of."""
+    """Answers from the account's A records; with `inside`, load balancers have the address that pods reach."""
 
     def __init__(self, *, inside: bool) -> None:
         self._inside = inside
@@ -52,7 +53,7 @@ class Zones(BaseResolver):  # type: ignore[misc]  # dnslib has no types
 
 
 def _for_pods(port: int) -> socket.socket:
-    """A listener on the cable's end, which is there only while there is a cluster."""
+    """A listener on the host side of the veth pair, which exists only while there is a cluster."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)

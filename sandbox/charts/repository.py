@@ -36,7 +36,7 @@ def package(report: Callable[[str], None], folder: Path = RUN / "charts") -> Pat
     """Makes a Helm repository, to be served at `sandbox.host.addresses.CHARTS`.
 
     Args:
-        report: is told of each chart.
+        report: gets a line with the charts.
         folder: is emptied.
 
     Returns:

@@ -47,7 +47,7 @@ class Kubernetes:
             node: The worker node.
             token_webhook: Where TokenReviews (authentication.k8s.io/v1) of bearer tokens that aren't the cluster's own
                 are posted to: a URL on this machine's loopback. A token's answer is remembered for some 10 s.
-            report: Is told each step.
+            report: Gets a line for each step.
         """
         self.ca_pem = b""
         self.admin_token = secrets.token_hex(32)

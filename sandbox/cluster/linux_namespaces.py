@@ -1,8 +1,8 @@
 """The node's own mount, network and process namespaces.
 
-They keep the cluster off the machine: no iptables rule, route, sysctl or mount of it is seen outside, and none of the
-machine's (Docker's, a firewall's, another Kubernetes') gets in its way. When their first process ends, the kernel ends
-all others and removes what was in them: so a cluster stops, and so it ends when the sandbox is killed outright.
+They keep the cluster off the machine: none of its iptables rules, routes, sysctls and mounts is visible outside, and
+none of the machine's (Docker's, a firewall's, another Kubernetes') reaches into it. When their first process ends, the
+kernel ends all others and removes what was in them: so a cluster stops, and so it ends when the sandbox is killed.
 """
 
 import ctypes

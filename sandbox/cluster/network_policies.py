@@ -1,4 +1,4 @@
-"""What enforces NetworkPolicies on the node, as Cilium does on DigitalOcean's: kube-network-policies (Kubernetes SIGs).
+"""Enforcement of NetworkPolicies, as by Cilium on DigitalOcean's nodes: kube-network-policies (Kubernetes SIGs).
 
 The node's firewall hands the first packet of each connection from or to a pod over to it. It brings rules for that, but
 with the `queue` of nftables, which not every kernel has; these are for iptables, which kube-proxy needs anyway.
@@ -16,8 +16,8 @@ NAME = "network-policies"
 
 _QUEUE = 100
 
-# What comes from the node itself passes: probes, the API server. What goes to it, as requests to the API server do, is
-# asked about, as Cilium does. While nothing answers the queue, pods have no network.
+# Packets from the node itself pass: probes, the API server. Packets to it, such as requests to the API server, go to
+# the agent, as with Cilium. While nothing answers the queue, pods have no network.
 _RULES = f"""\
 *mangle
 -A POSTROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
@@ -31,7 +31,7 @@ COMMIT
 
 
 def close(namespaces: Namespaces) -> None:
-    """From here on pods have no network but through the agent."""
+    """Closes the pods' network: packets pass only through the agent."""
     subprocess.run(namespaces.command("iptables-restore"), input=_RULES, text=True, check=True)
 
 
@@ -40,6 +40,6 @@ def command(node: str, kubeconfig: Path) -> Command:
 
 
 def answers(namespaces: Namespaces) -> bool:
-    """Whether the agent has seen all policies and pods, and answers the queue."""
+    """Reports whether the agent has seen all policies and pods, and answers the queue."""
     queues = namespaces.read("/proc/net/netfilter/nfnetlink_queue").splitlines()
     return any(line.split()[0] == str(_QUEUE) for line in queues)

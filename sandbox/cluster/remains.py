@@ -1,4 +1,4 @@
-"""What a node has outside its namespaces: one end of a veth pair, cgroups, and mount points."""
+"""The node's remains outside its namespaces: the host side of a veth pair, cgroups, and mount points."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ def cgroups() -> list[Path]:
 
 
 def remove_node() -> None:
-    """Removes what the node has outside its namespaces, once its processes have ended."""
+    """Removes them, once the node's processes have ended."""
     if INTERFACE.exists():
         # May be gone a moment later by itself: the kernel takes its time to end a network namespace.
         subprocess.run(["ip", "link", "delete", LINK], check=False, stderr=subprocess.DEVNULL)

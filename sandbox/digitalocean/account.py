@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sandbox.digitalocean.faults import Call, Fault
 
 Sign = Callable[[str, list[dict[str, Any]]], str]
-"""(subject, granted access) -> a token that the registry believes."""
+"""(subject, granted access) -> a token that the registry accepts."""
 
 
 class Cloud:

@@ -1,4 +1,4 @@
-"""What DigitalOcean sells and for how much: plain data. Prices in US dollars a month."""
+"""DigitalOcean's regions, versions, sizes and tiers. Prices in US dollars a month."""
 
 import re
 import uuid
@@ -44,7 +44,7 @@ class Size:
     price_monthly: float
     price_hourly: float
     memory_mib_for_pods: int
-    """What is left on a Kubernetes node of this size (0: not sold as one)."""
+    """Allocatable memory of a Kubernetes node of this size (0: not offered as one)."""
     not_in: frozenset[str] = field(default=frozenset())
 
     @property

@@ -1,4 +1,4 @@
-"""What every part of the account is given: the lock and the delays, the bill, the settings."""
+"""The context that every part of the account shares: the lock, the delays, the bill, the settings."""
 
 import threading
 from collections.abc import Callable

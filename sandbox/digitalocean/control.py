@@ -1,4 +1,4 @@
-"""What a test does to the account from outside: /_control/. No token is asked; the API listens on loopback only."""
+"""/_control/: a test's access to the account. It needs no token; the API listens on loopback only."""
 
 import time
 from dataclasses import asdict
@@ -93,7 +93,7 @@ def addresses() -> ResponseReturnValue:
 
 @blueprint.get("/secrets")
 def secrets() -> ResponseReturnValue:
-    """Every token that the account has given out, for tests that look for leaks."""
+    """Every token that the account has issued, for tests that look for leaks."""
     records = cloud.clusters.records.values()
     return [*cloud.tokens, *cloud.registries.credentials, *(token for record in records for token in record.tokens)]
 
@@ -107,7 +107,7 @@ def expire_tokens(cluster_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/tokenreview")
 def review_token() -> ResponseReturnValue:
-    """The webhook by which the cluster's API server asks who a bearer token is (authentication.k8s.io/v1)."""
+    """The webhook of the cluster's API server that authenticates bearer tokens (authentication.k8s.io/v1)."""
     review: dict[str, Any] = request.get_json()
     record = cloud.clusters.authenticate(review["spec"].get("token", ""))
     status: dict[str, Any] = {"authenticated": False}

@@ -1,4 +1,4 @@
-"""Planted trouble, and the list of calls by which a test sees what a program did."""
+"""Planted faults, and the calls that the API received."""
 
 import re
 import socket
@@ -37,7 +37,7 @@ class Fault(BaseModel):
     skip: int = Field(default=0, ge=0)
 
     def strikes(self, method: str, path: str) -> bool:
-        """Whether this call is hit; counts it if it was meant."""
+        """Reports whether this call is hit; counts calls that match."""
         if not re.fullmatch(self.method, method) or not re.search(self.path, path) or self.times == 0:
             return False
         if self.skip:

@@ -1,4 +1,4 @@
-"""The bill: what runs, since when and at what price."""
+"""The bill: each resource with its price, its start and its end."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ class Ledger:
 
     @property
     def hourly(self) -> float:
-        """What an hour costs now, in dollars."""
+        """The current price of an hour, in dollars."""
         return round(sum(entry.price_hourly for entry in self.entries if entry.ended_at is None), 5)
 
     def document(self) -> dict[str, Any]:

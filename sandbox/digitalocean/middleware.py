@@ -1,4 +1,4 @@
-"""What every call passes: planted faults, the rate limit, the token and its scopes; and the form of what comes back."""
+"""Middleware of every call: planted faults, the rate limit, the token and its scopes, and the form of answers."""
 
 import json
 import math

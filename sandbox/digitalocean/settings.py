@@ -1,4 +1,4 @@
-"""What a test may change about the account."""
+"""Settings of the account that a test may change."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Settings(BaseModel):
     cluster_delete: float = 2
     cluster_upgrade: float = 2
     deleting_state: Literal["deleting", "deleted"] = "deleted"
-    """The state of a cluster that is being deleted. DigitalOcean documents both; its own Go client knows "deleted"."""
+    """The state of a cluster that is being deleted. DigitalOcean documents both; its Go client accepts "deleted"."""
     node_create: float = 2
     node_delete: float = 2
     load_balancer_create: float = 3

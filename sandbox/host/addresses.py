@@ -1,4 +1,4 @@
-"""Where the sandbox's parts listen. Loopback only, but for the node."""
+"""Addresses of the sandbox's parts: loopback, but for the node."""
 
 from urllib.parse import urlsplit
 
@@ -25,13 +25,13 @@ LOAD_BALANCERS = "127.77.0.0/24"
 FIRST_LOAD_BALANCER = "127.77.0.10"
 
 NODE = "10.116.0.2"
-"""The cluster's node: the address for its NodePorts. It shares no network with the machine but a cable to it."""
+"""The cluster's node: the address for its NodePorts. A veth pair is its only link to the machine."""
 
 SERVICES = "10.96.0.0/16"
 """The cluster's Services."""
 
 NODE_GATEWAY = "10.116.0.1"
-"""The machine, as the node and the pods see it; they reach nothing else outside the cluster."""
+"""The machine's address for the node and the pods; they reach nothing else outside the cluster."""
 
 ACME_PORT = 14000
 

@@ -1,4 +1,4 @@
-"""Where the sandbox keeps its files: one user cache, in it the tools by version and all that a running sandbox owns."""
+"""Paths of the sandbox's files: one user cache, with the tools by version and all that a running sandbox owns."""
 
 import os
 from pathlib import Path

@@ -14,7 +14,7 @@ _CONNECT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Target:
-    """Where connections go; with `proxy_protocol` each begins with the client's address (PROXY protocol, version 1)."""
+    """The target of connections; with `proxy_protocol` each begins with a PROXY header (version 1)."""
 
     host: str
     port: int

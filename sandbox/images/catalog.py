@@ -34,7 +34,7 @@ class Image:
     settings: Mapping[str, Any]
     """The `config` of an OCI image."""
     recipe: Callable[[], bytes]
-    """What the image depends on: as long as this stays the same the image isn't made again."""
+    """The bytes that the image depends on: it is made again only if they change."""
     fill: Callable[[Layer], None]
 
 
@@ -111,7 +111,7 @@ def publish(report: Callable[[str], None], images: Sequence[Image] | None = None
     """Pushes to the mirror what it doesn't have yet.
 
     Args:
-        report: is told of each image that has to be made.
+        report: gets a line for each image that has to be made.
         images: default: the apps' Python base and BINARIES.
 
     Raises:
@@ -128,7 +128,7 @@ def publish(report: Callable[[str], None], images: Sequence[Image] | None = None
 def _publish(image: Image, client: httpx.Client, report: Callable[[str], None]) -> None:
     repository = Repository(client, image.repository)
     try:
-        # A tag of its own for each recipe: the mirror itself knows what needn't be made again.
+        # A tag for each recipe: what the mirror has needn't be made again.
         made = f"recipe-{hashlib.sha256(image.recipe()).hexdigest()}"
         if not repository.digest(made):
             report(f"{image.repository}:{' '.join(image.tags)}")

@@ -28,7 +28,7 @@ _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeo
 
 
 def pip_conf() -> bytes:
-    """Where the machine's pip finds packages, as a pip.conf: builds must find them there too."""
+    """The machine's package sources as a pip.conf, for image builds."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
     ).stdout

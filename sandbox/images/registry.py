@@ -1,4 +1,4 @@
-"""The sandbox's two image registries, both Debian's docker-registry, and the signer of the tokens that one asks for."""
+"""The sandbox's two image registries, both Debian's docker-registry, and the signer of tokens for one of them."""
 
 import base64
 import datetime as dt
@@ -41,7 +41,7 @@ class Signer:
         Args:
             account: whom the registry's log names.
             access: for each scope `{"type": "repository", "name": "mine/foo", "actions": ["pull", "push"]}`; actions
-                are what the account may do of what its client asked for. Empty: log in and nothing else.
+                are those of the requested ones that the account may do. Empty: log in and nothing else.
         """
         now = dt.datetime.now(dt.UTC)
         claims = {
@@ -67,7 +67,7 @@ def start_mirror() -> Child:
 
 
 def start_digitalocean_registry(signer: Signer, address: str = REGISTRY, folder: Path = RUN) -> Child:
-    """DigitalOcean's container registry: its clients need tokens of `signer`, which they ask the API for.
+    """DigitalOcean's container registry: its clients need tokens of `signer`, which the API issues.
 
     Its images are in `folder`.
 

@@ -1,4 +1,4 @@
-"""The cloud controller's part for Services of type LoadBalancer: each gets a load balancer, and loses it at its end.
+"""The cloud controller: a Service of type LoadBalancer gets a load balancer, which is deleted with the Service.
 
 It lives with the control plane. A cluster that is deleted first leaves its load balancers behind, as on DigitalOcean.
 """
@@ -49,9 +49,9 @@ class ServiceController:
         self._interval = interval
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._complaints: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
         self._settled: dict[str, str] = {}
-        """The version of each Service, by its uid, that has all it asks for."""
+        """The resource version of each Service, by its uid, that needs no change."""
 
     def start(self) -> None:
         self._thread.start()
@@ -72,26 +72,26 @@ class ServiceController:
             services = self._get("/api/v1/services")
             nodes = self._get("/api/v1/nodes")
         except httpx.HTTPError as error:
-            self._complain("the cluster", error)
+            self._warn("the cluster", error)
             return
         for service in services:
             name = f"Service {service['metadata']['namespace']}/{service['metadata']['name']}"
             try:
                 self._reconcile(service, nodes)
-                self._complaints.pop(name, None)
+                self._warnings.pop(name, None)
             except (httpx.HTTPError, ApiError, OSError) as error:
-                self._complain(name, error)
+                self._warn(name, error)
 
-    def _complain(self, about: str, error: Exception) -> None:
-        if self._complaints.get(about) != str(error):
-            self._complaints[about] = str(error)
+    def _warn(self, about: str, error: Exception) -> None:
+        if self._warnings.get(about) != str(error):
+            self._warnings[about] = str(error)
             logger.warning("%s: %s", about, error)
 
     def _reconcile(self, service: Document, nodes: list[Document]) -> None:
         metadata, spec = service["metadata"], service["spec"]
         finalizers = metadata.get("finalizers", [])
-        ours = spec["type"] == "LoadBalancer" and not spec.get("loadBalancerClass")
-        if not ours or "deletionTimestamp" in metadata:
+        is_balanced = spec["type"] == "LoadBalancer" and not spec.get("loadBalancerClass")
+        if not is_balanced or "deletionTimestamp" in metadata:
             if FINALIZER in finalizers:
                 self._release(service)
             return
@@ -115,7 +115,7 @@ class ServiceController:
                 self._settled[metadata["uid"]] = metadata["resourceVersion"]
 
     def _ensure(self, service: Document, nodes: list[Document]) -> Document | None:
-        """The Service's load balancer as it should be: found by its stamp or name, else made.
+        """Returns the Service's load balancer, up to date: found by its annotation or name, else created.
 
         None: it had one, which somebody deleted. As on DigitalOcean that is noticed when the Service changes.
         """

@@ -45,7 +45,7 @@ class Controller(Protocol):
 
 
 class Tagged(NamedTuple):
-    """Things that bear a cluster's tag and may outlive it."""
+    """Resources with a cluster's tag, which may outlive it."""
 
     documents: Mapping[str, Document]
     delete: Callable[[str], None]
@@ -67,7 +67,7 @@ class NodeRecord:
 class ClusterRecord:
     id: str
     document: Document
-    """What the API shows."""
+    """The cluster as the API shows it."""
     node: NodeRecord
     kubernetes: KubernetesLike | None = None
     controller: Controller | None = None
@@ -290,14 +290,14 @@ class Clusters:
         self._context.scheduler.later(self._context.settings.cluster_upgrade, finish)
 
     def associated(self, record: ClusterRecord) -> dict[str, list[Document]]:
-        """What bears the cluster's tag and may outlive it."""
+        """The resources with the cluster's tag, which may outlive it."""
         return {
             key: [document for document in tagged.documents.values() if f"k8s:{record.id}" in document["tags"]]
             for key, tagged in self._associated.items()
         }
 
     def destroy_associated(self, record: ClusterRecord) -> None:
-        """Deletes what bears the cluster's tag, then the cluster."""
+        """Deletes the resources with the cluster's tag, then the cluster."""
         for key, documents in self.associated(record).items():
             for document in documents:
                 self._associated[key].delete(document["id"])

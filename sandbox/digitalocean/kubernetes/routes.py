@@ -137,7 +137,7 @@ def update(cluster_id: str) -> ResponseReturnValue:
 
 
 def _is_set(value: object) -> bool:
-    """Whether a client sends a value: clients send objects of nothing but nulls or empty texts for none."""
+    """Reports whether a request sets a value: for none, clients also send objects of nulls and empty texts."""
     return any(map(_is_set, value.values())) if isinstance(value, dict) else value not in (None, "")
 
 

@@ -21,7 +21,7 @@ def main() -> None:
     server.start()
     while server.wait_for_termination(timeout=1):
         if os.getppid() != engine:
-            # Killed without a farewell. Nobody is left to hear of what is under way, so nothing is waited for.
+            # The engine was killed. No one gets the answers of what is under way, so nothing is waited for.
             os._exit(1)
 
 

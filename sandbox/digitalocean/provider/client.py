@@ -32,12 +32,12 @@ class PanicError(Exception):
 
 
 @contextmanager
-def failing(said: str) -> Iterator[None]:
+def failing(prefix: str) -> Iterator[None]:
     """Puts what was tried before the message of a failure inside."""
     try:
         yield
     except ProviderError as error:
-        error.args = (f"{said}: {error}",)
+        error.args = (f"{prefix}: {error}",)
         raise
 
 
@@ -79,28 +79,28 @@ class Client:
         self._http = urllib3.PoolManager(maxsize=16, retries=retries)
         self.poll_seconds = float(environment.get("KONG_DOKS_SANDBOX_POLL_SECONDS", "10"))
 
-    def call(self, said: str, method: str, path: str, body: Properties | None = None) -> Properties:
+    def call(self, prefix: str, method: str, path: str, body: Properties | None = None) -> Properties:
         """The JSON object that the API answers, empty if it answers nothing.
 
         Raises:
-            ApiError: any status of 400 or above, or no answer, after the retries; the message starts with `said`.
+            ApiError: any status of 400 or above, or no answer, after the retries; the message starts with `prefix`.
         """
-        return json.loads(self.text(said, method, path, body) or "{}") or {}
+        return json.loads(self.text(prefix, method, path, body) or "{}") or {}
 
-    def find(self, said: str, method: str, path: str, body: Properties | None = None) -> Properties | None:
+    def find(self, prefix: str, method: str, path: str, body: Properties | None = None) -> Properties | None:
         """Like `call`; None if there is no such thing."""
         try:
-            return self.call(said, method, path, body)
+            return self.call(prefix, method, path, body)
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
-    def text(self, said: str, method: str, path: str, body: Properties | None = None) -> str:
+    def text(self, prefix: str, method: str, path: str, body: Properties | None = None) -> str:
         """Like `call`; the answer as it came."""
         url = f"{self._base}/v2/{path}"
         payload = None if body is None else json.dumps(body)
-        with failing(said):
+        with failing(prefix):
             try:
                 answer = self._http.request(method, url, body=payload, headers=self._headers)
             except urllib3.exceptions.MaxRetryError as error:

@@ -23,7 +23,7 @@ from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Re
 
 
 def downgrade(old: object, new: object) -> bool:
-    """Whether a version goes down; one that can't be read ("latest") never does."""
+    """Reports whether a version goes down; one that can't be read ("latest") never does."""
     before, after = _version(old), _version(new)
     return before is not None and after is not None and after < before
 
@@ -63,11 +63,11 @@ class KubernetesCluster(Resource):
     )
 
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
-        # A failure up to the end of the wait loses the cluster: it runs, is billed, and no stack knows of it.
-        said = "Error creating Kubernetes cluster"
-        cluster = api.call(said, "POST", "kubernetes/clusters", _create_body(config))["kubernetes_cluster"]
+        # A failure up to the end of the wait loses the cluster: it runs, is billed, and is in no stack's state.
+        prefix = "Error creating Kubernetes cluster"
+        cluster = api.call(prefix, "POST", "kubernetes/clusters", _create_body(config))["kubernetes_cluster"]
         identity = cluster["id"]
-        with failing(said):
+        with failing(prefix):
             api.wait("create cluster", seconds, lambda: self._running(api, identity))
         try:
             return identity, self.read(api, identity, config) or {}
@@ -75,20 +75,20 @@ class KubernetesCluster(Resource):
             raise PartlyCreatedError(identity, config | {"kubeConfigs": []}, str(error)) from None
 
     def _running(self, api: Client, identity: str) -> bool | None:
-        said = "Error trying to read cluster state"
-        found = api.call(said, "GET", f"kubernetes/clusters/{identity}")
-        status = _known(said, found["kubernetes_cluster"])["status"]
+        prefix = "Error trying to read cluster state"
+        found = api.call(prefix, "GET", f"kubernetes/clusters/{identity}")
+        status = _known(prefix, found["kubernetes_cluster"])["status"]
         if status["state"] == "error":
             raise ProviderError(status.get("message") or "")
         return True if status["state"] == "running" else None
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        said = "Error retrieving Kubernetes cluster"
-        found = api.find(said, "GET", f"kubernetes/clusters/{identity}")
-        return found and self.state_of(api, _known(said, found["kubernetes_cluster"]), state)
+        prefix = "Error retrieving Kubernetes cluster"
+        found = api.find(prefix, "GET", f"kubernetes/clusters/{identity}")
+        return found and self.state_of(api, _known(prefix, found["kubernetes_cluster"]), state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
-        """What a stack stores of a cluster."""
+        """The state of a cluster, as a stack stores it."""
         maintenance = cluster.get("maintenance_policy") or {}
         found = state | {
             **{key: cluster[key] for key in ("name", "region", "version", "ha")},
@@ -155,11 +155,11 @@ class KubernetesCluster(Resource):
         api.find("Unable to delete cluster", "DELETE", path)
 
 
-def _known(said: str, cluster: Properties) -> Properties:
+def _known(prefix: str, cluster: Properties) -> Properties:
     """The cluster; DigitalOcean's Go client, and with it the official provider, reads none in an unknown state."""
     state = cluster["status"]["state"]
     if state not in {"provisioning", "running", "degraded", "error", "deleted", "upgrading"}:
-        raise ProviderError(f'{said}: unknown cluster state "{state}"')
+        raise ProviderError(f'{prefix}: unknown cluster state "{state}"')
     return cluster
 
 

@@ -1,4 +1,4 @@
-"""DNS records, and what the account knows of domains and load balancers."""
+"""DNS records, and the functions that read domains and load balancers."""
 # ruff: noqa: ARG002 -- the methods' parameters are Resource's
 
 from typing import ClassVar

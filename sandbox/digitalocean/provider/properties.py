@@ -35,7 +35,7 @@ def encode(properties: Properties, secrets: Collection[str] = ()) -> Struct:
 
 
 def unknown(value: object) -> bool:
-    """Whether a value, or a part of it, is not known before the update."""
+    """Reports whether a value, or a part of it, is not known before the update."""
     if isinstance(value, dict):
         return any(unknown(part) for part in value.values())
     if isinstance(value, list):

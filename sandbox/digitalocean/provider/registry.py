@@ -43,8 +43,8 @@ class ContainerRegistry(Resource):
         if found is None:
             return None
         registry = found["registry"]
-        said = "Error retrieving container registry subscription"
-        subscription = api.call(said, "GET", "registries/subscription")["subscription"]
+        prefix = "Error retrieving container registry subscription"
+        subscription = api.call(prefix, "GET", "registries/subscription")["subscription"]
         return state | {
             "name": registry["name"],
             "region": registry["region"],
@@ -57,8 +57,11 @@ class ContainerRegistry(Resource):
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
         if "subscriptionTierSlug" in self.changed(olds, config):
-            said, body = "Error updating container registry subscription", {"tier_slug": config["subscriptionTierSlug"]}
-            api.call(said, "POST", "registries/subscription", body)
+            prefix, body = (
+                "Error updating container registry subscription",
+                {"tier_slug": config["subscriptionTierSlug"]},
+            )
+            api.call(prefix, "POST", "registries/subscription", body)
         return self.read(api, identity, olds | config)
 
     def delete(self, api: Client, identity: str, state: Properties) -> None:

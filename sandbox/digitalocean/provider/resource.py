@@ -1,4 +1,4 @@
-"""What a resource declares, and what follows from that: checked inputs, differences, replacement, previews."""
+"""Declarations of resources, and what follows from them: checked inputs, differences, replacement, previews."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Shape:
-    """An object: what the program may set, and what only the API knows."""
+    """An object: the inputs that the program may set, and the outputs that only the API has."""
 
     inputs: Mapping[str, Input]
     outputs: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Shape:
         return values
 
     def planned(self, news: Properties, olds: Properties | None) -> Properties:
-        """What an operation will lead to, as far as that can be known before; without `olds`, a create."""
+        """The state that an operation leads to, as far as it is known before; without `olds`, a create."""
         computed = (key for key, each in self.inputs.items() if each.computed)
         plan: Properties = dict.fromkeys([*self.outputs, *computed], UNKNOWN) if olds is None else dict(olds)
         for key, each in self.inputs.items():
@@ -131,7 +131,7 @@ class Resource(ABC):
 
     @abstractmethod
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        """What it is now; None if it is gone."""
+        """Returns its current state; None if it is gone."""
 
     @abstractmethod
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
@@ -165,8 +165,8 @@ def one_of(*allowed: str) -> Callable[[Any], str | None]:
 
 def within(low: int, high: int | None = None) -> Callable[[Any], str | None]:
     """Input.invalid for a range."""
-    said = f"to be at least ({low})" if high is None else f"to be in the range ({low} - {high})"
-    return lambda value: None if low <= value and (high is None or value <= high) else said
+    expected = f"to be at least ({low})" if high is None else f"to be in the range ({low} - {high})"
+    return lambda value: None if low <= value and (high is None or value <= high) else expected
 
 
 def not_empty(value: object) -> str | None:

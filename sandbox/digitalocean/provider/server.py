@@ -1,4 +1,4 @@
-"""The provider's gRPC service: what Pulumi's engine asks, answered from what the resources declare."""
+"""The provider's gRPC service: the engine's requests, answered from the resources' declarations."""
 # ruff: noqa: ARG002, N802 -- the methods' names and parameters are gRPC's
 
 import os
@@ -167,8 +167,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 config = kind.shape.settled(inputs, {})
                 identity, state = kind.create(self._api, config, request.timeout or kind.create_seconds)
             except PartlyCreatedError as error:
-                said = f"creating {request.urn}: {_listed(str(error))}"
-                _abort_partial(context, error.identity, encode(error.state, secrets), request.properties, said)
+                message = f"creating {request.urn}: {_listed(str(error))}"
+                _abort_partial(context, error.identity, encode(error.state, secrets), request.properties, message)
             if not state:
                 raise ProviderError(f"expected non-nil error with nil state during Create of {request.urn}")
             return provider_pb2.CreateResponse(id=identity, properties=encode(state, secrets))
@@ -196,9 +196,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             try:
                 state = kind.update(self._api, request.id, olds, config)
             except ProviderError as error:
-                # The state takes what was wanted, done or not: a second `up` sees no difference and repeats nothing.
-                said = f"updating {request.urn}: {_listed(str(error))}"
-                _abort_partial(context, request.id, planned, request.news, said)
+                # The state gets the new inputs, applied or not: a second `up` sees no difference and repeats nothing.
+                message = f"updating {request.urn}: {_listed(str(error))}"
+                _abort_partial(context, request.id, planned, request.news, message)
             if state is None:
                 raise ProviderError(f"expected non-empty ID for new state during Update of {request.urn}")
             return provider_pb2.UpdateResponse(properties=encode(state, secrets))

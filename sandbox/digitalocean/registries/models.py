@@ -13,7 +13,7 @@ from sandbox.digitalocean.tokens import Tokens
 
 Document = dict[str, Any]
 NO_EXPIRY = 1_576_800_000
-"""Seconds; what DigitalOcean gives when none are asked for."""
+"""Seconds; DigitalOcean's default."""
 
 
 class DeniedError(Exception):
@@ -24,7 +24,7 @@ class Registries:
     def __init__(self, context: Context, tokens: Tokens) -> None:
         self.documents: dict[str, Document] = {}
         self.repositories: dict[str, set[str]] = {}
-        """By registry: the repositories that a push was granted for."""
+        """The repositories of each registry that a push was granted for."""
         self.tier = catalog.TIERS["starter"]
         self._context = context
         self._tokens = tokens
@@ -101,9 +101,9 @@ class Registries:
         self.credentials[token] = ({"pull", "push"} if push else {"pull"}, expires)
         return token
 
-    def actions(self, *secret_words: str) -> set[str]:
-        """What the owner of one of these (a user name, a password) may do: pull, push, or nothing."""
-        for word in secret_words:
+    def actions(self, *candidates: str) -> set[str]:
+        """The actions (pull, push) that a token allows, given as user name or password."""
+        for word in candidates:
             if word in self._tokens.scopes:
                 scopes = {"pull": "registry:read", "push": "registry:create"}
                 return {action for action, scope in scopes.items() if self._tokens.allow(word, scope)}
@@ -121,13 +121,13 @@ class Registries:
         granted: list[Document] = []
         for scope in scopes:
             kind, _, rest = scope.partition(":")
-            name, _, wanted = rest.rpartition(":")
+            name, _, requested = rest.rpartition(":")
             registry, _, repository = name.partition("/")
             if kind != "repository" or not repository or registry not in self.documents:
                 continue
             # Who may push may delete: the registry has no finer right.
             rights = actions | ({"delete", "*"} if "push" in actions else set())
-            allowed = [action for action in wanted.split(",") if action in rights]
+            allowed = [action for action in requested.split(",") if action in rights]
             if "push" in allowed:
                 self._admit(registry, repository)
             if allowed:
