@@ -161,6 +161,8 @@ def _sandbox_coverage() -> str:
     ]
     table = (PROJECT / "sandbox" / "kong" / "plugins" / "plugins.go").read_text()
     plugins = re.findall(r'^\t"([a-z-]+)": +row\(', table, re.MULTILINE)
+    differences = yaml.safe_load((PROJECT / "sandbox" / "kong" / "differences.yaml").read_text())
+    unlike = [_row(each["of"], each["kong"], each["here"]) for each in differences]
     return f"""# Sandbox coverage
 
 {NOTE}
@@ -176,7 +178,12 @@ All other endpoints answer 404.
 ## Kong's plugins
 
 The stand-in for Kong's proxy serves these, and refuses all others: {", ".join(f"`{plugin}`" for plugin in plugins)}.
-"""
+
+## Known differences from Kong 3.9.3
+
+| of | Kong 3.9.3 | the stand-in |
+|---|---|---|
+{"".join(unlike)}"""
 
 
 def _versions() -> str:

@@ -16,7 +16,7 @@ return function()
   -- 0: all headers, of which there may be more than the 100 that plugins see.
   for name, value in pairs(ngx.req.get_headers(0, true)) do
     local hyphenated = name:lower():gsub("_", "-")
-    if hyphenated == "host" then
+    if hyphenated == "host" and type(value) == "string" then
       -- Kong compares host names as they are written.
       ngx.req.set_header("Host", value:lower())
     elseif identity[hyphenated] or forwarded[hyphenated] and name:find("_", 1, true) then
