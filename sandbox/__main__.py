@@ -157,6 +157,8 @@ def stop() -> None:
                 time.sleep(0.1)
         cleanup.clean()
         shutil.rmtree(RUN, ignore_errors=True)
+        for example in examples.NAMES:
+            examples.stack_file(example).unlink(missing_ok=True)
     if left := cleanup.leftovers():
         console.print("left on this machine:\n  " + "\n  ".join(left), style="red", markup=False)
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from sandbox import examples, pulumi
+from sandbox import pulumi
 from sandbox.environment import SHELL, environment
 from sandbox.host.addresses import API
 from sandbox.host.paths import PROJECT
@@ -139,13 +139,11 @@ def down(console: Console) -> None:
     for stack in [each["name"] for each in pulumi.query("stack", "ls")]:
         console.rule(f"pulumi destroy --stack {stack}")
         try:
-            pulumi.run(console, "destroy", "--stack", stack)
+            _destroy(console, stack)
         except pulumi.PulumiError as error:
             # The account is this machine's own: nothing goes on costing.
             doctor, stop = _DOCTOR.format(stack=stack), f"{sys.executable} -m sandbox stop"
             raise DemoError(f"{error}; fix: {doctor}; or give it all up: {stop}") from None
-    for example in examples.NAMES:
-        examples.stack_file(example).unlink(missing_ok=True)
     console.print(f"pulumi destroy: {time.monotonic() - started:.0f} s")
     console.rule("the bill")
     book = ledger(wait=60)  # deletes take effect after they are answered
@@ -154,6 +152,15 @@ def down(console: Console) -> None:
         raise DemoError(
             f"something is still billed: {book['hourly']:.5f} USD an hour; fix: {_DOCTOR.format(stack=STACK)}"
         )
+
+
+def _destroy(console: Console, stack: str) -> None:
+    try:
+        pulumi.run(console, "destroy", "--stack", stack)
+    except pulumi.LockedError:
+        console.print(f"pulumi cancel --yes --stack {stack}", style="bold")
+        pulumi.cancel(stack)
+        pulumi.run(console, "destroy", "--stack", stack)
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:

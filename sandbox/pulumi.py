@@ -27,6 +27,10 @@ class PulumiError(Exception):
     """A Pulumi command failed; it has printed why."""
 
 
+class LockedError(PulumiError):
+    """Another command works on the stack, or one that was killed has left its lock."""
+
+
 def run(console: Console, *arguments: str) -> None:
     """Runs `pulumi up` or `destroy`: prints each resource that is done and, on a terminal, those under way.
 
@@ -64,6 +68,8 @@ def run(console: Console, *arguments: str) -> None:
         failed = process.wait()
     if interrupts:
         raise PulumiError(f"pulumi {arguments[0]} was interrupted")
+    if "the stack is currently locked" in log.read_text():
+        raise LockedError(f"pulumi {shlex.join(arguments)}: the stack is locked")
     if failed:
         raise PulumiError(f"pulumi {shlex.join(arguments)} failed; the whole output is in {log}")
 
@@ -80,33 +86,30 @@ def _interrupts_counted() -> Iterator[list[int]]:
 
 
 def query(*arguments: str) -> Any:  # noqa: ANN401 -- JSON
-    """The JSON that a Pulumi command prints.
-
-    Raises:
-        PulumiError: it failed.
-    """
-    done = subprocess.run(
-        ["pulumi", *arguments, "--json"],
-        cwd=PROJECT,
-        env=os.environ | environment(),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise PulumiError(f"pulumi {shlex.join(arguments)}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    """Returns the JSON that a Pulumi command prints. Raises PulumiError."""
+    return json.loads(_run_quietly(*arguments, "--json"))
 
 
 def select(stack: str) -> None:
-    """Selects a stack and creates it if there is none.
+    """Selects a stack and creates it if there is none. Raises PulumiError."""
+    _run_quietly("stack", "select", "--create", stack, "--non-interactive")
+
+
+def cancel(stack: str) -> None:
+    """Removes a stack's lock. Raises PulumiError."""
+    _run_quietly("cancel", "--yes", "--stack", stack)
+
+
+def _run_quietly(*arguments: str) -> str:
+    """Returns what a Pulumi command prints.
 
     Raises:
         PulumiError: it failed.
     """
-    command = ["pulumi", "stack", "select", "--create", stack, "--non-interactive"]
+    command = ["pulumi", *arguments]
     done = subprocess.run(
         command, cwd=PROJECT, env=os.environ | environment(), check=False, capture_output=True, text=True
     )
     if done.returncode:
         raise PulumiError(f"{shlex.join(command)}: {done.stderr.strip()}")
+    return done.stdout

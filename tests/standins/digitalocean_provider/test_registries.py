@@ -198,10 +198,17 @@ def test_versions_are_looked_up_by_prefix_newest_first(engine: Engine) -> None:
     assert "latestVersion" not in decode(engine.invoke("getKubernetesVersions", versionPrefix="1.29."))
 
 
-def test_a_registry_is_looked_up_by_name_and_a_missing_one_is_an_empty_answer(engine: Engine) -> None:
+def test_the_function_that_looks_a_registry_up_answers_nothing_and_a_read_by_id_finds_it(
+    account: Account, engine: Engine
+) -> None:
     engine.create("ContainerRegistry", REGISTRY)
-    assert decode(engine.invoke("getContainerRegistry", name="shop"))["endpoint"] == "127.0.0.1:5500/shop"
-    assert decode(engine.invoke("getContainerRegistry", name="yours")) == {}
+    assert account.calls_of(lambda: engine.invoke("getContainerRegistry", name="shop")) == ["GET registries/"]
+    assert decode(engine.invoke("getContainerRegistry", name="shop")) == {}
+    urn = engine.check("ContainerRegistry", REGISTRY)["urn"]
+    found = engine.refresh(Stored(urn, "shop", {}, {}, set()))
+    assert found
+    assert found.state["endpoint"] == "127.0.0.1:5500/shop"
+    assert engine.refresh(Stored(urn, "yours", {}, {}, set())) is None
 
 
 def test_the_provider_s_settings_are_known_ones_and_its_token_is_secret_only_where_the_stack_s_is(

@@ -151,6 +151,22 @@ def test_a_destroy_that_fails_comes_with_the_commands_to_type(
         demo.down(console)
 
 
+@pytest.mark.usefixtures("stack")
+def test_the_lock_of_a_killed_command_is_cancelled(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled: list[str] = []
+
+    def run(*arguments: object) -> None:
+        if not cancelled:
+            raise pulumi.LockedError(str(arguments[1]))
+
+    monkeypatch.setattr(pulumi, "run", run)
+    monkeypatch.setattr(pulumi, "cancel", cancelled.append)
+    monkeypatch.setattr(demo, "ledger", lambda **_: {"hourly": 0, "entries": []})
+    demo.down(console)
+    assert cancelled == ["sandbox"]
+    assert "pulumi cancel --yes --stack sandbox" in printed(console)
+
+
 UP = """\
 Updating (sandbox):
 
@@ -202,6 +218,12 @@ def test_an_update_is_a_short_line_for_each_resource_without_build_logs(
     assert (tmp_path / "pulumi-up.log").read_text() == UP
 
 
+def test_a_lock_is_recognised(console: Console, command: Callable[[str], None]) -> None:
+    command("echo 'error: the stack is currently locked by 1 lock(s). Either wait ...'\nexit 255")
+    with pytest.raises(pulumi.LockedError):
+        pulumi.run(console, "destroy")
+
+
 def test_an_interrupt_is_left_to_pulumi(console: Console, command: Callable[[str], None], tmp_path: Path) -> None:
     command(f"kill -INT $PPID; sleep 0.5; touch {tmp_path}/ended")
     with pytest.raises(pulumi.PulumiError, match="pulumi up was interrupted"):
@@ -211,7 +233,7 @@ def test_an_interrupt_is_left_to_pulumi(console: Console, command: Callable[[str
 
 def test_a_query_that_fails_is_a_line(command: Callable[[str], None]) -> None:
     command("echo 'error: no stack' >&2\nexit 1")
-    with pytest.raises(pulumi.PulumiError, match="pulumi stack ls: error: no stack"):
+    with pytest.raises(pulumi.PulumiError, match="pulumi stack ls --json: error: no stack"):
         pulumi.query("stack", "ls")
     command(f"echo '{json.dumps([1])}'")
     assert pulumi.query("stack", "ls") == [1]
