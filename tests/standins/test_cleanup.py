@@ -1,5 +1,6 @@
 """What is recognised as a dead sandbox's and removed, and what isn't, on a run directory of the test's own."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_a_process_whose_command_names_the_run_directory_is_ended(run: Path) -> 
         other.kill()
         other.wait()
     assert cleanup.leftovers() == []
+
+
+def test_a_plugin_of_a_killed_pulumi_is_ended_by_its_temporary_folder(run: Path) -> None:
+    plugin = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}/tmp"})
+    other = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}s/tmp"})
+    try:
+        assert f"process {plugin.pid}: sleep 100" in cleanup.leftovers()
+        cleanup.clean()
+        assert plugin.wait() < 0
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_process_whose_root_file_system_lies_in_the_run_directory_is_ended(run: Path) -> None:
