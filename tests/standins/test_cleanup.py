@@ -54,8 +54,8 @@ def test_a_process_whose_command_names_the_run_directory_is_ended(run: Path) -> 
 
 
 def test_a_plugin_of_a_killed_pulumi_is_ended_by_its_temporary_folder(run: Path) -> None:
-    plugin = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}/tmp"})
-    other = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}s/tmp"})
+    plugin = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}/temporary"})
+    other = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}s/temporary"})
     try:
         assert f"process {plugin.pid}: sleep 100" in cleanup.leftovers()
         cleanup.clean()
