@@ -63,6 +63,10 @@ async def not_a_number(_: web.Request) -> web.Response:
     return web.Response(body=b"NaN", content_type="application/json")
 
 
+async def deep(_: web.Request) -> web.Response:
+    return web.Response(body=b"[" * 100_000 + b"]" * 100_000, content_type="application/json")
+
+
 async def exact(_: web.Request) -> web.Response:
     return web.Response(body=b"1.00000000000000000001", content_type="application/vnd.example+json")
 
@@ -98,6 +102,7 @@ HANDLERS: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] =
         broken,
         empty,
         not_a_number,
+        deep,
         exact,
         nothing,
         large,
@@ -223,7 +228,7 @@ def test_the_time_limit_includes_the_body() -> None:
     assert ask("good", "trickle").json["errors"]["trickle"]["status"] == 504
 
 
-@pytest.mark.parametrize("name", ["broken", "empty", "not_a_number", "large", "moved", "hangs_up"])
+@pytest.mark.parametrize("name", ["broken", "empty", "not_a_number", "deep", "large", "moved", "hangs_up"])
 def test_an_unusable_answer_is_missing(name: str) -> None:
     answer = ask("good", name)
     assert answer.json["errors"][name]["status"] == 502
