@@ -23,3 +23,8 @@ def test_the_packages_are_locked_for_every_platform() -> None:
     assert re.search(
         r"^cryptography==48\S+ ; platform_machine == 'x86_64' and sys_platform == 'darwin' ", locked, re.MULTILINE
     )
+
+
+def test_the_hooks_check_what_make_checks() -> None:
+    (sources,) = re.findall(r"^SOURCES := (.+)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert f"mypy {sources}\n" in (PROJECT / ".pre-commit-config.yaml").read_text()
