@@ -1,4 +1,4 @@
-"""A kubeconfig that asks DigitalOcean for a credential whenever it is used, so that it never goes stale."""
+"""A kubeconfig that requests a credential from DigitalOcean at each use, so that it doesn't expire."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One answer from several services: what asks them, and whom it may ask."""
+"""Aggregates: routes whose answer combines the answers of several services."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ ADDRESS = (
 
 
 class Backend(Model):
-    """What one service is asked."""
+    """The request to one service."""
 
     path: UrlPath
     timeout: float | None = Field(None, gt=0, le=60, description="seconds, up to 60", examples=[2])
@@ -34,7 +34,7 @@ BackendOrPath = Annotated[
 
 
 class Aggregate(Workload):
-    """A route whose answer is put together from the answers of several services, which are asked at once."""
+    """A route whose answer combines those of several services, which are requested concurrently."""
 
     key: ClassVar[str] = "aggregates"
     build: ClassVar[str] = "apps/aggregate"
@@ -49,7 +49,7 @@ class Aggregate(Workload):
 
     @property
     def versions(self) -> Mapping[str, ResolvedVersion]:
-        """What runs. What it is told besides, `environment` says."""
+        """The one version, whose variables `environment` returns."""
         return {self.name: ResolvedVersion(self.build, "", self.replicas, {})}
 
     def probe_path(self, _version: ResolvedVersion) -> str:
@@ -61,20 +61,20 @@ class Aggregate(Workload):
 
     def environment(self, _version: ResolvedVersion, services: Sequence[Service]) -> Mapping[str, str]:
         """Returns the container's variables: the URL and the timeout of each backend."""
-        asked = {service.name: f"{service.host}:{service.port}" for service in services}
+        addresses = {service.name: f"{service.host}:{service.port}" for service in services}
         backends = {
             name: {
-                "url": f"http://{asked[name]}{backend.path}",
+                "url": f"http://{addresses[name]}{backend.path}",
                 "timeout": backend.timeout or self.timeout,
             }
             for name, backend in self.backends.items()
         }
-        # Who asks is passed on where the gateway has made sure of it; otherwise a client could claim to be anybody.
-        told = {"path": self.path, "backends": backends, "identity": self.auth is not None, "headers": self.headers}
-        return {"AGGREGATE": json.dumps(told)}
+        # The aggregate passes identity headers on only behind authentication: otherwise a client could forge them.
+        config = {"path": self.path, "backends": backends, "identity": self.auth is not None, "headers": self.headers}
+        return {"AGGREGATE": json.dumps(config)}
 
     @model_validator(mode="after")
-    def _is_plain_http(self) -> Self:
+    def _validate_http(self) -> Self:
         raise_if_any(self._aggregate_errors())
         return self
 

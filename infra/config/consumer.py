@@ -1,4 +1,4 @@
-"""Who may use the services: consumers, their credentials and their groups."""
+"""Consumers of the services, their credentials and their groups."""
 
 from typing import Literal, Self
 
@@ -14,13 +14,13 @@ _KINDS = {"RS256": "RSA key", "ES256": "key on the curve prime256v1"}
 
 
 class Jwt(Model):
-    """What a consumer signs tokens with."""
+    """The key with which a consumer signs tokens."""
 
     key: str | None = Field(None, min_length=1, description="the tokens' iss claim (the consumer's name)")
     algorithm: Literal["HS256", "RS256", "ES256"] = Field(
         "HS256", description="HS256, RS256 or ES256", examples=["RS256"]
     )
-    # As long as what HS256 makes of it (RFC 7518, 3.2).
+    # At least as long as the hash of HS256 (RFC 7518, 3.2).
     secret: SecretStr | None = Field(None, min_length=32, description="at least 32 characters, a secret")
     public_key: str | None = Field(
         None,
@@ -45,7 +45,7 @@ class Jwt(Model):
 
 
 def _algorithm(pem: str) -> str | None:
-    """The algorithm that a public key is for; None: another, or it isn't whole."""
+    """Returns the algorithm of a public key; None: another algorithm, or an incomplete key."""
     try:
         key = serialization.load_pem_public_key(pem.strip().encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -56,7 +56,7 @@ def _algorithm(pem: str) -> str | None:
 
 
 class Consumer(Model):
-    """Somebody, or a program, with credentials of its own."""
+    """A person or a program with credentials of its own."""
 
     name: Label = Field(examples=["alice"])
     groups: list[Label] = Field([], description="names as of services", examples=[["team-a"]])
@@ -72,7 +72,7 @@ class Consumer(Model):
 
     @property
     def jwt_credential(self) -> dict[str, str] | None:
-        """In the fields of Kong's credential."""
+        """The fields of Kong's JWT credential."""
         if not self.jwt:
             return None
         material = {"rsa_public_key": self.jwt.public_key} if self.jwt.public_key else {}

@@ -15,9 +15,9 @@ def gateway_environment(policies: GatewayPolicies, body_buffer_mib: int | None =
     """
     size = f"{policies.header_limit}k"
     environment = {
-        # Requests: the request line and each header line, all of them in four times as much.
+        # Requests: the request line and each header line; all together four times as much.
         "nginx_proxy_large_client_header_buffers": f"4 {size}",
-        # Responses: all headers together. nginx wants room for more than two buffers of that size.
+        # Responses: all headers together. nginx requires more than two buffers of that size.
         "nginx_proxy_proxy_buffer_size": size,
         "nginx_proxy_proxy_buffers": f"8 {size}",
         "nginx_proxy_grpc_buffer_size": size,

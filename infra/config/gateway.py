@@ -28,7 +28,7 @@ MonitoringSwitch = Annotated[
 
 
 class HttpLog(Model):
-    """Where a record of every request is posted."""
+    """The URL that Kong posts a record of every request to."""
 
     url: Url = Field(description="a URL of a name or an IPv4 address", examples=["http://logs.tools:9000/kong"])
 
@@ -43,7 +43,7 @@ class Tracing(Model):
 
 
 class GatewayPolicies(Policies):
-    """What only the gateway as a whole can have."""
+    """Policies that only the gateway as a whole can have."""
 
     replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
     request_id: bool = Field(False, description="true or false", examples=[True])
@@ -64,15 +64,18 @@ class GatewayPolicies(Policies):
 
     @property
     def removed_headers_of_kong(self) -> frozenset[str]:
-        """Lower-case names of Kong's own headers that no response is to have."""
+        """Lower-case names of Kong's own headers that responses don't get."""
         removed = self.response_headers.remove if self.response_headers else []
         return frozenset(name.lower() for name in removed) & {name.lower() for name in HEADERS_OF_KONG}
 
     @model_validator(mode="after")
-    def _writes_no_header_of_kong(self) -> Self:
+    def _reject_changes_of_kong_headers(self) -> Self:
         raise_if_any(
             ConfigError(
-                key, name, "remove only: Kong writes it last itself", f"remove {name}, or write it under remove"
+                key,
+                name,
+                "remove only: Kong writes this header after all plugins",
+                f"remove {name}, or write it under remove",
             )
             for key, name in written_by_kong(self.response_headers)
             if ".remove" not in key
@@ -81,7 +84,7 @@ class GatewayPolicies(Policies):
 
     @model_validator(mode="after")
     def _reject_access_control_plugins(self) -> Self:
-        """Kong leaves out what it refuses: of the gateway all routes would be open, of a route that one is closed."""
+        """The controller leaves out a plugin that Kong refuses: without a global one, all routes would be open."""
         raise_if_any(
             ConfigError(
                 f"plugins.{name}",

@@ -32,7 +32,7 @@ _FORWARDED = (
     "X-Kong-Request-Id",
     *(f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Path", "Prefix")),
 )
-"""Other headers that Kong sets for a service."""
+"""Further headers that Kong sets for a service."""
 
 
 def spoofable_headers(acl: PluginConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Lua that Kong's serverless plugins (pre-function, post-function) run for the stack."""
+"""Lua code for Kong's serverless plugins, pre-function and post-function."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,12 +16,12 @@ def _file(name: str) -> str:
 
 
 def clean_request() -> str:
-    """Code for the rewrite phase: host names in lower case, no header by which a client claims an identity."""
+    """Returns code for the rewrite phase: it lower-cases host names, and removes headers that claim an identity."""
     return _file("clean_request")
 
 
 def edit_json(phase: str, changes: Changes) -> str:
-    """Code for a phase that changes JSON bodies; the phase access is the request's, the others are the response's."""
+    """Returns code that changes JSON bodies: of requests in the phase access, of responses in the others."""
     tables = {
         "remove": _list(_table({"name": _quote(name)}) for name in changes.remove),
         "rename": _list(_table({"old": _field(old), "new": _field(new)}) for old, new in changes.rename.items()),
@@ -45,6 +45,6 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _quote(text: str) -> str:
-    """Returns a Lua string literal; all but plain characters as bytes."""
+    """Returns a Lua string literal, with all but plain characters as byte escapes."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03d}" for byte in text.encode())  # noqa: PLR2004 -- ASCII
     return '"' + "".join(plain) + '"'

@@ -1,4 +1,4 @@
-"""Checks a stack's configuration as Pulumi has it, and returns it typed."""
+"""Loads a stack's configuration: from Pulumi's texts to checked settings."""
 
 import contextlib
 import json

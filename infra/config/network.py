@@ -1,4 +1,4 @@
-"""Whom pods may connect to inside of the cluster and out of it, beside what always is allowed."""
+"""Connections of pods that the stack file allows."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from infra.config.types import Label, Model, Network, ServiceName
 
 
 class Egress(Model):
-    """Where connections may go. DNS always is allowed."""
+    """Allowed destinations. DNS is always allowed."""
 
     internet: bool = Field(False, description="true or false: public addresses", examples=[True])
     namespaces: list[Label] = Field([], description="namespaces of the cluster", examples=[["redis"]])
@@ -16,13 +16,13 @@ class Egress(Model):
 
 
 class ServiceEgress(Egress):
-    """A service may use the internet unless it is told not to, and other services if it is told so."""
+    """Allowed destinations of a service: the internet by default, other services by name."""
 
     internet: bool = Field(True, description="true or false: public addresses", examples=[False])
     services: list[ServiceName] = Field([], description="services of the stack", examples=[["bar"]])
 
 
 class Ingress(Model):
-    """Where connections may come from. The gateway always is allowed."""
+    """Allowed sources. The gateway is always allowed."""
 
     namespaces: list[Label] = Field([], description="namespaces of the cluster", examples=[["monitoring"]])

@@ -43,11 +43,11 @@ def _document() -> Mapping[str, Schema]:
 
 
 def plugins() -> list[str]:
-    """Names of the plugins in Kong's open-source image."""
+    """Returns the names of the plugins in Kong's open-source image."""
     return sorted(_document())
 
 
-def complaints(plugin: str, config: Mapping[str, Any]) -> Iterator[ConfigError]:
+def config_errors(plugin: str, config: Mapping[str, Any]) -> Iterator[ConfigError]:
     """Yields what Kong would refuse in a plugin's configuration, as far as the schema tells."""
     model = _record(plugin, _document()[plugin])
     try:
@@ -63,7 +63,7 @@ class _Record(BaseModel):
     rules: ClassVar[Mapping[str, Sequence[Sequence[str]]]] = {}
 
     @model_validator(mode="after")
-    def _keeps_the_rules(self) -> Self:
+    def _validate_rules(self) -> Self:
         raise_if_any(self._violations())
         return self
 
@@ -71,10 +71,10 @@ class _Record(BaseModel):
         """Returns the value at a dotted path; None where it is absent or empty, which is the same to Kong."""
         name, _, rest = path.partition(".")
         fields = type(self).model_fields
-        found = next((value for key, value in self if fields[key].alias == name), None)
+        present = next((value for key, value in self if fields[key].alias == name), None)
         if rest:
-            return found.value(rest) if isinstance(found, _Record) else None
-        return None if found in ("", [], {}) else found
+            return present.value(rest) if isinstance(present, _Record) else None
+        return None if present in ("", [], {}) else present
 
     def _violations(self) -> Iterator[ConfigError]:
         for kind, check in _CHECKS.items():
@@ -123,7 +123,7 @@ def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
     value = record.value(name)
     holds = value is not None if values == "*" else value in values.split("|")
     alternatives = needed.split("|")
-    if holds and all(record.value(each) is None for each in alternatives):
+    if holds and all(record.value(field) is None for field in alternatives):
         shown = name if values == "*" else f"{name}: {value}"
         yield ConfigError(alternatives[0], None, f"set beside {shown}", "set it", "is missing")
 
@@ -227,7 +227,7 @@ def _address(value: str) -> str:
     return value
 
 
-def _whole(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
+def _whole(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
     """Accepts 5.0, which Kong takes for an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -1,4 +1,4 @@
-"""What a service's route, or the gateway for all routes, can ask of Kong beyond routing."""
+"""Policies of a service's route, or of the gateway for all routes."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,9 @@ from infra.config.errors import ConfigError, raise_if_any
 from infra.config.transformations import Changes, HeaderChanges
 from infra.config.types import HeaderName, Label, Model, Network, UrlPath, read_switch
 
-# Part of an annotation's name.
+# The name is part of an annotation's name.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
-# To the controller an empty value is no header, and one with commas is several, any of which will do.
+# The controller ignores an empty value, and splits one with commas into alternatives.
 RouteHeaderValue = Annotated[str, Field(pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
 Auth = Literal["jwt", "key-auth"]
 HEADERS_OF_KONG = (
@@ -38,13 +38,13 @@ ACCESS_CONTROL_PLUGINS = (
     "session",
     "standard-webhooks",
 )
-"""Plugins that keep somebody out."""
-# Anything else Kong takes for a regular expression; browsers write hosts in lower case.
+"""Plugins that refuse clients."""
+# Kong treats anything else as a regular expression; browsers send hosts in lower case.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]+)?)$")]
 
 
 class RateLimit(Model):
-    """At most so many requests in each window; more are answered 429."""
+    """Limits the requests in each time window; Kong answers more of them with 429."""
 
     second: int | None = Field(None, ge=1, description="requests a second, from 1", examples=[10])
     minute: int | None = Field(None, ge=1, description="requests a minute, from 1", examples=[60])
@@ -77,7 +77,7 @@ class RateLimit(Model):
 
 
 class Cors(Model):
-    """Which pages of other origins may use the service in a browser."""
+    """Allows pages of other origins to use the service in a browser."""
 
     origins: list[Origin] = Field(
         min_length=1,
@@ -118,14 +118,14 @@ BotDetectionSwitch = Annotated[
 
 
 class Termination(Model):
-    """Answers every request itself: the switch for maintenance."""
+    """Has Kong answer every request itself, for maintenance."""
 
     status: int = Field(503, ge=200, le=599, description="an HTTP status from 200", examples=[503])
     message: str = Field("Service unavailable", min_length=1, description="a sentence", examples=["Back at noon"])
 
 
 class Timeouts(Model):
-    """How long Kong waits for the service."""
+    """Seconds that Kong waits for the service."""
 
     connect: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[5])
     read: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[60])
@@ -136,7 +136,7 @@ _CHANGES = "set, add, rename (names with values), remove (names)"
 
 
 class Policies(Model):
-    """What both a route and the gateway can have: each entry is one of Kong's plugins, or a part of one."""
+    """Policies that a route and the gateway can have. kong_plugins.py says which plugin each of them makes."""
 
     rate_limit: RateLimit | None = Field(None, description="a limit", examples=[{"minute": 60}])
     allow_ips: list[Network] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
@@ -159,9 +159,9 @@ class Policies(Model):
 
     @property
     def transforms_body(self) -> bool:
-        """Whether requests' bodies are changed, of which Kong sees only what fits into its memory."""
+        """Whether the bodies of requests change. Kong changes only a body that it holds in memory."""
         operations = self.plugins.get("request-transformer", {}).values()
-        return bool(self.request_body) or any("body" in each for each in operations if isinstance(each, dict))
+        return bool(self.request_body) or any("body" in change for change in operations if isinstance(change, dict))
 
     @model_validator(mode="after")
     def _check_plugins(self) -> Self:
@@ -179,12 +179,12 @@ class Policies(Model):
                 fix = f"write {close[0]}" if close else f"remove {name}"
                 yield ConfigError(key, None, ", ".join(known), fix, "is not a plugin of Kong's open-source image")
             else:
-                for each in plugin_schema.complaints(name, config):
-                    yield each._replace(key=f"{key}.{each.key}".removesuffix("."))
+                for error in plugin_schema.config_errors(name, config):
+                    yield error._replace(key=f"{key}.{error.key}".removesuffix("."))
 
 
 class RoutePolicies(Policies):
-    """What only a route can have."""
+    """Policies that only a route can have."""
 
     auth: Auth | None = Field(None, description="jwt or key-auth", examples=["jwt"])
     allow: list[Label] = Field([], description="groups of consumers", examples=[["team-a"]])
@@ -200,7 +200,7 @@ class RoutePolicies(Policies):
     rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
 
     def access_control(self, gateway: Policies) -> Mapping[str, Any]:
-        """What keeps somebody out, but for groups, by its key; the gateway's, where this route has none of its own."""
+        """Returns what decides who is refused, by key, except for groups; inherited from the gateway if unset."""
         lists = {
             field: getattr(self if field in self.model_fields_set else gateway, field)
             for field in ("allow_ips", "deny_ips")
@@ -211,7 +211,7 @@ class RoutePolicies(Policies):
 
     @property
     def required_headers(self) -> frozenset[tuple[str, str]]:
-        """The headers of `when_headers`, of which Kong looks at no upper case, neither of names nor of values."""
+        """The headers of `when_headers` in lower case: Kong ignores the case of names and values."""
         return frozenset((name.lower(), value.lower()) for name, value in self.when_headers.items())
 
     @model_validator(mode="after")
@@ -236,7 +236,7 @@ class RoutePolicies(Policies):
         if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:
             yield ConfigError("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
         if self.protocol == "grpc":
-            # A method's path is part of its name.
+            # A gRPC method's name is its path.
             for field in ("rewrite", "strip_path"):
                 if getattr(self, field):
                     key = to_camel(field)

@@ -26,13 +26,13 @@ from infra.config.types import (
 )
 
 LONGEST_VARIABLE = 128 << 10
-"""Bytes with the name: MAX_ARG_STRLEN of Linux."""
+"""Bytes of name and value: MAX_ARG_STRLEN of Linux."""
 PROJECT = Path(__file__).resolve().parents[2]
 COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
 
 
 class ResolvedVersion(NamedTuple):
-    """One version of a service with all that it takes from the service."""
+    """One version of a service, with the service's values where it has none of its own."""
 
     build: str
     image: str
@@ -41,7 +41,7 @@ class ResolvedVersion(NamedTuple):
 
 
 class Source(Model):
-    """Where an image comes from."""
+    """The image of a version, built or existing, and its variables."""
 
     build: str = Field("", description="a directory with a Dockerfile", examples=["apps/foo"])
     image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
@@ -77,14 +77,14 @@ class Source(Model):
             if IMAGE.fullmatch(lower):
                 fix = "write it in lower case, without https://"
             yield ConfigError("image", self.image, allowed, fix, "is not the name of an image")
-        # With a tag that moves, what runs changes without a rollout.
+        # With a tag that moves, new pods may run another image without a rollout.
         elif not (match["digest"] or (match["tag"] or "latest") != "latest"):
             allowed = "an image by its digest, or by a tag that stays (latest doesn't)"
             yield ConfigError("image", self.image, allowed, "end it with a tag such as :0.1")
 
 
 class Version(Source):
-    """One version of a service. What it doesn't say is as the service has it."""
+    """One version of a service. The service's values apply where it has none."""
 
     replicas: int | None = Field(None, ge=1, le=100, description="1 to 100", examples=[1])
 
@@ -94,18 +94,18 @@ class Version(Source):
         return self
 
     def with_defaults_of(self, env: Mapping[str, str], replicas: int) -> ResolvedVersion:
-        """This version of a service that has such variables and pods."""
+        """Resolves this version with the variables and the replicas of its service."""
         return ResolvedVersion(self.build, self.image, self.replicas or replicas, {**env, **self.env})
 
 
 class Canary(Version):
-    """A version that gets a part of the requests."""
+    """A version that receives a part of the requests."""
 
     weight: int = Field(10, ge=0, le=100, description="0 to 100 of a hundred requests", examples=[10])
 
 
 class BlueGreen(Model):
-    """Two versions, one of which gets all requests."""
+    """Two versions, one of which receives all requests."""
 
     blue: Version | None = Field(None, description="build or image", examples=[{"build": "apps/foo"}])
     green: Version | None = Field(None, description="build or image", examples=[{"build": "apps/foo-next"}])
@@ -124,7 +124,7 @@ class BlueGreen(Model):
 
 
 # A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
-# (as `kubectl describe node` shows). So requests are what is left, and limits are what a busy container really needs.
+# (see `kubectl describe node`). The defaults of requests fit the rest, those of limits what a busy container needs.
 class Requests(Model):
     cpu: Cpu = "15m"
     memory: Memory = "24Mi"
@@ -155,7 +155,7 @@ class Resources(Model):
 
 
 class Workload(RoutePolicies):
-    """What answers on a route, and the route's policies."""
+    """Pods behind a route, and the route's policies: what services and aggregates have in common."""
 
     name: ServiceName
     path: UrlPath
@@ -171,12 +171,12 @@ class Workload(RoutePolicies):
 
     @property
     def calls(self) -> Collection[str]:
-        """The services that it may call."""
+        """Names of the services that its pods may connect to."""
         return self.egress.services
 
     @property
     def traffic_weights(self) -> Mapping[str, int]:
-        """Of a hundred requests, how many go to which version. A canary has an entry whatever its weight."""
+        """Percentage of requests for each version; a canary is listed even at 0."""
         return {self.name: 100}
 
     @model_validator(mode="after")
@@ -193,7 +193,7 @@ class Workload(RoutePolicies):
 
 
 class Service(Workload, Source):
-    """A microservice behind the gateway: built from a directory, or a ready-made image."""
+    """A microservice behind the gateway: built from a directory, or an existing image."""
 
     key: ClassVar[str] = "services"
 
@@ -204,7 +204,7 @@ class Service(Workload, Source):
 
     @property
     def versions(self) -> Mapping[str, ResolvedVersion]:
-        """What runs, each under a name of its own."""
+        """The versions that run, by name."""
         stable = (
             {} if self.blue_green else {self.name: ResolvedVersion(self.build, self.image, self.replicas, self.env)}
         )
@@ -226,11 +226,11 @@ class Service(Workload, Source):
 
     @property
     def host(self) -> str:
-        """Where others in the namespace find it: what is live; of a service with a canary, the service itself."""
+        """Host name in the namespace: of the live version; with a canary, of the stable one."""
         return f"{next(iter(self.traffic_weights))}-service"
 
     def probe_path(self, version: ResolvedVersion) -> str | None:
-        """What the probes ask for; None: they only connect, since not every image has such a path."""
+        """Returns the HTTP path for the readiness and liveness probes; None selects TCP probes."""
         return self.health or ("/healthz" if version.build and self.protocol == "http" else None)
 
     def environment(self, version: ResolvedVersion, _services: Sequence["Service"]) -> Mapping[str, str]:
@@ -253,7 +253,7 @@ class Service(Workload, Source):
                     allowed = "unset beside blueGreen, which says what runs"
                     yield ConfigError(key, None, allowed, f"move it to blueGreen.{self.blue_green.live}")
         suffixes = ["canary"] if self.canary else list(self.blue_green.versions) if self.blue_green else []
-        # The longest name made of a version's is <version>-deployment, as with ServiceName.
+        # The longest name derived from a version's is <version>-deployment, as with ServiceName.
         if (length := max((len(f"-{suffix}") for suffix in suffixes), default=0)) + len(self.name) > LONGEST_NAME:
             allowed = f"at most {LONGEST_NAME - length} letters beside {' and '.join(suffixes)}"
             yield ConfigError("name", self.name, allowed, "give it a shorter name")

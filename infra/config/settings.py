@@ -64,7 +64,7 @@ class Settings(ClusterSettings):
 
     @property
     def kong_chart_sha256(self) -> str | None:
-        """SHA-256 of Kong's chart in its own repository; None for another repository, which may pack it anew."""
+        """SHA-256 of the chart in Kong's own repository; None for another repository, which may repack it."""
         own = self.chart_repository == type(self).model_fields["chart_repository"].default
         return versions.KONG_CHART_SHA256[versions.KONG_CHART] if own else None
 

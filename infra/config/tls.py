@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from infra.config.types import Model
 
 TLS_SECRET = "gateway-tls"  # noqa: S105 -- a name
-"""The Secret of the gateway's certificate; the Certificate and an Ingress have the same name."""
+"""Name of the Secret with the gateway's certificate, of the Certificate, and of an Ingress."""
 LETS_ENCRYPT = {
     "staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
     "production": "https://acme-v02.api.letsencrypt.org/directory",

@@ -1,4 +1,4 @@
-"""What may change on the way of a request or an answer. Kong is told each as "name:value"."""
+"""Changes to requests and responses, which Kong's configuration has as "name:value"."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from infra.config.types import HeaderName, Model
 
-# Kong would end the name at a colon, and refuses an empty value; one that begins with colons would lose them.
+# Kong ends the name at a colon, refuses an empty value, and strips colons from the start of a value.
 _Name = Annotated[str, Field(pattern=r"^[^:]+$")]
 _Value = Annotated[str, Field(pattern=r"^[^:]")]
 _HeaderValue = Annotated[str, Field(pattern=r"^[^:\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")]
@@ -18,7 +18,7 @@ _HEADER_VALUES = f"{_VALUES}, on one line"
 
 
 class Changes(Model):
-    """Changes to query or body, by name. `set` replaces what is there, `add` doesn't."""
+    """Changes to query or body, by name. `set` replaces a present field, `add` doesn't."""
 
     assign: dict[_Name, _Value] = Field(
         {}, alias="set", description=f"{_NAMES}, {_VALUES}", examples=[{"via": "gateway"}]
@@ -29,7 +29,7 @@ class Changes(Model):
 
 
 class HeaderChanges(Changes):
-    """The same of headers, whose names and values have less freedom."""
+    """Changes to headers, whose names and values may have fewer characters."""
 
     assign: dict[HeaderName, _HeaderValue] = Field(
         {}, alias="set", description=f"{_HEADERS}, {_HEADER_VALUES}", examples=[{"X-Via": "gateway"}]

@@ -1,6 +1,6 @@
-"""What configuration is made of.
+"""Constrained types of the configuration.
 
-People are told a field's description as what is allowed, and its example as the fix.
+A field's description is the *allowed* part of its error message, its first example the *fix*.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ Label = Annotated[
         description="lower-case letters, digits and hyphens, from a letter, at most 63",
     ),
 ]
-# The longest name made of a service's is <name>-deployment, and Kubernetes allows 63 characters.
+# The longest name derived from a service's is <name>-deployment, and Kubernetes allows 63 characters.
 LONGEST_NAME = 63 - len("-deployment")
 ServiceName = Annotated[
     str,
@@ -41,7 +41,7 @@ ServiceName = Annotated[
         examples=["foo"],
     ),
 ]
-# The longest name made of a cluster's is that of a node, <name>-default-pool-12345, which is a label as well.
+# The longest name derived from a cluster's is that of a node, <name>-default-pool-12345, which is a label as well.
 ClusterName = Annotated[
     str,
     Field(
@@ -60,12 +60,12 @@ UrlPath = Annotated[
         examples=["/foo"],
     ),
 ]
-# The kubelet parses it as a URL: a slash at its end and a query are parts of it.
+# The kubelet parses the path as a URL, so a slash at its end and a query are allowed.
 ProbePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$", max_length=1024)]
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"({_DNS_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?"
 _as_written = BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)
-"""YAML changes no quantity that it reads as a number: 1.50 is as much as 1.5."""
+"""Accepts a quantity that YAML reads as a number: 1.50 and 1.5 are equal."""
 Cpu = Annotated[
     str,
     _as_written,
@@ -76,8 +76,8 @@ Cpu = Annotated[
     ),
 ]
 MIN_MEMORY = "8Mi"
-"""Containers with less don't start: setting one up takes some MiB by itself."""
-# Kubernetes also takes thousandths of a byte (m), which nobody means.
+"""Containers with less don't start: creating one takes some MiB."""
+# Kubernetes accepts thousandths of a byte (m) as well, which is never intended.
 Memory = Annotated[
     str,
     _as_written,
@@ -100,22 +100,22 @@ def _has_host_and_port(url: str) -> str:
 
 
 Url = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_has_host_and_port)]
-"""Of a name or an IPv4 address."""
+"""A URL whose host is a name or an IPv4 address."""
 ChartRepository = Annotated[str, Field(pattern=r"^https?://\S+$", description="a chart repository's URL")]
 
 
-def _is_text(value: Any) -> Any:  # noqa: ANN401 -- what stands in the file
-    """Refuses numbers: Pydantic would take true for 0.0.0.1."""
+def _is_text(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
+    """Refuses numbers: Pydantic converts true to 0.0.0.1."""
     if not isinstance(value, str):
         raise ValueError(value)  # noqa: TRY004 -- Pydantic reports no TypeError
     return value
 
 
 Network = Annotated[IPvAnyNetwork, BeforeValidator(_is_text)]
-# HTTP allows more characters (RFC 9110, 5.6.2), Kong doesn't.
+# Kong allows fewer characters than HTTP (RFC 9110, 5.6.2).
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-# As the OCI distribution specification has it: <host>/<path>:<tag>@<digest>.
+# The form of the OCI distribution specification: <host>/<path>:<tag>@<digest>.
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _HOST = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*(:[0-9]{{1,5}})?"
 IMAGE = re.compile(
@@ -124,7 +124,7 @@ IMAGE = re.compile(
     re.ASCII,
 )
 LONGEST_IMAGE_NAME = 255
-# A first part without a dot or a port would be taken for a path on Docker Hub.
+# A first part without a dot or a port would be a path on Docker Hub.
 REPOSITORY_PREFIX = (
     rf"^(localhost|{_DNS_LABEL}:[0-9]{{1,5}}|{_DNS_LABEL}(\.{_DNS_LABEL})+(:[0-9]{{1,5}})?)(/{_COMPONENT})*$"
 )
@@ -133,7 +133,7 @@ _UNITS = {"m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10
 
 
 def quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: cores or bytes."""
+    """Returns a Kubernetes quantity as a number of cores or bytes."""
     unit = text.lstrip("0123456789.")
     return float(text.removesuffix(unit)) * _UNITS[unit]
 
@@ -154,8 +154,8 @@ class Model(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_boolean_is_a_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- any field's
-        """Pydantic would take `true` for 1."""
+    def _reject_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- any field's
+        """Refuses `true` for a number, which Pydantic converts to 1."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and {int, float} & {annotation, *get_args(annotation)}:
             raise ValueError(value)

@@ -1,16 +1,16 @@
-"""Every version that the stack pins. Python packages are pinned in requirements.in, base images in the Dockerfiles."""
+"""Versions that the stack pins. Python packages are pinned in requirements.in, base images in the Dockerfiles."""
 
 # renovate: datasource=endoflife-date depName=kubernetes versioning=loose
 KUBERNETES = "1.35"
-"""The newest minor version that the controller supports, too (KIC, version compatibility)."""
+"""The newest minor version of DOKS that the controller supports as well (KIC, version compatibility)."""
 
 # renovate: datasource=helm depName=kong registryUrl=https://charts.konghq.com
 KONG_CHART = "3.4.1"
 
 KONG_CHART_SHA256 = {"3.4.1": "2c7dbf6bc59846d0c779e2509f45d041cc0dba5af85d6728294b9f37cd02e1d7"}
-"""Of the archive, as `digest` in the repository's index.yaml has it."""
+"""SHA-256 of the archive: `digest` in the repository's index.yaml."""
 
-# 3.9 is the last open-source line; from 3.10 on the images are Enterprise and want a licence.
+# 3.9 is the last open-source line; from 3.10 on the images are Enterprise and need a licence.
 # renovate: datasource=docker depName=kong
 KONG = "3.9.3"
 
@@ -27,7 +27,7 @@ PROMETHEUS_CHART = "28.10.0"
 
 # renovate: datasource=docker depName=prom/prometheus
 PROMETHEUS = "v3.10.0"
-"""The chart's own."""
+"""The chart's default."""
 
 # The chart moved here from grafana.github.io/helm-charts in January 2026.
 # renovate: datasource=helm depName=grafana registryUrl=https://grafana-community.github.io/helm-charts
@@ -35,12 +35,12 @@ GRAFANA_CHART = "11.1.0"
 
 # renovate: datasource=docker depName=grafana/grafana
 GRAFANA = "12.3.2"
-"""The chart's own."""
+"""The chart's default."""
 
 # renovate: datasource=helm depName=cert-manager registryUrl=https://charts.jetstack.io
 CERT_MANAGER = "v1.20.3"
 """The chart and the images."""
 
-# The one that DOKS brings, too; the controller knows the next (KIC, version compatibility).
+# The version that DOKS installs as well; the controller supports the next one (KIC, version compatibility).
 # renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
 GATEWAY_API = "1.2.1"

@@ -1,4 +1,4 @@
-"""Which objects a consumer has in the cluster, when consumers are renamed or credentials move between them.
+"""Assigns objects of the cluster to consumers, when consumers are renamed or credentials move between them.
 
 Kong and its controller drop consumers that share a name or a credential. Pulumi deletes last what left the program. So
 objects called after a renamed consumer would share its credentials with the old ones during the whole `up`, and clients
@@ -14,7 +14,7 @@ from itertools import chain, count
 from infra.config.consumer import Consumer
 
 Claims = Mapping[str, Sequence[str]]
-"""Object name -> what no other consumer may have at the same time: credentials, as hashes, and the consumer's name."""
+"""By object name: the hashes of credentials and the consumer's name, which must be unique at any time."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Entry:
 
     Attributes:
         object_name: the name of the KongConsumer, and of its resource.
-        consumer: None: the object gives up all it had to others in this `up`, and goes in the next.
+        consumer: None: the object gives up all it had to others in this `up`; the next one deletes it.
         after: names of objects that give up what this one takes.
     """
 
@@ -47,22 +47,22 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
         consumers: as the stack's configuration has them.
         previous: the claims of the objects at the end of the last `up`.
     """
-    wanted: dict[str, Consumer | None] = dict(_object_names(consumers, previous))
-    kept = {each for consumer in consumers for each in claims(consumer)}
-    wanted |= {name: None for name, held in previous.items() if name not in wanted and kept & {*held}}
+    assigned: dict[str, Consumer | None] = dict(_object_names(consumers, previous))
+    kept = {claim for consumer in consumers for claim in claims(consumer)}
+    assigned |= {name: None for name, held in previous.items() if name not in assigned and kept & {*held}}
     after = {
         name: frozenset(
             other
-            for other in wanted
+            for other in assigned
             if other != name and {*previous.get(other, ())} & {*claims(consumer)} - {*previous.get(name, ())}
         )
-        for name, consumer in wanted.items()
+        for name, consumer in assigned.items()
     }
     ordered: list[Entry] = []
-    while pending := [name for name in wanted if name not in {entry.object_name for entry in ordered}]:
-        # Two consumers that swap names wait for each other: one has to begin.
+    while pending := [name for name in assigned if name not in {entry.object_name for entry in ordered}]:
+        # Of two consumers that swap names, one has to be updated first.
         name = next((name for name in pending if not after[name] & {*pending}), pending[0])
-        ordered.append(Entry(name, wanted[name], after[name] - {*pending}))
+        ordered.append(Entry(name, assigned[name], after[name] - {*pending}))
     return ordered
 
 
@@ -70,10 +70,10 @@ def _object_names(consumers: Sequence[Consumer], previous: Claims) -> Iterator[t
     free, unnamed = dict(previous), list(consumers)
     for by_name in (False, True):
         for consumer in [*unnamed]:
-            sought = {each for each in claims(consumer) if each.startswith("name:") is by_name}
-            if found := next((name for name, held in free.items() if sought & {*held}), None):
-                yield found, consumer
-                del free[found]
+            sought = {claim for claim in claims(consumer) if claim.startswith("name:") is by_name}
+            if match := next((name for name, held in free.items() if sought & {*held}), None):
+                yield match, consumer
+                del free[match]
                 unnamed.remove(consumer)
     taken = {*previous}
     for consumer in unnamed:

@@ -1,7 +1,7 @@
 """Field ownership: in the stack's own cluster its values win over what others applied to its objects.
 
 The API server refuses a server-side apply that changes a field of another manager: `kubectl scale`, an autoscaler, or
-the Pulumi process that was killed before it wrote down what it had created. Forcing takes these fields over.
+a Pulumi process that was killed before it recorded what it had created. Forcing takes these fields over.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Kubernetes objects whose fields reach the cluster as they are written."""
+"""Registers a Kubernetes object of any kind, verbatim."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 
 
 class KubernetesObject(pulumi.CustomResource):
-    """An object of any kind. Pulumi's own CustomResource only lets it have a `spec`, and renames what is in it."""
+    """An object of any kind. Pulumi's CustomResource allows no field but `spec`, and renames the fields in it."""
 
     def __init__(self, name: str, manifest: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions) -> None:
         super().__init__(f"kubernetes:{manifest['apiVersion']}:{manifest['kind']}", name, dict(manifest), opts)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 UID = "kong-doks"
-"""The dashboard's own, in its address."""
+"""Part of the dashboard's URL."""
 SOURCE = "prometheus"
-"""The uid of the data source that its queries go to."""
+"""The uid of the data source of its queries."""
 
 _ALL = 'route=~".+"'
 _QUANTILES = (50, 95, 99)
@@ -15,16 +15,16 @@ _WINDOW = "$__rate_interval"
 
 
 def routes(namespace: str, service: str) -> str:
-    """The label selector of a service's routes, as Kong's ingress controller names them.
+    """Returns the label selector of a service's routes.
 
-    That is <namespace>.<Ingress>.<Service>.<host>.<port>, or httproute.<namespace>.<HTTPRoute>.<rule>.<match>; both
-    kinds have the service's name here, and no name has a dot.
+    The controller names them <namespace>.<Ingress>.<Service>.<host>.<port> or
+    httproute.<namespace>.<HTTPRoute>.<rule>.<match>. Both kinds have the service's name here, which has no dot.
     """
     return f'route=~"(httproute[.])?{namespace}[.]{service}[.].+"'
 
 
 def share_of_errors(selector: str, window: str, by: str = "") -> str:
-    """The share of requests that were answered 500 or above, as PromQL. Without `by` it is 0 where there was none."""
+    """Returns PromQL for the share of requests with a status from 500 on. Without `by` it is 0 if there was none."""
 
     def rate(status: str = "") -> str:
         return f"sum{by}(rate(kong_http_requests_total{{{selector}{status}}}[{window}]))"
@@ -34,12 +34,12 @@ def share_of_errors(selector: str, window: str, by: str = "") -> str:
 
 
 def quantile(percent: int, metric: str, selector: str, window: str, by: str = "le") -> str:
-    """The time that `percent` of the requests stay below, as PromQL, in milliseconds."""
+    """Returns PromQL for the milliseconds that `percent` of the requests stay below."""
     return f"histogram_quantile({percent / 100}, sum by ({by}) (rate({metric}_bucket{{{selector}}}[{window}])))"
 
 
 def dashboard(namespace: str, services: Iterable[str]) -> dict[str, Any]:
-    """Grafana's JSON model (schema version 41): a row for the gateway and one for each service.
+    """Returns Grafana's JSON model (schema version 41): a row for the gateway and one for each service.
 
     The same services give the same text, so an unchanged stack stays unchanged.
     """

@@ -7,12 +7,12 @@ from infra.monitoring import dashboard
 
 
 def grafana_values() -> dict[str, Any]:
-    """Values of grafana-community's chart, which makes up a password for `admin` in the cluster and keeps it there."""
+    """Returns the values of grafana-community's chart, which generates the password of `admin` in the cluster."""
     source = {"name": "Prometheus", "type": "prometheus", "uid": dashboard.SOURCE, "url": "http://prometheus-server"}
     provider = {"name": "gateway", "type": "file", "options": {"path": "/var/lib/grafana/dashboards/gateway"}}
     return {
         "image": {"tag": versions.GRAFANA},
-        # It asks nothing of the cluster.
+        # Grafana doesn't use the Kubernetes API.
         "rbac": {"create": False},
         "automountServiceAccountToken": False,
         "testFramework": {"enabled": False},

@@ -22,10 +22,10 @@ def prometheus_files(gateway_namespace: str) -> dict[str, str]:
         "scrape_configs": [
             {
                 "job_name": "kong",
-                # Every pod of Kong, however many there are: behind a Service each scrape would meet another one.
+                # Scrapes every pod of Kong: through a Service object each scrape would reach one of them.
                 "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [gateway_namespace]}}],
                 "relabel_configs": [
-                    # The port that Kong's chart names so: 8100, which the load balancer doesn't lead to.
+                    # Kong's chart names port 8100 so, which the load balancer doesn't expose.
                     {
                         "source_labels": ["__meta_kubernetes_pod_container_port_name"],
                         "regex": "status",
@@ -42,23 +42,23 @@ def prometheus_files(gateway_namespace: str) -> dict[str, str]:
 
 
 def prometheus_values(retention: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """Values of prometheus-community's chart: nothing but the server."""
+    """Returns the values of prometheus-community's chart: the server alone."""
     return {
         **{
             part: {"enabled": False}
             for part in ("alertmanager", "kube-state-metrics", "prometheus-node-exporter", "prometheus-pushgateway")
         },
         "rbac": {"create": False},
-        # A container less: pods are replaced when the files change.
+        # Saves a container: the annotation below replaces pods when the files change.
         "configmapReload": {"prometheus": {"enabled": False}},
         "server": {
             "image": {"repository": "prom/prometheus", "tag": versions.PROMETHEUS},
             "configMapOverrideName": "config",
             "podAnnotations": {"kong-doks/config": hashlib.sha256(json.dumps(files).encode()).hexdigest()},
-            # Otherwise whoever reaches it can stop it.
+            # The chart's default allows anybody who reaches Prometheus to stop it.
             "extraFlags": [],
             "retention": retention,
-            # Whichever comes first. A volume of its own would be billed, and stay when the cluster goes.
+            # Retention ends at the first of both limits. A persistent volume would be billed, and outlive the cluster.
             "retentionSize": "1GB",
             "persistentVolume": {"enabled": False},
             "emptyDir": {"sizeLimit": "2Gi"},

@@ -1,4 +1,4 @@
-"""The way from the gateway to a service: an Ingress, or where requests are shared out by weight an HTTPRoute."""
+"""The route from the gateway to a service: an Ingress, or an HTTPRoute if versions have weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
-"""The controller divides a backend's weight by its pods, rounding down: in hundredths of a percent that is nothing."""
+"""The controller divides a backend's weight by its pods and rounds down; hundredths of a percent keep it exact."""
 
-# Pulumi goes on, to delete an Ingress that this one replaces, when Kong has the route.
+# Pulumi waits until Kong has the route, before it deletes an Ingress that this one replaces.
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
 
 

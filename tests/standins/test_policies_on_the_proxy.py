@@ -236,7 +236,7 @@ def test_the_schema_knows_every_field_that_the_proxy_has(gateway: Gateway) -> No
         (config,) = [field["config"] for field in answer.json()["fields"] if "config" in field]
         described = {name: object() for field in config["fields"] for name in field}
         # Of a type that no field has: what is known is refused for that, and nothing as unknown.
-        problems = {complaint.problem for complaint in plugin_schema.complaints(plugin, described)}
+        problems = {complaint.problem for complaint in plugin_schema.config_errors(plugin, described)}
         assert problems == {"is not allowed"}, plugin
         compared += 1
     assert compared > 10
