@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pulumi
 import yaml
 
+from infra.config import capacity
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from infra.config.settings import Settings
@@ -22,9 +23,13 @@ def load_config() -> Settings:
     config = pulumi.runtime.get_config_env()
     secret_keys = {key for key in config if pulumi.runtime.is_config_secret(key)}
     try:
-        return load(config, secret_keys, pulumi.get_project(), _stack_file())
+        settings = load(config, secret_keys, pulumi.get_project(), _stack_file())
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
+    size = capacity.node_size(settings.node_size)
+    if settings.creates_cluster and size and (problem := capacity.shortage(settings, size)):
+        pulumi.log.warn(f"{config_key('nodeCount')}: {problem}")
+    return settings
 
 
 def _stack_file() -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from infra.config import capacity
 from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size
 from ops.account.inventory import registries
 from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
@@ -127,6 +128,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     # The program looks for the newest patch each time, though an existing cluster keeps its own.
     yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
     sizes = {each.slug: each for each in api.list("sizes", "sizes", Size)}
+    yield _check_room(stack, sizes)
     if own is None:
         yield from _check_catalogue(stack, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
@@ -157,6 +159,16 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
         said = f"{', '.join(missing)} of the state is not in the account of {account}"
         fix = "a token of the team that has it; if it was deleted by hand, python -m ops doctor"
         yield Check("state", False, said, fix)
+
+
+def _check_room(stack: Stack, sizes: Mapping[str, Size]) -> Check:
+    """The pods, with the one that an update adds, on the nodes."""
+    settings = stack.settings
+    size = sizes.get(settings.node_size)
+    if size is None:
+        return Check("room", True, f"{settings.node_size} is unknown")
+    problem, _, fix = capacity.shortage(settings, capacity.NodeSize(size.vcpus, size.memory)).partition("; fix: ")
+    return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
 
 
 def _check_catalogue(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:

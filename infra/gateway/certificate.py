@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra.cluster.cluster import Cluster
-from infra.config import namespaces, versions
+from infra.config import capacity, namespaces, versions
 from infra.config.tls import TLS_SECRET, Tls
 from infra.gateway.dns import dns_record
 from infra.gateway.gateway import Gateway
@@ -146,16 +146,17 @@ def _account(tls: Tls, name: str) -> dict[str, Any]:
 def cert_manager_values() -> dict[str, Any]:
     """Returns the chart's values, with requests so small that all of it fits on the smallest node."""
 
-    def resources(memory: str, limit: str) -> dict[str, Any]:
-        return {"resources": {"requests": {"cpu": "10m", "memory": memory}, "limits": {"cpu": "500m", "memory": limit}}}
+    def resources(pod: str, limit: str) -> dict[str, Any]:
+        requests = dict(capacity.CERT_MANAGER[pod])
+        return {"resources": {"requests": requests, "limits": {"cpu": "500m", "memory": limit}}}
 
     return {
         # Kept when cert-manager goes, as by the chart's default: deleting the kinds deletes everybody's certificates.
         "crds": {"enabled": True, "keep": True},
         "prometheus": {"enabled": False},
         "global": {"leaderElection": {"namespace": namespaces.CERTIFICATES}},
-        **resources("32Mi", "256Mi"),
-        "webhook": resources("16Mi", "128Mi"),
-        "cainjector": resources("24Mi", "256Mi"),
-        "startupapicheck": resources("16Mi", "128Mi"),
+        **resources("controller", "256Mi"),
+        "webhook": resources("webhook", "128Mi"),
+        "cainjector": resources("cainjector", "256Mi"),
+        "startupapicheck": resources("webhook", "128Mi"),
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.config import versions
+from infra.config import capacity, versions
 from infra.config.environment import gateway_environment
 from infra.config.settings import Settings
 from infra.kubernetes.pod_security import CHART_CONTAINER
@@ -32,8 +32,7 @@ def kong_values(config: Settings) -> dict[str, Any]:
         "manager": {"enabled": False},
         "proxy": {"type": config.proxy_service_type, **(_proxy_protocol(config) if has_proxy_protocol else {})},
         **(_replica_values(config.gateway.replicas) if config.gateway.replicas > 1 else {}),
-        # Small requests, so that Kong fits beside DOKS's own pods (see Requests in infra/config/service.py).
-        "resources": {"requests": {"cpu": "45m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        "resources": {"requests": dict(capacity.KONG), "limits": {"cpu": "1", "memory": "512Mi"}},
         "containerSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000, **CHART_CONTAINER},
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
@@ -43,7 +42,7 @@ def kong_values(config: Settings) -> dict[str, Any]:
             "admissionWebhook": {"enabled": False},
             # The controller leaves out what Kong refuses, and goes on updating everything else.
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
-            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "192Mi"}},
+            "resources": {"requests": dict(capacity.KONG_CONTROLLER), "limits": {"cpu": "500m", "memory": "192Mi"}},
         },
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes import apps, core, meta
 
-from infra.config import versions
+from infra.config import capacity, versions
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
@@ -133,7 +133,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
                 args=["--save", "", "--appendonly", "no", "--maxmemory", "32mb", "--maxmemory-policy", "volatile-ttl"],
                 ports=[core.v1.ContainerPortArgs(name="redis", container_port=6379)],
                 resources=core.v1.ResourceRequirementsArgs(
-                    requests={"cpu": "10m", "memory": "16Mi"}, limits={"cpu": "250m", "memory": "64Mi"}
+                    requests=dict(capacity.RATE_LIMIT_STORE), limits={"cpu": "250m", "memory": "64Mi"}
                 ),
                 security_context=CONTAINER,
                 termination_message_policy="FallbackToLogsOnError",

@@ -79,9 +79,19 @@ class Stack(Cli):
         entries = self.pulumi_json("config", "--json", "--show-secrets", "--stack", self.name)
         secret = [key for key, entry in entries.items() if entry["secret"]]
         try:
-            return load({key: entry["value"] for key, entry in entries.items()}, secret, self.project)
+            values = {key: entry["value"] for key, entry in entries.items()}
+            return load(values, secret, self.project, self._written())
         except InvalidConfigError as error:
             raise OpsError(str(error)) from None
+
+    def _written(self) -> dict[str, Any]:
+        """What the stack's file says under `config`, for values that are in clear beside secret ones."""
+        try:
+            document = yaml.safe_load((self.folder / f"Pulumi.{self.short_name}.yaml").read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}  # the configuration comes from elsewhere; Pulumi has read it
+        config = document.get("config") if isinstance(document, dict) else None
+        return config if isinstance(config, dict) else {}
 
     def account(self) -> Api:
         """The account that the stack lives in, found as Pulumi's provider finds it: the stack's keys come first.

@@ -1,0 +1,105 @@
+"""Whether the pods fit on the nodes: the arithmetic, and that it counts what the program requests."""
+
+from typing import Any
+
+import pytest
+
+from infra.config.capacity import DOKS_CLUSTER, DOKS_NODE, Amount, NodeSize, node_size, requests, shortage
+from infra.config.settings import Settings
+from infra.config.types import quantity
+from tests.unit.conftest import Recording
+
+SMALLEST = NodeSize(1, 2048)
+
+
+def settings(services: int = 2, /, **values: Any) -> Settings:  # noqa: ANN401 -- any key
+    built = [{"name": f"s{number}", "path": f"/s{number}", "image": "a:1"} for number in range(services)]
+    return Settings.model_validate({"services": built} | values)
+
+
+DOMAIN: dict[str, Any] = {"domain": "api.example.com", "email": "ops@example.com"}
+MONITORING: dict[str, Any] = {"gateway": {"monitoring": True}}
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"services": 3}, DOMAIN, MONITORING], ids=["dev", "three", "domain", "monitoring"]
+)
+def test_what_the_documentation_promises_of_the_smallest_node_fits_and_can_be_updated(config: dict[str, Any]) -> None:
+    values = {"services": 2} | config
+    count = values.pop("services")
+    assert shortage(settings(count, **values), SMALLEST) == ""
+
+
+def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None:
+    # Kong and its new pod take 50m each, 40 pods of services 15m each.
+    many = settings(20)
+    many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
+    assert shortage(many, SMALLEST) == (
+        "the pods request 700m CPU and 1152 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
+        "and 823 MiB beside DigitalOcean's own pods; fix: pulumi config set nodeCount 3"
+    )
+    assert shortage(many.model_copy(update={"node_count": 3}), SMALLEST) == ""
+    assert shortage(many.model_copy(update={"node_count": 2}), SMALLEST) != ""
+
+
+def test_the_new_pod_of_an_update_is_counted() -> None:
+    # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each asks for 15m.
+    assert shortage(settings(5), SMALLEST) == ""
+    assert shortage(settings(6), SMALLEST) != ""
+
+
+def test_a_pod_that_is_larger_than_a_node_needs_a_larger_node() -> None:
+    resources = {"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"cpu": "2"}}
+    services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
+    large = Settings.model_validate({"services": services})
+    assert shortage(large, SMALLEST).endswith("fix: a larger nodeSize, or smaller resources.requests")
+    assert shortage(large, NodeSize(8, 16384)) == ""
+
+
+def test_memory_alone_can_be_short() -> None:
+    resources = {"requests": {"memory": "400Mi"}, "limits": {"memory": "1Gi"}}
+    services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
+    config = Settings.model_validate({"services": services})
+    # 823 MiB are free; Kong takes 96, and the service's new pod 400 beside its old one.
+    assert "fix: pulumi config set nodeCount 2" in shortage(config, SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("slug", "size"),
+    [
+        ("s-1vcpu-2gb", SMALLEST),
+        ("s-4vcpu-8gb-intel", NodeSize(4, 8192)),
+        ("c-2", None),
+        ("m-8vcpu-64gb", NodeSize(8, 65536)),
+    ],
+)
+def test_a_slug_names_vcpus_and_memory(slug: str, size: NodeSize | None) -> None:
+    assert node_size(slug) == size
+
+
+def test_the_smallest_node_offers_what_was_measured() -> None:
+    assert SMALLEST.allocatable == Amount(900, 1574)
+    assert SMALLEST.allocatable.minus(DOKS_NODE).minus(DOKS_CLUSTER) == Amount(188, 823)
+
+
+def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Recording]) -> None:
+    def found(values: Any) -> list[tuple[float, float]]:  # noqa: ANN401 -- values of a chart
+        """CPU and memory of every `requests` in there."""
+        if isinstance(values, list):
+            return [each for value in values for each in found(value)]
+        if not isinstance(values, dict):
+            return []
+        here = values.get("requests")
+        own = (
+            [(quantity(here["cpu"]) * 1000, quantity(here["memory"]))]
+            if isinstance(here, dict) and "cpu" in here
+            else []
+        )
+        return own + [each for name, value in values.items() if name != "startupapicheck" for each in found(value)]
+
+    counted = settings(**DOMAIN, **MONITORING)
+    own = [amount for name, amount, _ in requests(counted) if not name.startswith("service ")]
+    charts = {each.inputs["name"]: each.inputs["values"] for run in recordings.values() for each in run.of("Release")}
+    assert set(charts) == {"kong", "prometheus", "grafana", "cert-manager"}
+    total = [round(sum(values)) for values in zip(*found(list(charts.values())), strict=True)]
+    assert total == [sum(each.cpu for each in own), sum(each.memory for each in own) * 2**20]
