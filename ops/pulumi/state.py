@@ -64,7 +64,7 @@ def read(stack: Stack, name: str = "") -> State:
     """
     exported = stack.pulumi_json("stack", "export", "--stack", name or stack.name)
     try:
-        deployment = exported.get("deployment") or {}
+        deployment = {} if exported.get("deployment") is None else dict(exported["deployment"])
         pending = [
             Pending(each["type"], resource["urn"], resource["type"], (resource.get("inputs") or {}).get("name") or "")
             for each in deployment.get("pending_operations") or []

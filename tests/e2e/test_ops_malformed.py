@@ -1,0 +1,188 @@
+"""Whatever answers in DigitalOcean's or Pulumi's place: one line, and the exit status for "could not check"."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.digitalocean import Api
+from tests.e2e.terminal import NOTHING_IS_BILLED, Terminal
+from tests.standins.digitalocean_provider.engine import Account
+
+COMMANDS = [
+    *(["preflight"], ["cost"], ["bill"], ["doctor"], ["remove", "volume", "1", "--yes"], ["forget", "cluster", "1"]),
+    *(["wait", "1"], ["add-pool", "1"], ["forget-release", "1", "it"], ["renew-balancer", "1"]),
+]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    account = Account()
+    yield Terminal(account, tmp_path)
+    account.stop()
+
+
+@contextlib.contextmanager
+def answering(status: int, body: str, **headers: str) -> Iterator[str]:
+    """The URL of a server that gives every request the same answer."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 -- http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def is_one_line(terminal: Terminal, command: list[str]) -> str:
+    done = terminal.ops(*command)
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1), done
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirect_is_followed_nowhere_and_is_no_success(terminal: Terminal, command: list[str], status: int) -> None:
+    terminal.remembers(CLUSTER="1")
+    with answering(status, "", Location="http://127.0.0.1:9/elsewhere") as url:
+        terminal.environment["DIGITALOCEAN_API_URL"] = url
+        assert "redirects to another address; fix: check what answers at" in is_one_line(terminal, command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("status", [429, 500])
+def test_an_api_that_is_busy_or_broken_is_no_finding(terminal: Terminal, command: list[str], status: int) -> None:
+    with answering(status, '{"message": "it is\\n  broken"}', **{"Retry-After": "3600"}) as url:
+        terminal.environment["DIGITALOCEAN_API_URL"] = url
+        assert f"{status} it is broken" in is_one_line(terminal, command)
+
+
+def odd(change: Callable[[dict[str, Any]], object]) -> Callable[[Api, str], dict[str, Any]]:
+    read = Api.get
+
+    def get(self: Api, path: str, **query: object) -> dict[str, Any]:
+        answer = read(self, path, **query)
+        change(answer)
+        return answer
+
+    return get
+
+
+SHAPES: list[tuple[str, object]] = [
+    *((key, None) for key in ("kubernetes_clusters", "droplets", "load_balancers", "volumes")),
+    ("kubernetes_clusters", "none"),
+    ("kubernetes_clusters", [None]),
+    ("kubernetes_clusters", [{"name": "without the rest"}]),
+    ("droplets", [{"id": 1, "name": "it", "size": "s-1vcpu-2gb"}]),
+    ("registries", [{"name": 1}]),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "value"),
+    [
+        *((command, *shape) for command in ("bill", "doctor") for shape in SHAPES),
+        *(("preflight", *shape) for shape in SHAPES if shape[0] in ("kubernetes_clusters", "registries")),
+    ],
+)
+def test_a_list_of_another_shape_is_no_empty_list(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, command: str, key: str, value: object
+) -> None:
+    def change(answer: dict[str, Any]) -> None:
+        if key in answer:
+            answer[key] = value
+            answer.pop("meta", None)
+
+    monkeypatch.setattr(Api, "get", odd(change))
+    assert key in is_one_line(terminal, [command])
+
+
+def test_a_null_list_is_empty_where_its_total_says_so(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(answer: dict[str, Any]) -> None:
+        for key in ("droplets", "kubernetes_clusters", "volumes"):
+            if key in answer:
+                answer[key] = None
+
+    monkeypatch.setattr(Api, "get", odd(change))
+    assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
+
+
+def test_a_name_with_markup_is_printed_as_it_is(terminal: Terminal) -> None:
+    cluster = terminal.own_cluster()
+    terminal.volume(cluster, "before [/b] [red]")
+    assert "before [/b] [red]" in terminal.ops("bill").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("API_URL", "http://api.example.com", "the token would go over plain HTTP"),
+        ("API_URL", "ftp://127.0.0.1", "not a URL"),
+        ("API_URL", "nowhere", "not a URL"),
+        ("HTTP_RETRY_WAIT_MIN", "abc", "allowed: seconds"),
+        ("HTTP_RETRY_WAIT_MIN", "-1", "allowed: seconds"),
+        ("HTTP_RETRY_WAIT_MIN", "nan", "allowed: seconds"),
+    ],
+)
+def test_a_wrong_environment_is_said_in_one_line(terminal: Terminal, name: str, value: str, problem: str) -> None:
+    terminal.environment[f"DIGITALOCEAN_{name}"] = value
+    assert problem in is_one_line(terminal, ["bill"])
+
+
+@pytest.mark.parametrize("answer", ["config---json", "stack-export", "stack-history", "whoami---json"])
+def test_a_pulumi_that_prints_no_json_is_said_in_one_line(terminal: Terminal, answer: str) -> None:
+    (terminal.folder / f"{answer}.answer").write_text("warning: no JSON")
+    assert "prints no JSON" in is_one_line(terminal, ["doctor"])
+
+
+@pytest.mark.parametrize("document", [[], {"deployment": "none"}, {"deployment": {"pending_operations": [{}]}}])
+def test_a_state_of_another_shape_is_said_in_one_line(terminal: Terminal, document: object) -> None:
+    terminal.answers("stack export", document)
+    assert "pulumi stack export" in is_one_line(terminal, ["bill", "--expect-zero"])
+
+
+def test_a_failing_pulumi_that_mentions_a_stack_is_no_missing_stack(terminal: Terminal) -> None:
+    terminal.pulumi.write_text("#!/bin/sh\necho 'error: the stack is broken' >&2\nexit 1\n")
+    assert "error: the stack is broken" in is_one_line(terminal, ["bill", "--expect-zero", "--stack", "dev"])
+
+
+def test_a_pulumi_that_cannot_be_started_is_said_in_one_line(terminal: Terminal) -> None:
+    terminal.pulumi.chmod(0o644)
+    assert is_one_line(terminal, ["bill"]).startswith("pulumi: ")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "name: [kong]", "name: {", "runtime: python"])
+def test_a_project_file_of_another_shape_is_said_in_one_line(terminal: Terminal, text: str) -> None:
+    (terminal.folder / "Pulumi.yaml").write_text(text)
+    assert is_one_line(terminal, ["bill"]).startswith("Pulumi.yaml: ")
+
+
+def test_without_a_selected_stack_it_is_said_how_to_select_one(terminal: Terminal) -> None:
+    (terminal.folder / "stack---show-name.answer").unlink()
+    script = terminal.pulumi.read_text().replace("no stack named 'dev' found", "no stack selected")
+    terminal.pulumi.write_text(script)
+    assert is_one_line(terminal, ["bill"]) == "no stack is selected; fix: pulumi stack select, or --stack NAME\n"
+
+
+def test_json_has_the_error_too(terminal: Terminal) -> None:
+    with answering(302, "", Location="/") as url:
+        terminal.environment["DIGITALOCEAN_API_URL"] = url
+        done = terminal.ops("bill", "--json")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert list(json.loads(done.stdout)) == ["error"]
