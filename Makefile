@@ -97,8 +97,11 @@ lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "python3: not on PATH, too old or without its venv module; allowed: Python 3.11 or newer; fix: apt-get install python3-venv"; exit 1; }
 	@echo "Python packages into .venv ..."
+	@sandbox/toolchain/download-modules > /dev/null 2>&1 &
 	@python3 -m venv .venv
 	@.venv/bin/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements-tools.txt
-	@.venv/bin/uv pip install -q --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt -r requirements-dev.txt
+# Bytecode at once of what every `up` imports; of the rest Python keeps it as it goes.
+	@.venv/bin/uv pip install -q --python $(PYTHON) --require-hashes --compile-bytecode -r requirements.txt
+	@.venv/bin/uv pip install -q --python $(PYTHON) --require-hashes -r requirements.txt -r requirements-dev.txt
 	@echo "Python packages into .venv: $$(($$(date +%s) - $(STARTED))) s"
 	@touch $@

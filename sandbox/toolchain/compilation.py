@@ -9,8 +9,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from sandbox.host.paths import CACHE, PROJECT
 from sandbox.host.progress import Report, Step
@@ -20,6 +23,7 @@ from sandbox.toolchain.modules import FLAGS, Module
 
 # What starting the compiler costs, as bytes of source: a package of a few lines takes a tenth of a second too.
 _PACKAGE_BYTES = 30_000
+_MEASURABLE = 0.05
 
 
 @dataclass
@@ -28,6 +32,8 @@ class _Build:
 
     module: Module
     commands: dict[str, str]
+    output: Path
+    """Where the binaries go, from before the copy was made: an edit meanwhile asks for another build."""
     weights: dict[str, int] = field(default_factory=dict)
     """Package that is still to be compiled -> bytes of source."""
 
@@ -45,8 +51,16 @@ class _Build:
         flags = (f"-tags={self.module.tags}", f"-ldflags=-s -w {' '.join(self.module.version_flags)}")
         return [*FLAGS, *flags]
 
-    def prepare(self) -> None:
-        """Copies the module's folder: the checkout stays as it is, and may be read-only."""
+    def is_kept(self) -> bool:
+        """Whether another process has built this meanwhile."""
+        return all((self.output / name).exists() for name in self.commands)
+
+    def prepare(self, planned: set[str]) -> None:
+        """Copies the module's folder: the checkout stays as it is, and may be read-only.
+
+        Adds the folders of the packages that are to be compiled to `planned`; those that it has already are another
+        build's to compile.
+        """
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self.module.folder, self.source)
         self.module.prepare(self.source)
@@ -58,7 +72,9 @@ class _Build:
             raise ToolsError(f"go list in {self.module.folder.relative_to(PROJECT)} failed:\n{listed.stderr[-2000:]}")
         for line in filter(None, listed.stdout.splitlines()):
             package, folder, *files = line.split(" ")
-            self.weights[package] = _PACKAGE_BYTES + sum(Path(folder, file).stat().st_size for file in files)
+            if folder not in planned:
+                planned.add(folder)
+                self.weights[package] = _PACKAGE_BYTES + sum(Path(folder, file).stat().st_size for file in files)
 
     def compile(self) -> Iterator[str]:
         """Runs `go build` and yields the packages that it compiles."""
@@ -96,9 +112,9 @@ class _Build:
             named = self.module.name if package == "." else package.rsplit("/", 1)[-1]
             (built / named).rename(built / name)
         self.module.finish(self.source, built)
-        self.module.output.mkdir(parents=True, exist_ok=True)
+        self.output.mkdir(parents=True, exist_ok=True)
         for path in built.iterdir():
-            path.replace(self.module.output / path.name)
+            path.replace(self.output / path.name)
         shutil.rmtree(self.folder)
 
 
@@ -108,28 +124,42 @@ def compile_modules(missing: list[tuple[Module, dict[str, str]]], report: Report
     Raises:
         ToolsError: one cannot be built, or Ctrl-C stops it.
     """
+    builds = [_Build(module, commands, module.output) for module, commands in missing]
     (CACHE / "tools").mkdir(parents=True, exist_ok=True)
-    with (CACHE / "tools" / "lock").open("w") as lock, report.step("compile the tools") as step:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two clones on one machine share the cache
-        builds = [_Build(module, commands) for module, commands in missing]
+    with ExitStack() as locks, report.step("compile the tools") as step:
+        used = _cpu_seconds()
+        step.detail("waiting for another build on this machine")
         for build in builds:
-            step.detail(f"downloading the source of {build.module.name}")
-            build.prepare()
-        total = sum(sum(build.weights.values()) for build in builds)
-        started, done = time.monotonic(), 0
+            lock = locks.enter_context(build.folder.with_suffix(".lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            for build in builds:
-                for package in build.compile():
-                    done += build.weights.pop(package, 0)
-                    _show(step, done / total, time.monotonic() - started, package)
-                build.keep()
+            _compile(list(filterfalse(_Build.is_kept, builds)), step)
         except KeyboardInterrupt:
-            raise ToolsError(
-                f"stopped at {done / total:.0%}; what is compiled is kept: the same command goes on there"
-            ) from None
+            raise ToolsError("stopped; what is compiled is kept: the same command continues there") from None
+        report.say(f"compile the tools: {_cpu_seconds() - used:.0f} CPU-seconds")
 
 
-def _show(step: Step, share: float, seconds: float, package: str) -> None:
+def _cpu_seconds() -> float:
+    """What ended child processes have used."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _compile(builds: list[_Build], step: Step) -> None:
+    planned: set[str] = set()
+    for build in builds:
+        step.detail(f"downloading the source of {build.module.name}")
+        build.prepare(planned)
+    total = sum(sum(build.weights.values()) for build in builds)
+    started, done = time.monotonic(), 0
+    for build in builds:
+        for package in build.compile():
+            done += build.weights.pop(package, 0)
+            step.detail(_estimate(done / total, time.monotonic() - started, package))
+        build.keep()
+
+
+def _estimate(share: float, seconds: float, package: str) -> str:
     # The first packages are no measure: they wait for one another.
-    left = f", about {seconds / share - seconds:.0f} s to go" if share > 0.05 else ""  # noqa: PLR2004
-    step.detail(f"{share:.0%}{left}; {package.rsplit('/', 1)[-1]}")
+    left = f", about {seconds / share - seconds:.0f} s to go" if share > _MEASURABLE else ""
+    return f"{share:.0%}{left}; {package.rsplit('/', 1)[-1]}"

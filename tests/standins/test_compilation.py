@@ -1,0 +1,80 @@
+"""Compiling takes minutes: it says how far it is, and what is compiled survives Ctrl-C."""
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.host.progress import Report, Step
+from sandbox.toolchain import compilation, go_toolchain
+from sandbox.toolchain.errors import ToolsError
+from sandbox.toolchain.modules import Module
+
+# Lists two packages and compiles them; `large` takes as long as `hang` exists.
+GO = """#!/bin/sh
+case "$1" in
+  list) printf 'small {folder}/small small.go\\nlarge {folder}/large large.go\\n' ;;
+  build)
+    echo $$ > {folder}/pid
+    printf 'go: downloading something\\nsmall\\n' >&2
+    [ -e {folder}/hang ] && exec sleep 60
+    echo large >&2
+    for argument; do case "$argument" in */built/) echo binary > "$argument/any" ;; esac; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def details(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the step tells as it goes; at the word `stop` Ctrl-C is pressed."""
+    told: list[str] = []
+
+    def detail(_: Step, text: str) -> None:
+        told.append(text)
+        if "stop" in told and text.endswith("small"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Step, "detail", detail)
+    return told
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
+    """A module that a stand-in for Go compiles."""
+    folder = tmp_path / "go"
+    for package, size in {"small": 70_000, "large": 170_000}.items():
+        (folder / package).mkdir(parents=True)
+        (folder / package / f"{package}.go").write_text("/" * size)
+    command = tmp_path / "bin" / "go"
+    command.parent.mkdir()
+    command.write_text(GO.format(folder=folder))
+    command.chmod(0o755)
+    monkeypatch.setattr(go_toolchain, "command", lambda: command)
+    monkeypatch.setattr(compilation, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr("sandbox.toolchain.modules.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("sandbox.toolchain.modules.GO", folder.parent)
+    return Module("go", {"any": "./any"})
+
+
+def test_progress_is_measured_by_the_source_that_is_compiled(module: Module, details: list[str]) -> None:
+    compilation.compile_modules([(module, module.commands)], Report())
+    first, last = details[-2:]
+    assert first.startswith("33%, about ")
+    assert first.endswith(" s to go; small")
+    assert last == "100%, about 0 s to go; large"
+    assert (module.output / "any").read_text() == "binary\n"
+
+
+def test_ctrl_c_ends_the_compiler_and_says_that_it_can_continue(module: Module, details: list[str]) -> None:
+    (module.folder / "hang").touch()
+    details.append("stop")
+    with pytest.raises(ToolsError, match="what is compiled is kept: the same command continues there"):
+        compilation.compile_modules([(module, module.commands)], Report())
+    assert not Path("/proc", (module.folder / "pid").read_text().strip()).exists()
+    assert not module.output.exists()
+
+
+def test_what_another_process_has_built_meanwhile_isnt_built_again(module: Module) -> None:
+    module.output.mkdir(parents=True)
+    (module.output / "any").write_text("another's")
+    compilation.compile_modules([(module, module.commands)], Report())
+    assert (module.output / "any").read_text() == "another's"
