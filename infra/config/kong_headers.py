@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+from infra.config.kong_lua import FORWARDED_HEADERS, IDENTITY_HEADERS
 from infra.config.plugin_configs import PluginConfig
 
 
@@ -16,25 +17,6 @@ def removing(transformer: PluginConfig, headers: Sequence[str]) -> PluginConfig:
     }
 
 
-_IDENTITY = (
-    "X-Consumer-ID",
-    "X-Consumer-Custom-ID",
-    "X-Consumer-Username",
-    "X-Consumer-Groups",
-    "X-Credential-Identifier",
-    "X-Credential-Username",
-    "X-Anonymous-Consumer",
-    "X-Authenticated-Groups",
-)
-"""Headers by which Kong names the consumer to a service."""
-_FORWARDED = (
-    "X-Real-IP",
-    "X-Kong-Request-Id",
-    *(f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Path", "Prefix")),
-)
-"""Further headers that Kong sets for a service."""
-
-
 def spoofable_headers(acl: PluginConfig) -> list[str]:
     """Headers by which a client could claim an identity.
 
@@ -46,7 +28,10 @@ def spoofable_headers(acl: PluginConfig) -> list[str]:
     """
     # Unless acl hides the groups, it has set X-Consumer-Groups itself before.
     hyphenated = ["X-Credential-Username", *(["X-Consumer-Groups"] if acl.get("hide_groups_header", not acl) else [])]
-    return [*hyphenated, *(name for header in (*_IDENTITY, *_FORWARDED) for name in _with_underscores(header))]
+    return [
+        *hyphenated,
+        *(name for header in (*IDENTITY_HEADERS, *FORWARDED_HEADERS) for name in _with_underscores(header)),
+    ]
 
 
 def _with_underscores(header: str) -> Iterator[str]:

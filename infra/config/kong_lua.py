@@ -8,6 +8,23 @@ from pathlib import Path
 from infra.config.transformations import Changes
 
 _FOLDER = Path(__file__).with_name("lua")
+IDENTITY_HEADERS = (
+    "X-Consumer-ID",
+    "X-Consumer-Custom-ID",
+    "X-Consumer-Username",
+    "X-Consumer-Groups",
+    "X-Credential-Identifier",
+    "X-Credential-Username",
+    "X-Anonymous-Consumer",
+    "X-Authenticated-Groups",
+)
+"""Headers by which Kong names the consumer to a service."""
+FORWARDED_HEADERS = (
+    "X-Real-IP",
+    "X-Kong-Request-Id",
+    *(f"X-Forwarded-{name}" for name in ("For", "Proto", "Host", "Port", "Path", "Prefix")),
+)
+"""Other headers that Kong sets for a service."""
 
 
 @cache
@@ -17,7 +34,8 @@ def _file(name: str) -> str:
 
 def clean_request() -> str:
     """Returns code for the rewrite phase: it lower-cases host names, and removes headers that claim an identity."""
-    return _file("clean_request")
+    lists = (_list(_quote(name.lower()) for name in names) for names in (IDENTITY_HEADERS, FORWARDED_HEADERS))
+    return f"local identity_headers, forwarded_headers = {', '.join(lists)}\n{_file('clean_request')}"
 
 
 def edit_json(phase: str, changes: Changes) -> str:

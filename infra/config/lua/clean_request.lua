@@ -2,15 +2,12 @@
 
 -- Headers by which Kong names the consumer to a service: a client's own are removed.
 local identity = {}
-for name in ("id custom-id username groups"):gmatch("%S+") do identity["x-consumer-" .. name] = true end
-for name in ("identifier username"):gmatch("%S+") do identity["x-credential-" .. name] = true end
-identity["x-anonymous-consumer"] = true
-identity["x-authenticated-groups"] = true
+for _, name in ipairs(identity_headers) do identity[name] = true end
 
 -- Headers that Kong sets for each request. With an underscore in its name a client's own would pass beside Kong's, and
 -- a server that follows CGI (WSGI, Rack, PHP) sees one name for both.
-local forwarded = { ["x-real-ip"] = true, ["x-kong-request-id"] = true }
-for name in ("for proto host port path prefix"):gmatch("%S+") do forwarded["x-forwarded-" .. name] = true end
+local forwarded = {}
+for _, name in ipairs(forwarded_headers) do forwarded[name] = true end
 
 return function()
   -- 0: all headers, of which there may be more than the 100 that plugins see.
