@@ -32,9 +32,10 @@ from infra.images.registry import DigitalOceanRegistry
 from infra.loader import load_account, load_config
 from infra.lookups import existing_registry, newest_patch
 config = load_config()
-cluster = DoksCluster("cluster", config, load_account(), newest_patch(config.kubernetes_version))
 registry = config.registry
-DigitalOceanRegistry("registry", registry, existing_registry(registry.name) if registry.existing else None)
+existing = existing_registry(registry.name) if registry.existing else None
+cluster = DoksCluster("cluster", config, load_account(), newest_patch(config.kubernetes_version))
+DigitalOceanRegistry("registry", registry, existing)
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
