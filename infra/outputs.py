@@ -1,7 +1,9 @@
 """The outputs of the stack: docs/reference/outputs.md describes each."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -24,22 +26,29 @@ def export(  # noqa: PLR0913 -- everything that has outputs
     services: Sequence[Service],
     monitoring: Monitoring | None,
 ) -> None:
-    pulumi.export("proxy_ip", gateway.ip)
-    pulumi.export("proxy_url", gateway.url)
+    outputs: dict[str, pulumi.Input[Any]] = {}
+    outputs["proxy_ip"] = gateway.ip
+    outputs["proxy_url"] = gateway.url
     if gateway.command:
-        pulumi.export("proxy_command", gateway.command)
+        outputs["proxy_command"] = gateway.command
     if certificate and certificate.missing_record:
-        pulumi.export("dns_record", certificate.missing_record)
+        outputs["dns_record"] = certificate.missing_record
     if consumers:
         # The next `up` reads them: infra/gateway/consumer_identity.py.
-        pulumi.export(
-            "consumers", pulumi.Output.secret({consumer.object_name: consumer.claims for consumer in consumers})
-        )
+        outputs["consumers"] = pulumi.Output.secret({consumer.object_name: consumer.claims for consumer in consumers})
     for service in services:
-        pulumi.export(f"{service.name}_url", service.url)
-    for name, command in (monitoring.commands if monitoring else {}).items():
-        pulumi.export(name, command)
-    pulumi.export("cluster_id", cluster.id)
-    pulumi.export("kubeconfig", cluster.kubeconfig)
-    pulumi.export("registry", registry.endpoint)
-    pulumi.export("readme", Path("Pulumi.README.md").read_text())
+        outputs[f"{service.name}_url"] = service.url
+    outputs |= monitoring.commands if monitoring else {}
+    outputs["cluster_id"] = cluster.id
+    outputs["kubeconfig"] = cluster.kubeconfig
+    outputs["registry"] = registry.endpoint
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+    pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs))
+
+
+def _readme(text: str, outputs: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
+    """Fills in `${outputs.NAME}`, as Pulumi Cloud does for its own page of the stack."""
+    named = {name: outputs[name] for name in re.findall(r"\$\{outputs\.(\w+)\}", text)}
+    values: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**named)
+    return values.apply(lambda known: re.sub(r"\$\{outputs\.(\w+)\}", lambda match: str(known[match[1]]), text))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from pydantic.alias_generators import to_camel
 
@@ -29,6 +30,7 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     yield from _check_consumers(settings)
     yield from _check_auth(settings)
     yield from _check_egress_services(settings)
+    yield from _check_collector(settings)
     yield from _check_body_limits(settings)
     yield from _check_tls(settings)
 
@@ -194,6 +196,19 @@ def _check_egress_services(settings: Settings) -> Iterator[ConfigError]:
             if name not in names:
                 key = f"{path}.egress.services[{index}]"
                 yield ConfigError(key, name, f"services, which are {', '.join(names)}", f"remove {name}")
+
+
+def _check_collector(settings: Settings) -> Iterator[ConfigError]:
+    """Finds services that may not connect to the internet and send their traces there."""
+    tracing = settings.gateway.tracing
+    host = (urlsplit(tracing.url).hostname or "").rstrip(".") if tracing else ""
+    labels = host.split(".")
+    # One label or two name a Service object, as do more with "svc".
+    is_public = len(labels) > 2 and labels[2] != "svc" and not host.replace(".", "").isdecimal()  # noqa: PLR2004 -- see above
+    for path, workload in settings.workloads_by_path.items():
+        if is_public and workload.tracing and not workload.egress.internet:
+            allowed = f"false beside egress.internet: false, since {host} is outside of the cluster"
+            yield ConfigError(f"{path}.tracing", True, allowed, "write tracing: false, or the collector's address")
 
 
 def _check_body_limits(settings: Settings) -> Iterator[ConfigError]:

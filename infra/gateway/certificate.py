@@ -16,6 +16,7 @@ from infra.gateway.gateway import Gateway
 from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes import helm
 from infra.kubernetes.namespace import namespace_options
+from infra.kubernetes.pod_security import namespace_labels
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
 _API = "cert-manager.io/v1"
@@ -64,7 +65,9 @@ class Certificate(pulumi.ComponentResource):
             repository=tls.chart_repository,
             namespace=kubernetes.core.v1.Namespace(
                 "cert-manager",
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(name=namespaces.CERTIFICATES),
+                metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                    name=namespaces.CERTIFICATES, labels=namespace_labels(cluster.resource)
+                ),
                 opts=pulumi.ResourceOptions.merge(
                     pulumi.ResourceOptions(parent=self), namespace_options(cluster.resource)
                 ),

@@ -41,7 +41,14 @@ class GatewayApi(pulumi.ComponentResource):
             "kong-doks:gateway:GatewayApi", name, None, pulumi.ResourceOptions.merge(cluster.contents, after_release)
         )
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
-        definitions = CustomResourceDefinitions("gateway-api", crds, child, _NOT_BY_DOKS)
+        definitions = CustomResourceDefinitions(
+            # In a cluster of the user's, others use these kinds, perhaps in a newer version.
+            "gateway-api",
+            crds,
+            child,
+            _NOT_BY_DOKS,
+            is_forced=cluster.resource is not None,
+        )
         gateway_class = KubernetesObject(
             name,
             {

@@ -15,7 +15,8 @@ from infra.kubernetes.raw_object import KubernetesObject
 class CustomResourceDefinitions(pulumi.ComponentResource):
     """Definitions that the stack applies and never deletes: deleting a kind deletes every object of it.
 
-    Those in the stack's own cluster go with it. Fields that another tool has applied are taken over.
+    Those in the stack's own cluster go with it. Fields that another tool has applied are taken over with
+    `is_forced`; without it, another version that is there already ends the `up` with a conflict.
 
     Attributes:
         objects: the definitions by name, `<plural>.<group>`.
@@ -27,13 +28,19 @@ class CustomResourceDefinitions(pulumi.ComponentResource):
         definitions: Sequence[Mapping[str, Any]],
         opts: pulumi.ResourceOptions,
         annotations: Mapping[str, str] | None = None,
+        *,
+        is_forced: bool = True,
     ) -> None:
         super().__init__("kong-doks:definitions:Definitions", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with, retain_on_delete=True)
         self.objects: dict[str, pulumi.Resource] = {}
         for definition in definitions:
             metadata = {key: value for key, value in definition["metadata"].items() if value is not None}
-            metadata["annotations"] = {**metadata.get("annotations", {}), **PATCH_FORCE, **(annotations or {})}
+            metadata["annotations"] = {
+                **metadata.get("annotations", {}),
+                **(PATCH_FORCE if is_forced else {}),
+                **(annotations or {}),
+            }
             manifest = {key: definition[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
             self.objects[metadata["name"]] = KubernetesObject(metadata["name"], manifest, child)
         self.register_outputs({})

@@ -25,8 +25,8 @@ GATEWAY_PODS = Selector(match_labels={"app.kubernetes.io/name": "kong", "app.kub
 """The pods of Kong's release."""
 METRICS_PORT = 8100
 
-# 169.254.169.254, the cloud's metadata service, serves the data that the node was started with.
-_ALL_ADDRESSES = {"0.0.0.0/0": ["169.254.0.0/16"], "::/0": ["fe80::/10"]}
+# Private addresses are the account's other machines, and without Cilium the API server's. 169.254.169.254, the cloud's
+# metadata service, serves the data that the node was started with.
 _PUBLIC_ADDRESSES = {
     "0.0.0.0/0": ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"],
     "::/0": ["fc00::/7", "fe80::/10"],
@@ -89,11 +89,14 @@ def egress_rules(egress: Egress) -> Iterator[EgressRule]:
         yield EgressRule(to=peers)
 
 
-def url_egress(url: str, own_namespace: str) -> Iterator[EgressRule]:
-    """Allows connections to the host of a URL: a Service object by its DNS name, an address, or any other name."""
+def url_egress(url: str, own_namespace: str, *, internet: bool = True) -> Iterator[EgressRule]:
+    """Allows connections to the host of a URL: a Service object by its DNS name, an address, or any other name.
+
+    Any other name is one of a public address, and allowed only with `internet`.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
-    blocks: Mapping[str, Sequence[str]] = _ALL_ADDRESSES
+    blocks: Mapping[str, Sequence[str]] = _PUBLIC_ADDRESSES
     namespace: str | None = None
     match host.rstrip(".").split("."):
         case [_]:
@@ -107,7 +110,7 @@ def url_egress(url: str, own_namespace: str) -> Iterator[EgressRule]:
     if namespace:
         # The ports of the pods are known to the Service object only.
         yield EgressRule(to=[namespace_peer(namespace)])
-    if blocks:
+    if blocks and (internet or blocks is not _PUBLIC_ADDRESSES):
         yield EgressRule(to=[_block(cidr, excluded) for cidr, excluded in blocks.items()], ports=ports(port))
 
 

@@ -26,6 +26,7 @@ from infra.kubernetes.network_policy import (
     policy,
     ports,
 )
+from infra.kubernetes.pod_security import namespace_labels
 from infra.monitoring.dashboard import dashboard
 from infra.monitoring.grafana import grafana_values
 from infra.monitoring.prometheus import prometheus_files, prometheus_values
@@ -52,7 +53,9 @@ class Monitoring(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         created = kubernetes.core.v1.Namespace(
             name,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=namespaces.MONITORING),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=namespaces.MONITORING, labels=namespace_labels(cluster.resource)
+            ),
             opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster.resource)),
         )
         # Prometheus has no password. In an existing cluster, the namespace may hold other pods.

@@ -30,7 +30,7 @@ def service_policy(service: Service | Aggregate, config: Settings) -> Policy:
     ]
     egress = [DNS, *egress_rules(service.egress)]
     if config.gateway.tracing and service.tracing:
-        egress += url_egress(config.gateway.tracing.url, config.namespace)
+        egress += url_egress(config.gateway.tracing.url, config.namespace, internet=service.egress.internet)
     port_of = {other.name: other.port for other in config.workloads}
     egress += [
         EgressRule(to=[Peer(pod_selector=service_pods([name]))], ports=ports(port_of[name]))

@@ -128,6 +128,23 @@ RUNS: dict[str, dict[str, Any]] = {
             "kong-doks:aggregates": [{"name": "overview", "path": "/overview", "backends": {"foo": "/foo"}}],
         },
     },
+    "traces to the internet": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "https://otel.eu.example.com/v1/traces"}},
+            "kong-doks:services": [FOO, BAR | {"tracing": False, "egress": {"internet": False}}],
+        },
+    },
+    "traces to a namespace": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "http://otel.tools:4318/v1/traces"}},
+            "kong-doks:services": [
+                BAR | {"egress": {"internet": False}},
+                FOO | {"name": "untraced", "tracing": False},
+            ],
+        },
+    },
     "consumer renamed": {
         "stack": "dev",
         "config": {"kong-doks:consumers": [{"name": "alicia", "apiKey": "planted-key-of-20-ch"}]},
@@ -156,6 +173,10 @@ RUNS: dict[str, dict[str, Any]] = {
                 | {"canary": {"image": "user/foo:3"}},
             ]
         },
+    },
+    "canary on an own cluster": {
+        "stack": "local",
+        "config": {"kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}]},
     },
     "canary, grpc": {
         "stack": "dev",

@@ -168,6 +168,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         },
         'services[0].path: "/v1.0" is not allowed; allowed: a path without a dot beside canary, since bar is below it',
     ),
+    "traces to the internet, which is closed": (
+        {
+            "gateway": {"tracing": {"url": "https://otel.eu.example.com/v1/traces"}},
+            "services": [FOO | {"egress": {"internet": False}}],
+        },
+        "services[0].tracing: true is not allowed; allowed: false beside egress.internet: false, since otel.eu.example",
+    ),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
     "a path that is a pattern": (
         {"services": [FOO | {"path": "/~foo"}]},

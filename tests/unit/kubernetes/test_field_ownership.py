@@ -25,6 +25,18 @@ def test_in_the_stacks_own_cluster_every_object_takes_over_the_fields_of_others(
         assert [each.urn for each in objects if not is_forced(each)] == []
 
 
+def test_in_a_cluster_of_the_users_the_gateway_apis_definitions_are_never_replaced(
+    run: Callable[[str], Recording],
+) -> None:
+    def definitions(name: str) -> dict[str, bool]:
+        return {each.name: is_forced(each) for each in run(name).of("CustomResourceDefinition")}
+
+    assert set(definitions("canary").values()) == {True}
+    forced = {name for name, is_forced in definitions("canary on an own cluster").items() if is_forced}
+    assert forced == {name for name in definitions("canary on an own cluster") if "konghq.com" in name}
+    assert len(definitions("canary on an own cluster")) > len(forced)
+
+
 def test_in_a_cluster_of_the_users_only_definitions_take_over_the_fields_of_others(
     run: Callable[[str], Recording],
 ) -> None:

@@ -129,6 +129,25 @@ def test_services_reach_the_collector_of_their_traces(run: Callable[[str], Recor
     assert "tools" not in namespaces(opened(dev, "foo"))
 
 
+def test_a_collector_on_the_internet_opens_no_private_address_and_nothing_where_the_internet_is_closed(
+    run: Callable[[str], Recording],
+) -> None:
+    recording = run("traces to the internet")
+    assert allows(opened(recording, "foo"), "203.0.113.7", 443)
+    for private in ("10.245.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "169.254.169.254"):
+        assert not allows(opened(recording, "foo"), private, 443)
+        assert not allows(opened(recording, "kong"), private, 4318)
+    assert not allows(opened(recording, "bar"), "203.0.113.7", 443)
+    # In the words of the cluster's DNS, "otel.tools" is a Service object as well as a domain.
+    closed = opened(run("traces to a namespace"), "bar")
+    assert "tools" in namespaces(closed)
+    assert not allows(closed, "203.0.113.7", 4318)
+
+
+def test_a_service_without_tracing_does_not_reach_the_collector(run: Callable[[str], Recording]) -> None:
+    assert "tools" not in namespaces(opened(run("traces to a namespace"), "untraced"))
+
+
 def test_kong_alone_reaches_what_its_pods_count_with(run: Callable[[str], Recording]) -> None:
     recording = run("example replicas")
     labels = recording.one("Deployment", "rate-limits").inputs["spec"]["template"]["metadata"]["labels"]
@@ -174,7 +193,7 @@ def test_the_api_servers_port_is_the_clusters_own_and_looked_up_once_there_is_on
         ("http://logs:9000/", ["kong"], None, "203.0.113.7"),
         ("http://logs.tools:9000/", ["tools"], ("203.0.113.7", 9000), "169.254.169.254"),
         ("http://logs.tools.svc.cluster.local:9000/", ["tools"], None, "203.0.113.7"),
-        ("https://logs.eu.example.com/in", [], ("203.0.113.7", 443), "169.254.169.254"),
+        ("https://logs.eu.example.com/in", [], ("203.0.113.7", 443), "10.245.0.1"),
         ("http://10.108.0.5:9000/", [], ("10.108.0.5", 9000), "10.108.0.6"),
     ],
 )
@@ -196,6 +215,12 @@ def test_the_stacks_own_cluster_refuses_pods_that_could_do_more_than_serve(
 ) -> None:
     labels = run("own namespace").one("Namespace", name).inputs["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
+
+
+def test_so_do_the_namespaces_of_what_charts_install(run: Callable[[str], Recording]) -> None:
+    for name, namespace in (("example monitoring", "monitoring"), ("domain", "cert-manager")):
+        labels = run(name).one("Namespace", namespace).inputs["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
 
 
 def test_namespace_default_is_labelled_as_well_where_the_cluster_is_the_stacks(dev: Recording) -> None:

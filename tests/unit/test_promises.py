@@ -1,0 +1,117 @@
+"""What the documentation promises and no other test would miss: each stands for a change that would harm somebody."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import FOO, Recording
+from tests.unit.loading import refused
+
+Run = Callable[[str], Recording]
+KEY = "planted-key-of-20-ch"
+
+
+def test_namespaces_stay_in_a_cluster_of_the_users_and_go_with_the_stacks_own(run: Run, dev: Recording) -> None:
+    for name in ("local", "domain on an own cluster"):
+        for namespace in run(name).of("Namespace"):
+            assert (namespace.retained, namespace.deleted_with) == (True, "")
+    for namespace in dev.of("Namespace"):
+        assert (namespace.retained, namespace.deleted_with) == (False, dev.one("KubernetesCluster").urn)
+
+
+def test_an_aggregate_opens_a_service_to_none_but_its_own_groups() -> None:
+    consumers = [{"name": "alice", "groups": ["team-a", "team-b"], "apiKey": KEY}]
+    aggregate = {"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "auth": "key-auth"}
+    config: dict[str, Any] = {
+        "consumers": consumers,
+        "services": [FOO | {"auth": "key-auth", "allow": ["team-a"]}],
+        "aggregates": [aggregate | {"allow": ["team-a", "team-b"]}],
+    }
+    (line,) = refused(config, ["consumers"])
+    assert line.startswith("kong-doks:aggregates[0].allow: ")
+
+
+def test_credentials_stand_in_no_url_and_reach_no_service(run: Run) -> None:
+    jwt = run("policies").one("KongPlugin", "foo.jwt").inputs["config"]
+    assert jwt == {"claims_to_verify": ["exp"], "uri_param_names": []}
+    key_auth = run("policies").one("KongPlugin", "foo.key-auth").inputs["config"]
+    assert key_auth == {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True}
+
+
+def test_the_kubeconfig_trusts_the_clusters_own_authority_alone(dev: Recording) -> None:
+    (cluster,) = json.loads(dev.outputs["kubeconfig"]["secret"])["clusters"]
+    assert cluster["cluster"] == {"server": "https://api.example", "certificate-authority-data": "Q0E="}
+
+
+def test_nodes_pull_from_another_registry_as_its_user(run: Run) -> None:
+    text = run("other registry").one("Secret", "registry").inputs["stringData"]
+    docker_config = json.loads(text["secret"][".dockerconfigjson"] if "secret" in text else text[".dockerconfigjson"])
+    assert base64.b64decode(docker_config["auths"]["ghcr.io"]["auth"]) == b"user:planted-word"
+
+
+def test_images_are_for_digitaloceans_nodes_and_never_deleted_since_services_may_share_one(dev: Recording) -> None:
+    for image in dev.of("Image"):
+        assert image.inputs["platforms"] == ["linux/amd64"]
+        assert image.retained
+
+
+def test_certificates_of_others_survive_and_each_renewal_has_a_new_key(run: Run) -> None:
+    recording = run("domain")
+    assert recording.one("Release", "cert-manager").inputs["values"]["crds"] == {"enabled": True, "keep": True}
+    assert recording.one("Certificate").inputs["spec"]["privateKey"]["rotationPolicy"] == "Always"
+
+
+def test_kong_believes_the_private_network_alone_about_clients_addresses(dev: Recording) -> None:
+    trusted = dev.one("Release").inputs["values"]["env"]["trusted_ips"]
+    assert trusted == "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+
+
+def test_the_pods_that_answer_an_acme_server_hear_kong_alone(run: Run) -> None:
+    recording = run("domain")
+    solver = recording.one("NetworkPolicy", "acme.solver").inputs["spec"]
+    (rule,) = solver["ingress"]
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kong"}
+    assert peer["podSelector"] == recording.one("NetworkPolicy", "kong").inputs["spec"]["podSelector"]
+
+
+def test_each_rate_limit_store_has_a_password_of_its_own(run: Run) -> None:
+    found = [
+        json.dumps(run(name).one("Secret", "rate-limits").inputs["data"])
+        for name in ("several gateways", "example replicas")
+    ]
+    assert found[0] != found[1]
+    assert all(len(text) > 2 * 64 for text in found)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "plugin_config"),
+    [
+        ("acl", {"allow": ["team-a"]}),
+        ("ip-restriction", {"allow": ["10.0.0.0/8"]}),
+        ("ldap-auth", {"ldap_host": "ldap.example.com", "base_dn": "dc=example", "attribute": "uid"}),
+        *((name, {}) for name in ("basic-auth", "hmac-auth", "jwt", "key-auth", "session")),
+    ],
+)
+def test_nobody_is_kept_out_by_a_plugin_of_the_gateway_which_would_open_all_routes_if_kong_refused_it(
+    plugin: str, plugin_config: dict[str, Any]
+) -> None:
+    lines = refused({"gateway": {"plugins": {plugin: plugin_config}}, "services": [FOO]})
+    assert any(
+        line.startswith(f"kong-doks:gateway.plugins.{plugin}: ") and "allowed: only on services" in line
+        for line in lines
+    )
+
+
+@pytest.mark.parametrize("header", ["Host", "Connection", "Content-Length", "transfer-encoding", "TE", "Upgrade"])
+def test_an_aggregate_passes_no_header_of_the_connection_on(header: str) -> None:
+    aggregate = {"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "headers": [header]}
+    (line,) = refused({"services": [FOO], "aggregates": [aggregate]})
+    assert line.startswith("kong-doks:aggregates[0].headers[0]: ")
+
+
+def test_grafana_has_no_token_of_the_cluster(run: Run) -> None:
+    assert run("example monitoring").one("Release", "grafana").inputs["values"]["automountServiceAccountToken"] is False
