@@ -151,26 +151,6 @@ def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -
     assert {"name": "API_KEY", "value": {"secret": "planted-key"}} in container["env"]
 
 
-def test_kong_can_be_updated_on_the_smallest_node_beside_all_that_fits_on_it(run: Callable[[str], Recording]) -> None:
-    # kubectl describe node: 900m, less DOKS's own pods (the highest figure of several records).
-    free = 0.900 - 0.722
-    monitoring, domain = run("example monitoring"), run("domain")
-    charts = [*monitoring.of("Release"), domain.one("Release", "cert-manager")]
-    kong = charts.pop([each.name for each in charts].index("kong")).inputs["values"]
-    pods = [kong["resources"], kong["ingressController"]["resources"]]
-    beside = sum(cpu_of_containers(each.inputs["values"]) for each in charts)
-    services = 2 * quantity(pod(domain, "foo")["containers"][0]["resources"]["requests"]["cpu"])
-    assert beside + services + 2 * sum(quantity(each["requests"]["cpu"]) for each in pods) <= free
-
-
-def cpu_of_containers(values: object) -> float:
-    """Returns the CPU that the containers of a chart request, but for the Job that only checks the installation."""
-    if not isinstance(values, dict):
-        return 0
-    own = quantity(values["requests"]["cpu"]) if "cpu" in values.get("requests", {}) else 0
-    return own + sum(cpu_of_containers(value) for key, value in values.items() if key != "startupapicheck")
-
-
 def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_of_doks(dev: Recording) -> None:
     # kubectl describe node: 900m and 1 GiB, less cilium 310m/310Mi, CoreDNS 2 x 100m/150M, cpc-bridge-proxy 100m/75Mi,
     # do-node-agent 102m/80Mi.
