@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -46,26 +47,26 @@ class Fleet(Whole):
         self.kubeconfig.write_text(_kubeconfig(self.relay.url, self.relay.ca_pem.decode(), self.relay.admin_token))
         self.peaks: dict[str, int] = {}
 
-    def configured(self, services: int) -> None:
+    def configure_services(self, services: int) -> None:
         names = [f"s{number:03}" for number in range(services)]
         entries = [{"name": name, "path": f"/{name}", "image": "user/some:1"} for name in names]
         self.configure(services=entries, consumers=[])
 
-    def timed(self, *command: str) -> float:
+    def time_command(self, *command: str) -> float:
         """Seconds that a command takes; notes the memory of its processes."""
         began = time.monotonic()
         with _memory(self.peaks):
             self.run(*command)
         return round(time.monotonic() - began, 2)
 
-    def left(self) -> float:
+    def destroy_stack(self) -> float:
         """Seconds that `destroy` takes; then waits, uncounted, until the account has taken the cluster down."""
-        took = self.timed("pulumi", "destroy", *QUIET)
+        took = self.time_command("pulumi", "destroy", *QUIET)
         until(lambda: not self.account.cloud.clusters.records, 600)
         return took
 
-    def apply(self, *arguments: str) -> float:
-        return self.timed(str(tool("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments)
+    def time_kubectl(self, *arguments: str) -> float:
+        return self.time_command(str(tool("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments)
 
 
 def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
@@ -76,29 +77,30 @@ def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
     """
 
     def note(name: str, took: float) -> None:
+        print(f"{services} services, {name}: {took} s", file=sys.stderr)
         seconds.setdefault(name, []).append(took)
 
     fleet = Fleet(folder)
     try:
-        fleet.configured(0)
-        note("up of none", fleet.timed("pulumi", "up", *QUIET))
-        note("destroy of none", fleet.left())
-        fleet.configured(services)
-        note("up", fleet.timed("pulumi", "up", *QUIET, "--event-log", f"{folder}/events.json"))
+        fleet.configure_services(0)
+        note("up of none", fleet.time_command("pulumi", "up", *QUIET))
+        note("destroy of none", fleet.destroy_stack())
+        fleet.configure_services(services)
+        note("up", fleet.time_command("pulumi", "up", *QUIET, "--event-log", f"{folder}/events.json"))
         exported = json.loads(fleet.run("pulumi", "stack", "export").stdout)
-        note("no-op up", fleet.timed("pulumi", "up", *QUIET))
-        note("preview", fleet.timed("pulumi", "preview", "--non-interactive"))
+        note("no-op up", fleet.time_command("pulumi", "up", *QUIET))
+        note("preview", fleet.time_command("pulumi", "preview", "--non-interactive"))
         (file,) = (path for path in fleet.state.rglob("stacks/**/dev.json") if path.is_file())
         sizes = {"file": file.stat().st_size, "json": len(json.dumps(exported, separators=(",", ":")))} | fleet.peaks
-        note("destroy", fleet.left())
+        note("destroy", fleet.destroy_stack())
         objects = folder / "objects.json"
         items = [each["inputs"] for each in exported["deployment"]["resources"] if _of_services(each)]
         objects.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
         sizes["objects"] = len(items)
         file_option = f"--filename={objects}"
-        note("kubectl apply", fleet.apply("apply", "--server-side", file_option) + _waits(fleet))
-        note("kubectl apply, unchanged", fleet.apply("apply", "--server-side", file_option))
-        note("kubectl delete", fleet.apply("delete", "--wait", file_option))
+        note("kubectl apply", fleet.time_kubectl("apply", "--server-side", file_option) + _waits(fleet))
+        note("kubectl apply, unchanged", fleet.time_kubectl("apply", "--server-side", file_option))
+        note("kubectl delete", fleet.time_kubectl("delete", "--wait", file_option))
     finally:
         fleet.stop()
     return sizes
@@ -106,7 +108,7 @@ def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
 
 def _waits(fleet: Fleet) -> float:
     common = ("wait", "--namespace=services", "--all", "--timeout=20m")
-    return fleet.apply(*common, "deployment", "--for=condition=Available") + fleet.apply(
+    return fleet.time_kubectl(*common, "deployment", "--for=condition=Available") + fleet.time_kubectl(
         *common, "ingress", "--for=jsonpath={.status.loadBalancer.ingress}"
     )
 
@@ -128,14 +130,14 @@ def tutorial(folder: Path) -> dict[str, float]:
     fleet.account.settings.cluster_create = CREATE_CLUSTER
     fleet.account.settings.load_balancer_create = CREATE_LOAD_BALANCER
     try:
-        fleet.configured(2)
-        took = fleet.timed("pulumi", "up", *QUIET, "--event-log", f"{folder}/events.json")
+        fleet.configure_services(2)
+        took = fleet.time_command("pulumi", "up", *QUIET, "--event-log", f"{folder}/events.json")
         exported = json.loads(fleet.run("pulumi", "stack", "export").stdout)["deployment"]["resources"]
         with (folder / "events.json").open() as lines:
             steps = steps_of_events(lines, exported)
         path = critical_path(steps)
         (PICTURES / "timeline.svg").write_text(draw(steps, f"up of two services: {took:.0f} s, delays at a tenth"))
-        fleet.left()
+        fleet.destroy_stack()
         by_hand = _by_hand(fleet, folder, exported)
     finally:
         fleet.stop()
@@ -160,17 +162,17 @@ def _by_hand(fleet: Fleet, folder: Path, resources: list[dict[str, Any]]) -> flo
         url = f"/v2/kubernetes/clusters/{created['kubernetes_cluster']['id']}"
         while api.get(url).json()["kubernetes_cluster"]["status"]["state"] != "running":
             time.sleep(0.5)
-        fleet.apply("apply", "--server-side", f"--filename={services}")
-        fleet.apply(
+        fleet.time_kubectl("apply", "--server-side", f"--filename={services}")
+        fleet.time_kubectl(
             *("wait", "--namespace=services", "--all", "--timeout=20m", "deployment", "--for=condition=Available")
         )
-        fleet.timed(
+        fleet.time_command(
             *(str(tool("helm")), "install", release["name"], release["chart"], "--version", release["version"]),
             *("--repo", release["repositoryOpts"]["repo"], "--namespace", "kong", "--create-namespace", "--wait"),
             *("--values", str(values), "--kubeconfig", str(fleet.kubeconfig)),
         )
-        fleet.apply("apply", "--server-side", f"--filename={routes}")
-        fleet.apply(
+        fleet.time_kubectl("apply", "--server-side", f"--filename={routes}")
+        fleet.time_kubectl(
             *("wait", "--namespace=services", "--all", "ingress", "--for=jsonpath={.status.loadBalancer.ingress}")
         )
     return round(time.monotonic() - began, 2)
@@ -234,9 +236,7 @@ def _kubeconfig(server: str, authority: str, token: str) -> str:
 
 def _machine() -> str:
     cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    return (
-        f"{os.cpu_count()} x {cpu.partition(':')[2].strip()}, Linux {platform.release()}, load {os.getloadavg()[0]:.1f}"
-    )
+    return f"{os.cpu_count()} x {cpu.partition(':')[2].strip()}, Linux {platform.release()}"
 
 
 @contextmanager
@@ -258,6 +258,7 @@ def main() -> None:
         "commit": commit.stdout.strip(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
+        "load": round(os.getloadavg()[0], 1),
         "rounds": chosen.rounds,
         "seconds": {},
         "sizes": {},

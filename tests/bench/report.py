@@ -11,6 +11,8 @@ from sandbox.host.paths import PROJECT
 from tests.bench.pictures import chart
 
 PICTURES = PROJECT / "docs" / "explanation"
+_QUIET = 0.5
+"""The load average up to which nothing else runs."""
 _MARKS = re.compile("(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
@@ -53,8 +55,10 @@ def rows(results: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def tables(results: Mapping[str, Any]) -> str:
+    busy = "**The machine had other work: these ratios say little.** " if results["load"] > _QUIET else ""
     lines = [
-        f"{results['date']}, commit {results['commit']}, {results['machine']}, rounds: {results['rounds']}.",
+        f"{busy}{results['date']}, commit {results['commit']}, {results['machine']}, load {results['load']} before, "
+        f"rounds: {results['rounds']}.",
         "",
         "| services: what | against | ratio | goal |",
         "|---|---|---|---|",

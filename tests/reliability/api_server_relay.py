@@ -124,7 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in response.headers.items():
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        sized = "content-length" in response.headers
+        # No change, no content: nothing follows, neither a length nor pieces.
+        sized = "content-length" in response.headers or response.status in (204, 304)
         if not sized:
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()

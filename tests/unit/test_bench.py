@@ -1,0 +1,50 @@
+"""The performance page shows what the last run of the benchmark measured."""
+
+import json
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.bench import pictures, report
+from tests.unit.conftest import PROJECT
+
+RESULTS = PROJECT / "tests" / "bench" / "results.json"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def seconds(up: float) -> dict[str, list[float]]:
+    names = ("no-op up", "preview", "kubectl apply", "kubectl apply, unchanged", "kubectl delete", "destroy of none")
+    return {name: [10.0] for name in names} | {"up": [up], "up of none": [5.0], "destroy": [30.0]}
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    return {
+        "seconds": {"20": seconds(25), "40": seconds(45)},
+        "tutorial": {"up": 44, "critical path": 40, "by hand": 55},
+    }
+
+
+def test_each_figure_is_a_ratio_to_its_baseline(results: dict[str, Any]) -> None:
+    ratios = {row.what: (row.ratio, row.goal) for row in report.rows(results) if "delays" not in row.what}
+    assert ratios["`up` of 20, less cluster and Kong"] == (2.0, 1.5)
+    assert ratios["`destroy` of 40, less cluster and Kong"] == (2.0, 1.5)
+    assert ratios["growth of `up` from 20 to 40"] == (1.0, 1.1)
+    tutorial = [row.ratio for row in report.rows(results) if "delays" in row.what]
+    assert tutorial == [1.1, 0.8]
+
+
+def test_the_page_has_the_tables_of_the_last_run() -> None:
+    page = (PROJECT / "docs" / "explanation" / "performance.md").read_text()
+    assert report.tables(json.loads(RESULTS.read_text())) in page
+
+
+def test_a_curve_goes_through_its_values() -> None:
+    svg = ET.fromstring(pictures.chart("Seconds", {"one": {0: 0, 50: 5, 100: 10}}))  # noqa: S314 -- drawn here
+    (line,) = svg.findall(f"{SVG}polyline")
+    points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
+    (left, bottom), (middle, half), (right, top) = points
+    assert middle == pytest.approx((left + right) / 2)
+    assert half == pytest.approx((bottom + top) / 2)
+    assert bottom > top
