@@ -8,6 +8,17 @@ from pydantic import Field, SecretStr, model_validator
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.types import REPOSITORY_PREFIX, Label, Model
 
+_USERNAME = r"^[^:\s]+$"
+"""A Docker config has user and password in one text, separated by the first colon."""
+
+
+class PullCredentials(Model):
+    """Credentials of another registry than the stack's, for a private image."""
+
+    server: str = Field(pattern=REPOSITORY_PREFIX, description="a registry's host", examples=["ghcr.io"])
+    username: str = Field(pattern=_USERNAME, description="a user that may pull", examples=["user"])
+    password: SecretStr = Field(description="a token or password, a secret", examples=["a secret"])
+
 
 class Registry(Model):
     """DigitalOcean's registry, any other, or none: images are then loaded into the local container engine."""
@@ -29,9 +40,8 @@ class Registry(Model):
         description="a registry's host (docker.io/<user> for Docker Hub), and path if it has one",
         examples=["ghcr.io/user"],
     )
-    # A Docker config has user and password in one text, separated by the first colon.
     username: str | None = Field(
-        None, pattern=r"^[^:\s]+$", description="who may push and pull, without a colon", examples=["user"]
+        None, pattern=_USERNAME, description="who may push and pull, without a colon", examples=["user"]
     )
     password: SecretStr | None = Field(None, description="a token or password, a secret", examples=["a secret"])
 

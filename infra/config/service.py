@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.policies import RoutePolicies
+from infra.config.registry import PullCredentials
 from infra.config.types import (
     IMAGE,
     LONGEST_IMAGE_NAME,
@@ -199,6 +200,9 @@ class Service(Workload, Source):
 
     port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
     health: ProbePath | None = Field(None, description='a path from "/" on, as a URL has it', examples=["/healthz"])
+    pull: PullCredentials | None = Field(
+        None, description="server, username, password of a private image's registry", examples=[{"server": "ghcr.io"}]
+    )
     canary: Canary | None = Field(None, description="build or image, weight", examples=[{"build": "apps/foo-next"}])
     blue_green: BlueGreen | None = Field(None, description="blue, green, live", examples=[{"live": "blue"}])
 

@@ -45,6 +45,9 @@ def secret_paths(settings: Settings) -> Iterator[str]:
             yield f"consumers[{index}].jwt.secret"
         if consumer.api_key:
             yield f"consumers[{index}].apiKey"
+    for index, service in enumerate(settings.services):
+        if service.pull:
+            yield f"services[{index}].pull.password"
     if settings.registry.password:
         yield "registry.password"
 

@@ -101,7 +101,7 @@ def _other_registry(server: str, username: str | None, password: str | None) -> 
     return Registry(
         endpoint=endpoint,
         push=[docker_build.RegistryArgs(address=host, username=username, password=secret)],
-        pull_credentials=secret.apply(lambda known: _docker_config(host, username, known)),
+        pull_credentials=secret.apply(lambda known: docker_config_of(host, username, known)),
     )
 
 
@@ -119,7 +119,7 @@ def not_empty(docker_config: str | None, purpose: str) -> str:
     return docker_config
 
 
-def _docker_config(host: str, username: str, password: str) -> str:
+def docker_config_of(host: str, username: str, password: str) -> str:
     return json.dumps({"auths": {host: {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}}})
 
 

@@ -1,6 +1,6 @@
 """The Deployment and the Service object of one version of a service."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -29,7 +29,7 @@ class VersionArgs:
         image: that its pods run.
         env: variables of the container, beside PORT.
         namespace: of the service.
-        pull_secret: name of the Secret to pull the image with; None: none is needed.
+        pull_secrets: names of the Secrets to pull the image with.
         annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
@@ -38,7 +38,7 @@ class VersionArgs:
     image: Image | ExistingImage
     env: Mapping[str, pulumi.Input[str]]
     namespace: pulumi.Input[str]
-    pull_secret: pulumi.Input[str] | None
+    pull_secrets: Sequence[pulumi.Input[str]]
     annotations: Mapping[str, str]
 
 
@@ -120,7 +120,7 @@ def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
-        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args.pull_secret)] if args.pull_secret else None,
+        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=secret) for secret in args.pull_secrets] or None,
         security_context=POD,
         termination_grace_period_seconds=30,
         volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi"))],

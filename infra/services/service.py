@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 
 import pulumi
+from pulumi_kubernetes import core, meta
 
 from infra.config.aggregate import Aggregate
 from infra.config.environment import tracing_environment
 from infra.config.kong_plugins import route_rules
+from infra.config.registry import PullCredentials
 from infra.config.service import ResolvedVersion
 from infra.config.service import Service as ServiceSettings
 from infra.config.settings import Settings
 from infra.gateway.kong_resources import plugin_name, route_plugin
 from infra.images.image import ExistingImage, Image
+from infra.images.registry import docker_config_of
 from infra.secrets import mark_secret
 from infra.services.deployment import VersionArgs, deploy
 from infra.services.namespace import ServicesNamespace
@@ -62,6 +65,9 @@ class Service(pulumi.ComponentResource):
         namespace_name = namespace.closed_for(self.name, service_policy(service, config), needs.gateway.closed)
         after_gateway = after(*needs.gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
+        pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []
+        if isinstance(service, ServiceSettings) and service.pull:
+            pull_secrets.append(_pull_secret(self.name, service.pull, namespace_name, child))
         backends = {
             version_name: deploy(
                 version_name,
@@ -71,7 +77,7 @@ class Service(pulumi.ComponentResource):
                     image=images[version_name],
                     env=_environment(service, version, config),
                     namespace=namespace_name,
-                    pull_secret=namespace.pull_secret,
+                    pull_secrets=pull_secrets,
                     annotations=rules.upstream,
                 ),
                 after(*plugins),
@@ -93,6 +99,22 @@ class Service(pulumi.ComponentResource):
             after(*needs.gateway.ready, *plugins, *needs.of(service)),
         )
         self.register_outputs({})
+
+
+def _pull_secret(
+    name: str, credentials: PullCredentials, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Creates the Secret to pull a service's private image with; no service has a dot in its name."""
+    host = credentials.server.partition("/")[0]
+    docker_config = docker_config_of(host, credentials.username, credentials.password.get_secret_value())
+    secret = core.v1.Secret(
+        f"{name}.pull",
+        metadata=meta.v1.ObjectMetaArgs(name=f"{name}.pull", namespace=namespace, labels={"app": name}),
+        type="kubernetes.io/dockerconfigjson",
+        string_data={".dockerconfigjson": pulumi.Output.secret(docker_config)},
+        opts=opts,
+    )
+    return secret.metadata.name
 
 
 def _environment(

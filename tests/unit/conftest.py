@@ -106,6 +106,17 @@ RUNS: dict[str, dict[str, Any]] = {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"env": ENV}]},
     },
+    "private image": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "web", "path": "/", "image": "ghcr.io/user/web:1"}
+                | {"pull": {"server": "ghcr.io", "username": "user", "password": "planted-" + "word"}},
+                FOO,
+            ]
+        },
+        "secret_keys": ["kong-doks:services"],
+    },
     "secret env": {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key", "DOLLARS": "a$$b"}}]},

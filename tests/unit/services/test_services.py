@@ -1,5 +1,7 @@
 """What runs in the cluster, and how it is reached."""
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -144,6 +146,18 @@ def test_variables_arrive_as_they_are_written(run: Callable[[str], Recording]) -
     assert arrived == {"PORT": "5000", **ENV}
     (container,) = pod(run("secret env"), "foo")["containers"]
     assert {"name": "DOLLARS", "value": {"secret": "a$$$$b"}} in container["env"]
+
+
+def test_a_private_image_is_pulled_with_credentials_of_its_own_registry(run: Callable[[str], Recording]) -> None:
+    recording = run("private image")
+    assert pod(recording, "web")["imagePullSecrets"] == [{"name": "kong-doks-registry"}, {"name": "web.pull"}]
+    assert pod(recording, "foo")["imagePullSecrets"] == [{"name": "kong-doks-registry"}]
+    secret = recording.one("Secret", "web.pull").inputs
+    assert (secret["type"], secret["metadata"]["namespace"]) == ("kubernetes.io/dockerconfigjson", "default")
+    (docker_config,) = secret["stringData"]["secret"].values()
+    (server, entry), *others = json.loads(docker_config)["auths"].items()
+    assert (server, base64.b64decode(entry["auth"]), others) == ("ghcr.io", b"user:planted-word", [])
+    assert "Secret web.pull" in recording.before(recording.one("Deployment", "web"))
 
 
 def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -> None:
