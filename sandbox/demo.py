@@ -56,7 +56,9 @@ def up(console: Console, stack: str = STACK) -> None:
     Raises:
         DemoError, PulumiError: a step failed.
     """
-    others = [each["name"] for each in pulumi.query("stack", "ls") if each["name"] != stack and each["resourceCount"]]
+    stacks = pulumi.query("stack", "ls")
+    # A stack that never had an update has no count.
+    others = [other["name"] for other in stacks if other["name"] != stack and other.get("resourceCount")]
     if others:
         raise DemoError(f"stack {others[0]} is up, and the sandbox has room for one cluster; fix: make down")
     pulumi.select(stack)
