@@ -21,6 +21,7 @@ from infra.gateway.rate_limit_store import RateLimitStore
 from infra.kubernetes import helm
 from infra.kubernetes.crds import CustomResourceDefinitions
 from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options
+from infra.kubernetes.ordering import after
 from infra.kubernetes.pod_security import namespace_labels
 
 LOCAL_PORT = 8080
@@ -40,6 +41,7 @@ class Gateway(pulumi.ComponentResource):
         closed: the namespace's name, resolved once its NetworkPolicies exist.
         release: Kong's Helm release.
         api_ports: ports at which pods reach the cluster's API servers.
+        crds_after: outputs that Kong's definitions wait for, without depending on them; services add theirs.
         consumer_kind: resources that consumers depend on.
         ready: resources that routes and their plugins depend on.
         ip: address at which clients reach Kong.
@@ -87,14 +89,15 @@ class Gateway(pulumi.ComponentResource):
                 "rate-limits", namespace=namespace, services_namespace=services_namespace, opts=with_cluster
             ).ready
         # Beside the release, not before it: Helm installs them the first time as well, and sooner; later they delay a
-        # new version's pods. After each definition the provider reads the cluster's OpenAPI schema again, so what the
-        # release waits for goes first.
+        # new version's pods. After each definition the provider reads the cluster's OpenAPI schema again, which holds
+        # up everything else. So they come last, while the release and the services' pods start.
+        self.crds_after: list[pulumi.Output[str]] = []
         definitions = CustomResourceDefinitions(
             name,
             crds,
             pulumi.ResourceOptions.merge(
                 with_cluster,
-                pulumi.ResourceOptions(depends_on=namespace.apply(lambda _: list[pulumi.Resource]())),
+                pulumi.ResourceOptions(depends_on=after(namespace, self.crds_after)),
             ),
         )
 

@@ -63,6 +63,7 @@ class Service(pulumi.ComponentResource):
 
         rules = route_rules(service, config.gateway, needs.gateway.context)
         namespace_name = namespace.closed_for(self.name, service_policy(service, config), needs.gateway.closed)
+        needs.gateway.crds_after.append(namespace_name)
         after_gateway = after(*needs.gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []

@@ -56,9 +56,9 @@ def rows(results: Mapping[str, Any]) -> Iterator[Row]:
 
 def tables(results: Mapping[str, Any]) -> str:
     busy = "**The machine had other work: these ratios say little.** " if results["load"] > _QUIET else ""
+    machine = f"{results['machine']}, load {results['load']}, rounds: {results['rounds']}"
     lines = [
-        f"{busy}{results['date']}, commit {results['commit']}, {results['machine']}, load {results['load']}, "
-        + f"rounds: {results['rounds']}.",
+        f"{busy}{results['date']}, commit {results['commit']}, {machine}.",
         "",
         "| services: what | against | ratio | goal |",
         "|---|---|---|---|",

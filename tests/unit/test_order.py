@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.conftest import Recording
+from tests.unit.record import KONG_KINDS
 
 IN_CLUSTER = ["Namespace", "Secret", "Deployment", "Ingress"]
 
@@ -65,10 +66,18 @@ def test_the_release_queues_behind_no_service(run: Callable[[str], Recording]) -
         assert order.index("Release kong") < order.index(f"NetworkPolicy {policy.name}")
 
 
-def test_definitions_take_none_of_the_engines_slots_before_the_release_does(dev: Recording) -> None:
-    for definition in dev.of("CustomResourceDefinition"):
-        assert dev.before(definition) == dev.before(dev.one("Release"))
-        assert dev.resources.index(definition) > dev.resources.index(dev.one("Release"))
+@pytest.mark.parametrize("name", ["dev", "fleet of 300", "local"])
+def test_definitions_come_after_the_release_and_the_services_have_begun(
+    run: Callable[[str], Recording], name: str
+) -> None:
+    recording = run(name)
+    kinds = [each.type.rpartition(":")[2] for each in recording.resources]
+    definition = recording.one("CustomResourceDefinition", KONG_KINDS[0])
+    first = recording.resources.index(definition)
+    assert "Release" in kinds[:first]
+    assert "NetworkPolicy" not in kinds[first:]
+    # They only go later, so that nothing has to wait for more when the stack is destroyed.
+    assert not any("Policy" in need for need in recording.before(definition))
 
 
 def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:
