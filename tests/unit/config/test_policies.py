@@ -256,7 +256,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a header that Kong writes after all plugins": (
         {"gateway": {"responseHeaders": {"set": {"Via": "a"}}}},
-        'gateway.responseHeaders.set: "Via" is not allowed; allowed: remove only: Kong writes it last itself; fix: ',
+        'gateway.responseHeaders.set: "Via" is not allowed; allowed: remove only: Kong writes this header after',
     ),
     "a new name for a header that Kong writes": (
         {"gateway": {"responseHeaders": {"rename": {"X-Kong-Proxy-Latency": "X-A"}}}},
