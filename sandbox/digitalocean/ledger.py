@@ -58,10 +58,6 @@ class Ledger:
             current.ended_at = datetime.now(UTC)
 
     @property
-    def month_to_date(self) -> float:
-        return sum(entry.amount for entry in self.entries)
-
-    @property
     def hourly(self) -> float:
         """The current price of an hour, in dollars."""
         return round(sum(entry.price_hourly for entry in self.entries if entry.ended_at is None), 5)
