@@ -33,7 +33,7 @@ from ops.doctor import examination, snapshot, state_checks
 from ops.doctor.findings import Finding
 from ops.errors import OpsError
 from ops.pulumi import state as states
-from ops.pulumi.backend import Backend, broken_attributes
+from ops.pulumi.backend import Backend
 from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
 
@@ -291,10 +291,11 @@ def _examine(name: str) -> tuple[list[Finding], list[Finding], list[str], str]:
     """Findings, notes, what couldn't be read, and the stack's name."""
     with errors.status("reading state, account and cluster"):
         # Until this is repaired, Pulumi can't even name the selected stack.
-        if broken := state_checks.check_attributes(broken_attributes(Cli(Path.cwd()))):
+        backend = Backend(Cli(Path.cwd()))
+        if broken := state_checks.check_attributes(backend.broken_attributes()):
             return broken, [], [], name or "selected"
         stack = Stack(Path.cwd(), name)
-        locks = Backend(stack).locks()
+        locks = backend.locks(stack)
         if running := state_checks.check_running(locks):
             return running, [], [], stack.name
         found = snapshot.read(stack.account(), stack, locks)

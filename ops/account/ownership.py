@@ -164,7 +164,7 @@ def read(stack: Stack, state: State) -> Ownership:
             *killed[REGISTRY],
         ],
         other_stacks=functools.cache(lambda: resources_of_other_stacks(stack)),
-        had=functools.cache(lambda identifier: Backend(stack).had(identifier)),
+        had=functools.cache(lambda identifier: Backend(stack).had(stack, identifier)),
         has_history=bool(updates) or bool(state.resources) or bool(state.pending),
     )
 

@@ -42,47 +42,49 @@ class Lock:
         return False
 
 
-def broken_attributes(cli: Cli) -> list[Path]:
-    """Files beside checkpoints and locks that a killed command left without their content (file backend only).
-
-    Go CDK's file storage writes attributes to NAME.attrs in place, and fails to read NAME if they aren't JSON.
-    """
-    files = _files(cli)
-    return [file for file in files.attributes() if not _is_json(file)] if isinstance(files, _Folder) else []
-
-
 class Backend:
-    """The backend of a stack.
+    """The backend that Pulumi is logged in to."""
 
-    Raises:
-        OpsError: the bucket can't be read.
-    """
+    def __init__(self, cli: Cli) -> None:
+        self._cli = cli
+        place = urlsplit(cli.pulumi_json("whoami", "--json").get("url") or "")
+        kinds: dict[str, type[_Folder | _Bucket]] = {"file": _Folder, "s3": _Bucket}
+        kind = kinds.get(place.scheme)
+        self._files = kind(place) if kind else None
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._files = _files(stack)
+    def broken_attributes(self) -> list[Path]:
+        """Files beside checkpoints and locks that a killed command left without their content (file backend only).
 
-    def locks(self) -> list[Lock]:
-        """The stack's locks. Pulumi Cloud has none of this kind; for another backend `pulumi up` names the owner."""
-        found = self._read("locks")
+        Go CDK's file storage writes attributes to NAME.attrs in place, and fails to read NAME if they aren't JSON.
+        """
+        files = self._files.attributes() if isinstance(self._files, _Folder) else ()
+        return [file for file in files if not _is_json(file)]
+
+    def locks(self, stack: Stack) -> list[Lock]:
+        """The stack's locks. Pulumi Cloud has none of this kind; for another backend `pulumi up` names the owner.
+
+        Raises:
+            OpsError: the bucket can't be read.
+        """
+        texts = self._files.read("locks", f"/{stack.short_name}/") if self._files else ()
+        found = [json.loads(text) for text in texts]
         return [Lock(each["username"], each["hostname"], int(each["pid"]), each["timestamp"]) for each in found]
 
-    def had(self, identifier: str) -> bool:
-        """Whether one of the stack's earlier checkpoints has a resource of this id."""
-        if self._files:
-            texts = self._files.read("history", f"/{self._stack.short_name}/")
-            return any(f'"{identifier}"' in text for text in texts)
-        return any(f'"{identifier}"' in text for text in self._versions())
+    def had(self, stack: Stack, identifier: str) -> bool:
+        """Whether one of the stack's earlier checkpoints has a resource of this id.
 
-    def _read(self, folder: str) -> list[dict[str, str]]:
-        texts = self._files.read(folder, f"/{self._stack.short_name}/") if self._files else ()
-        return [json.loads(text) for text in texts]
+        Raises:
+            OpsError: the bucket, or a checkpoint, can't be read.
+        """
+        files = self._files
+        texts = files.read("history", f"/{stack.short_name}/") if files else self._versions(stack)
+        return any(f'"{identifier}"' in text for text in texts)
 
-    def _versions(self) -> Iterator[str]:
+    def _versions(self, stack: Stack) -> Iterator[str]:
         """The checkpoints that Pulumi Cloud keeps, newest first."""
-        for update in self._stack.pulumi_json("stack", "history", "--json", "--stack", self._stack.name):
+        for update in self._cli.pulumi_json("stack", "history", "--json", "--stack", stack.name):
             if version := update.get("version"):
-                yield self._stack.pulumi("stack", "export", "--version", str(version), "--stack", self._stack.name)
+                yield self._cli.pulumi("stack", "export", "--version", str(version), "--stack", stack.name)
 
 
 class _Folder:
@@ -136,14 +138,6 @@ class _Bucket:
         except (BotoCoreError, ClientError) as error:
             problem = one_line(str(error))
             raise OpsError(f"{folder} in bucket {bucket}: {problem}; fix: the keys that `pulumi` uses") from None
-
-
-def _files(cli: Cli) -> _Folder | _Bucket | None:
-    """The files of the backend that is logged in to; None for Pulumi Cloud and storages that ops can't read."""
-    place = urlsplit(cli.pulumi_json("whoami", "--json").get("url") or "")
-    kinds: dict[str, type[_Folder | _Bucket]] = {"file": _Folder, "s3": _Bucket}
-    kind = kinds.get(place.scheme)
-    return kind(place) if kind else None
 
 
 def _text(content: bytes) -> str:

@@ -76,7 +76,9 @@ class Stack(Cli):
         Raises:
             OpsError: it is wrong, with a line for each error as `pulumi preview` prints it; or Pulumi can't read it.
         """
-        entries = self.pulumi_json("config", "--json", "--show-secrets", "--stack", self.name)
+        entries = self._entries
+        if any(entry["secret"] for entry in entries.values()):
+            entries = self.pulumi_json("config", "--json", "--show-secrets", "--stack", self.name)
         secret = [key for key, entry in entries.items() if entry["secret"]]
         try:
             values = {key: entry["value"] for key, entry in entries.items()}

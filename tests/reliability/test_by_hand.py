@@ -154,7 +154,7 @@ def test_what_a_stack_lost_that_was_removed_is_not_said_to_be_nothing(part: Part
     until(lambda: part.account.cloud.clusters.records[cluster(part)].state == "running")
     part.configure(clusterName="newer")
     part.run("pulumi", "stack", "rm", "dev", "--yes", "--force", "--preserve-config")
-    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)
+    bill = part.run("python", "-m", "ops", "bill", "--expect-zero", "--stack", "dev", check=False)
     assert bill.returncode == 3
     assert bill.stderr.startswith("stack dev: Pulumi has no such stack")
 
