@@ -394,11 +394,25 @@ def _state_of(api: Api, cluster: str) -> str:
     return found.status.state if found else "gone"
 
 
+def _check_own(stack: Stack, cluster: str) -> None:
+    """Refuses to change a cluster that the state doesn't have.
+
+    Raises:
+        OpsError: the cluster is somebody else's, or lost.
+    """
+    if cluster not in states.read(stack).of(states.CLUSTER):
+        raise OpsError(
+            f"cluster {cluster} is not in the state of stack {stack.name}; "
+            f"fix: python -m ops doctor --stack {stack.name}"
+        )
+
+
 @app.command()
 def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -> None:
     """Replace the stack's node pool after it was deleted by hand."""
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
+        _check_own(opened, cluster)
         settings = opened.settings
         pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
         pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
@@ -417,6 +431,7 @@ def renew_balancer(
     """Replace Kong's load balancer after it was deleted by hand."""
     with _errors_in_one_line(as_json=as_json), errors.status("waiting for an address"):
         api, opened = _open(stack)
+        _check_own(opened, cluster)
         with connected(api, cluster) as kubernetes:
             address = load_balancer.renew(api, kubernetes, seconds)
     said = f"active (pulumi up --refresh --stack {opened.name})"
@@ -434,6 +449,7 @@ def forget_release(
     """Delete Helm's record of an interrupted install or uninstall. What is installed stays."""
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
+        _check_own(opened, cluster)
         with connected(api, cluster) as kubernetes:
             helm_records.forget(kubernetes, namespace, record)
     _done(record, f"forgotten (pulumi up --stack {opened.name})", opened, as_json=as_json)

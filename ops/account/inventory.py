@@ -189,7 +189,7 @@ def _tagged(
         if not (here or orphan):
             continue
         owner = owners[here] if here else "nobody"
-        if orphan and any(each in ownership.clusters or ownership.had(each) for each in ids):
+        if orphan and any(each in ownership.clusters or each in ownership.earlier_ids() for each in ids):
             owner = "stack"
         monthly, hourly = _price(kind, document)
         result.append(

@@ -7,7 +7,7 @@ or if it was created with the name that one of the stack's updates used, while t
 import functools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -96,8 +96,8 @@ class Ownership:
 
     Read on demand: Pulumi exports each of them.
     """
-    had: Callable[[str], bool] = field(default=lambda _: False)
-    """Whether an earlier checkpoint of the stack has an id. Read on demand, as well."""
+    earlier_ids: Callable[[], Collection[str]] = set
+    """Ids in the stack's earlier checkpoints. Read on demand, as well."""
     has_history: bool = True
     """Whether Pulumi knows any update of the stack; without one, its state may have been lost."""
 
@@ -108,7 +108,9 @@ class Ownership:
         if not attempts or not has_own_node_pool(cluster) or self.other_stack(CLUSTER, cluster.id, cluster.name):
             return False
         # A cluster that is being destroyed may be older than the history of updates.
-        return any(each.covers(cluster.name, cluster.created_at) for each in attempts) or self.had(cluster.id)
+        return (
+            any(each.covers(cluster.name, cluster.created_at) for each in attempts) or cluster.id in self.earlier_ids()
+        )
 
     def owns_registry(self, registry: Registry) -> bool:
         if registry.name in self.registries:
@@ -164,7 +166,7 @@ def read(stack: Stack, state: State) -> Ownership:
             *killed[REGISTRY],
         ],
         other_stacks=functools.cache(lambda: resources_of_other_stacks(stack)),
-        had=functools.cache(lambda identifier: Backend(stack).had(stack, identifier)),
+        earlier_ids=functools.cache(lambda: Backend(stack).earlier_ids(stack)),
         has_history=bool(updates) or bool(state.resources) or bool(state.pending),
     )
 

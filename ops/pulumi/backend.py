@@ -1,8 +1,10 @@
 """Files of a backend that keeps the state in files or in object storage: locks, checkpoints, attributes."""
 
 import gzip
+import itertools
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,11 @@ from ops.digitalocean import one_line
 from ops.errors import OpsError
 from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CHECKPOINTS = 100
+"""Each is read as a whole, from object storage as well."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +77,15 @@ class Backend:
         found = [json.loads(text) for text in texts]
         return [Lock(each["username"], each["hostname"], int(each["pid"]), each["timestamp"]) for each in found]
 
-    def had(self, stack: Stack, identifier: str) -> bool:
-        """Whether one of the stack's earlier checkpoints has a resource of this id.
+    def earlier_ids(self, stack: Stack) -> set[str]:
+        """The UUIDs in the stack's last checkpoints: ids of clusters that it had.
 
         Raises:
             OpsError: the bucket, or a checkpoint, can't be read.
         """
         files = self._files
         texts = files.read("history", f"/{stack.short_name}/") if files else self._versions(stack)
-        return any(f'"{identifier}"' in text for text in texts)
+        return {each for text in itertools.islice(texts, _CHECKPOINTS) for each in _UUID.findall(text)}
 
     def _versions(self, stack: Stack) -> Iterator[str]:
         """The checkpoints that Pulumi Cloud keeps, newest first."""

@@ -211,7 +211,7 @@ def test_trouble_that_passes_is_waited_out(terminal: Terminal, status: int) -> N
 def test_a_node_pool_whose_creation_was_not_answered_is_not_asked_for_twice(
     terminal: Terminal, kind: str, made: int
 ) -> None:
-    cluster = terminal.cluster()
+    cluster = terminal.own_cluster()
     path = f"/v2/kubernetes/clusters/{cluster}/node_pools"
     before = len(terminal.api("GET", path)["node_pools"])
     terminal.api("POST", "/_control/faults", {"method": "POST", "path": path, "kind": kind, "times": 1})

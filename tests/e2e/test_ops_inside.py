@@ -249,3 +249,32 @@ def test_status_without_a_cluster_is_no_answer(inside: Inside) -> None:
     inside.remembers()
     done = inside.ops("status")
     assert (done.returncode, done.stderr) == (3, "stack dev has no cluster yet; fix: pulumi up --stack dev\n")
+
+
+def test_status_reaches_your_own_cluster_through_kubectl(inside: Inside) -> None:
+    inside.configure(kubeContext="kind-kind", registry={"kind": "none"}, services=[])
+    answers: dict[str, Document] = {}
+    for namespace in ("monitoring", "cert-manager"):
+        answers[f"/apis/apps/v1/namespaces/{namespace}/deployments"] = {"items": []}
+    answers |= {"/apis/apps/v1/namespaces/kong/deployments": {"items": [KONG[0]]}}
+    answers |= {"/apis/apps/v1/namespaces/kong/deployments/kong": KONG[0]}
+    answers |= {"/api/v1/namespaces/kong/pods?labelSelector=app%3Dkong": {"items": [KONG[1]]}}
+    folder = inside.folder / "kubectl.answers"
+    for path, document in answers.items():
+        file = folder / path.lstrip("/") / "answer"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(document))
+    kubectl = inside.folder / "kubectl"
+    missing = "echo 'Error from server (NotFound): none' >&2; exit 1"
+    kubectl.write_text(
+        f'#!/bin/sh\n[ "$2" = kind-kind ] || exit 1\ncat "{folder}$5/answer" 2>/dev/null || {{ {missing}; }}\n'
+    )
+    kubectl.chmod(0o755)
+    inside.environment["PATH"] = f"{inside.folder}:/bin:/usr/bin"
+    document = inside.json("status")
+    assert [(row["name"], row["problem"]) for row in document["rows"]] == [("Kong", ""), ("Kong's controller", "")]
+    kubectl.unlink()
+    inside.environment["PATH"] = str(inside.folder)
+    done = inside.ops("status")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert done.stderr.startswith("the cluster of kubeContext kind-kind: kubectl: ")

@@ -68,6 +68,7 @@ def test_a_redirect_is_followed_nowhere_and_is_no_success(terminal: Terminal, co
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("status", [429, 500])
 def test_an_api_that_is_busy_or_broken_is_no_finding(terminal: Terminal, command: list[str], status: int) -> None:
+    terminal.remembers(CLUSTER="1")
     with answering(status, '{"message": "it is\\n  broken"}', **{"Retry-After": "3600"}) as url:
         terminal.environment["DIGITALOCEAN_API_URL"] = url
         assert f"{status} it is broken" in is_one_line(terminal, command)

@@ -229,6 +229,22 @@ def test_a_node_pool_of_another_cluster_is_left_alone(terminal: Terminal) -> Non
         assert f'node_pool "more" ({made}), 2 s-1vcpu-2gb, $24.00 a month' in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["add-pool"], ["renew-balancer"], ["forget-release", "sh.helm.release.v1.kong.v1"]],
+    ids=lambda each: each[0],
+)
+def test_no_command_changes_a_cluster_that_the_state_does_not_have(terminal: Terminal, command: list[str]) -> None:
+    terminal.own_cluster()
+    theirs = terminal.cluster(name="theirs")
+    terminal.account.calls.clear()
+    name, *rest = command
+    done = terminal.ops(name, theirs, *rest)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"cluster {theirs} is not in the state of stack dev; fix: python -m ops doctor --stack dev" in done.stderr
+    assert terminal.account.calls == []
+
+
 def test_what_is_in_the_account_is_not_forgotten(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     done = terminal.ops("forget", "cluster", cluster, "--yes")
