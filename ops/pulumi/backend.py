@@ -17,7 +17,6 @@ from ops.errors import OpsError
 from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
 
-
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHECKPOINTS = 100
 """Each is read as a whole, from object storage as well."""
