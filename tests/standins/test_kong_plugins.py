@@ -271,6 +271,8 @@ def test_a_consumers_own_plugin_comes_before_its_routes(gateway: Gateway, echo: 
         ({"plugins": [plugin("ip-restriction", {"allow": ["10.0.0.0/33"]})]}, "config.allow"),
         ({"plugins": [plugin("request-size-limiting", {"size_unit": "pages"})]}, "config.size_unit"),
         ({"plugins": [plugin("cors", {"origins": ["("]})]}, "config.origins"),
+        ({"plugins": [plugin("pre-function", {"access": ["return ("]})]}, "config.access"),
+        ({"plugins": [plugin("post-function", {"access": []})]}, "config"),
         ({"consumers": [consumer("a", jwt_secrets=[{"key": "k", "algorithm": "RS256"}])]}, "rsa_public_key"),
         (
             {
@@ -537,3 +539,29 @@ def test_an_answer_says_which_origin_may_read_it(
     assert headers.get("access-control-allow-origin") == allowed
     assert headers.get("access-control-expose-headers") == "X-A,X-B"
     assert ("vary" in headers) is (allowed != "*")
+
+
+ANSWERING = """return function()
+  kong.response.exit(418, "by " .. kong.request.get_method())
+  kong.service.request.set_header("X-Late", "yes")
+end"""
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "text"),
+    [
+        ('kong.service.request.set_header("X-Mine", "yes")', 200, '"X-Mine": "yes"'),
+        ("return function() end", 200, '"path": "/"'),
+        (ANSWERING, 418, "by GET"),
+        ('kong.response.error(403, "Not you")', 403, '"message":"Not you"'),
+        ("error('a mistake')", 500, "An unexpected error occurred"),
+        ("kong.cache.get('a')", 500, "An unexpected error occurred"),
+        ("os.exit(1)", 500, "An unexpected error occurred"),
+    ],
+)
+def test_a_users_lua_runs_with_what_the_stand_in_has_and_fails_with_anything_else(
+    gateway: Gateway, echo: int, script: str, status: int, text: str
+) -> None:
+    gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("pre-function", {"access": [script]})])
+    answer = gateway.client.get("/")
+    assert (answer.status_code, text in answer.text) == (status, True), answer.text
