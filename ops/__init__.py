@@ -1,1 +1,1 @@
-"""Commands that a person, or a tool of theirs, runs beside Pulumi."""
+"""Commands beside Pulumi: they check, price, explain and repair a stack."""

@@ -1,1 +1,1 @@
-"""What the DigitalOcean account holds, who owns it, and what it costs."""
+"""The DigitalOcean account: its resources, their owners and their prices."""

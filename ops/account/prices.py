@@ -1,4 +1,4 @@
-"""Prices that the API doesn't tell, in US dollars a month (DigitalOcean's pricing pages)."""
+"""Prices that the API doesn't have, in US dollars a month (DigitalOcean's pricing pages)."""
 
 BILLED_HOURS = 672
 """A month's price is reached after this many hours (pricing page of DigitalOcean Kubernetes)."""

@@ -1,1 +1,1 @@
-"""What ops reads from the Kubernetes API: Helm's release records and the load balancer's Service object."""
+"""The inside of the cluster: Helm's records, the objects of the state, pods, Kong's load balancer."""

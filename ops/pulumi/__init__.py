@@ -1,1 +1,1 @@
-"""The stack as the Pulumi CLI knows it: configuration, state and locks."""
+"""The stack in Pulumi: the CLI, the configuration, the state and the backend's files."""
