@@ -1,4 +1,4 @@
-"""What an account has of a stack, what that costs, and what only looks like the stack's."""
+"""A stack's resources in the account with their prices, and resources that only look like the stack's."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

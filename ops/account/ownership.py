@@ -1,4 +1,4 @@
-"""Which clusters and registries are provably a stack's, whatever they are called.
+"""Ownership of clusters and registries: provably a stack's, whatever they are called.
 
 A name proves nothing. A resource is the stack's if its id is in the state, if the state has a pending creation of it,
 or if it was created with the name that one of the stack's updates used, while that update ran.
@@ -53,7 +53,7 @@ class Names(NamedTuple):
 
 
 def _builds(workloads: object) -> bool:
-    """Whether any of these is built; an aggregate always is, and what can't be read may be."""
+    """True if any of these is built. An aggregate always is; a value that can't be read may be."""
     if workloads is None:
         return True
     if isinstance(workloads, list):
@@ -73,7 +73,7 @@ class Attempt(NamedTuple):
     """None: the update was killed, and its times are unknown."""
 
     def covers(self, name: str, created: datetime) -> bool:
-        """Whether a resource has that name and was created then."""
+        """True for a resource of that name that was created then."""
         if name != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(name)):
             return False
         return (self.begin is None or self.begin - _CLOCK_SKEW <= created) and (
@@ -83,7 +83,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True)
 class Ownership:
-    """What Pulumi remembers of a stack."""
+    """Pulumi's records of a stack: its state and its history."""
 
     clusters: Collection[str] = ()
     """Ids in the state."""
@@ -99,7 +99,7 @@ class Ownership:
     earlier_ids: Callable[[], Collection[str]] = set
     """Ids in the stack's earlier checkpoints. Read on demand, as well."""
     has_history: bool = True
-    """Whether Pulumi knows any update of the stack; without one, its state may have been lost."""
+    """False if Pulumi has no update of the stack: its state may have been lost then."""
 
     def owns_cluster(self, cluster: Cluster) -> bool:
         if cluster.id in self.clusters:
@@ -127,7 +127,7 @@ class Ownership:
 
 
 def has_own_node_pool(cluster: Cluster) -> bool:
-    """Whether the cluster has the node pool that the program gives to its clusters."""
+    """True if the cluster has the node pool that the program gives to its clusters."""
     return any(
         pool.name == f"{cluster.name}-default-pool" and DEFAULT_POOL_TAG in pool.tags for pool in cluster.node_pools
     )
@@ -195,7 +195,7 @@ class _Update(NamedTuple):
 
 
 def resources_of_other_stacks(stack: Stack) -> dict[tuple[str, str], str]:
-    """What the project's other stacks have, as in `Ownership.other_stacks`.
+    """Reads the resources of the project's other stacks, as in `Ownership.other_stacks`.
 
     Raises:
         OpsError: Pulumi can't read one of them.

@@ -1,4 +1,4 @@
-"""Why a pod doesn't start, in a line."""
+"""The reason why a pod doesn't start, in one line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Container:
 
     @property
     def is_failing(self) -> bool:
-        """Whether it will not become ready by waiting a moment."""
+        """True if waiting a moment will not make it ready."""
         return bool(self.problem) and self.problem.partition(":")[0] not in (*_STARTING, "not ready yet")
 
 

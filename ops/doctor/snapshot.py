@@ -23,7 +23,7 @@ from ops.pulumi.state import State
 
 @dataclass(frozen=True)
 class ClusterView:
-    """What is in the stack's cluster."""
+    """The inside of the stack's cluster."""
 
     id: str
     releases: list[helm_records.Record]
@@ -41,7 +41,7 @@ class Snapshot:
     state: State
     inventory: Inventory
     a_records: Mapping[str, list[Record]] = field(default_factory=dict)
-    """By zone: the A records of the stack's domain."""
+    """The A records of the stack's domain, by zone."""
     cluster: ClusterView | None = None
     not_read: list[str] = field(default_factory=list)
     """Parts that couldn't be read, and why."""

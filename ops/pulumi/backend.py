@@ -36,7 +36,7 @@ class Lock:
 
     @property
     def stale(self) -> bool | None:
-        """Whether the process has ended; None on another machine."""
+        """True if the process has ended; None if it is another machine's."""
         if self.host != socket.gethostname():
             return None
         try:

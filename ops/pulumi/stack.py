@@ -46,7 +46,7 @@ class Stack(Cli):
         return self.name.rpartition("/")[2]
 
     def is_named(self, other: str) -> bool:
-        """Whether a name from `pulumi stack ls` is this stack's; either may lack organization and project."""
+        """Compares with a name from `pulumi stack ls`; either may lack organization and project."""
         (*here, name), (*there, same) = self.name.split("/"), other.split("/")
         # An organization alone, or organization and project.
         return name == same and all(mine == theirs for mine, theirs in zip(here, there, strict=False))
@@ -87,7 +87,7 @@ class Stack(Cli):
             raise OpsError(str(error)) from None
 
     def _written(self) -> dict[str, Any]:
-        """What the stack's file says under `config`, for values that are in clear beside secret ones."""
+        """Returns `config` of the stack's file, which shows the values that are in clear beside secret ones."""
         try:
             document = yaml.safe_load((self.folder / f"Pulumi.{self.short_name}.yaml").read_text())
         except (OSError, ValueError, yaml.YAMLError):
