@@ -1,4 +1,4 @@
-"""Whether the stack's pods fit on its nodes, also while they are updated. Pure arithmetic."""
+"""Room for the stack's pods on its nodes, also while they are updated. Pure arithmetic."""
 
 import math
 import re
@@ -93,7 +93,7 @@ def requests(settings: Settings) -> Iterator[tuple[str, Amount, int]]:
 
 
 def shortage(settings: Settings, size: NodeSize) -> str:
-    """Why the pods don't fit on the nodes while one of them is updated, with the fix; empty if they fit.
+    """Returns why the pods don't fit on the nodes while one is updated, with the fix; empty if they fit.
 
     An update starts a new pod before it ends the old one: one more pod of Kong, or of the largest service, has to fit.
     """
@@ -116,7 +116,7 @@ def shortage(settings: Settings, size: NodeSize) -> str:
 
 
 def _fits(settings: Settings, size: NodeSize, nodes: int) -> bool:
-    """Whether the scheduler finds a node for every pod, the largest one first."""
+    """True if the scheduler finds a node for every pod, the largest one first."""
     free = [size.allocatable.minus(DOKS_NODE) for _ in range(nodes)]
     pods = [each for _, each, count in requests(settings) for _ in range(count)]
     half = Amount(DOKS_CLUSTER.cpu // 2, DOKS_CLUSTER.memory // 2)

@@ -39,7 +39,7 @@ class ApiServer:
         self._server.server_close()
 
     def answer(self, url: str) -> Document | str | None:
-        """What is at a URL; None: nothing."""
+        """The document at a URL; None if there is none."""
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         api, _, rest = parts.path.removeprefix("/api/").removeprefix("/apis/").partition("/")

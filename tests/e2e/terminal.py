@@ -70,7 +70,7 @@ class Terminal:
         self.remembers()
 
     def answers(self, command: str, document: object) -> None:
-        """What pulumi prints for a command's first two words, and for another stack if that is the third."""
+        """Sets what pulumi prints for a command's first two words, or for these and another stack."""
         (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
 
     def typed(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the doctor says of Helm's records in a cluster, and that they can be forgotten."""
+"""Helm's records in a cluster: the doctor's findings about them, and the command that deletes one."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.e2e.terminal import Terminal
 from tests.standins.digitalocean_provider.engine import Account
 
 STATUSES = Mapping[tuple[str, str], str]
-"""By namespace and release."""
+"""Statuses by namespace and release."""
 
 
 class Helm(Terminal):
@@ -43,7 +43,7 @@ class Helm(Terminal):
         ]
 
     def has(self, releases: set[str], namespaces: set[str]) -> None:
-        """What the state has beside the cluster."""
+        """Gives the state these resources beside the cluster."""
         release = "kubernetes:helm.sh/v3:Release"
         self.state(
             [
@@ -57,12 +57,12 @@ class Helm(Terminal):
         )
 
     def found(self) -> dict[str, list[list[str]]]:
-        """What the doctor says of Helm's part, and the fixes."""
+        """The findings about Helm with their fixes."""
         return {each["problem"]: each["fixes"] for each in self.findings() if each["id"].startswith("helm-")}
 
 
 def secret(release: str) -> str:
-    """What Helm calls the record of a release's first revision."""
+    """The name of Helm's record of a release's first revision."""
     return f"sh.helm.release.v1.{release}.v1"
 
 

@@ -1,4 +1,4 @@
-"""What doctor and status see inside the cluster."""
+"""The inside of the cluster, as `doctor` and `status` report it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whether the pods fit on the nodes: the arithmetic, and that it counts what the program requests."""
+"""Room for the pods on the nodes: the arithmetic, and that it counts what the program requests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which clusters count as a stack's when its configuration has another name by now, and what a configuration names."""
+"""Ownership of clusters whose name was edited since, and the names that a configuration gives."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
