@@ -92,7 +92,7 @@ def test_the_tutorial_of_the_sandbox_works_as_typed(reader: Reader) -> None:
     (entry,) = yaml.safe_load(blocks(text, "yaml")[0])
     before = stack_file(reader.changed.file)["config"]["services"]
     reader.writes({"services": [*before, entry]})
-    (commands,) = blocks(text, "sh")
+    commands, _ = blocks(text, "sh")  # the second one brings up another stack
     copy, _, rest = commands.partition("\n")
     reader.types(copy)
     app = reader.stack.folder / "apps" / "hello" / "app.py"
