@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.unit.conftest import PROJECT, RUNS
+from tests.unit.configurations import PROJECT, all_configurations
 
 RECORDER = Path("tests/unit/record.py")
 # A generated password would be a difference.
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", help="a Git revision")
     base = parser.parse_args().base
-    runs = {**{name: {"stack": stack} for name, stack in _STACK_FILES.items()}, **RUNS}
+    runs = {**{name: {"stack": stack} for name, stack in _STACK_FILES.items()}, **all_configurations()}
     with checkout(base) as tree, ThreadPoolExecutor() as at_once:
         before, after = at_once.map(recorded, (tree, PROJECT), (runs, runs))
     differences: dict[tuple[str, str], list[str]] = defaultdict(list)

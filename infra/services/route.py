@@ -16,7 +16,7 @@ from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
-"""The controller divides a backend's weight by its pods and rounds down; in hundredths of a percent that is negligible."""
+"""The controller divides a backend's weight by its pods and rounds down; hundredths of a percent hide that."""
 
 # Pulumi waits until Kong has the route, before it deletes an Ingress that this one replaces.
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'

@@ -1,7 +1,6 @@
-"""The program, run once for each configuration below, as plain data."""
+"""Runs the program once for each configuration of the collected tests, and returns plain data."""
 
 import functools
-import hashlib
 import json
 import operator
 import os
@@ -11,306 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
-
-FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
-BAR = {"name": "bar", "path": "/bar", "build": "apps/bar"}
-POLICIES = {
-    "kong-doks:services": [FOO | {"auth": "jwt", "allow": ["team-a"]}, BAR],
-    "kong-doks:consumers": [
-        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}},
-        {"name": "bob", "apiKey": "planted-key-of-20-ch"},
-    ],
-    "kong-doks:gateway": {"requestId": True},
-}
-KEY = f"key-auth:{hashlib.sha256(b'planted-key-of-20-ch').hexdigest()}"
-ENV = {"A": "pa$$word", "B": "$(PORT)", "C": "a$b", "D": "$$(A) $", "E": 'it\'s "quoted"'}
-COLLECTORS = (
-    "http://logs:9000/",
-    "http://logs.tools:9000/",
-    "http://logs.tools.svc.cluster.local:9000/",
-    "https://logs.eu.example.com/in",
-    "http://10.108.0.5:9000/",
-)
-DOMAIN = {
-    "kong-doks:domain": "api.example.com",
-    "kong-doks:email": "ops@example.com",
-    "kong-doks:services": [FOO | {"securityHeaders": True}, BAR | {"protocol": "grpc"}],
-}
-AUTHORITY = """\
------BEGIN CERTIFICATE-----
-MIHFMHmgAwIBAgIBATAFBgMrZXAwDTELMAkGA1UEAwwCY2EwHhcNMjYwMTAxMDAw
-MDAwWhcNMzYwMTAxMDAwMDAwWjANMQswCQYDVQQDDAJjYTAqMAUGAytlcAMhAEjP
-Vayxo2wjKGAqWu2xnfC/e2V/wTRk9wid0jHVTPxDMAUGAytlcANBAGPyJJX+FIJN
-WUMiC4WkTT1Lrnd2zOD0VMu5LqRmTLfWXs0uzHou8MDe7JN/B+vb/jAYuJWpYdwZ
-So5lBTx95A8=
------END CERTIFICATE-----
-"""
-OWN_AUTHORITY = {"server": "https://ca.example/acme/directory", "ca": AUTHORITY, "profile": "short"}
-CANARY = {
-    "kong-doks:services": [
-        FOO
-        | {"auth": "jwt", "allow": ["team-a"], "rewrite": "/v1", "retries": 1, "rateLimit": {"minute": 5}}
-        | {"canary": {"image": "user/foo:2", "weight": 25}},
-        BAR,
-    ],
-    "kong-doks:consumers": [
-        {"name": "alice", "groups": ["team-a"], "jwt": {"secret": "planted-secret-of-32-characters!"}}
-    ],
-}
-EXAMPLES = {
-    path.stem: yaml.safe_load(path.read_text())["config"] for path in sorted((PROJECT / "examples").glob("*.yaml"))
-}
-OTHER_REGISTRY = {"kind": "other", "server": "ghcr.io/user", "username": "user", "password": "planted-" + "word"}
-
-
-def fleet(size: int) -> dict[str, Any]:
-    """A configuration of many services of four sorts, whose names are all as long."""
-    sorts: list[dict[str, Any]] = [
-        {"auth": "jwt", "allow": ["team-a"], "rateLimit": {"minute": 60}},
-        {"canary": {"image": "user/next:2"}, "securityHeaders": True},
-        {"env": {"LOG_LEVEL": "info"}, "botDetection": True},
-        {},
-    ]
-    services = [
-        {"name": f"s{number:03}", "path": f"/s{number:03}", "image": "user/some:1"}
-        | {"egress": {"services": [f"s{number ^ 1:03}"]}}
-        | sorts[number % len(sorts)]
-        for number in range(size)
-    ]
-    return {
-        "kong-doks:namespace": "shop",
-        "kong-doks:services": services,
-        "kong-doks:consumers": CANARY["kong-doks:consumers"],
-        "kong-doks:gateway": {"replicas": 2, "requestId": True},
-    }
-
-
-FLEETS = (20, 40, 300)
-RUNS: dict[str, dict[str, Any]] = {
-    "dev": {"stack": "dev"},
-    "sandbox": {"stack": "sandbox"},
-    "local": {"stack": "local"},
-    "preview": {"stack": "dev", "preview": True},
-    "third service": {
-        "stack": "dev",
-        "config": {"kong-doks:services": [FOO, {"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
-    },
-    "env as written": {
-        "stack": "dev",
-        "config": {"kong-doks:services": [FOO | {"env": ENV}]},
-    },
-    "private image": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:services": [
-                {"name": "web", "path": "/", "image": "ghcr.io/user/web:1"}
-                | {"pull": {"server": "ghcr.io", "username": "user", "password": "planted-" + "word"}},
-                FOO,
-            ]
-        },
-        "secret_keys": ["kong-doks:services"],
-    },
-    "secret env": {
-        "stack": "dev",
-        "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key", "DOLLARS": "a$$b"}}]},
-        "secret_keys": ["kong-doks:services"],
-    },
-    "policies": {"stack": "dev", "config": POLICIES, "secret_keys": ["kong-doks:consumers"]},
-    "several gateways": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:gateway": {"replicas": 2, "rateLimit": {"second": 50}},
-            "kong-doks:services": [FOO | {"rateLimit": {"minute": 60}, "botDetection": True}, BAR],
-        },
-    },
-    "several gateways without limits": {"stack": "dev", "config": {"kong-doks:gateway": {"replicas": 2}}},
-    "own traces": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:gateway": {"tracing": {"url": "http://otel:4318/v1/traces"}},
-            "kong-doks:services": [FOO | {"env": {"OTEL_SERVICE_NAME": "shop"}}],
-            "kong-doks:aggregates": [{"name": "overview", "path": "/overview", "backends": {"foo": "/foo"}}],
-        },
-    },
-    "traces to the internet": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:gateway": {"tracing": {"url": "https://otel.eu.example.com/v1/traces"}},
-            "kong-doks:services": [FOO, BAR | {"tracing": False, "egress": {"internet": False}}],
-        },
-    },
-    "traces to a namespace": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:gateway": {"tracing": {"url": "http://otel.tools:4318/v1/traces"}},
-            "kong-doks:services": [
-                BAR | {"egress": {"internet": False}},
-                FOO | {"name": "untraced", "tracing": False},
-            ],
-        },
-    },
-    "consumer renamed": {
-        "stack": "dev",
-        "config": {"kong-doks:consumers": [{"name": "alicia", "apiKey": "planted-key-of-20-ch"}]},
-        "secret_keys": ["kong-doks:consumers"],
-        "outputs": {"consumers": {"alice": [KEY, "name:alice"]}},
-    },
-    "key moved, its owner removed": {
-        "stack": "dev",
-        "config": {"kong-doks:consumers": [{"name": "bob", "apiKey": "planted-key-of-20-ch"}]},
-        "secret_keys": ["kong-doks:consumers"],
-        "outputs": {"consumers": {"alice": [KEY, "name:alice"], "bob": ["key-auth:another", "name:bob"]}},
-    },
-    "consumers in clear": {"stack": "dev", "config": POLICIES},
-    "canary": {"stack": "dev", "config": CANARY, "secret_keys": ["kong-doks:consumers"]},
-    "canary where the gateway API is": {
-        "stack": "dev",
-        "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
-        "secret_keys": ["kong-doks:consumers"],
-    },
-    "canary by header and weight": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:services": [
-                FOO,
-                {"name": "next", "path": "/foo", "image": "user/foo:2", "whenHeaders": {"X-Try": "next"}}
-                | {"canary": {"image": "user/foo:3"}},
-            ]
-        },
-    },
-    "canary on an own cluster": {
-        "stack": "local",
-        "config": {"kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}]},
-    },
-    "canary, grpc": {
-        "stack": "dev",
-        "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
-    },
-    "blue-green": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:services": [
-                {"name": "foo", "path": "/foo", "replicas": 2, "env": {"LOG_LEVEL": "info", "MODE": "old"}}
-                | {
-                    "blueGreen": {
-                        "blue": {"build": "apps/foo"},
-                        "green": {"image": "user/foo:2", "replicas": 3, "env": {"MODE": "new"}},
-                        "live": "green",
-                    }
-                },
-            ]
-        },
-    },
-    "releases that are asked": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:services": [
-                {"name": "foo", "path": "/foo"}
-                | {"blueGreen": {"blue": {"image": "a:1"}, "green": {"image": "a:2"}, "live": "green"}},
-                BAR | {"egress": {"services": ["foo"]}, "canary": {"image": "b:2"}},
-            ],
-            "kong-doks:aggregates": [
-                {"name": "overview", "path": "/overview", "backends": {"foo": "/foo", "bar": "/bar"}}
-            ],
-        },
-    },
-    "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
-    "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
-    "no such version": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://old.example"}},
-    "no URL": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://["}},
-    "no index": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://portal.example"}},
-    "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
-    "existing registry": {
-        "stack": "dev",
-        "config": {"kong-doks:registry": {"kind": "digitalocean", "name": "mine", "existing": True}},
-    },
-    "other registry": {
-        "stack": "dev",
-        "config": {"kong-doks:registry": OTHER_REGISTRY},
-        "secret_keys": ["kong-doks:registry"],
-    },
-    "secret gateway": {
-        "stack": "dev",
-        "config": {"kong-doks:gateway": {"tracing": {"url": "https://otel.example/planted-" + "token"}}},
-        "secret_keys": ["kong-doks:gateway"],
-    },
-    "registry in clear": {
-        "stack": "dev",
-        "config": {"kong-doks:registry": OTHER_REGISTRY},
-    },
-    "egress": {
-        "stack": "dev",
-        "config": {
-            "kong-doks:services": [
-                FOO
-                | {
-                    "egress": {
-                        "internet": False,
-                        "services": ["bar"],
-                        "namespaces": ["redis"],
-                        "networks": ["10.108.0.0/20"],
-                    }
-                },
-                BAR | {"ingress": {"namespaces": ["monitoring"]}},
-            ]
-        },
-    },
-    **{
-        f"logs to {url}": {"stack": "dev", "config": {"kong-doks:gateway": {"httpLog": {"url": url}}}}
-        for url in COLLECTORS
-    },
-    "own namespace": {"stack": "dev", "config": {"kong-doks:namespace": "shop"}},
-    "token in config": {
-        "stack": "dev",
-        "config": {"digitalocean:token": "planted-" + "token"},
-        "secret_keys": ["digitalocean:token"],
-    },
-    "token in clear": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
-    "no token": {
-        "stack": "dev",
-        "refusal": "a call returned an error: GET https://api/v2/kubernetes/options: 401 Unable",
-    },
-    "only images": {
-        "stack": "dev",
-        "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
-    },
-    "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
-    "domain": {"stack": "dev", "config": DOMAIN},
-    "domain, canary": {
-        "stack": "dev",
-        "config": DOMAIN | {"kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}]},
-    },
-    "domain in preview": {"stack": "dev", "config": DOMAIN, "preview": True},
-    "domain kept elsewhere": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "api.example.org"}},
-    "domain itself": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "shop.example.com"}},
-    "production": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": {"server": "production"}}},
-    "own authority": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": OWN_AUTHORITY}},
-    "domain on an own cluster": {
-        "stack": "local",
-        "config": DOMAIN | {"kong-doks:proxyServiceType": "LoadBalancer"},
-    },
-    **{
-        f"fleet of {size}": {"stack": "dev", "config": fleet(size), "secret_keys": ["kong-doks:consumers"]}
-        for size in FLEETS
-    },
-    **{f"example {name}": {"stack": "dev", "config": config} for name, config in EXAMPLES.items()},
-    "domain, canary, monitoring": {
-        "stack": "dev",
-        "config": DOMAIN
-        | {
-            "kong-doks:gateway": {"monitoring": True, "replicas": 2, "rateLimit": {"minute": 60}},
-            "kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}],
-        },
-    },
-    "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
-}
+from tests.unit.configurations import PROJECT, shared
 
 
 @dataclass(frozen=True)
@@ -385,9 +89,12 @@ def _needs_recordings(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def recording(request: pytest.FixtureRequest) -> Iterator[list[Future[dict[str, Recording]]]]:
     """Begins, if any test needs it, in two processes."""
-    names = list(RUNS) if any(map(_needs_recordings, request.session.items)) else []
+    runs = _configurations(request.session.items)
+    names = list(runs)
     with ThreadPoolExecutor() as at_once:
-        yield [at_once.submit(_recorded, part) for part in (names[::2], names[1::2]) if part]
+        yield [
+            at_once.submit(recorded, {name: runs[name] for name in part}) for part in (names[::2], names[1::2]) if part
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -395,10 +102,19 @@ def recordings(recording: list[Future[dict[str, Recording]]]) -> dict[str, Recor
     return functools.reduce(operator.or_, (part.result() for part in recording))
 
 
-def _recorded(names: list[str]) -> dict[str, Recording]:
+def _configurations(items: list[pytest.Item]) -> dict[str, dict[str, Any]]:
+    """Returns the configurations of the modules whose tests need recordings."""
+    modules = {item.module for item in items if isinstance(item, pytest.Function) and _needs_recordings(item)}
+    configurations = shared("dev") if modules else {}
+    for module in modules:
+        configurations |= getattr(module, "CONFIGURATIONS", {})
+    return configurations
+
+
+def recorded(runs: dict[str, dict[str, Any]]) -> dict[str, Recording]:
     process = subprocess.run(
         [sys.executable, "-m", "tests.unit.record"],
-        input=json.dumps({name: RUNS[name] for name in names}),
+        input=json.dumps(runs),
         capture_output=True,
         text=True,
         check=False,

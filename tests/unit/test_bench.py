@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.bench import pictures, report
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 
 RESULTS = PROJECT / "tests" / "bench" / "results.json"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -14,7 +14,7 @@ from docs import generate
 from infra.config import versions
 from infra.config.settings import Settings
 from ops.cli import app
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 from tests.unit.record import STACKS, TUTORIAL
 
 PAGES = sorted(

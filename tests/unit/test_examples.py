@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from infra.config.types import quantity
-from tests.unit.conftest import EXAMPLES, PROJECT, Recording
+from tests.unit.configurations import EXAMPLES, PROJECT, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = shared(*(f"example {name}" for name in EXAMPLES))
 
 PAGES = {"docs/reference/policies.md": "../../examples", "README.md": "examples"}
 """Pages, and where examples are from there."""

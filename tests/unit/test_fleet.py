@@ -6,7 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from tests.unit.conftest import FLEETS, Recording
+from tests.unit.configurations import FLEETS, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = shared(*(f"fleet of {size}" for size in FLEETS))
 
 MEASURES: dict[str, Callable[[Recording], int]] = {
     "resources": lambda recording: len(recording.resources),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 
 PRODUCT = ["__main__.py", "infra", "apps", "ops"]
 

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 
 INTERNAL = {"sandboxed", "engine", "others"}
 """Targets that other targets run in parallel."""

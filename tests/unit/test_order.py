@@ -4,8 +4,23 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
 from tests.unit.record import KONG_KINDS
+
+CONFIGURATIONS = {
+    **shared("fleet of 300", "local", "own namespace", "preview", "several gateways"),
+    "no token": {
+        "stack": "dev",
+        "refusal": "a call returned an error: GET https://api/v2/kubernetes/options: 401 Unable",
+    },
+    "only images": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [{"name": "web", "path": "/", "image": "nginx:1.29.3", "port": 8080}]},
+    },
+    "retired version": {"stack": "dev", "config": {"kong-doks:kubernetesVersion": "1.30"}},
+    "mistakes": {"stack": "dev", "config": {"kong-doks:nodeCount": "0", "kong-doks:nodSize": "s-1vcpu-2gb"}},
+}
 
 IN_CLUSTER = ["Namespace", "Secret", "Deployment", "Ingress"]
 

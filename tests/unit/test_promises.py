@@ -7,8 +7,22 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import FOO, Recording
+from tests.unit.configurations import FOO, shared
+from tests.unit.conftest import Recording
 from tests.unit.loading import refused
+
+CONFIGURATIONS = {
+    **shared(
+        "domain",
+        "domain on an own cluster",
+        "example monitoring",
+        "example replicas",
+        "local",
+        "other registry",
+        "policies",
+        "several gateways",
+    ),
+}
 
 Run = Callable[[str], Recording]
 KEY = "planted-key-of-20-ch"

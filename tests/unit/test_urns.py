@@ -9,7 +9,20 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.conftest import PROJECT, Recording
+from tests.unit.configurations import DOMAIN, FOO, PROJECT, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("example everything", "local"),
+    "domain, canary, monitoring": {
+        "stack": "dev",
+        "config": DOMAIN
+        | {
+            "kong-doks:gateway": {"monitoring": True, "replicas": 2, "rateLimit": {"minute": 60}},
+            "kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}],
+        },
+    },
+}
 
 PINNED = PROJECT / "tests" / "unit" / "urns"
 NAMES = ["dev", "local", "example everything", "domain, canary, monitoring"]

@@ -10,7 +10,22 @@ from pulumi_kubernetes.core.v1.outputs import LoadBalancerIngress
 from infra.config import versions
 from infra.gateway import gateway
 from infra.images.registry import not_empty
-from tests.unit.conftest import PROJECT, Recording
+from tests.unit.configurations import PROJECT, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("other registry", "preview", "sandbox"),
+    "paid registry": {"stack": "dev", "config": {"kong-doks:registry": {"kind": "digitalocean", "tier": "basic"}}},
+    "existing registry": {
+        "stack": "dev",
+        "config": {"kong-doks:registry": {"kind": "digitalocean", "name": "mine", "existing": True}},
+    },
+    "token in config": {
+        "stack": "dev",
+        "config": {"digitalocean:token": "planted-" + "token"},
+        "secret_keys": ["digitalocean:token"],
+    },
+}
 
 LOAD_BALANCER = "service.beta.kubernetes.io/do-loadbalancer"
 

@@ -15,7 +15,8 @@ import pytest
 
 from infra.cluster import exec_credential as credential
 from infra.cluster.kubeconfig import PYTHON
-from tests.unit.conftest import PROJECT, Recording
+from tests.unit.configurations import PROJECT
+from tests.unit.conftest import Recording
 
 SOURCE = (PROJECT / "infra" / "cluster" / "exec_credential.py").read_text()
 HASTY = SOURCE.replace("time.sleep(wait)", "time.sleep(0)")

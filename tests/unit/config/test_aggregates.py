@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from tests.unit.config.test_policies import ALICE
-from tests.unit.conftest import BAR, FOO, Recording
+from tests.unit.configurations import BAR, FOO, shared
+from tests.unit.conftest import Recording
 from tests.unit.loading import loaded, refused
 from tests.unit.services.test_services import pod
+
+CONFIGURATIONS = {
+    **shared("example aggregation"),
+}
 
 BACKENDS = {"foo": "/foo", "bar": "/bar"}
 OVERVIEW = {"name": "overview", "path": "/overview", "backends": BACKENDS}

@@ -7,7 +7,12 @@ import pytest
 from infra.config.capacity import DOKS_CLUSTER, DOKS_NODE, Amount, NodeSize, node_size, requests, shortage
 from infra.config.settings import Settings
 from infra.config.types import quantity
+from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("domain", "example monitoring"),
+}
 
 SMALLEST = NodeSize(1, 2048)
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 
-from tests.unit.conftest import EXAMPLES, POLICIES, PROJECT
+from tests.unit.configurations import EXAMPLES, POLICIES, PROJECT
 from tests.unit.loading import PROJECT_NAME as NAMESPACE
 from tests.unit.record import STACKS, record
 

@@ -13,7 +13,22 @@ from infra.config.environment import gateway_environment
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
 from infra.config.transformations import Changes
+from tests.unit.configurations import OTHER_REGISTRY, POLICIES, shared
 from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("example everything", "policies", "several gateways"),
+    "consumers in clear": {"stack": "dev", "config": POLICIES},
+    "secret gateway": {
+        "stack": "dev",
+        "config": {"kong-doks:gateway": {"tracing": {"url": "https://otel.example/planted-" + "token"}}},
+        "secret_keys": ["kong-doks:gateway"],
+    },
+    "registry in clear": {
+        "stack": "dev",
+        "config": {"kong-doks:registry": OTHER_REGISTRY},
+    },
+}
 
 
 @dataclass(frozen=True)

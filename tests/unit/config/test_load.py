@@ -9,6 +9,10 @@ from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from tests.unit.conftest import Recording
 
+CONFIGURATIONS = {
+    "token in clear": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
+}
+
 
 def refused(config: dict[str, str], project: str) -> list[str]:
     with pytest.raises(InvalidConfigError) as error:

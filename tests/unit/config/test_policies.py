@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.unit.conftest import BAR, FOO
+from tests.unit.configurations import BAR, FOO
 from tests.unit.loading import loaded, refused
 
 

@@ -10,7 +10,7 @@ from infra.config.registry import Registry
 from infra.config.service import ResolvedVersion
 from infra.config.settings import Settings
 from infra.config.tls import Acme
-from tests.unit.conftest import FOO, PROJECT
+from tests.unit.configurations import FOO, PROJECT
 from tests.unit.loading import loaded, refused
 
 BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}

@@ -6,8 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.conftest import AUTHORITY, Recording
+from tests.unit.configurations import AUTHORITY, DOMAIN, OWN_AUTHORITY, shared
+from tests.unit.conftest import Recording
 from tests.unit.loading import refused
+
+CONFIGURATIONS = {
+    **shared("domain", "domain on an own cluster", "domain, canary", "example protection"),
+    "domain in preview": {"stack": "dev", "config": DOMAIN, "preview": True},
+    "domain kept elsewhere": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "api.example.org"}},
+    "domain itself": {"stack": "dev", "config": DOMAIN | {"kong-doks:domain": "shop.example.com"}},
+    "production": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": {"server": "production"}}},
+    "own authority": {"stack": "dev", "config": DOMAIN | {"kong-doks:acme": OWN_AUTHORITY}},
+}
 
 Run = Callable[[str], Recording]
 HOSTNAME = "service.beta.kubernetes.io/do-loadbalancer-hostname"

@@ -7,7 +7,23 @@ import pytest
 
 from infra.config.consumer import Consumer
 from infra.gateway.consumer_identity import arrange, claims
+from tests.unit.configurations import KEY
 from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    "consumer renamed": {
+        "stack": "dev",
+        "config": {"kong-doks:consumers": [{"name": "alicia", "apiKey": "planted-key-of-20-ch"}]},
+        "secret_keys": ["kong-doks:consumers"],
+        "outputs": {"consumers": {"alice": [KEY, "name:alice"]}},
+    },
+    "key moved, its owner removed": {
+        "stack": "dev",
+        "config": {"kong-doks:consumers": [{"name": "bob", "apiKey": "planted-key-of-20-ch"}]},
+        "secret_keys": ["kong-doks:consumers"],
+        "outputs": {"consumers": {"alice": [KEY, "name:alice"], "bob": ["key-auth:another", "name:bob"]}},
+    },
+}
 
 K1, K2, K3 = (f"planted-key-of-20-char-{number}" for number in (1, 2, 3))
 

@@ -11,7 +11,13 @@ from infra.config import kong_plugins as policies
 from infra.config import plugin_configs
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
+from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("example rate-limit", "example replicas", "several gateways"),
+    "several gateways without limits": {"stack": "dev", "config": {"kong-doks:gateway": {"replicas": 2}}},
+}
 
 LIMIT = {"rateLimit": {"minute": 60}}
 

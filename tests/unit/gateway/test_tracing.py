@@ -2,8 +2,21 @@
 
 from collections.abc import Callable
 
+from tests.unit.configurations import FOO, shared
 from tests.unit.conftest import Recording
 from tests.unit.services.test_services import pod
+
+CONFIGURATIONS = {
+    **shared("example observability"),
+    "own traces": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "http://otel:4318/v1/traces"}},
+            "kong-doks:services": [FOO | {"env": {"OTEL_SERVICE_NAME": "shop"}}],
+            "kong-doks:aggregates": [{"name": "overview", "path": "/overview", "backends": {"foo": "/foo"}}],
+        },
+    },
+}
 
 URL = "http://otel-collector.tools:4318/v1/traces"
 

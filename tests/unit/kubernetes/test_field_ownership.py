@@ -2,7 +2,24 @@
 
 from collections.abc import Callable
 
+from tests.unit.configurations import FOO, shared
 from tests.unit.conftest import Recording, Resource
+
+CONFIGURATIONS = {
+    **shared(
+        "canary",
+        "domain on an own cluster",
+        "domain, canary",
+        "example everything",
+        "local",
+        "own namespace",
+        "several gateways",
+    ),
+    "canary on an own cluster": {
+        "stack": "local",
+        "config": {"kong-doks:services": [FOO | {"canary": {"image": "user/foo:2"}}]},
+    },
+}
 
 FORCE = ("pulumi.com/patchForce", "true")
 

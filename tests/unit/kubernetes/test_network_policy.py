@@ -6,8 +6,45 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.conftest import BAR, FOO, Recording
+from tests.unit.configurations import BAR, COLLECTORS, FOO, shared
+from tests.unit.conftest import Recording
 from tests.unit.loading import refused
+
+CONFIGURATIONS = {
+    **shared(
+        "domain",
+        "egress",
+        "example aggregation",
+        "example monitoring",
+        "example observability",
+        "example replicas",
+        "local",
+        "own namespace",
+        "preview",
+        "third service",
+    ),
+    "traces to the internet": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "https://otel.eu.example.com/v1/traces"}},
+            "kong-doks:services": [FOO, BAR | {"tracing": False, "egress": {"internet": False}}],
+        },
+    },
+    "traces to a namespace": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"tracing": {"url": "http://otel.tools:4318/v1/traces"}},
+            "kong-doks:services": [
+                BAR | {"egress": {"internet": False}},
+                FOO | {"name": "untraced", "tracing": False},
+            ],
+        },
+    },
+    **{
+        f"logs to {url}": {"stack": "dev", "config": {"kong-doks:gateway": {"httpLog": {"url": url}}}}
+        for url in COLLECTORS
+    },
+}
 
 RESTRICTED = "restricted"
 

@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from infra.monitoring.dashboard import dashboard
+from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
 from tests.unit.loading import refused
+
+CONFIGURATIONS = {
+    **shared("example monitoring"),
+}
 
 
 @pytest.fixture(scope="session")

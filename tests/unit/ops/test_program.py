@@ -1,7 +1,10 @@
 """Facts about the program's resources that the commands rely on."""
 
 from ops.cluster import helm_records
+from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
+
+CONFIGURATIONS = shared("domain", "example monitoring")
 
 
 def test_the_commands_know_where_every_release_is(recordings: dict[str, Recording]) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ops.doctor.findings import Problem
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 
 RUNBOOK = (PROJECT / "docs" / "reference" / "failures.md").read_text()
 FINDINGS, OTHERS = re.split(r"^## Failures without a finding$", RUNBOOK, flags=re.MULTILINE)

@@ -6,8 +6,50 @@ from typing import Any
 
 import pytest
 
+from tests.unit.configurations import BAR, CANARY, FOO, shared
 from tests.unit.conftest import Recording, Resource
 from tests.unit.record import GATEWAY_KINDS, KONG_KINDS
+
+CONFIGURATIONS = {
+    **shared("blue-green", "canary", "egress", "local", "policies"),
+    "canary where the gateway API is": {
+        "stack": "dev",
+        "config": CANARY | {"kong-doks:gatewayApiReleases": ""},
+        "secret_keys": ["kong-doks:consumers"],
+    },
+    "canary by header and weight": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                FOO,
+                {"name": "next", "path": "/foo", "image": "user/foo:2", "whenHeaders": {"X-Try": "next"}}
+                | {"canary": {"image": "user/foo:3"}},
+            ]
+        },
+    },
+    "canary, grpc": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
+    },
+    "releases that are asked": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "foo", "path": "/foo"}
+                | {"blueGreen": {"blue": {"image": "a:1"}, "green": {"image": "a:2"}, "live": "green"}},
+                BAR | {"egress": {"services": ["foo"]}, "canary": {"image": "b:2"}},
+            ],
+            "kong-doks:aggregates": [
+                {"name": "overview", "path": "/overview", "backends": {"foo": "/foo", "bar": "/bar"}}
+            ],
+        },
+    },
+    "no chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://missing.example/"}},
+    "no such chart": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://empty.example"}},
+    "no such version": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://old.example"}},
+    "no URL": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://["}},
+    "no index": {"stack": "dev", "config": {"kong-doks:chartRepository": "https://portal.example"}},
+}
 
 
 @pytest.fixture

@@ -9,7 +9,32 @@ from typing import Any
 import pytest
 
 from infra.config.types import quantity
-from tests.unit.conftest import ENV, Recording
+from tests.unit.configurations import ENV, FOO, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = {
+    **shared("blue-green", "local", "several gateways", "third service"),
+    "env as written": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"env": ENV}]},
+    },
+    "private image": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:services": [
+                {"name": "web", "path": "/", "image": "ghcr.io/user/web:1"}
+                | {"pull": {"server": "ghcr.io", "username": "user", "password": "planted-" + "word"}},
+                FOO,
+            ]
+        },
+        "secret_keys": ["kong-doks:services"],
+    },
+    "secret env": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [FOO | {"env": {"API_KEY": "planted-" + "key", "DOLLARS": "a$$b"}}]},
+        "secret_keys": ["kong-doks:services"],
+    },
+}
 
 DIGEST = f"sha256:{'0' * 64}"
 CONTENT = "content"
