@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import PROJECT
+from tests.unit.configurations import PROJECT
 
 PLATFORMS = (
     "aarch64-apple-darwin",

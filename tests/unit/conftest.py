@@ -61,6 +61,11 @@ class Recording:
         (found,) = [r for r in self.of(kind) if name in (None, r.name)]
         return found
 
+    def pod(self, name: str) -> dict[str, Any]:
+        """Returns the pod spec of a Deployment."""
+        spec: dict[str, Any] = self.one("Deployment", name).inputs["spec"]["template"]["spec"]
+        return spec
+
     @cached_property
     def _by_urn(self) -> dict[str, Resource]:
         return {resource.urn: resource for resource in self.resources}

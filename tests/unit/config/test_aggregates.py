@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.config.test_policies import ALICE
 from tests.unit.configurations import BAR, FOO, shared
 from tests.unit.conftest import Recording
-from tests.unit.loading import loaded, refused
-from tests.unit.services.test_services import pod
+from tests.unit.loading import ALICE, loaded, refused
 
 CONFIGURATIONS = {
     **shared("example aggregation"),
@@ -127,7 +125,7 @@ def test_who_asks_is_passed_on_only_where_the_gateway_has_made_sure_of_it() -> N
 def test_it_is_a_service_like_others_and_takes_their_policies(run: Callable[[str], Recording]) -> None:
     recording = run("example aggregation")
     assert recording.one("Image", "overview").inputs["context"]["location"] == "apps/aggregate"
-    (container,) = pod(recording, "overview")["containers"]
+    (container,) = recording.pod("overview")["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert "AGGREGATE" in {variable["name"] for variable in container["env"]}

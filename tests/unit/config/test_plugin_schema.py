@@ -8,8 +8,7 @@ from infra.config import kong_plugins as policies
 from infra.config import plugin_configs, plugin_schema
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
-from tests.unit.config.test_policies import services
-from tests.unit.loading import refused
+from tests.unit.loading import refused, services
 
 RIGHT: dict[str, list[dict[str, Any]]] = {
     "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": False}, {"allow": ["a"], "deny": []}],

@@ -4,25 +4,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.unit.configurations import BAR, FOO
-from tests.unit.loading import loaded, refused
+from tests.unit.loading import ALICE, KEY, loaded, public, refused, services
 
-
-def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-
-KEY = public(ec.generate_private_key(ec.SECP256R1()))
 OTHER_CURVE = public(ec.generate_private_key(ec.SECP384R1()))
 RSA_KEYS = [public(rsa.generate_private_key(65537, size)) for size in (1024, 2048)]
-ALICE = {"name": "alice", "groups": ["team-a"], "jwt": {"algorithm": "ES256", "publicKey": KEY}}
 SECRET = "planted-" * 4
-
-
-def services(**policies: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
-    return {"services": [FOO | policies], "consumers": [ALICE]}
 
 
 def consumers(*entries: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from tests.unit.configurations import FOO, shared
 from tests.unit.conftest import Recording
-from tests.unit.services.test_services import pod
 
 CONFIGURATIONS = {
     **shared("example observability"),
@@ -22,7 +21,7 @@ URL = "http://otel-collector.tools:4318/v1/traces"
 
 
 def variables(recording: Recording, name: str) -> dict[str, str]:
-    (container,) = pod(recording, name)["containers"]
+    (container,) = recording.pod(name)["containers"]
     return {variable["name"]: variable["value"] for variable in container["env"]}
 
 

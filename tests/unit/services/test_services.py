@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 
@@ -40,18 +39,13 @@ DIGEST = f"sha256:{'0' * 64}"
 CONTENT = "content"
 
 
-def pod(recording: Recording, name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]
-    return spec
-
-
 @pytest.mark.parametrize("name", ["foo", "bar"])
 def test_names_are_the_tutorials(dev: Recording, name: str) -> None:
     deployment = dev.one("Deployment", name).inputs
     assert deployment["metadata"]["name"] == f"{name}-deployment"
     assert deployment["metadata"]["namespace"] == "default"
     assert deployment["spec"]["template"]["metadata"]["labels"] == {"app": name, "kong-doks/service": name}
-    assert [container["name"] for container in pod(dev, name)["containers"]] == ["api"]
+    assert [container["name"] for container in dev.pod(name)["containers"]] == ["api"]
     service = dev.one("Service", name).inputs
     assert service["metadata"]["name"] == f"{name}-service"
     assert service["spec"] == {
@@ -74,13 +68,13 @@ def test_kong_has_the_names_that_people_look_for(dev: Recording) -> None:
 
 
 def test_pods_name_their_image_by_digest(dev: Recording) -> None:
-    (container,) = pod(dev, "foo")["containers"]
+    (container,) = dev.pod("foo")["containers"]
     assert container["image"] == f"registry.digitalocean.com/kong-doks-1a2b3c4/microservices:foo@{DIGEST}"
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
 def test_a_container_can_do_no_more_than_serve(dev: Recording, name: str) -> None:
-    spec = pod(dev, name)
+    spec = dev.pod(name)
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0
@@ -115,7 +109,7 @@ def test_kongs_admin_surfaces_stay_inside_the_pod(dev: Recording) -> None:
 def test_a_rollout_loses_no_request(dev: Recording) -> None:
     strategy = dev.one("Deployment", "foo").inputs["spec"]["strategy"]
     assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    spec = pod(dev, "foo")
+    spec = dev.pod("foo")
     (container,) = spec["containers"]
     assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"]
 
@@ -137,8 +131,8 @@ def test_a_rollout_that_does_not_start_ends_with_the_containers_last_log_lines(
 def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:
-    (built,) = pod(dev, "foo")["containers"]
-    (ready,) = pod(run("third service"), "web")["containers"]
+    (built,) = dev.pod("foo")["containers"]
+    (ready,) = run("third service").pod("web")["containers"]
     for probe in ("readinessProbe", "livenessProbe"):
         assert built[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
         assert ready[probe]["tcpSocket"] == {"port": "http"}
@@ -147,7 +141,7 @@ def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
 def test_a_ready_made_image_is_one_entry_and_is_not_built(run: Callable[[str], Recording]) -> None:
     recording = run("third service")
     assert [image.name for image in recording.of("Image")] == ["foo"]
-    (container,) = pod(recording, "web")["containers"]
+    (container,) = recording.pod("web")["containers"]
     assert container["image"] == "nginx:1.29.3"
     assert container["ports"] == [{"name": "http", "containerPort": 8080}]
     assert {"name": "PORT", "value": "8080"} in container["env"]
@@ -164,19 +158,19 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 def test_variables_arrive_as_they_are_written(run: Callable[[str], Recording]) -> None:
-    (container,) = pod(run("env as written"), "foo")["containers"]
+    (container,) = run("env as written").pod("foo")["containers"]
     arrived: dict[str, str] = {}
     for variable in container["env"]:
         arrived[variable["name"]] = expanded(variable["value"], arrived)
     assert arrived == {"PORT": "5000", **ENV}
-    (container,) = pod(run("secret env"), "foo")["containers"]
+    (container,) = run("secret env").pod("foo")["containers"]
     assert {"name": "DOLLARS", "value": {"secret": "a$$$$b"}} in container["env"]
 
 
 def test_a_private_image_is_pulled_with_credentials_of_its_own_registry(run: Callable[[str], Recording]) -> None:
     recording = run("private image")
-    assert pod(recording, "web")["imagePullSecrets"] == [{"name": "kong-doks-registry"}, {"name": "web.pull"}]
-    assert pod(recording, "foo")["imagePullSecrets"] == [{"name": "kong-doks-registry"}]
+    assert recording.pod("web")["imagePullSecrets"] == [{"name": "kong-doks-registry"}, {"name": "web.pull"}]
+    assert recording.pod("foo")["imagePullSecrets"] == [{"name": "kong-doks-registry"}]
     secret = recording.one("Secret", "web.pull").inputs
     assert (secret["type"], secret["metadata"]["namespace"]) == ("kubernetes.io/dockerconfigjson", "default")
     (docker_config,) = secret["stringData"]["secret"].values()
@@ -186,7 +180,7 @@ def test_a_private_image_is_pulled_with_credentials_of_its_own_registry(run: Cal
 
 
 def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -> None:
-    (container,) = pod(run("secret env"), "foo")["containers"]
+    (container,) = run("secret env").pod("foo")["containers"]
     assert {"name": "API_KEY", "value": {"secret": "planted-key"}} in container["env"]
 
 
@@ -196,7 +190,7 @@ def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_o
     free = {"cpu": 0.900 - 0.712, "memory": 2**30 - (465 * 2**20 + 2 * 150e6)}
     values = dev.one("Release").inputs["values"]
     kong = [values["resources"], values["ingressController"]["resources"]]
-    pods = [pod(dev, name)["containers"][0]["resources"] for name in ("foo", "bar")]
+    pods = [dev.pod(name)["containers"][0]["resources"] for name in ("foo", "bar")]
     third = pods[0]
     for kind, available in free.items():
         # A rollout adds a pod, Kong's at the most, before it removes one.
@@ -242,6 +236,6 @@ def test_images_in_a_local_engine_are_named_by_tag_and_roll_by_their_content(run
     image = local.one("Image", "foo").inputs
     assert (image["load"], image["push"]) == (True, False)
     assert "platforms" not in image
-    assert pod(local, "foo")["containers"][0]["image"] == "foo-microservice:latest"
+    assert local.pod("foo")["containers"][0]["image"] == "foo-microservice:latest"
     template = local.one("Deployment", "foo").inputs["spec"]["template"]
     assert template["metadata"]["annotations"] == {"kong-doks/image-content": CONTENT}
