@@ -1,4 +1,4 @@
-"""What the rest of the stack builds on, whichever kind of cluster it is."""
+"""The cluster as the rest of the stack uses it, whichever kind it is."""
 
 import shlex
 

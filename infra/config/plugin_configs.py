@@ -26,7 +26,7 @@ _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=63072000"}
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What plugins need to know of the stack.
+    """Facts about the stack on which the configuration of plugins depends.
 
     Attributes:
         rate_limit_store: host of the store that Kong's replicas share; None: each replica counts on its own.

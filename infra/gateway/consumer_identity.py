@@ -14,7 +14,7 @@ from itertools import chain, count
 from infra.config.consumer import Consumer
 
 Claims = Mapping[str, Sequence[str]]
-"""By object name: the hashes of credentials and the consumer's name, which must be unique at any time."""
+"""Hashes of credentials and the consumer's name, by object name; each must be unique at any time."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
     }
     ordered: list[Entry] = []
     while pending := [name for name in assigned if name not in {entry.object_name for entry in ordered}]:
-        # Of two consumers that swap names, one has to be updated first.
+        # If two consumers swap names, one has to be updated first.
         name = next((name for name in pending if not after[name] & {*pending}), pending[0])
         ordered.append(Entry(name, assigned[name], after[name] - {*pending}))
     return ordered

@@ -1,4 +1,4 @@
-"""Who may connect to Kong and to its rate-limit store, and where they may connect to."""
+"""NetworkPolicies of Kong, its rate-limit store and cert-manager's solvers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -16,7 +16,7 @@ from infra.lookups import Lookups
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """What images and pods need to know of a registry.
+    """A registry, as images and pods use it.
 
     Attributes:
         endpoint: host and path of its repositories; None: no registry, the local container engine keeps the images.

@@ -1,4 +1,4 @@
-"""Who may connect to a service's pods, and where they may connect to."""
+"""NetworkPolicies of the services' pods."""
 
 from infra.config import namespaces
 from infra.config.aggregate import Aggregate

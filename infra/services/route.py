@@ -24,7 +24,7 @@ _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].
 
 @dataclass(frozen=True)
 class RouteDependencies:
-    """What must exist before a route does.
+    """Components that a route depends on.
 
     Attributes:
         gateway: Kong.
@@ -108,7 +108,7 @@ def _escaped(path: str) -> str:
 def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
     name, certificate = args.service.name, args.needs.certificate
     ((backend_name, _),) = args.backends
-    # By name, so that the route works while a change of the port reaches the Service object and the pods.
+    # The port by name, so that the route works while a change of the port reaches the Service object and the pods.
     backend = networking.v1.IngressBackendArgs(
         service=networking.v1.IngressServiceBackendArgs(
             name=backend_name, port=networking.v1.ServiceBackendPortArgs(name="http")
