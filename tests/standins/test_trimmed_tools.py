@@ -115,11 +115,23 @@ def test_the_cli_keeps_state_in_s3(pulumi: Pulumi, bucket: str) -> None:
     _secret_survives(pulumi, bucket)
 
 
-def test_the_cli_says_what_was_left_out(pulumi: Pulumi, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "backend", "message"),
+    [
+        (("stack", "ls"), "gs://state", "built for the sandbox, without state in Google Cloud Storage"),
+        (("stack", "ls"), "azblob://state", "built for the sandbox, without state in Azure"),
+        (
+            ("stack", "init", "one", "--secrets-provider", "awskms://alias/x?region=us-east-1"),
+            "file://~",
+            "built for the sandbox, without a cloud's secrets providers; use a passphrase",
+        ),
+        (("env", "ls"), "file://~", "built for the sandbox, without the environments of Pulumi ESC"),
+    ],
+    ids=["state in Google Cloud Storage", "state in Azure", "secrets by AWS", "environments"],
+)
+def test_the_cli_says_what_was_left_out(pulumi: Pulumi, arguments: tuple[str, ...], backend: str, message: str) -> None:
     if installed("pulumi"):
         pytest.skip("the machine's own pulumi has everything")
-    (tmp_path / "state").mkdir()
-    key = "awskms://alias/x?region=us-east-1"
-    done = pulumi.run("stack", "init", "one", "--secrets-provider", key, backend=f"file://{tmp_path / 'state'}")
+    done = pulumi.run(*arguments, backend=backend)
     assert done.returncode != 0
-    assert "built for the sandbox, without a cloud's secrets providers; use a passphrase" in done.stderr
+    assert message in done.stderr

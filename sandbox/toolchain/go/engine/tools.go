@@ -1,5 +1,6 @@
 //go:build tools
 
+// Package engine keeps the commands that are built as they are in go.mod.
 package engine
 
 import (
@@ -8,5 +9,4 @@ import (
 	_ "github.com/pulumi/pulumi-docker-build/provider/cmd/pulumi-resource-docker-build"
 	_ "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 	_ "helm.sh/helm/v3/cmd/helm"
-	_ "sigs.k8s.io/kube-network-policies/pkg/networkpolicy"
 )

@@ -73,7 +73,9 @@ func (*Policy) IsPolicyError(err error) bool { return errors.Is(err, errTrimmed)
 func DefaultPolicyData() []byte { return nil }
 
 // MultiPolicyCallback returns a callback that fails.
-func MultiPolicyCallback(...policysession.PolicyCallback) policysession.PolicyCallback { return (&Policy{}).CheckPolicy }
+func MultiPolicyCallback(...policysession.PolicyCallback) policysession.PolicyCallback {
+	return (&Policy{}).CheckPolicy
+}
 
 // SignatureVerifier returns nothing.
 func SignatureVerifier(*confutil.Config) PolicyVerifierProvider { return nil }

@@ -10,4 +10,6 @@ import (
 type RootOptions struct{ Builder *string }
 
 // RootCmd returns a command that does nothing.
-func RootCmd(*cobra.Command, command.Cli, RootOptions) *cobra.Command { return &cobra.Command{Use: "policy"} }
+func RootCmd(*cobra.Command, command.Cli, RootOptions) *cobra.Command {
+	return &cobra.Command{Use: "policy"}
+}

@@ -1,14 +1,12 @@
-// Package authhelpers opens no Google Cloud Storage bucket: gocloud.dev/blob/gcsblob says why.
+// Package authhelpers finds no credentials of Google Cloud: gocloud.dev/blob/gcsblob says why.
 package authhelpers
 
 import (
 	"context"
-	"errors"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
 )
 
 // GoogleCredentialsMux returns an error instead of the openers for gs:// URLs.
-func GoogleCredentialsMux(context.Context) (*blob.URLMux, error) {
-	return nil, errors.New("this pulumi was built for the sandbox, without state in Google Cloud Storage")
-}
+func GoogleCredentialsMux(context.Context) (*blob.URLMux, error) { return nil, gcsblob.ErrTrimmed }

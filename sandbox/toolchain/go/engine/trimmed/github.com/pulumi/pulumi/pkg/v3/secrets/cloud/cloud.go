@@ -21,7 +21,9 @@ func NewCloudSecretsManager(*workspace.ProjectStack, string, bool) (secrets.Mana
 }
 
 // NewCloudSecretsManagerFromState returns an error.
-func NewCloudSecretsManagerFromState(json.RawMessage) (secrets.Manager, error) { return nil, errTrimmed }
+func NewCloudSecretsManagerFromState(json.RawMessage) (secrets.Manager, error) {
+	return nil, errTrimmed
+}
 
 // EditProjectStack returns an error.
 func EditProjectStack(*workspace.ProjectStack, json.RawMessage) error { return errTrimmed }
