@@ -128,7 +128,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     # The program looks for the newest patch each time, though an existing cluster keeps its own.
     yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
     sizes = {each.slug: each for each in api.list("sizes", "sizes", Size)}
-    yield _check_room(stack, sizes)
+    yield _check_room(stack, options, sizes)
     if own is None:
         yield from _check_catalogue(stack, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
@@ -161,12 +161,12 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
         yield Check("state", False, said, fix)
 
 
-def _check_room(stack: Stack, sizes: Mapping[str, Size]) -> Check:
+def _check_room(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Check:
     """The pods, with the one that an update adds, on the nodes."""
     settings = stack.settings
     size = sizes.get(settings.node_size)
-    if size is None:
-        return Check("room", True, f"{settings.node_size} is unknown")
+    if size is None or size.slug not in {each.slug for each in options.sizes}:
+        return Check("room", True, f"unknown: {settings.node_size} is no size for nodes")
     problem, _, fix = capacity.shortage(settings, capacity.NodeSize(size.vcpus, size.memory)).partition("; fix: ")
     return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
 
