@@ -9,8 +9,8 @@ from infra.config.settings import Settings
 from infra.config.types import quantity
 
 Requests = Mapping[str, str]
-KONG: Requests = {"cpu": "40m", "memory": "64Mi"}
-KONG_CONTROLLER: Requests = {"cpu": "10m", "memory": "32Mi"}
+KONG: Requests = {"cpu": "40m", "memory": "128Mi"}
+KONG_CONTROLLER: Requests = {"cpu": "10m", "memory": "96Mi"}
 RATE_LIMIT_STORE: Requests = {"cpu": "10m", "memory": "16Mi"}
 PROMETHEUS: Requests = {"cpu": "20m", "memory": "48Mi"}
 GRAFANA: Requests = {"cpu": "20m", "memory": "64Mi"}

@@ -124,8 +124,8 @@ class BlueGreen(Model):
         return self
 
 
-# A tutorial node (s-1vcpu-2gb) offers 900m and about 1 GiB, of which DOKS's own pods request some 710m and 750 MiB
-# (see `kubectl describe node`). The defaults of requests fit the rest, those of limits what a busy container needs.
+# The defaults of requests fit the tutorial's node beside DOKS's own pods (see capacity.py), those of limits are what a
+# busy container needs.
 class Requests(Model):
     cpu: Cpu = "15m"
     memory: Memory = "24Mi"

@@ -62,7 +62,7 @@ def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says
 
 
 def test_the_example_of_everything_has_room_on_the_smallest_node(run: Callable[[str], Recording]) -> None:
-    """And for a rollout. DOKS's own pods leave 190m and 270 MiB of it, as infra/config/service.py has it."""
+    """And for a rollout. DOKS's own pods leave 188m and 823 MiB of it (infra/config/capacity.py)."""
     recording = run("example everything")
     kong = recording.one("Release").inputs["values"]
     asked = [kong["resources"], kong["ingressController"]["resources"]]
@@ -71,5 +71,5 @@ def test_the_example_of_everything_has_room_on_the_smallest_node(run: Callable[[
         asked += [container["resources"]] * int(deployment.inputs["spec"]["replicas"])
     assert len(asked) == 2 + 7
     requests = {kind: sum(quantity(each["requests"][kind]) for each in asked) for kind in ("cpu", "memory")}
-    assert round(requests["cpu"] * 1000) <= 190 - 2 * 15
-    assert requests["memory"] <= (270 - 24) * 2**20
+    assert round(requests["cpu"] * 1000) <= 188 - 2 * 15
+    assert requests["memory"] <= (823 - 24) * 2**20

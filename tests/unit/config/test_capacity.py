@@ -40,7 +40,7 @@ def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None
     many = settings(20)
     many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
     assert shortage(many, SMALLEST) == (
-        "the pods request 700m CPU and 1152 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
+        "the pods request 700m CPU and 1408 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
         "and 823 MiB beside DigitalOcean's own pods; fix: pulumi config set nodeCount 3"
     )
     assert shortage(many.model_copy(update={"node_count": 3}), SMALLEST) == ""
