@@ -59,7 +59,7 @@ def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
     """The gateway's load balancer, deleted by hand: nothing answers at the address in the outputs."""
     if snapshot.cluster is None:
         return
-    for service in snapshot.state.of(states.SERVICE).values():
+    for service in snapshot.state.read_of(states.SERVICE).values():
         metadata = (service.get("outputs") or {}).get("metadata") or {}
         stamp = (metadata.get("annotations") or {}).get(STAMP)
         if stamp and stamp not in snapshot.inventory.load_balancers:

@@ -1,5 +1,6 @@
 """A stack's state, as `pulumi stack export` prints it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,8 +41,15 @@ class State:
     """Time of the last checkpoint."""
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """The resources of a type, by their ids."""
-        return {each["id"]: each for each in self.resources if each["type"] == kind and each.get("id")}
+        """The stack's resources of a type, by their ids; not those that the program only reads."""
+        return {identifier: each for identifier, each in self._all(kind) if not each.get("external")}
+
+    def read_of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The resources of a type that the program only reads, by their ids: none is the stack's own."""
+        return {identifier: each for identifier, each in self._all(kind) if each.get("external")}
+
+    def _all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        return ((each["id"], each) for each in self.resources if each["type"] == kind and each.get("id"))
 
     def names(self, kind: str) -> set[str]:
         """The logical names of the resources of a type."""
