@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -72,7 +72,7 @@ class Backend:
         Raises:
             OpsError: the bucket can't be read.
         """
-        texts = self._files.read("locks", f"/{stack.short_name}/") if self._files else ()
+        texts = self._files.read("locks", _places(stack)) if self._files else ()
         found = [json.loads(text) for text in texts]
         return [Lock(each["username"], each["hostname"], int(each["pid"]), each["timestamp"]) for each in found]
 
@@ -83,7 +83,7 @@ class Backend:
             OpsError: the bucket, or a checkpoint, can't be read.
         """
         files = self._files
-        texts = files.read("history", f"/{stack.short_name}/") if files else self._versions(stack)
+        texts = files.read("history", _places(stack)) if files else self._versions(stack)
         return {each for text in itertools.islice(texts, _CHECKPOINTS) for each in _UUID.findall(text)}
 
     def _versions(self, stack: Stack) -> Iterator[str]:
@@ -99,10 +99,11 @@ class _Folder:
     def __init__(self, place: SplitResult) -> None:
         self._root = Path(url2pathname(f"{place.netloc}{place.path}")).expanduser() / ".pulumi"
 
-    def read(self, folder: str, part: str) -> Iterator[str]:
-        """Reads the JSON files below a folder of .pulumi whose path has the part, the newest name first."""
-        for file in sorted((self._root / folder).rglob("*.json*"), reverse=True):
-            if part in file.as_posix() and file.suffix in (".json", ".gz"):
+    def read(self, folder: str, places: Collection[str]) -> Iterator[str]:
+        """Reads the JSON files at these places below a folder of .pulumi, the newest name first."""
+        root = self._root / folder
+        for file in sorted(root.rglob("*.json*"), reverse=True):
+            if file.relative_to(root).parent.as_posix() in places and file.suffix in (".json", ".gz"):
                 yield _text(file.read_bytes())
 
     def attributes(self) -> Iterator[Path]:
@@ -115,7 +116,7 @@ class _Bucket:
     def __init__(self, place: SplitResult) -> None:
         self._place = place
 
-    def read(self, folder: str, part: str) -> Iterator[str]:
+    def read(self, folder: str, places: Collection[str]) -> Iterator[str]:
         """As for a folder."""
         # As slow to import as all the rest of ops, and needed for buckets only.
         import boto3  # noqa: PLC0415
@@ -139,11 +140,18 @@ class _Bucket:
             pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
             for key in sorted(keys, reverse=True):
-                if part in key and key.endswith((".json", ".gz")):
+                if key.removeprefix(prefix).rpartition("/")[0] in places and key.endswith((".json", ".gz")):
                     yield _text(client.get_object(Bucket=bucket, Key=key)["Body"].read())
         except (BotoCoreError, ClientError) as error:
             problem = one_line(str(error))
             raise OpsError(f"{folder} in bucket {bucket}: {problem}; fix: the keys that `pulumi` uses") from None
+
+
+def _places(stack: Stack) -> Collection[str]:
+    """Folders of the stack's files. Other projects may share the backend, and have a stack of the same name."""
+    name = f"{stack.project}/{stack.short_name}"
+    # Locks are below the organization; a backend that is older than projects has the stack's name alone.
+    return (name, f"organization/{name}", stack.short_name)
 
 
 def _text(content: bytes) -> str:

@@ -1,0 +1,50 @@
+"""Files of the backend that are the stack's."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from ops.pulumi.backend import Backend
+from ops.pulumi.cli import Cli
+from ops.pulumi.stack import Stack
+
+OWN, THEIRS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+
+
+class LoggedIn(Cli):
+    """A CLI that is logged in to a folder."""
+
+    def pulumi_json(self, *_: str) -> Any:  # noqa: ANN401 -- as Cli
+        return {"url": self.folder.as_uri()}
+
+
+def stack(name: str) -> Stack:
+    made = Stack.__new__(Stack)
+    made.project, made.name = "kong-doks", name
+    return made
+
+
+def write(file: Path, document: object) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(document))
+
+
+def test_stacks_of_the_same_name_in_other_projects_are_others(tmp_path: Path) -> None:
+    # The backend's own path has the stack's name in it, too.
+    folder = tmp_path / "dev" / "state"
+    history, locks = folder / ".pulumi" / "history", folder / ".pulumi" / "locks" / "organization"
+    write(history / "kong-doks" / "dev" / "dev-1.checkpoint.json", {"id": OWN})
+    write(history / "shop" / "dev" / "dev-1.checkpoint.json", {"id": THEIRS})
+    write(history / "kong-doks" / "prod" / "prod-1.checkpoint.json", {"id": THEIRS})
+    for place, pid in (("kong-doks/dev", 1), ("shop/dev", 2), ("kong-doks/prod", 3)):
+        lock = {"username": "user", "hostname": socket.gethostname(), "pid": pid, "timestamp": "now"}
+        write(locks / place / "lock.json", lock)
+    backend = Backend(LoggedIn(folder))
+    assert backend.earlier_ids(stack("organization/kong-doks/dev")) == {OWN}
+    assert [lock.pid for lock in backend.locks(stack("dev"))] == [1]
+
+
+def test_a_backend_from_before_projects_has_the_stacks_name_alone(tmp_path: Path) -> None:
+    write(tmp_path / ".pulumi" / "history" / "dev" / "dev-1.checkpoint.json", {"id": OWN})
+    assert Backend(LoggedIn(tmp_path)).earlier_ids(stack("dev")) == {OWN}
