@@ -9,7 +9,7 @@ cluster ---> namespace -+--> gateway --> consumers, plugins ---+
 
 import gc
 
-# Most objects of a run come with its imports, and stay until it ends: looking for garbage is a fifth of its start.
+# The imports create most objects of a run, which live until its end. Garbage collection would be a fifth of the start.
 gc.disable()
 
 from infra import outputs

@@ -44,7 +44,7 @@ def _stack_file() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """How DigitalOcean's API is reached, as the provider's own keys say.
+    """Access to DigitalOcean's API, as the provider's own keys configure it.
 
     Attributes:
         api_endpoint: None: DigitalOcean's, or what the environment names.

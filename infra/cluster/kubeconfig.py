@@ -18,11 +18,11 @@ def kubeconfig(  # noqa: PLR0913 -- a kubeconfig has that many parts
     api_endpoint: str | None,
     stack: str | None,
 ) -> pulumi.Output[str]:
-    """JSON, which is YAML too.
+    """Returns the kubeconfig as JSON, which is YAML too.
 
-    The cluster's own kubeconfig holds a token that dies after seven days, and with it a plain `pulumi destroy`, which
-    doesn't run this program. Here a small program does the asking. It travels inside the kubeconfig: no path of this
-    checkout, nothing to install.
+    The cluster's own kubeconfig holds a token that expires after seven days. Then a plain `pulumi destroy` fails, since
+    it doesn't run this program. Here a small program requests a token at each use. The kubeconfig contains its text, so
+    it needs no path of this checkout and nothing to install.
 
     Args:
         context: the context's name, as doctl would call it.

@@ -23,5 +23,5 @@ class ClusterSettings(Model):
 
     @property
     def creates_cluster(self) -> bool:
-        """Whether the stack creates its cluster instead of using an existing one."""
+        """True if the stack creates its cluster instead of using an existing one."""
         return not self.kube_context

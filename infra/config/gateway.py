@@ -59,7 +59,7 @@ class GatewayPolicies(Policies):
 
     @property
     def has_metrics(self) -> bool:
-        """Whether Kong measures its requests."""
+        """True if Kong measures its requests."""
         return self.metrics or self.monitoring is not None
 
     @property

@@ -73,7 +73,7 @@ class _Policy:
         return any(getattr(policies, field, None) for field in self.fields)
 
     def is_mentioned(self, policies: Policies) -> bool:
-        """Whether the stack file has one of the fields, with whatever value."""
+        """True if the stack file has one of the fields, with whatever value."""
         return bool(policies.model_fields_set & {*self.fields})
 
 

@@ -105,7 +105,7 @@ def _text_error(path: str, text: str) -> ConfigError | None:
 
 
 def _is_in_clear(path: str, values: Mapping[str, Any], written: Mapping[str, Any], prefix: str) -> bool:
-    """Whether the value stands as it is in the stack's file, and not as `{secure: ...}`."""
+    """True if the stack's file has the value in clear text, and not as `{secure: ...}`."""
     key = _top_level(path)
     text = _at(written.get(f"{prefix}{key}", written.get(key)), path.removeprefix(key))
     return isinstance(text, str | int | float) and str(text) == str(_at(values[key], path.removeprefix(key)))

@@ -159,7 +159,7 @@ class Policies(Model):
 
     @property
     def transforms_body(self) -> bool:
-        """Whether the bodies of requests change. Kong changes only a body that it holds in memory."""
+        """True if the bodies of requests change. Kong changes only a body that it holds in memory."""
         operations = self.plugins.get("request-transformer", {}).values()
         return bool(self.request_body) or any("body" in change for change in operations if isinstance(change, dict))
 

@@ -99,17 +99,17 @@ class Settings(ClusterSettings):
 
     @property
     def uses_digitalocean_registry(self) -> bool:
-        """Whether images go to DigitalOcean's registry; a stack that builds nothing needs none of its own."""
+        """True if images go to DigitalOcean's registry; a stack that builds nothing needs none of its own."""
         return self.registry.kind == "digitalocean" and (self.registry.existing or bool(self.built_images))
 
     @property
     def creates_registry(self) -> bool:
-        """Whether the stack creates DigitalOcean's registry instead of using an existing one."""
+        """True if the stack creates DigitalOcean's registry instead of using an existing one."""
         return self.uses_digitalocean_registry and not self.registry.existing
 
     @property
     def has_weighted_routes(self) -> bool:
-        """Whether any route divides its requests among versions by weight."""
+        """True if any route divides its requests among versions by weight."""
         return any(len(workload.traffic_weights) > 1 for workload in self.workloads)
 
     @property
@@ -118,7 +118,7 @@ class Settings(ClusterSettings):
 
     @property
     def needs_rate_limit_store(self) -> bool:
-        """Whether several replicas of Kong have to share the counters of a rate limit."""
+        """True if several replicas of Kong have to share the counters of a rate limit."""
         return self.gateway.replicas > 1 and any(policy.rate_limit for policy in (self.gateway, *self.workloads))
 
     @property
@@ -128,7 +128,7 @@ class Settings(ClusterSettings):
         return max(limits, default=None)
 
     def transforms_body(self, workload: Service | Aggregate) -> bool:
-        """Whether Kong changes the body of requests to a workload."""
+        """True if Kong changes the body of requests to a workload."""
         return workload.transforms_body or self.gateway.transforms_body
 
     def body_limit(self, workload: Service | Aggregate) -> int | None:

@@ -146,7 +146,7 @@ class Model(BaseModel):
 
     @property
     def is_secret(self) -> bool:
-        """Whether anything below the section's top-level key was set with `--secret`."""
+        """True if anything below the section's top-level key was set with `--secret`."""
         return self._is_secret
 
     def mark_secret(self) -> None:

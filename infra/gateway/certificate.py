@@ -28,9 +28,9 @@ class Certificate(pulumi.ComponentResource):
     Attributes:
         domain: that the certificate is for.
         secret: name of the Secret with the certificate, resolved once the Certificate exists.
-        issued_on_create: whether Pulumi waits until the certificate is issued; otherwise somebody has to make the
+        issued_on_create: True if Pulumi waits until the certificate is issued. Otherwise the user has to create the A
             record first.
-        missing_record: the record to make, where DigitalOcean doesn't host the zone.
+        missing_record: the A record that the user has to create; None: DigitalOcean hosts the zone.
     """
 
     def __init__(  # noqa: PLR0913 -- cluster, gateway, namespace and zone are what it builds on

@@ -1,9 +1,9 @@
-"""Assigns objects of the cluster to consumers, when consumers are renamed or credentials move between them.
+"""Assigns objects of the cluster to consumers, so that a renamed consumer or a moved credential causes no 401.
 
-Kong and its controller drop consumers that share a name or a credential. Pulumi deletes last what left the program. So
-objects called after a renamed consumer would share its credentials with the old ones during the whole `up`, and clients
-would get 401. Here a credential stays in the object that has it, whatever the consumer's name is; the stack's output
-`consumers` carries that from one `up` to the next.
+Kong and its controller drop consumers that share a name or a credential. Pulumi deletes removed objects last. So a new
+object named after a renamed consumer would share its credentials with the old object during the whole `up`. Here a
+credential stays in its object when the consumer's name changes. The stack's output `consumers` records the assignment
+for the next `up`.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ class Entry:
 
     Attributes:
         object_name: the name of the KongConsumer, and of its resource.
-        consumer: None: the object gives up all it had to others in this `up`; the next one deletes it.
-        after: names of objects that give up what this one takes.
+        consumer: its settings; None: other objects take over its claims, and the next `up` deletes it.
+        after: names of objects that have to be updated before this one, because it takes a claim of theirs.
     """
 
     object_name: str

@@ -16,7 +16,7 @@ class Consumer(pulumi.ComponentResource):
 
     Attributes:
         object_name: name of the KongConsumer.
-        claims: what no other consumer may have at the same time.
+        claims: the name and hashes of credentials, which no other consumer may have at the same time.
         consumer: the KongConsumer, which depends on its credentials.
     """
 
@@ -39,7 +39,7 @@ class Consumer(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(
             parent=self,
             deleted_with=opts.deleted_with,
-            # Before its replacement, whose name or credential is the same.
+            # The replacement has the same name or credential, and Kong would drop both.
             delete_before_replace=True,
             depends_on=[*after],
         )

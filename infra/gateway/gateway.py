@@ -79,8 +79,9 @@ class Gateway(pulumi.ComponentResource):
             repository=config.chart_repository,
             namespace=namespace,
             values=kong_values(config),
-            # Never deleted_with the cluster, nor below a component that is, since the engine hands that down:
-            # uninstalling waits until DigitalOcean has removed the load balancer, which would go on costing otherwise.
+            # Never `deleted_with` the cluster, nor a child of a component that is: children inherit the option, and
+            # `destroy` would skip the uninstall. That waits until DigitalOcean has removed the load balancer, which
+            # would stay billed otherwise.
             opts=child,
         )
         store: Sequence[pulumi.Resource] = []
@@ -88,9 +89,9 @@ class Gateway(pulumi.ComponentResource):
             store = RateLimitStore(
                 "rate-limits", namespace=namespace, services_namespace=services_namespace, opts=with_cluster
             ).ready
-        # Beside the release, not before it: Helm installs them the first time as well, and sooner; later they delay a
-        # new version's pods. After each definition the provider reads the cluster's OpenAPI schema again, which holds
-        # up everything else. So they come last, while the release and the services' pods start.
+        # The release doesn't wait for the CRDs: Helm installs them as well the first time, and sooner; later they would
+        # delay the pods of a new version. After each CRD the provider reads the cluster's OpenAPI schema again, which
+        # holds up all other objects. So they come last, while the release and the services' pods start.
         self.crds_after: list[pulumi.Output[str]] = []
         definitions = CustomResourceDefinitions(
             name,
@@ -102,12 +103,12 @@ class Gateway(pulumi.ComponentResource):
         )
 
         def kind(plural: str) -> Sequence[pulumi.Resource]:
-            """Returns what an object of a kind depends on: the controller, and its one definition."""
+            """Returns the resources that objects of a kind depend on: the release with the controller, and the CRD."""
             definition = definitions.objects.get(f"{plural}.configuration.konghq.com")
             return [self.release, *([definition] if definition else [])]
 
         self.consumer_kind = kind("kongconsumers")
-        # On `destroy` plugins go while the controller runs. A limit without its store limits nothing.
+        # On `destroy` Pulumi deletes plugins while the controller runs. Without its store a rate limit has no effect.
         after_store = pulumi.ResourceOptions.merge(
             with_cluster, pulumi.ResourceOptions(depends_on=[*kind("kongclusterplugins"), *store])
         )

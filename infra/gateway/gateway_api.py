@@ -42,11 +42,11 @@ class GatewayApi(pulumi.ComponentResource):
         )
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         definitions = CustomResourceDefinitions(
-            # In a cluster of the user's, others use these kinds, perhaps in a newer version.
             "gateway-api",
             crds,
             child,
             _NOT_BY_DOKS,
+            # In an existing cluster, other tools may use these kinds in a newer version.
             is_forced=cluster.resource is not None,
         )
         gateway_class = KubernetesObject(

@@ -37,7 +37,7 @@ def route_plugin(
 ) -> KubernetesObject:
     """Creates a plugin for the routes that name it.
 
-    Kong never lets an object change its plugin. Here another plugin is another object, so nothing replaces one.
+    Kong refuses to change the `plugin` of an object. Each plugin has an object of its own, so none has to be replaced.
     """
     name = plugin_name(service, plugin.name)
     metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}

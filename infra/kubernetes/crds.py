@@ -15,8 +15,8 @@ from infra.kubernetes.raw_object import KubernetesObject
 class CustomResourceDefinitions(pulumi.ComponentResource):
     """Definitions that the stack applies and never deletes: deleting a kind deletes every object of it.
 
-    Those in the stack's own cluster go with it. Fields that another tool has applied are taken over with
-    `is_forced`; without it, another version that is there already ends the `up` with a conflict.
+    In the stack's own cluster they go with the cluster. With `is_forced` the stack takes over fields that another tool
+    has applied. Without it, another version that is installed already ends the `up` with a conflict.
 
     Attributes:
         objects: the definitions by name, `<plural>.<group>`.

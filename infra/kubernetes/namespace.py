@@ -17,11 +17,11 @@ def namespace_options(cluster: pulumi.Resource | None) -> pulumi.ResourceOptions
 
 
 def default_deny(cluster: pulumi.Resource | None) -> Mapping[str, Policy]:
-    """Returns the policy that lets no pod of the namespace connect or be connected to.
+    """Returns the policy that denies the namespace's pods all ingress and egress.
 
     In an existing cluster there is none: the namespace may hold pods of others.
     """
-    # The other policies have names of services, which contain no dot.
+    # The dot avoids a clash with the policies of services, whose names have none.
     return {"default.deny": policy(meta.v1.LabelSelectorArgs())} if cluster else {}
 
 

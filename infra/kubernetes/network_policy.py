@@ -1,8 +1,8 @@
-"""Builders of NetworkPolicies. Each room has its own rules; what they are made of is here.
+"""Builders of NetworkPolicies: the parts from which each package makes its own policies.
 
 Cilium, which enforces policies on DOKS, matches pods, nodes and the API server by identity: an `ipBlock` never matches
-one of these, whatever its address. So whatever may run on a node is allowed by port alone. Ports are those of pods:
-policies apply behind Services. The kubelet's probes come from the node and always pass.
+one of these, whatever its address. So a rule for a process that may run on a node has a port and no peer. Ports are
+those of pods, not of Services. The kubelet's probes come from the node and always pass.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ def url_egress(url: str, own_namespace: str, *, internet: bool = True) -> Iterat
         case labels if all(label.isdecimal() for label in labels):
             blocks = {f"{host}/32": ()}
     if namespace:
-        # The ports of the pods are known to the Service object only.
+        # Only the Service object has the ports of its pods, so all ports are allowed.
         yield EgressRule(to=[namespace_peer(namespace)])
     if blocks and (internet or blocks is not _PUBLIC_ADDRESSES):
         yield EgressRule(to=[_block(cidr, excluded) for cidr, excluded in blocks.items()], ports=ports(port))

@@ -1,4 +1,4 @@
-"""The order in which objects are made, where none depends on the other."""
+"""Orders the creation of resources without a dependency between them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def after(first: pulumi.Output[Any], others: Sequence[pulumi.Output[Any]]) -> pu
     """
 
     async def resolved() -> list[pulumi.Resource]:
-        # Runs when the whole program has.
+        # Runs after the whole program, when `others` is complete.
         for output in (first, *others):
             await output.future()
         return []

@@ -16,7 +16,10 @@ from infra.kubernetes.raw_object import SKIP_AWAIT
 PRE_STOP_SECONDS = 5
 """A terminating pod serves on for that long, until no proxy routes requests to it."""
 _FIRST_POD, _FURTHER_POD = 180, 30
-"""Seconds that a rollout may take. Pulumi's default is ten minutes, also for a container that crashes at once."""
+"""Seconds that a rollout may take for its first pod, and for each further one.
+
+Pulumi's default is ten minutes, also for a container that crashes at once.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,8 @@ class VersionArgs:
 def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Creates the Deployment `<name>-deployment` and the Service object `<name>-service` of a version.
 
-    Kong serves a route without a plugin that it doesn't find, and the controller may see a route before its plugins. So
-    pods start after the plugins, which `opts` depends on, and stop before the plugins go.
+    Kong serves a route without the plugins that it doesn't find, and the controller may process a route before its
+    plugins. So pods start after the plugins, which `opts` depends on, and stop before Pulumi deletes the plugins.
 
     Returns:
         The Service object's name, resolved once the Deployment's pods are ready.
@@ -84,8 +87,8 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
     )
     service_object = core.v1.Service(
         name,
-        # Pulumi waits 10 s for a Service's endpoints to settle, in one of the engine's few slots. The Deployment's pods
-        # are what the route waits for.
+        # By default Pulumi waits 10 s for a Service's endpoints to settle, which holds up other resources. The route
+        # waits for the Deployment's pods instead.
         metadata=metadata("-service", {**args.annotations, **SKIP_AWAIT}),
         spec=core.v1.ServiceSpecArgs(
             selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.service.port, target_port="http")]
@@ -138,7 +141,7 @@ def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
                     requests=resources.requests.model_dump(), limits=resources.limits.model_dump()
                 ),
                 security_context=CONTAINER,
-                # Pulumi shows this message of a container that ended: its last log lines.
+                # Makes the last log lines the termination message, which Pulumi shows for a container that failed.
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- a volume of its own
                 # Readiness removes the pod from the Service; liveness restarts the container after 30 s.

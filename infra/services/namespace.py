@@ -66,8 +66,8 @@ class ServicesNamespace(pulumi.ComponentResource):
         Args:
             service: name of the service and of the policy.
             policy: lets Kong in.
-            gateway: Kong's namespace once it is closed. A policy that lets Kong in comes after that. So Kong's release,
-                which the longest chain hangs on, doesn't queue behind the objects of many services either.
+            gateway: name of Kong's namespace, resolved once that is closed. The service's policy comes after it: then
+                Kong's release, which is on the critical path, doesn't queue behind the objects of many services.
 
         Returns:
             The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's

@@ -16,7 +16,7 @@ from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
-"""The controller divides a backend's weight by its pods and rounds down; hundredths of a percent hide that."""
+"""Weights are in hundredths of a percent: the controller divides a backend's weight by its pods and rounds down."""
 
 # Pulumi waits until Kong has the route, before it deletes an Ingress that this one replaces.
 _PROGRAMMED = 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
@@ -39,8 +39,8 @@ class RouteDependencies:
     consumers: Sequence[Consumer]
 
     def of(self, service: Service | Aggregate) -> list[pulumi.Resource]:
-        """Returns what only the route depends on, and not its plugins."""
-        # Kong has to know the consumers that a route admits before it serves the route.
+        """Returns the resources that the route depends on and its plugins don't."""
+        # If Kong served the route before its consumers exist, they would get 401.
         needs: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
         if self.gateway_api and len(service.traffic_weights) > 1:
             needs += [self.gateway_api.gateway, *([self.certificate] if self.certificate else [])]
@@ -85,8 +85,9 @@ def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
 def ingress_paths(path: str) -> list[tuple[str, str]]:
     """Returns the paths of an Ingress with their types.
 
-    Of a Prefix the controller makes a plain prefix with a slash and a regular expression for the path itself, in which
-    it escapes nothing (KIC issue 7788). With a dot both are written here; "/~" marks a regular expression.
+    The controller turns a Prefix into a plain prefix with a slash and a regular expression for the path itself. It
+    doesn't escape that expression (KIC issue 7788). So for a path with a dot both are written here; "/~" marks the
+    regular expression.
     """
     if "." not in path:
         return [(path, "Prefix")]
@@ -126,7 +127,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
             name=name,
             namespace=args.namespace,
             labels={"app": name},
-            # The controller serves an Ingress without its certificate, and reports no address.
+            # Until the certificate exists, the controller serves the Ingress without it and reports no address.
             annotations={
                 **args.annotations,
                 **({} if certificate is None or certificate.issued_on_create else SKIP_AWAIT),

@@ -39,8 +39,8 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
     state, inventory = snapshot.state, snapshot.inventory
     for missing in inventory.missing:
         kind, _, _ = missing.partition(" ")
-        # The state loses its DNS records with the cluster; in DigitalOcean's zone they would lead to an address that
-        # is somebody else's by then.
+        # `forget` also drops the DNS records from the state, so they are removed first. In DigitalOcean's zone they
+        # would point to an address that may be another customer's.
         records = [
             f"python -m ops remove dns_record {record['inputs']['domain']}/records/{each}"
             for each, record in state.of(states.RECORD).items()
@@ -69,7 +69,7 @@ def unmanaged(snapshot: Snapshot) -> list[BilledResource]:
         for each in snapshot.inventory.own
         if each.kind in TYPES
         and each.id not in state.of(TYPES[each.kind])
-        # An earlier cluster on its way out doesn't hinder the one that took its place.
+        # An earlier cluster that is being deleted doesn't conflict with its replacement.
         and not (state.of(states.CLUSTER) and _status(snapshot, each) in GOING)
     ]
 
@@ -161,7 +161,7 @@ def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
-    """Further A records of the stack's domain; they stay when the stack goes and then lead to a stranger."""
+    """A records of the stack's domain that the state lacks: they would outlive the stack and point to others."""
     known = snapshot.state.of(states.RECORD)
     for zone, records in snapshot.a_records.items():
         own = {each.data for each in records if each.id in known}
@@ -185,7 +185,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
-    """Changes by hand, and updates that DigitalOcean refused, as far as they cost."""
+    """Drift of clusters and registry tiers: changes by hand, and updates that DigitalOcean refused."""
     for identifier, resource in snapshot.state.of(states.CLUSTER).items():
         if cluster := snapshot.inventory.clusters.get(identifier):
             yield from _cluster_drift(snapshot, cluster, resource)
@@ -197,7 +197,7 @@ def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
         known = known_registries[name]
         tiers = [known[each].get("subscriptionTierSlug", tier) for each in ("outputs", "inputs")]
         for other in {*tiers} - {tier}:
-            # The tier is that of all of the account's registries; too small a one is refused.
+            # One tier applies to all registries of the account; DigitalOcean refuses one that is too small for them.
             take = f"pulumi config set --path registry.tier {tier}"
             yield Finding(
                 Problem.DRIFT,
@@ -209,7 +209,7 @@ def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
 def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any]) -> Iterator[Finding]:
     inputs, outputs = resource["inputs"], resource["outputs"]
     if cluster.ha and not (inputs.get("ha") and snapshot.settings.ha):
-        # DigitalOcean refuses to switch it off, and with it everything else in the same update.
+        # DigitalOcean refuses an update that switches it off, and with it every other change in that update.
         yield Finding(
             Problem.CONTROL_PLANE_HA,
             f"the control plane of cluster {cluster.id} is highly available, which stays, and costs "
@@ -217,7 +217,8 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
             [["pulumi config set ha true", UP_REFRESH]],
         )
     pool = (outputs.get("nodePool") or {}).get("id")
-    # The outputs have what a refused update wanted; after the next `up`, which only reads, the inputs alone do.
+    # After a refused update the outputs have the requested values. After the next `up`, which only reads, only the
+    # inputs have them.
     compared = (each for known in (outputs, inputs) for each in _compare(known, pool, cluster))
     for what, known, actual in dict.fromkeys(compared):
         if known != actual:
@@ -252,7 +253,7 @@ def _node_pools(known: str | None, cluster: Cluster, urn: str, state: State) -> 
             f"the node pool of cluster {cluster.id} was deleted by hand",
             [[*add, f"{REFRESH} --target '{urn}'"]],
         )
-        return  # the other pools may be all that the pods have
+        return  # all pods may run on the other pools: none is reported as added
     for identifier, pool in pools.items():
         if identifier != own and identifier not in state.of(states.NODE_POOL):
             yield Finding(

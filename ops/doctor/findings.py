@@ -40,8 +40,8 @@ class Finding:
     """Something to repair.
 
     Attributes:
-        fixes: alternatives, the usual one first; each is one or more commands in their order. Commands of pulumi and
-            ops stand here without `--stack`.
+        fixes: alternatives, the usual one first; each is one or more commands in their order. `commands` adds `--stack`
+            to those of pulumi and ops.
     """
 
     id: Problem

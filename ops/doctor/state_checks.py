@@ -17,7 +17,7 @@ _SHORTEST_DOCKER_CONFIG = 100
 
 
 def check_attributes(broken: list[Path]) -> list[Finding]:
-    """Attributes beside a checkpoint that a killed command left empty; Pulumi reads one without them as well."""
+    """Attribute files that a killed command left empty. Pulumi also reads a checkpoint that has none."""
     if not broken:
         return []
     files = " ".join(shlex.quote(str(each)) for each in broken)
@@ -32,7 +32,7 @@ def check_attributes(broken: list[Path]) -> list[Finding]:
 
 
 def check_running(locks: list[Lock]) -> list[Finding]:
-    """A command that changes the stack now: whatever is read meanwhile may be different a moment later."""
+    """Commands that are changing the stack: what the doctor reads meanwhile may be outdated a moment later."""
     return [
         Finding(Problem.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
         for lock in locks

@@ -24,10 +24,10 @@ def explain(error: ValidationError) -> ResponseReturnValue:
 
 @blueprint.get("/ledger")
 def ledger() -> ResponseReturnValue:
-    """The bill; with ?wait=SECONDS it is answered when nothing costs anything any more, or then."""
+    """The bill. With ?wait=SECONDS the answer waits until nothing is billed, for at most that long."""
     end = time.monotonic() + request.args.get("wait", 0.0, float)
     while cloud.ledger.hourly and time.monotonic() < end:
-        # Lets go of the account meanwhile.
+        # Releases the account's lock meanwhile, so that other requests are served.
         cloud.scheduler.lock.wait(0.1)
     return cloud.ledger.document()
 
@@ -100,7 +100,7 @@ def secrets() -> ResponseReturnValue:
 
 @blueprint.post("/clusters/<cluster_id>/expire-tokens")
 def expire_tokens(cluster_id: str) -> ResponseReturnValue:
-    """Ends every token of the cluster. Its API server may remember one that it has just seen for some 10 s."""
+    """Ends every token of the cluster. Its API server caches a token's review for some 10 s."""
     cloud.clusters.get(cluster_id).tokens.clear()
     return {}
 

@@ -67,7 +67,7 @@ class Rate:
         self._lock = threading.Lock()
 
     def count(self, token: str, per_hour: int, per_minute: int) -> tuple[dict[str, str], float]:
-        """The rate-limit headers, and for how many seconds this call comes too early (0: it may pass)."""
+        """Returns the rate-limit headers, and the seconds until the call is allowed (0: it is)."""
         now = time.time()
         with self._lock:
             times = self._times[token]

@@ -146,7 +146,7 @@ class Gate:
     @staticmethod
     def _finish(response: Response) -> Response:
         if response.is_json and "token" in g and not cloud.allows(g.token, "tag:read"):
-            # The attribute, not the answer, needs the scope: such a token sees things without tags.
+            # To a token without this scope, DigitalOcean answers without tags instead of refusing.
             response.data = json.dumps(_without_tags(response.get_json()))
         response.headers.update(g.headers)
         response.headers["x-request-id"] = g.request_id

@@ -26,7 +26,7 @@ WEEK = 7 * 24 * 3600
 
 
 class KubernetesLike(Protocol):
-    """A Kubernetes that runs: where its API server is and how the cloud's own controllers get in."""
+    """A running Kubernetes: address and CA of its API server, and the token of the cloud's own controllers."""
 
     @property
     def server(self) -> str: ...
@@ -72,7 +72,7 @@ class ClusterRecord:
     kubernetes: KubernetesLike | None = None
     controller: Controller | None = None
     settled: threading.Event = field(default_factory=threading.Event)
-    """The start has ended, well or not."""
+    """Set once the start has succeeded or failed."""
     leaving: threading.Event = field(default_factory=threading.Event)
     tokens: dict[str, datetime] = field(default_factory=dict)
     """token -> when it expires"""
@@ -117,7 +117,7 @@ class Clusters:
 
     Args:
         droplets: the account's.
-        associated: by the API's names, what is deleted with a cluster if the client chooses so.
+        associated: resources that are deleted with a cluster on request, by the API's names of their kinds.
         start: starts the Kubernetes of a record and returns when its nodes are ready.
         controller: makes the cloud controller of a cluster, of which there is one at a time; None: clusters are
             stand-ins without a controller, any number at a time.
@@ -244,7 +244,7 @@ class Clusters:
             self._halt(record)
 
     def resize(self, document: Document, pool: Document, count: int, *, ready: bool) -> None:
-        """Adds or takes nodes; with `ready` new ones run after the settings' delay, else when the cluster does."""
+        """Adds or removes nodes. With `ready` new ones run after the settings' delay, else when the cluster does."""
         nodes = pool["nodes"]
         pool["count"] = count
         size = catalog.SIZES[pool["size"]]
@@ -273,7 +273,7 @@ class Clusters:
 
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
-        # In which order DigitalOcean lists pools isn't documented, so clients must not rely on one.
+        # DigitalOcean documents no order of pools. The newest comes first, so that a client that relies on one fails.
         record.document["node_pools"].insert(0, pool)
         self.resize(record.document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=True)
         return pool

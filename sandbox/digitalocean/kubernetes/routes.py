@@ -91,7 +91,7 @@ def create() -> ResponseReturnValue:
         | {key: value for key, value in (requested.get("maintenance_policy") or {}).items() if value},
         "auto_upgrade": bool(requested.get("auto_upgrade")),
         "surge_upgrade": bool(requested.get("surge_upgrade")),
-        # From 1.36 on the paid control plane is what an unsaid `ha` means.
+        # From 1.36 on a request without `ha` gets the paid control plane.
         "ha": catalog.version_key(version)[:2] >= catalog.HA_BY_DEFAULT_FROM if ha is None else bool(ha),
         "registry_enabled": False,
         "registries": [],
@@ -137,7 +137,7 @@ def update(cluster_id: str) -> ResponseReturnValue:
 
 
 def _is_set(value: object) -> bool:
-    """Reports whether a request sets a value: for none, clients also send objects of nulls and empty texts."""
+    """Reports whether a request sets a value. Clients leave one unset with objects of nulls and empty texts as well."""
     return any(map(_is_set, value.values())) if isinstance(value, dict) else value not in (None, "")
 
 

@@ -28,12 +28,12 @@ class ApiError(ProviderError):
 
 
 class PanicError(Exception):
-    """The official provider's process ends here, with every operation that is under way."""
+    """Raised where the official provider's process panics, which ends every operation that is under way."""
 
 
 @contextmanager
 def failing(prefix: str) -> Iterator[None]:
-    """Puts what was tried before the message of a failure inside."""
+    """Prefixes the message of a failure in the block with the operation that failed."""
     try:
         yield
     except ProviderError as error:

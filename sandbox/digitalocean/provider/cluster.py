@@ -156,7 +156,7 @@ class KubernetesCluster(Resource):
 
 
 def _known(prefix: str, cluster: Properties) -> Properties:
-    """The cluster; DigitalOcean's Go client, and with it the official provider, reads none in an unknown state."""
+    """Returns the cluster. DigitalOcean's Go client, and so the official provider, fails on an unknown state."""
     state = cluster["status"]["state"]
     if state not in {"provisioning", "running", "degraded", "error", "deleted", "upgrading"}:
         raise ProviderError(f'{prefix}: unknown cluster state "{state}"')
@@ -189,10 +189,10 @@ def _update_body(config: Properties) -> Properties:
         "auto_upgrade": config["autoUpgrade"],
         "ha": config["ha"],
         "maintenance_policy": _maintenance(config),
-        # Objects of nothing but nulls are always sent.
+        # The official provider always sends these objects, with nulls in them.
         "control_plane_firewall": {"enabled": None, "allowed_addresses": None},
         "cluster_autoscaler_configuration": {"scale_down_unneeded_time": None},
-        # Left out instead of sent when there are none: tags and surge upgrade can't be taken away again.
+        # The official provider omits empty values: it can't remove all tags or switch surge upgrades off.
         "tags": config["tags"] or None,
         "surge_upgrade": config["surgeUpgrade"] or None,
     }

@@ -31,7 +31,7 @@ def go_time(text: str | None) -> str:
 
 
 def own_tags(tags: list[str] | None) -> list[str]:
-    """Without those that DigitalOcean and the provider add."""
+    """Returns the user's tags, without those that DigitalOcean and the provider add."""
     return sorted(tag for tag in tags or [] if tag != "k8s" and not tag.startswith(("k8s:", "terraform:")))
 
 
@@ -80,7 +80,7 @@ def state_of(pool: Properties, *, counted: bool) -> Properties:
 
 
 def update_pool(api: Client, path: str, config: Properties, seconds: float, *tags: str) -> None:
-    """Changes a pool and waits for its nodes. A pool that is gone is no error: so it is in the official provider."""
+    """Changes a pool and waits for its nodes. A missing pool is no error, as in the official provider."""
     body = {
         "name": config["name"],
         "tags": [*(config["tags"] or []), *tags],

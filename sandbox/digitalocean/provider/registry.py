@@ -131,9 +131,9 @@ class ContainerRegistryDockerCredentials(Resource):
 
 
 def get_container_registry(api: Client, args: Properties) -> Properties:
-    """Nothing, whatever the name: it is read by the id, which a function doesn't have.
+    """Returns nothing, whatever the name: the official function reads by an id, and has none.
 
-    So it is from Terraform provider 2.71.0 on (digitalocean/terraform-provider-digitalocean#1535).
+    That is so from Terraform provider 2.71.0 on (digitalocean/terraform-provider-digitalocean#1535).
     """
     api.find(f"Error retrieving container registry {args['name']}", "GET", "registries/")
     return {}

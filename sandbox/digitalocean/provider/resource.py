@@ -31,7 +31,7 @@ class Input:
     replaces: Callable[[Any, Any], bool] = lambda _old, _new: False
 
     def equal(self, one: Any, other: Any) -> bool:  # noqa: ANN401 -- values of any type
-        """Nothing, false, zero and empty are one value; a set has no order."""
+        """Compares two values: null, false, zero and empty are equal, and a set has no order."""
         if self.is_set and isinstance(one, list) and isinstance(other, list):
             return sorted(one, key=str) == sorted(other, key=str)
         return bool(one == other or not (one or other))
@@ -122,11 +122,11 @@ class Resource(ABC):
 
     @abstractmethod
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
-        """Makes it; id and state.
+        """Creates the resource; returns its id and state.
 
         Raises:
             PartlyCreatedError: it exists and belongs in the stack's state, though something failed.
-            ProviderError: anything else; what was made until then is lost from sight.
+            ProviderError: anything else; what was created until then is in no state.
         """
 
     @abstractmethod
@@ -135,7 +135,7 @@ class Resource(ABC):
 
     @abstractmethod
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
-        """Changes it in place; None if it is gone."""
+        """Updates the resource in place and returns its state; None if it is gone."""
 
     @abstractmethod
     def delete(self, api: Client, identity: str, state: Properties) -> None: ...

@@ -46,7 +46,7 @@ class _Status(NamedTuple):
 
 @contextmanager
 def _reporting(context: grpc.ServicerContext) -> Iterator[None]:
-    """Turns a failure into the status that the official provider answers; what else is raised is a bug in here."""
+    """Turns a failure into the status that the official provider answers. Any other exception is a bug in here."""
     try:
         yield
     except ProviderError as error:
@@ -151,7 +151,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             answer.replaces.extend([path] if replaces else [])
             named = f"{kind}_REPLACE" if replaces else kind
             answer.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(named)
-        # A name that the program chose can't belong to the old and the new one at once.
+        # Two resources can't have the name that the program chose, so the old one is deleted first.
         chosen = "name" in shape.inputs and "name" not in news.get(DEFAULTS, [])
         answer.deleteBeforeReplace = bool(answer.replaces) and chosen
         return answer
@@ -218,5 +218,5 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
 
     def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:
-        """Nothing: the official provider's waits don't listen, so an interrupted `up` waits for them to end."""
+        """Does nothing: the official provider cancels no wait, so an interrupted `up` lasts until they end."""
         return Empty()
