@@ -329,8 +329,14 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
             doubt = f" ({target.reason})" if target.reason else ""
             typer.confirm(f"Delete {target.description}{doubt} for good?", abort=True, err=True)
         removed = removal.remove(api, target)
-    said = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else "gone already"
+    # The token may be another team's: then it is still there, and billed.
+    unseen = f"{kind} {identifier}" in found.missing and not found.is_right_account
+    gone = "gone already, as far as can be seen" if unseen else "gone already"
+    said = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else gone
     _done(f"{kind} {identifier}", said, opened, as_json=as_json)
+    if unseen:
+        errors.print(f"{kind} {identifier} of the state is not in this account: {found.why_missing}", markup=False)
+        raise typer.Exit(UNCHECKED)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from ops.account.documents import Record, Size
 from ops.account.inventory import Inventory
 from ops.digitalocean import Api, ApiError, segment
 from ops.errors import OpsError
-from ops.pulumi.state import NODE_POOL, RECORD, State
+from ops.pulumi.state import CLUSTER, NODE_POOL, RECORD, State
 
 
 class _Kind(NamedTuple):
@@ -113,7 +113,9 @@ def _node_pool(api: Api, cluster: str, identifier: str, inventory: Inventory, st
     description = f'node_pool "{pool.name}" ({pool.id}), {pool.count} {pool.size}{price}'
     if not any((each.kind, each.id) == ("cluster", cluster) for each in inventory.own):
         return description, "its cluster is not this stack's"
-    return description, "it is in the state: pulumi up or destroy deletes it" if pool.id in state.of(NODE_POOL) else ""
+    own = ((each.get("outputs") or {}).get("nodePool") or {} for each in state.of(CLUSTER).values())
+    in_state = pool.id in {*state.of(NODE_POOL), *(each.get("id") for each in own)}
+    return description, "it is in the state: pulumi up or destroy deletes it" if in_state else ""
 
 
 def _dns_record(api: Api, zone: str, identifier: str, state: State) -> tuple[str, str] | None:
