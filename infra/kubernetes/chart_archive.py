@@ -1,5 +1,6 @@
 """The archive of a Helm chart, from its repository or from this machine's cache."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -35,7 +36,8 @@ def chart_archive(repository: str, chart: str, version: str, digest: str | None)
         if _digest(content) != digest:
             message = f"the SHA-256 of its {chart} {version} is {_digest(content)}, and {digest} is pinned"
             raise ValueError(message)
-        _keep(kept, content)
+        with contextlib.suppress(OSError):  # a home that can't be written to, as in a container
+            _keep(kept, content)
     return content
 
 

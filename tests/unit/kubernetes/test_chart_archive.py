@@ -66,6 +66,13 @@ def test_a_damaged_copy_is_downloaded_again(requested: list[str], tmp_path: Path
     assert kept.read_bytes() == CONTENT
 
 
+@pytest.mark.usefixtures("requested")
+def test_an_archive_that_cannot_be_kept_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert read(DIGEST) == CONTENT
+
+
 def test_the_pin_holds_for_the_charts_own_repository_and_not_for_a_mirror() -> None:
     assert Settings.model_validate({}).kong_chart_sha256 == versions.KONG_CHART_SHA256[versions.KONG_CHART]
     assert Settings.model_validate({"chartRepository": "https://mirror.example"}).kong_chart_sha256 is None
