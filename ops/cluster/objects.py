@@ -111,6 +111,8 @@ def _objects(kubernetes: Kubernetes, api: str, kinds: list[str]) -> dict[Key, Do
 
 def _is_pulumis(live: Document) -> bool:
     metadata = live["metadata"]
+    if (metadata.get("labels") or {}).get("owner") == "helm":
+        return False  # a release record: the provider runs Helm under its own name
     managers = [each.get("manager", "") for each in metadata.get("managedFields") or []]
     owned = metadata.get("ownerReferences") or metadata.get("deletionTimestamp")
     return not owned and any(manager.startswith(MANAGER) for manager in managers)

@@ -1,0 +1,39 @@
+"""Objects in the cluster beside those of the state."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from ops.cluster.client import Kubernetes
+from ops.cluster.objects import Key, compare
+from ops.pulumi.state import State
+
+
+class Cluster:
+    """A cluster that has Services and nothing else."""
+
+    def __init__(self, *services: dict[str, Any]) -> None:
+        self.services = services
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return {"resources": [{"kind": "Service", "name": "services"}]} if path == "/api/v1" else None
+
+    def items(self, path: str, accept: str) -> Iterator[dict[str, Any]]:
+        assert (path, accept) == ("/api/v1/services", "application/json")
+        yield from self.services
+
+
+def service(name: str, manager: str, **labels: str) -> dict[str, Any]:
+    managed = [{"manager": manager, "fieldsV1": {}}]
+    return {"metadata": {"name": name, "namespace": "kong", "labels": labels, "managedFields": managed}}
+
+
+def not_in_state(*services: dict[str, Any]) -> list[Key]:
+    return compare(cast("Kubernetes", Cluster(*services)), State([], [])).not_in_state
+
+
+def test_an_object_that_pulumi_created_and_the_state_lacks_is_found() -> None:
+    assert not_in_state(service("foo", "pulumi-kubernetes-1a2b")) == [Key("v1", "Service", "kong", "foo")]
+
+
+def test_what_other_clients_and_helm_created_is_none_of_the_state_s() -> None:
+    assert not_in_state(service("foo", "kubectl"), service("kong", "pulumi-kubernetes", owner="helm")) == []
