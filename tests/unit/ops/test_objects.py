@@ -1,11 +1,13 @@
 """Objects in the cluster beside those of the state."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ops.cluster.client import Kubernetes
 from ops.cluster.objects import Key, compare
 from ops.pulumi.state import State
+
+if TYPE_CHECKING:
+    from ops.cluster.client import Kubernetes
 
 
 class Cluster:
