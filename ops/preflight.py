@@ -230,8 +230,7 @@ def _check_quota(api: Api, account: Account, wanted: int, have: int) -> Check:
 def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State) -> Check:
     wanted, names = stack.settings.registry, [each.name for each in found]
     if wanted.existing:
-        said = f'registry "{wanted.name}" {"is there" if wanted.name in names else "is not there"}'
-        return Check("registry", wanted.name in names, said, "" if wanted.name in names else _existing_registry(names))
+        return _check_existing_registry(str(wanted.name), names, state)
     own = next((each for each in found if each.name in state.of(states.REGISTRY)), None)
     if own:
         return _check_registry_replacement(own, wanted.name, wanted.region)
@@ -253,6 +252,15 @@ def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State)
             return Check("registry", False, f'the name "{wanted.name}" is taken or bad', "set another registry.name")
     regions = api.read("registries/options", "options", RegistryOptions).available_regions
     return _choice("registry.region", wanted.region, regions)
+
+
+def _check_existing_registry(wanted: str, names: list[str], state: State) -> Check:
+    if wanted in state.of(states.REGISTRY):
+        said = f'registry "{wanted}" is this stack\'s own: as an existing one, pulumi up deletes it with its images'
+        return Check("registry", False, said, "pulumi config rm --path registry.existing")
+    if wanted not in names:
+        return Check("registry", False, f'registry "{wanted}" is not there', _existing_registry(names))
+    return Check("registry", True, f'registry "{wanted}" is there')
 
 
 def _check_registry_replacement(own: Registry, name: str | None, region: str) -> Check:

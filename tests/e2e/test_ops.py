@@ -432,6 +432,18 @@ def test_a_second_registry_where_the_tier_allows_one_is_said_with_how_to_use_the
     assert terminal.failed() == {}
 
 
+def test_the_stacks_own_registry_is_no_existing_one(terminal: Terminal) -> None:
+    terminal.registry("mine")
+    terminal.remembers(REGISTRY="mine")
+    terminal.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
+    assert "pulumi up deletes it with its images" in terminal.failed()["registry"]["said"]
+    # As the state has one that the program only reads.
+    terminal.state([terminal.resource("REGISTRY", "mine", external=True)])
+    assert terminal.failed() == {}
+    assert terminal.billed() == set()
+    assert terminal.ops("remove", "registry", "mine", "--yes").returncode == 1
+
+
 def test_it_is_the_accounts_tier_that_decides_about_a_second_registry(terminal: Terminal) -> None:
     terminal.registry("theirs", "basic")
     terminal.configure(registry={"kind": "digitalocean", "tier": "professional"})
