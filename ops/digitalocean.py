@@ -54,8 +54,12 @@ class Api:
             raise OpsError("a blank in the token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=... without")
         _check_endpoint(endpoint)
         # Redirects aren't followed: the token would go to another host.
+        # Plain HTTP is for this machine itself: a proxy of the environment would read the token.
         self._http = httpx.Client(
-            base_url=f"{self.endpoint}/v2/", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=f"{self.endpoint}/v2/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            trust_env=urlsplit(endpoint).scheme == "https",
         )
 
     def call(self, method: str, path: str, body: object = None, **query: object) -> dict[str, Any]:

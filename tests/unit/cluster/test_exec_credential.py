@@ -115,6 +115,13 @@ def test_it_imports_nothing_from_the_current_directory(api: Api, dev: Recording,
     assert api.paths == ["/v2/kubernetes/clusters/cluster-id/credentials?expiry_seconds=900"]
 
 
+def test_what_goes_to_this_machine_passes_no_proxy(api: Api) -> None:
+    env = {"DIGITALOCEAN_TOKEN": TOKEN, "http_proxy": "http://127.0.0.1:9"}
+    result = run("some-id", "--api", api.url, env=env)
+    assert result.returncode == 0, result.stderr
+    assert api.authorizations == [f"Bearer {TOKEN}"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_the_token_follows_no_redirect(api: Api, status: int) -> None:
     api.statuses, api.location = [status], f"{api.url.replace('127.0.0.1', 'localhost')}/elsewhere"
