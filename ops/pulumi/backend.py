@@ -45,7 +45,8 @@ class Lock:
             return True
         except PermissionError:
             pass
-        return False
+        # By now the number may be another program's.
+        return not _program(self.pid).startswith("pulumi")
 
 
 class Backend:
@@ -145,6 +146,14 @@ class _Bucket:
         except (BotoCoreError, ClientError) as error:
             problem = one_line(str(error))
             raise OpsError(f"{folder} in bucket {bucket}: {problem}; fix: the keys that `pulumi` uses") from None
+
+
+def _program(pid: int) -> str:
+    """The name of a process's program; where the system doesn't tell, it is taken for Pulumi."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return "pulumi"
 
 
 def _places(stack: Stack) -> Collection[str]:

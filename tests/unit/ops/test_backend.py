@@ -1,11 +1,14 @@
 """Files of the backend that are the stack's."""
 
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
 
-from ops.pulumi.backend import Backend
+import pytest
+
+from ops.pulumi.backend import Backend, Lock
 from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
 
@@ -48,3 +51,9 @@ def test_stacks_of_the_same_name_in_other_projects_are_others(tmp_path: Path) ->
 def test_a_backend_from_before_projects_has_the_stacks_name_alone(tmp_path: Path) -> None:
     write(tmp_path / ".pulumi" / "history" / "dev" / "dev-1.checkpoint.json", {"id": OWN})
     assert Backend(LoggedIn(tmp_path)).earlier_ids(stack("dev")) == {OWN}
+
+
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="only Linux tells a process's program")
+def test_a_lock_whose_process_number_is_another_programs_by_now_is_stale() -> None:
+    assert Lock("user", socket.gethostname(), os.getpid(), "now").stale
+    assert Lock("user", "elsewhere", os.getpid(), "now").stale is None
