@@ -185,9 +185,9 @@ def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -
 
 
 def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_of_doks(dev: Recording) -> None:
-    # kubectl describe node: 900m and 1 GiB, less cilium 310m/310Mi, CoreDNS 2 x 100m/150M, cpc-bridge-proxy 100m/75Mi,
+    # kubectl describe node: 900m and 1574Mi, less cilium 310m/310Mi, CoreDNS 2 x 100m/150M, cpc-bridge-proxy 100m/75Mi,
     # do-node-agent 102m/80Mi.
-    free = {"cpu": 0.900 - 0.712, "memory": 2**30 - (465 * 2**20 + 2 * 150e6)}
+    free = {"cpu": 0.900 - 0.712, "memory": 1574 * 2**20 - (465 * 2**20 + 2 * 150e6)}
     values = dev.one("Release").inputs["values"]
     kong = [values["resources"], values["ingressController"]["resources"]]
     pods = [dev.pod(name)["containers"][0]["resources"] for name in ("foo", "bar")]
