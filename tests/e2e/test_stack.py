@@ -87,6 +87,11 @@ def test_preview_of_a_changed_app_touches_and_builds_nothing(stack: Stack) -> No
     def pods_and_events() -> str:
         return stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
 
+    def is_settled() -> bool:
+        pods = stack.kubernetes("pods", "-A")["items"]
+        return not any("deletionTimestamp" in pod["metadata"] for pod in pods)
+
+    eventually(is_settled, 60)  # an earlier rollout's pods take up to half a minute to end
     control("DELETE", "calls")
     before = pods_and_events()
     with edited(stack.folder / "apps" / "bar" / "app.py", "Hello from", "Never seen from"):
