@@ -13,6 +13,8 @@ from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
+MIN_READY_SECONDS = 3
+"""Time that a new pod has to stay ready before it counts: the controller's interval of updates (proxySyncSeconds)."""
 PRE_STOP_SECONDS = 5
 """A terminating pod serves on for that long, until no proxy routes requests to it."""
 _FIRST_POD, _FURTHER_POD = 180, 30
@@ -67,6 +69,9 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
         metadata=metadata("-deployment"),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=args.version.replicas,
+            # The rollout ends, and the route is created, only when the controller has seen the pod's endpoint: a route
+            # without endpoints answers 503.
+            min_ready_seconds=MIN_READY_SECONDS,
             selector=meta.v1.LabelSelectorArgs(match_labels=labels),
             # A new pod starts before an old one stops, so that there is always one to serve.
             strategy=apps.v1.DeploymentStrategyArgs(

@@ -132,8 +132,10 @@ _RUNNING = {
     "phase": "Running",
     "podIP": "10.0.0.1",
     "podIPs": [{"ip": "10.0.0.1"}],
+    # Ready since long ago: a Deployment counts a pod as available only after its minReadySeconds.
     "conditions": [
-        {"type": kind, "status": "True"} for kind in ("Initialized", "PodScheduled", "ContainersReady", "Ready")
+        {"type": kind, "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}
+        for kind in ("Initialized", "PodScheduled", "ContainersReady", "Ready")
     ],
 }
 _KUBECONFIG = """\
