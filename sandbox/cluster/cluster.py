@@ -76,6 +76,15 @@ class Kubernetes:
             self.stop()
             raise
 
+    def join(self, node: object) -> None:
+        """Does nothing: the cluster has one machine."""
+
+    def drain(self, node: str) -> None:
+        """Does nothing: the cluster has one machine."""
+
+    def leave(self, node: str) -> None:
+        """Does nothing: the cluster has one machine."""
+
     def stop(self) -> None:
         """Ends the cluster and all in it at once, as the end of its droplets would. Idempotent."""
         if not self._listener:

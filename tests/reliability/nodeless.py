@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.digitalocean import NodeRecord
 from sandbox.host.certificate_authority import Authority
 from sandbox.host.process import Child
 from sandbox.toolchain.build import tool
@@ -49,6 +50,10 @@ class Nodeless:
         self._ending = threading.Event()
         self._pretence = threading.Thread(target=self._pretend, daemon=True)
         self._pretence.start()
+
+    def join(self, node: NodeRecord) -> None: ...
+    def drain(self, node: str) -> None: ...
+    def leave(self, node: str) -> None: ...
 
     def stop(self) -> None:
         """A cluster's end: everything of its stack goes. The control plane stays for the next one."""

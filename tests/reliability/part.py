@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.digitalocean import create_app
+from sandbox.digitalocean import Cloud, ClusterRecord, create_app
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.kubernetes import routes as kubernetes
 from sandbox.digitalocean.registries import routes as registries
@@ -235,6 +235,14 @@ def _plugins(home: Path) -> Path:
     stand_in.write_text(f'#!/bin/sh\n{command} "$@"\n')
     stand_in.chmod(0o755)
     return home
+
+
+def delete_default_pool(cloud: Cloud, record: ClusterRecord) -> None:
+    """Deletes the cluster's own node pool by hand. DigitalOcean keeps the last one, so another one comes first."""
+    (own,) = record.document["node_pools"]
+    cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
+    cloud.clusters.delete_pool(record, own)
+    until(lambda: own not in record.document["node_pools"])
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ops import preflight
 from ops.pulumi.state import CLUSTER
-from tests.reliability.part import QUIET, Part, until
+from tests.reliability.part import QUIET, Part, delete_default_pool, until
 from tests.reliability.sweep import Sweep
 from tests.reliability.test_by_hand import call
 from tests.standins.digitalocean_provider.engine import TOKEN
@@ -161,9 +161,7 @@ def test_an_up_that_was_interrupted_twice_is_mended_by_the_doctor(part: Part) ->
 def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
     part.up()
     record = part.account.cloud.clusters.records[_cluster(part)]
-    # DigitalOcean keeps the last pool, so another one came first.
-    part.account.cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
-    part.account.cloud.clusters.resize(record.document, record.document["node_pools"].pop(0), 0, ready=True)
+    delete_default_pool(part.account.cloud, record)
     typed = part.mend()
     assert [command.split(" --")[0].rpartition(" ")[0] for command in typed if "-m ops" in command] == [
         "python -m ops add-pool",
@@ -210,7 +208,7 @@ def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> 
     part.up()
     cluster = _cluster(part)
     pool = part.account.cloud.clusters.records[cluster].document["node_pools"][0]
-    part.account.cloud.clusters.resize(part.account.cloud.clusters.records[cluster].document, pool, 2, ready=True)
+    part.account.cloud.clusters.resize(part.account.cloud.clusters.records[cluster], pool, 2)
     (drift,) = part.doctor()
     assert drift["problem"] == f"node count of cluster {cluster}: 1 in the state, 2 in the account"
     part.mend()

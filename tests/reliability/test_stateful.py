@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from sandbox.digitalocean import ClusterRecord
 from tests.e2e.leaks import leaks
-from tests.reliability.part import QUIET, Part, until
+from tests.reliability.part import QUIET, Part, delete_default_pool, until
 
 FAULTS: dict[str, dict[str, Any]] = {
     "refused": {"kind": "status", "status": 422},
@@ -86,9 +86,7 @@ class DigitalOceanPart(RuleBasedStateMachine):
     @rule()
     def delete_a_node_pool_by_hand(self) -> None:
         for record in self._running():
-            # DigitalOcean keeps the last one, so another one comes first.
-            self.cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
-            self.cloud.clusters.resize(record.document, record.document["node_pools"].pop(0), 0, ready=True)
+            delete_default_pool(self.cloud, record)
         _note("node pool deleted by hand")
 
     @precondition(lambda self: self._running())

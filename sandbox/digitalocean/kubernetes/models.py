@@ -1,7 +1,7 @@
-"""Kubernetes clusters: records, nodes, tokens, and the one real Kubernetes behind them.
+"""Kubernetes clusters: records, node pools, tokens, and the one Kubernetes behind them.
 
-A cluster's first node is real. Further nodes, whether of the same pool or of others, are records: billed, listed,
-`running` after a while, but no machine joins the cluster for them.
+A pool's `nodes` are the model. The Kubernetes behind a cluster follows them through `KubernetesLike`: it starts with
+the first node, the others join it, and a node that goes is drained before it leaves.
 """
 
 import secrets
@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from sandbox.digitalocean import catalog
@@ -36,6 +35,17 @@ class KubernetesLike(Protocol):
     def admin_token(self) -> str: ...
     def stop(self) -> None: ...
 
+    # Each is called without the account's lock, from a thread of its own, and returns when it is done.
+
+    def join(self, node: "NodeRecord") -> None:
+        """Starts the machine of a further node; returns when Kubernetes has the node ready."""
+
+    def drain(self, node: str) -> None:
+        """Cordons a node and evicts its pods, as long as that takes: budgets of disruption are respected."""
+
+    def leave(self, node: str) -> None:
+        """Ends the machine of a node, and removes the node from Kubernetes."""
+
 
 class Controller(Protocol):
     """The cloud controller of a cluster."""
@@ -53,14 +63,15 @@ class Tagged(NamedTuple):
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """The node that Kubernetes is to register."""
+    """A node that Kubernetes is to register."""
 
     name: str
     provider_id: str
     size: catalog.Size
     count: int
-    """The nodes of the pool that this one stands for."""
+    """Nodes that its pool begins with."""
     labels: dict[str, str]
+    taints: list[dict[str, str]]
 
 
 @dataclass
@@ -69,6 +80,7 @@ class ClusterRecord:
     document: Document
     """The cluster as the API shows it."""
     node: NodeRecord
+    """The first node, with which Kubernetes starts."""
     kubernetes: KubernetesLike | None = None
     controller: Controller | None = None
     settled: threading.Event = field(default_factory=threading.Event)
@@ -92,11 +104,13 @@ class ClusterRecord:
         return token, expires
 
 
+_GOING = ("draining", "deleting")
 StartKubernetes = Callable[[ClusterRecord], KubernetesLike]
 MakeController = Callable[[Document, KubernetesLike], Controller]
 
 
 def _pool(cluster_id: str, body: Document) -> Document:
+    scaled = bool(body.get("auto_scale"))
     return {
         "id": str(uuid.uuid4()),
         "name": body["name"],
@@ -105,11 +119,34 @@ def _pool(cluster_id: str, body: Document) -> Document:
         "tags": ["k8s", f"k8s:{cluster_id}", "k8s:worker", *(body.get("tags") or [])],
         "labels": body.get("labels") or {},
         "taints": body.get("taints") or [],
-        "auto_scale": bool(body.get("auto_scale")),
-        "min_nodes": body.get("min_nodes") or 0,
-        "max_nodes": body.get("max_nodes") or 0,
+        "auto_scale": scaled,
+        "min_nodes": (scaled and body.get("min_nodes")) or 0,
+        "max_nodes": (scaled and body.get("max_nodes")) or 0,
         "nodes": [],
     }
+
+
+def node_count(pool: Document, requested: int | None) -> int:
+    """The number of nodes that a request leads to: an autoscaled pool takes its minimum for one out of its range."""
+    count = pool["count"] if requested is None else requested
+    if pool["auto_scale"] and not pool["min_nodes"] <= count <= pool["max_nodes"]:
+        return int(pool["min_nodes"])
+    return int(count)
+
+
+def _record_of(cluster: Document, pool: Document, node: Document) -> NodeRecord:
+    size = catalog.SIZES[pool["size"]]
+    labels = {
+        "doks.digitalocean.com/node-id": node["id"],
+        "doks.digitalocean.com/node-pool": pool["name"],
+        "doks.digitalocean.com/node-pool-id": pool["id"],
+        "doks.digitalocean.com/version": cluster["version"],
+        "node.kubernetes.io/instance-type": size.slug,
+        "topology.kubernetes.io/region": cluster["region"],
+        **pool["labels"],
+    }
+    provider_id = f"digitalocean://{node['droplet_id']}"
+    return NodeRecord(node["name"], provider_id, size, pool["count"], labels, pool["taints"])
 
 
 class Clusters:
@@ -159,22 +196,9 @@ class Clusters:
         identifier = document["id"]
         document["node_pools"] = [_pool(identifier, body) for body in pools]
         for pool, body in zip(document["node_pools"], pools, strict=True):
-            self.resize(document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=False)
+            self._add_nodes(document, pool, node_count(pool, int(body.get("count") or 0)))
         pool = document["node_pools"][0]
-        node = pool["nodes"][0]
-        size = catalog.SIZES[pool["size"]]
-        labels = {
-            "doks.digitalocean.com/node-id": node["id"],
-            "doks.digitalocean.com/node-pool": pool["name"],
-            "doks.digitalocean.com/node-pool-id": pool["id"],
-            "doks.digitalocean.com/version": document["version"],
-            "node.kubernetes.io/instance-type": size.slug,
-            "topology.kubernetes.io/region": document["region"],
-            **pool["labels"],
-        }
-        provider_id = f"digitalocean://{node['droplet_id']}"
-        real_node = NodeRecord(node["name"], provider_id, size, pool["count"], labels)
-        record = ClusterRecord(identifier, document, real_node)
+        record = ClusterRecord(identifier, document, _record_of(document, pool, pool["nodes"][0]))
         self.records[identifier] = record
         self.bill(record)
         threading.Thread(
@@ -191,7 +215,11 @@ class Clusters:
     def _bring_up(self, record: ClusterRecord, at_least: float) -> None:
         begin = time.monotonic()
         try:
-            record.kubernetes = self._start(record)
+            record.kubernetes = kubernetes = self._start(record)
+            for pool in record.document["node_pools"]:
+                for node in pool["nodes"]:
+                    if node["name"] != record.node.name:
+                        kubernetes.join(_record_of(record.document, pool, node))
             record.leaving.wait(max(begin + at_least - time.monotonic(), 0))
             with self._context.scheduler.lock:
                 if not record.leaving.is_set():
@@ -209,7 +237,8 @@ class Clusters:
         record.document |= {"endpoint": kubernetes.server, "ipv4": "127.0.0.1"}
         for pool in record.document["node_pools"]:
             for node in pool["nodes"]:
-                node["status"]["state"] = "running"
+                if node["status"]["state"] == "provisioning":
+                    node["status"] = {"state": "running"}
         record.become("running")
 
     def delete(self, record: ClusterRecord) -> None:
@@ -225,7 +254,8 @@ class Clusters:
         self._context.scheduler.stopped.wait(max(begin + at_least - time.monotonic(), 0))
         with self._context.scheduler.lock:
             for pool in record.document["node_pools"]:
-                self.resize(record.document, pool, 0, ready=True)
+                for node in pool["nodes"]:
+                    self._droplets.delete(node["droplet_id"])
             self._context.ledger.end("kubernetes_cluster", record.id)
             self.records.pop(record.id, None)
 
@@ -243,40 +273,98 @@ class Clusters:
         for record in list(self.records.values()):
             self._halt(record)
 
-    def resize(self, document: Document, pool: Document, count: int, *, ready: bool) -> None:
-        """Adds or removes nodes. With `ready` new ones run after the settings' delay, else when the cluster does."""
-        nodes = pool["nodes"]
-        pool["count"] = count
-        size = catalog.SIZES[pool["size"]]
-        while len(nodes) < count:
-            suffix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
-            droplet = self._droplets.create(
-                f"{pool['name']}-{suffix}", document["region"], size, list(pool["tags"]), document["vpc_uuid"]
-            )
-            node: Document = {
-                "id": str(uuid.uuid4()),
-                "name": droplet["name"],
-                "status": {"state": "provisioning"},
-                "droplet_id": str(droplet["id"]),
-                "created_at": timestamp(),
-                "updated_at": timestamp(),
-            }
-            nodes.append(node)
-            if ready:
-                self._context.scheduler.later(
-                    self._context.settings.node_create, partial(node["status"].update, state="running")
-                )
-        # The first node is the real one: it goes last.
-        for node in nodes[count:]:
-            self._droplets.delete(node["droplet_id"])
-        del nodes[count:]
-
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
         # DigitalOcean documents no order of pools. The newest comes first, so that a client that relies on one fails.
         record.document["node_pools"].insert(0, pool)
-        self.resize(record.document, pool, int(body.get("count") or body.get("min_nodes") or 1), ready=True)
+        self.resize(record, pool, node_count(pool, int(body.get("count") or 0)))
         return pool
+
+    def delete_pool(self, record: ClusterRecord, pool: Document) -> None:
+        """Drains and deletes a pool's nodes. The pool is listed until the last one is gone."""
+        self.resize(record, pool, 0)
+
+        def forget() -> None:
+            if pool in record.document["node_pools"]:
+                record.document["node_pools"].remove(pool)
+
+        self._when(record, lambda: not pool["nodes"], forget)
+
+    def resize(self, record: ClusterRecord, pool: Document, count: int) -> None:
+        """Adds nodes, which run after a while, or drains and deletes the newest ones."""
+        staying = [node for node in pool["nodes"] if node["status"]["state"] not in _GOING]
+        for node in self._add_nodes(record.document, pool, count - len(staying)):
+            self._in_background(record, self._join, pool, node)
+        pool["count"] = count
+        # The first node of the cluster goes last.
+        for node in staying[count:]:
+            node["status"] = {"state": "draining"}
+            self._in_background(record, self._leave, pool, node)
+
+    def _add_nodes(self, document: Document, pool: Document, more: int) -> list[Document]:
+        """Creates the Droplets of new nodes, which are billed from now on."""
+        nodes: list[Document] = []
+        for _ in range(more):
+            suffix = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
+            size = catalog.SIZES[pool["size"]]
+            droplet = self._droplets.create(
+                f"{pool['name']}-{suffix}", document["region"], size, list(pool["tags"]), document["vpc_uuid"]
+            )
+            nodes.append(
+                {
+                    "id": str(uuid.uuid4()),
+                    "name": droplet["name"],
+                    "status": {"state": "provisioning"},
+                    "droplet_id": str(droplet["id"]),
+                    "created_at": timestamp(),
+                    "updated_at": timestamp(),
+                }
+            )
+        pool["nodes"] += nodes
+        pool["count"] = len(pool["nodes"])
+        return nodes
+
+    def _in_background(self, record: ClusterRecord, work: Callable[..., None], pool: Document, node: Document) -> None:
+        """Starts work on a node once the cluster has come up."""
+
+        def run() -> None:
+            record.settled.wait()
+            if not record.leaving.is_set() and record.kubernetes:
+                work(record, record.kubernetes, pool, node)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def _join(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+        begin = time.monotonic()
+        kubernetes.join(_record_of(record.document, pool, node))
+        record.leaving.wait(max(begin + self._context.settings.node_create - time.monotonic(), 0))
+        with self._context.scheduler.lock:
+            if node["status"]["state"] == "provisioning":
+                node["status"] = {"state": "running"}
+
+    def _leave(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+        kubernetes.drain(node["name"])
+        record.leaving.wait(self._context.settings.node_drain)
+        with self._context.scheduler.lock:
+            node["status"] = {"state": "deleting"}
+        kubernetes.leave(node["name"])
+        with self._context.scheduler.lock:
+            # A cluster that has gone meanwhile has taken its Droplets along.
+            if record.id in self.records and node in pool["nodes"]:
+                pool["nodes"].remove(node)
+                self._droplets.delete(node["droplet_id"])
+            self._context.scheduler.lock.notify_all()
+
+    def _when(self, record: ClusterRecord, condition: Callable[[], bool], action: Callable[[], None]) -> None:
+        """Runs an action under the lock when a condition is met, unless the cluster goes."""
+
+        def run() -> None:
+            with self._context.scheduler.lock:
+                while not condition() and not record.leaving.is_set():
+                    self._context.scheduler.lock.wait(0.1)
+                action()
+
+        threading.Thread(target=run, daemon=True).start()
 
     def upgrade(self, record: ClusterRecord, version: str) -> None:
         """Changes the version shown. The Kubernetes behind it stays what it is."""

@@ -3,6 +3,7 @@
 import base64
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -11,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.errors import ApiError, NotFoundError
-from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.kubernetes.models import ClusterRecord, node_count
 from sandbox.digitalocean.ledger import timestamp
 from sandbox.digitalocean.middleware import Family, body, cloud, page
 
@@ -41,7 +42,8 @@ def _check_name(name: object, besides: str = "") -> str:
     return name
 
 
-def _check_pools(pools: list[Document], region: str) -> None:
+def _check_pools(pools: list[Document], region: str, others: Iterable[Document] = ()) -> None:
+    names = [pool["name"] for pool in others]
     for position, pool in enumerate(pools):
         where = f"validation error: worker_node_pool_specs[{position}]"
         size = catalog.KUBERNETES_SIZES.get(pool.get("size", ""))
@@ -49,9 +51,19 @@ def _check_pools(pools: list[Document], region: str) -> None:
             raise ApiError(422, f"{where}.invalid droplet size")
         if not pool.get("name"):
             raise ApiError(422, f"{where}.missing name")
-        if not pool.get("auto_scale") and int(pool.get("count") or 0) < 1:
-            raise ApiError(422, f"{where}.count must be at least 1")
-    _check_quota(sum(int(pool.get("count") or pool.get("min_nodes") or 1) for pool in pools))
+        if pool["name"] in names:
+            raise ApiError(422, f"{where}.a node pool with this name already exists")
+        names.append(pool["name"])
+        _check_scale(where, pool, int(pool.get("count") or 0))
+    _check_quota(sum(int(pool.get("count") or pool.get("min_nodes") or 0) for pool in pools))
+
+
+def _check_scale(where: str, pool: Document, count: int) -> None:
+    low, high = int(pool.get("min_nodes") or 0), int(pool.get("max_nodes") or 0)
+    if pool.get("auto_scale") and not 0 <= low <= high > 0:
+        raise ApiError(422, f"{where}.min_nodes must be at most max_nodes, which is at least 1")
+    if not pool.get("auto_scale") and count < 1:
+        raise ApiError(422, f"{where}.count must be at least 1")
 
 
 def _check_quota(more: int) -> None:
@@ -73,6 +85,8 @@ def create() -> ResponseReturnValue:
     if not requested.get("node_pools"):
         raise ApiError(422, "validation error: at least one node pool is needed")
     _check_pools(requested["node_pools"], region)
+    if not any(int(pool.get("count") or pool.get("min_nodes") or 0) for pool in requested["node_pools"]):
+        raise ApiError(422, "validation error: at least one node is needed")
     identifier = str(uuid.uuid4())
     ha = requested.get("ha")
     document: Document = {
@@ -230,7 +244,7 @@ def list_pools(cluster_id: str) -> ResponseReturnValue:
 @family.serves(f"POST {POOLS}", "kubernetes:update")
 def add_pool(cluster_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), body()
-    _check_pools([requested], record.document["region"])
+    _check_pools([requested], record.document["region"], record.document["node_pools"])
     return {"node_pool": cloud.clusters.add_pool(record, requested)}, 201
 
 
@@ -243,14 +257,20 @@ def get_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
 def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), body()
     pool = _pool(record, pool_id)
-    count = int(requested.get("count") or pool["count"])
-    _check_quota(max(count - pool["count"], 0))
-    pool |= {
+    changed = pool | {
         k: requested[k] for k in ("name", "labels", "taints", "auto_scale", "min_nodes", "max_nodes") if k in requested
     }
+    if not changed["auto_scale"]:
+        changed |= {"min_nodes": 0, "max_nodes": 0}
+    if any(other is not pool and other["name"] == changed["name"] for other in record.document["node_pools"]):
+        raise ApiError(422, "validation error: a node pool with this name already exists")
+    count = node_count(changed, requested.get("count"))
+    _check_scale("validation error", changed, count)
+    _check_quota(max(count - pool["count"], 0))
     if requested.get("tags") is not None:
-        pool["tags"] = [*pool["tags"][:3], *(t for t in requested["tags"] if not t.startswith("k8s"))]
-    cloud.clusters.resize(record.document, pool, count, ready=True)
+        changed["tags"] = [*pool["tags"][:3], *(t for t in requested["tags"] if not t.startswith("k8s"))]
+    pool |= changed
+    cloud.clusters.resize(record, pool, count)
     return {"node_pool": pool}, 202
 
 
@@ -258,8 +278,7 @@ def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
 def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     record = cloud.clusters.get(cluster_id)
     pool = _pool(record, pool_id)
-    if len(record.document["node_pools"]) == 1:
+    if not any(other["count"] for other in record.document["node_pools"] if other is not pool):
         raise ApiError(422, "validation error: a cluster needs at least one node pool")
-    cloud.clusters.resize(record.document, pool, 0, ready=True)
-    record.document["node_pools"].remove(pool)
+    cloud.clusters.delete_pool(record, pool)
     return "", 204

@@ -1,20 +1,26 @@
-"""A cluster's default node pool, which is a part of the cluster."""
+"""Node pools: the default one, which is a part of its cluster, and further ones, which are resources."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import ClassVar
 
-from sandbox.digitalocean.provider.client import Client
+from sandbox.digitalocean.provider.client import Client, ProviderError, failing
 from sandbox.digitalocean.provider.properties import Properties
-from sandbox.digitalocean.provider.resource import Input, not_empty
+from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty
 
 DEFAULT_POOL_TAG = "terraform:default-node-pool"
 """The official provider marks the pool that came with the cluster by this tag."""
 
+
+def _is_actual(new: object, state: Properties) -> bool:
+    """Reports whether a count is no change: one that the autoscaler has reached, or that the program leaves out."""
+    return (new or state.get("nodeCount") or 0) == (state.get("actualNodeCount") or 0)
+
+
 POOL: Mapping[str, Input] = {
     "name": Input(required=True, invalid=not_empty),
     "size": Input(required=True, force_new=True, invalid=not_empty),
-    # A count that the autoscaler has reached by itself is no change.
-    "nodeCount": Input(suppress=lambda new, state: bool(new) and new == state.get("actualNodeCount")),
+    "nodeCount": Input(suppress=_is_actual),
     "autoScale": Input(default=False),
     "minNodes": Input(),
     "maxNodes": Input(),
@@ -95,6 +101,67 @@ def update_pool(api: Client, path: str, config: Properties, seconds: float, *tag
         body["labels"] = config["labels"]
     if api.find("Unable to update nodepool", "PUT", path, body) is not None:
         wait_for_nodes(api, path, seconds)
+
+
+class KubernetesNodePool(Resource):
+    shape: ClassVar[Shape] = Shape(
+        {"clusterId": Input(required=True, force_new=True, invalid=not_empty), **POOL}, ("actualNodeCount", "nodes")
+    )
+
+    def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
+        # A failure up to the end of the wait loses the pool: its nodes run and are billed, and no state has them.
+        with failing("Error creating Kubernetes node pool"):
+            pools = f"kubernetes/clusters/{config['clusterId']}/node_pools"
+            pool = api.call("Unable to create new default node pool", "POST", pools, create_body(config))["node_pool"]
+            wait_for_nodes(api, f"{pools}/{pool['id']}", seconds)
+        identity = pool["id"]
+        try:
+            return identity, self.read(api, identity, config) or {}
+        except ProviderError as error:
+            raise PartlyCreatedError(identity, config, str(error)) from None
+
+    def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
+        if "clusterId" not in state:
+            state = state | {"clusterId": _cluster_of(api, identity)}
+        found = api.find("Error retrieving Kubernetes node pool", "GET", _path(identity, state))
+        # Unlike that of a default pool, the count is always stored.
+        return found and state | state_of(found["node_pool"], counted=True)
+
+    def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
+        # A count that the program leaves out stays that of the state, however old, and is sent.
+        config["nodeCount"] = config["nodeCount"] or olds.get("nodeCount")
+        with failing("Error updating node pool"):
+            update_pool(api, _path(identity, olds), config, self.create_seconds)
+        return self.read(api, identity, config)
+
+    def delete(self, api: Client, identity: str, state: Properties) -> None:
+        path = _path(identity, state)
+        # A pool that is gone already is an error.
+        api.call("Unable to delete node pool", "DELETE", path)
+        api.wait(
+            "delete nodepool",
+            self.create_seconds,
+            lambda: True if api.find("Error trying to read nodepool state", "GET", path) is None else None,
+        )
+
+
+def _path(identity: str, state: Properties) -> str:
+    return f"kubernetes/clusters/{state['clusterId']}/node_pools/{identity}"
+
+
+def _cluster_of(api: Client, identity: str) -> str:
+    """The cluster of a pool that is imported: the id doesn't name it."""
+    clusters = api.call("Unable to list Kubernetes clusters", "GET", "kubernetes/clusters?per_page=200")
+    for cluster in clusters["kubernetes_clusters"]:
+        for pool in cluster["node_pools"]:
+            if pool["id"] == identity and DEFAULT_POOL_TAG in (pool.get("tags") or []):
+                raise ProviderError(
+                    f"Node pool {identity} has the default node pool tag set; import the owning "
+                    f"digitalocean_kubernetes_cluster resource instead (cluster ID={cluster['id']})"
+                )
+            if pool["id"] == identity:
+                return str(cluster["id"])
+    raise ProviderError(f"Did not find the cluster owning the node pool {identity}")
 
 
 def wait_for_nodes(api: Client, path: str, seconds: float) -> None:

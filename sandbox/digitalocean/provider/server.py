@@ -14,13 +14,14 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from sandbox.digitalocean.provider import cluster, domain, registry
+from sandbox.digitalocean.provider import cluster, domain, node_pool, registry
 from sandbox.digitalocean.provider.client import Client, PanicError, ProviderError
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in, unknown
 from sandbox.digitalocean.provider.resource import DEFAULTS, PartlyCreatedError, Resource, automatic_name
 
 RESOURCES: Mapping[str, Resource] = {
     "digitalocean:index/kubernetesCluster:KubernetesCluster": cluster.KubernetesCluster(),
+    "digitalocean:index/kubernetesNodePool:KubernetesNodePool": node_pool.KubernetesNodePool(),
     "digitalocean:index/containerRegistry:ContainerRegistry": registry.ContainerRegistry(),
     "digitalocean:index/containerRegistryDockerCredentials:ContainerRegistryDockerCredentials": (
         registry.ContainerRegistryDockerCredentials()

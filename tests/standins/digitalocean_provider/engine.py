@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, KubernetesLike, Settings, create_app
+from sandbox.digitalocean import Cloud, ClusterRecord, KubernetesLike, NodeRecord, Settings, create_app
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
 
 TOKEN = "dop_v1_" + "5" * 64
@@ -132,6 +132,9 @@ class FakeKubernetes:
     admin_token: str = ""
 
     def stop(self) -> None: ...
+    def join(self, node: NodeRecord) -> None: ...
+    def drain(self, node: str) -> None: ...
+    def leave(self, node: str) -> None: ...
 
 
 class Account:

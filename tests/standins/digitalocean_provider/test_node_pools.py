@@ -1,0 +1,158 @@
+"""The `digitalocean` provider's node pools beside the default one."""
+
+import threading
+from typing import Any
+
+import pytest
+from pulumi.runtime.proto import provider_pb2
+
+from sandbox.digitalocean.faults import Fault
+from sandbox.digitalocean.provider.properties import Properties
+from tests.reliability.part import until
+from tests.standins.digitalocean_provider.engine import Account, Engine, FakeKubernetes, Refused, Stored
+from tests.standins.digitalocean_provider.test_clusters import cluster, pool
+
+NONE = provider_pb2.DiffResponse.DIFF_NONE
+
+
+def program(owner: Stored, **changes: Any) -> Properties:  # noqa: ANN401 -- inputs
+    return {"clusterId": owner.id, "name": "batch", "size": "s-2vcpu-4gb"} | changes
+
+
+def scaled(owner: Stored, **changes: Any) -> Properties:  # noqa: ANN401 -- inputs
+    return program(owner, autoScale=True, minNodes=1, maxNodes=3) | changes
+
+
+def pools(account: Account, owner: Stored) -> dict[str, Any]:
+    return {each["name"]: each for each in account.cloud.clusters.records[owner.id].document["node_pools"]}
+
+
+def test_a_pool_is_created_waited_for_and_billed(account: Account, engine: Engine) -> None:
+    owner = cluster(engine)
+    account.settings.node_create = 0.1
+    taint = {"key": "batch", "value": "yes", "effect": "NoSchedule"}
+    made = engine.create("KubernetesNodePool", program(owner, nodeCount=2, labels={"tier": "batch"}, taints=[taint]))
+    assert [node["status"] for node in made.state["nodes"]] == ["running", "running"]
+    assert (made.state["nodeCount"], made.state["actualNodeCount"]) == (2, 2)
+    assert pools(account, owner)["batch"]["taints"] == [taint]
+    assert sorted(entry.price_monthly for entry in account.cloud.ledger.entries) == [0, 12, 24, 24]
+    assert engine.diff(made, made.inputs).changes == NONE
+
+
+def test_an_autoscaled_pool_begins_with_its_minimum_and_its_count_is_never_a_difference(
+    account: Account, engine: Engine
+) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", scaled(owner))
+    assert made.state["actualNodeCount"] == 1
+    record = account.cloud.clusters.records[owner.id]
+    account.cloud.clusters.resize(record, pools(account, owner)["batch"], 3)
+    for stored in (made, engine.refresh(made)):
+        assert stored
+        assert engine.diff(stored, scaled(owner)).changes == NONE
+    assert engine.diff(made, scaled(owner, maxNodes=5)).changes == provider_pb2.DiffResponse.DIFF_SOME
+
+
+def test_an_update_of_an_autoscaled_pool_takes_it_back_to_the_count_of_the_state(
+    account: Account, engine: Engine
+) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", scaled(owner))
+    record = account.cloud.clusters.records[owner.id]
+    account.cloud.clusters.resize(record, pools(account, owner)["batch"], 3)
+    engine.update(made, scaled(owner, maxNodes=5))
+    assert pools(account, owner)["batch"]["count"] == 1
+
+
+def test_the_default_pool_may_be_autoscaled_from_the_count_that_it_has(account: Account, engine: Engine) -> None:
+    made = cluster(engine)
+    inputs = pool(autoScale=True, minNodes=1, maxNodes=3)
+    del inputs["nodePool"]["nodeCount"]
+    updated = engine.update(made, inputs)
+    (own,) = pools(account, made).values()
+    assert (own["auto_scale"], own["count"], own["min_nodes"], own["max_nodes"]) == (True, 1, 1, 3)
+    assert engine.diff(updated, inputs).changes == NONE
+    account.cloud.clusters.resize(account.cloud.clusters.records[made.id], own, 2)
+    until(lambda: {node["status"]["state"] for node in own["nodes"]} == {"running"})
+    refreshed = engine.refresh(updated)
+    assert refreshed
+    assert engine.diff(refreshed, inputs).changes == NONE
+
+
+@pytest.mark.parametrize(("key", "value"), [("size", "s-4vcpu-8gb"), ("clusterId", "other")])
+def test_a_pool_is_replaced_for(engine: Engine, key: str, value: str) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
+    answer = engine.diff(made, program(owner, nodeCount=1) | {key: value})
+    assert list(answer.replaces) == [key]
+    # The program's name is an explicit one.
+    assert answer.deleteBeforeReplace
+
+
+def test_a_deleted_pool_is_drained_and_waited_for(
+    account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", program(owner, nodeCount=2))
+    drained: list[str] = []
+    blocked = threading.Event()
+
+    def drain(_: FakeKubernetes, node: str) -> None:
+        drained.append(node)
+        blocked.wait()
+
+    monkeypatch.setattr(FakeKubernetes, "drain", drain)
+    end = threading.Thread(target=engine.delete, args=[made])
+    end.start()
+    until(lambda: len(drained) == 2)
+    assert {node["status"]["state"] for node in pools(account, owner)["batch"]["nodes"]} == {"draining"}
+    assert len(account.cloud.droplets) == 3
+    blocked.set()
+    end.join()
+    assert list(pools(account, owner)) == ["default"]
+    assert len(account.cloud.droplets) == 1
+    with pytest.raises(Refused, match=r"Unable to delete node pool: .* 404"):
+        engine.delete(made)
+
+
+def test_a_pool_whose_nodes_never_run_is_in_no_state_and_billed(account: Account, engine: Engine) -> None:
+    owner = cluster(engine)
+    account.settings.node_create = 60
+    with pytest.raises(Refused, match="Timeout waiting to create nodepool") as refused:
+        engine.create("KubernetesNodePool", program(owner, nodeCount=1), seconds=0.1)
+    assert refused.value.partial is None
+    assert len(account.cloud.droplets) == 2
+
+
+def test_a_pool_that_is_gone_leaves_the_state(account: Account, engine: Engine) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
+    account.cloud.faults.append(Fault(path="node_pools", status=404))
+    assert engine.refresh(made) is None
+
+
+def test_an_import_finds_the_cluster_and_refuses_a_default_pool(account: Account, engine: Engine) -> None:
+    owner = cluster(engine)
+    made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
+    imported = engine.refresh(Stored(made.urn, made.id, {}, {}, set()))
+    assert imported
+    assert imported.state["clusterId"] == owner.id
+    default = pools(account, owner)["default"]["id"]
+    with pytest.raises(Refused, match="has the default node pool tag set"):
+        engine.refresh(Stored(made.urn, default, {}, {}, set()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"nodeCount": 0}, "count must be at least 1"),
+        ({"autoScale": True, "minNodes": 3, "maxNodes": 2}, "min_nodes must be at most max_nodes"),
+        ({"nodeCount": 10}, "not enough available droplet limit"),
+        ({"nodeCount": 1, "name": "default"}, "a node pool with this name already exists"),
+        ({"nodeCount": 1, "size": "s-1vcpu-1gb"}, "invalid droplet size"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused(engine: Engine, changes: Properties, message: str) -> None:
+    owner = cluster(engine)
+    with pytest.raises(Refused, match=message):
+        engine.create("KubernetesNodePool", program(owner) | changes)
