@@ -61,6 +61,7 @@ services = [
         config,
         images=provision_images(service, registry, cluster.platform),
         namespace=namespace,
+        pool=cluster.pools.get(service.pool or ""),
         needs=RouteDependencies(gateway, gateway_api, certificate, consumers),
         opts=cluster.contents,
     )

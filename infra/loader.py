@@ -26,8 +26,7 @@ def load_config() -> Settings:
         settings = load(config, secret_keys, pulumi.get_project(), _stack_file())
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
-    size = capacity.node_size(settings.node_size)
-    if settings.creates_cluster and size and (problem := capacity.shortage(settings, size)):
+    if settings.creates_cluster and (problem := capacity.shortage(settings)):
         pulumi.log.warn(f"{config_key('nodeCount')}: {problem}")
     return settings
 

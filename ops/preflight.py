@@ -164,10 +164,15 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
 def _check_room(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Check:
     """The pods, with the one that an update adds, on the nodes."""
     settings = stack.settings
-    size = sizes.get(settings.node_size)
-    if size is None or size.slug not in {each.slug for each in options.sizes}:
-        return Check("room", True, f"unknown: {settings.node_size} is no size for nodes")
-    problem, _, fix = capacity.shortage(settings, capacity.NodeSize(size.vcpus, size.memory)).partition("; fix: ")
+    for_nodes = {each.slug for each in options.sizes}
+    for pool in settings.all_pools.values():
+        if pool.size not in sizes or pool.size not in for_nodes:
+            return Check("room", True, f"unknown: {pool.size} is no size for nodes")
+
+    def size_of(slug: str) -> capacity.NodeSize:
+        return capacity.NodeSize(sizes[slug].vcpus, sizes[slug].memory)
+
+    problem, _, fix = capacity.shortage(settings, size_of).partition("; fix: ")
     return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
 
 

@@ -1,9 +1,21 @@
 """The cluster as the rest of the stack uses it, whichever kind it is."""
 
 import shlex
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
+
+from infra.config.node_pools import Taint
+
+
+class Pool(NamedTuple):
+    """A node pool that services may name."""
+
+    name: pulumi.Output[str]
+    """On DigitalOcean, once its nodes run."""
+    taints: Sequence[Taint]
 
 
 class Cluster(pulumi.ComponentResource):
@@ -15,6 +27,7 @@ class Cluster(pulumi.ComponentResource):
         id: its UUID; None: an existing cluster.
         kubeconfig: of the cluster that the stack creates; None: the user has one.
         kube_context: the context of the user's kubeconfig; None: the stack creates the cluster.
+        pools: node pools by their keys of the configuration.
         platform: of images, such as linux/amd64; None: that of the machine that builds them.
     """
 
@@ -23,6 +36,7 @@ class Cluster(pulumi.ComponentResource):
     id: pulumi.Output[str] | None = None
     kubeconfig: pulumi.Output[str] | None = None
     kube_context: str | None = None
+    pools: Mapping[str, Pool] = {}
     platform: str | None = None
 
     @property

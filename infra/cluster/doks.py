@@ -1,17 +1,20 @@
 """A Kubernetes cluster that the stack creates on DigitalOcean."""
 
+from typing import TypedDict
+
 import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_kubernetes as kubernetes
 
-from infra.cluster.cluster import Cluster
+from infra.cluster.cluster import Cluster, Pool
 from infra.cluster.kubeconfig import kubeconfig
 from infra.config.cluster import ClusterSettings
+from infra.config.node_pools import NodePool
 from infra.loader import Account
 
 
 class DoksCluster(Cluster):
-    """A DigitalOcean Kubernetes cluster with one node pool."""
+    """A DigitalOcean Kubernetes cluster with its node pools."""
 
     def __init__(self, name: str, config: ClusterSettings, account: Account, version: str) -> None:
         """Creates the cluster.
@@ -36,7 +39,7 @@ class DoksCluster(Cluster):
             # `destroy` reads it from the state, so it has to be there from the first `up`.
             destroy_all_associated_resources=True,
             node_pool=digitalocean.KubernetesClusterNodePoolArgs(
-                name=f"{config.cluster_name}-default-pool", size=config.node_size, node_count=config.node_count
+                name=config.default_pool_name, size=config.node_size, **_scale(config.default_pool)
             ),
             opts=pulumi.ResourceOptions.merge(
                 child,
@@ -51,6 +54,10 @@ class DoksCluster(Cluster):
         )
         self.resource = cluster
         self.id = cluster.id
+        self.pools = {
+            key: _node_pool(key, pool, cluster, pulumi.ResourceOptions.merge(child, _POOL_OPTIONS))
+            for key, pool in config.node_pools.items()
+        }
         # DOKS has no other nodes.
         self.platform = "linux/amd64"
         self.kubeconfig = kubeconfig(
@@ -70,3 +77,48 @@ class DoksCluster(Cluster):
             opts=child,
         )
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
+
+
+class _Scale(TypedDict, total=False):
+    node_count: int
+    auto_scale: bool
+    min_nodes: int
+    max_nodes: int
+
+
+def _scale(pool: NodePool) -> _Scale:
+    """Returns the arguments for a pool's number of nodes.
+
+    An autoscaled pool has no count: the provider would set it back to the program's at every update.
+    """
+    if pool.autoscale:
+        return {"auto_scale": True, "min_nodes": pool.autoscale.min, "max_nodes": pool.autoscale.max}
+    return {"node_count": pool.most}
+
+
+_POOL_OPTIONS = pulumi.ResourceOptions(
+    # The pool of the new size comes first, services move to it, and then DigitalOcean drains the old one. The provider
+    # deletes a resource with a name first by default.
+    delete_before_replace=False,
+    # A drain respects disruption budgets, and so takes as long as the pods do.
+    custom_timeouts=pulumi.CustomTimeouts(create="45m", delete="60m"),
+)
+
+
+def _node_pool(key: str, pool: NodePool, cluster: digitalocean.KubernetesCluster, opts: pulumi.ResourceOptions) -> Pool:
+    resource = digitalocean.KubernetesNodePool(
+        key,
+        cluster_id=cluster.id,
+        name=pool.full_name(key),
+        size=pool.size,
+        labels=pool.labels or None,
+        taints=[
+            digitalocean.KubernetesNodePoolTaintArgs(key=taint.key, value=taint.value, effect=taint.effect)
+            for taint in pool.taints
+        ]
+        or None,
+        **_scale(pool),
+        # A pool goes with its cluster: nothing is drained when all of it ends.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=cluster)),
+    )
+    return Pool(resource.name, pool.taints)

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from infra.config.node_pools import DEFAULT_POOL
 from infra.config.settings import Settings
 from infra.config.types import quantity
 
@@ -74,64 +75,112 @@ def node_size(slug: str) -> NodeSize | None:
     return NodeSize(int(match[1]), int(match[2]) * 1024) if match else None
 
 
+class Pod(NamedTuple):
+    """A pod of the stack: what it requests, and where it may run."""
+
+    amount: Amount
+    pool: str | None = None
+    """The node pool that it runs on; None: any whose taints don't repel it."""
+
+
 def requests(settings: Settings) -> Iterator[tuple[str, Amount, int]]:
     """Yields each kind of pod of the stack, with what one of them requests and how many there are."""
-    yield "Kong", _amount(KONG, KONG_CONTROLLER), settings.gateway.replicas
+    return ((name, pod.amount, count) for name, pod, count in _pods(settings))
+
+
+def _pods(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
+    yield "Kong", Pod(_amount(KONG, KONG_CONTROLLER)), settings.gateway.replicas
     if settings.needs_rate_limit_store:
-        yield "rate-limit store", _amount(RATE_LIMIT_STORE), 1
+        yield "rate-limit store", Pod(_amount(RATE_LIMIT_STORE)), 1
     if settings.gateway.monitoring:
-        yield "Prometheus", _amount(PROMETHEUS), 1
+        yield "Prometheus", Pod(_amount(PROMETHEUS)), 1
         if settings.gateway.monitoring.grafana:
-            yield "Grafana", _amount(GRAFANA), 1
+            yield "Grafana", Pod(_amount(GRAFANA)), 1
     if settings.tls:
         for name, container in CERT_MANAGER.items():
-            yield f"cert-manager's {name}", _amount(container), 1
+            yield f"cert-manager's {name}", Pod(_amount(container)), 1
     for workload in settings.workloads:
         amount = _amount(workload.resources.requests.model_dump())
         for name, version in workload.versions.items():
-            yield f"service {name}", amount, version.replicas
+            yield f"service {name}", Pod(amount, workload.pool), version.replicas
 
 
-def shortage(settings: Settings, size: NodeSize) -> str:
+SizeOf = Callable[[str], NodeSize | None]
+"""Looks up a Droplet size by its slug; None: its vCPUs and memory are unknown."""
+
+
+def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
     """Returns why the pods don't fit on the nodes while one is updated, with the fix; empty if they fit.
 
     An update starts a new pod before it ends the old one: one more pod of Kong, or of the largest service, has to fit.
+    An autoscaled pool counts with its largest number of nodes. A pool of unknown size has room for everything.
     """
-    nodes = settings.node_count
-    if _fits(settings, size, nodes):
+    nodes = {key: pool.most for key, pool in settings.all_pools.items()}
+    sizes = {key: size for key, pool in settings.all_pools.items() if (size := size_of(pool.size))}
+    place = _full_pool(settings, sizes, nodes)
+    if place is None:
         return ""
-    pods = [each for _, each, count in requests(settings) for _ in range(count)]
+    pods = [pod for _, pod, count in _pods(settings) for _ in range(count)]
     total = Amount(0, 0)
-    for each in [*pods, _surge(settings)]:
-        total = total.plus(each)
-    room = size.allocatable.minus(DOKS_NODE)
-    free = Amount(room.cpu * nodes - DOKS_CLUSTER.cpu, room.memory * nodes - DOKS_CLUSTER.memory)
-    named = f"{nodes} node{'s' * (nodes > 1)} {settings.node_size}"
-    enough = next((count for count in range(nodes + 1, nodes + 65) if _fits(settings, size, count)), None)
-    fix = f"pulumi config set nodeCount {enough}" if enough else "a larger nodeSize, or smaller resources.requests"
+    for pod in [*pods, *_surges(settings)]:
+        if (pod.pool or DEFAULT_POOL) == place:
+            total = total.plus(pod.amount)
+    count, room = nodes[place], sizes[place].allocatable.minus(DOKS_NODE)
+    own = DOKS_CLUSTER if place == DEFAULT_POOL else Amount(0, 0)
+    free = Amount(room.cpu * count - own.cpu, room.memory * count - own.memory)
+    named = f"{count} node{'s' * (count > 1)} {settings.all_pools[place].size}"
+    enough = next(
+        (more for more in range(count + 1, count + 65) if _full_pool(settings, sizes, nodes | {place: more}) != place),
+        None,
+    )
+    key = _count_key(settings, place)
+    larger = "a larger nodeSize" if place == DEFAULT_POOL else f"a larger nodePools.{place}.size"
+    fix = f"pulumi config set {key} {enough}" if enough else f"{larger}, or smaller resources.requests"
     return (
         f"the pods request {total} while one of them is updated, and {named} offer {free} beside DigitalOcean's own "
         f"pods; fix: {fix}"
     )
 
 
-def _fits(settings: Settings, size: NodeSize, nodes: int) -> bool:
-    """True if the scheduler finds a node for every pod, the largest one first."""
-    free = [size.allocatable.minus(DOKS_NODE) for _ in range(nodes)]
-    pods = [each for _, each, count in requests(settings) for _ in range(count)]
+def _count_key(settings: Settings, place: str) -> str:
+    """The key of a pool's largest number of nodes, as an argument of `pulumi config set`."""
+    scaled = settings.all_pools[place].autoscale
+    if place == DEFAULT_POOL:
+        return "--path nodeAutoscale.max" if scaled else "nodeCount"
+    return f"--path nodePools.{place}.{'autoscale.max' if scaled else 'count'}"
+
+
+def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping[str, int]) -> str | None:
+    """Returns the pool in which the scheduler finds no node for a pod, the largest ones first; None if all fit."""
+    free = [(key, size.allocatable.minus(DOKS_NODE)) for key, size in sizes.items() for _ in range(nodes[key])]
+    open_pools = [key for key, pool in settings.all_pools.items() if not pool.repels]
     half = Amount(DOKS_CLUSTER.cpu // 2, DOKS_CLUSTER.memory // 2)
-    for pod in sorted([*pods, _surge(settings), half, half], reverse=True):
-        place = next((index for index, room in enumerate(free) if room.holds(pod)), None)
-        if place is None:
-            return False
-        free[place] = free[place].minus(pod)
-    return True
+    pods = [pod for _, pod, count in _pods(settings) for _ in range(count)]
+    # Pods that run in one pool only come first: the others may go elsewhere.
+    by_size = sorted([*pods, *_surges(settings), Pod(half), Pod(half)], key=lambda pod: pod.amount, reverse=True)
+    for pod in sorted(by_size, key=lambda pod: pod.pool is None):
+        places = [pod.pool] if pod.pool else open_pools
+        if any(place not in sizes for place in places):
+            continue
+        index = next(
+            (index for index, (key, room) in enumerate(free) if key in places and room.holds(pod.amount)), None
+        )
+        if index is None:
+            return pod.pool or DEFAULT_POOL
+        key, room = free[index]
+        free[index] = key, room.minus(pod.amount)
+    return None
 
 
-def _surge(settings: Settings) -> Amount:
-    """The most that a new pod of Kong or of a service needs during an update; monitoring's old pod ends first."""
-    rolling = [each for name, each, _ in requests(settings) if name == "Kong" or name.startswith("service ")]
-    return Amount(max(each.cpu for each in rolling), max(each.memory for each in rolling))
+def _surges(settings: Settings) -> Iterator[Pod]:
+    """The most that a new pod of Kong or of a service needs during an update, where it may run.
+
+    The old pod of monitoring ends first. One rollout at a time adds a pod to a pool.
+    """
+    rolling = [pod for name, pod, _ in _pods(settings) if name == "Kong" or name.startswith("service ")]
+    for place in dict.fromkeys(pod.pool for pod in rolling):
+        amounts = [pod.amount for pod in rolling if pod.pool == place]
+        yield Pod(Amount(max(amount.cpu for amount in amounts), max(amount.memory for amount in amounts)), place)
 
 
 def _amount(*containers: Requests) -> Amount:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
+from infra.config.node_pools import PoolName
 from infra.config.policies import RoutePolicies
 from infra.config.registry import PullCredentials
 from infra.config.types import (
@@ -164,6 +165,7 @@ class Workload(RoutePolicies):
     resources: Resources = Field(
         Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
     )
+    pool: PoolName | None = Field(None, description="a key of nodePools", examples=["batch"])
     tracing: bool = Field(True, description="true or false", examples=[False])
     ingress: Ingress = Field(Ingress(), description="namespaces", examples=[{"namespaces": ["monitoring"]}])
     egress: ServiceEgress = Field(

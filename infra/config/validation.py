@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from infra.config import kong_plugins, namespaces
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
+from infra.config.node_pools import DEFAULT_POOL
 from infra.config.settings import Settings
 from infra.config.tls import LETS_ENCRYPT, TLS_SECRET, Acme
 
@@ -24,6 +25,7 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     yield from _check_weighted_paths(settings)
     yield from _check_namespace(settings)
     yield from _check_cluster_and_registry(settings)
+    yield from _check_node_pools(settings)
     yield from _check_plugins_set_once(settings)
     yield from _check_gateway_policies(settings)
     yield from _check_aggregates(settings)
@@ -114,6 +116,23 @@ def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
     if registry.tier == "basic" and settings.built_images > BASIC_REPOSITORIES:
         allowed = f"at most {BASIC_REPOSITORIES} images to build"
         yield ConfigError("registry.tier", "basic", allowed, "write tier: professional")
+
+
+def _check_node_pools(settings: Settings) -> Iterator[ConfigError]:
+    if settings.node_autoscale and settings.node_count != ClusterSettings.model_fields["node_count"].default:
+        fix = "pulumi config rm nodeCount"
+        yield ConfigError("nodeCount", settings.node_count, "unset beside nodeAutoscale", fix)
+    if settings.node_autoscale and settings.node_autoscale.min < 1:
+        allowed = "at least 1, since DigitalOcean's own pods need a node"
+        yield ConfigError("nodeAutoscale.min", settings.node_autoscale.min, allowed, "write min: 1")
+    if DEFAULT_POOL in settings.node_pools:
+        allowed = "any other name; nodeSize, nodeCount and nodeAutoscale are the default pool's"
+        yield ConfigError(f"nodePools.{DEFAULT_POOL}", None, allowed, "give it another name")
+    for path, workload in settings.workloads_by_path.items():
+        if workload.pool and workload.pool not in settings.node_pools:
+            allowed = f"a key of nodePools, which are {', '.join(settings.node_pools) or 'none'}"
+            fix = f"add nodePools: {{{workload.pool}: {{size: s-2vcpu-4gb, count: 1}}}}, or remove pool"
+            yield ConfigError(f"{path}.pool", workload.pool, allowed, fix)
 
 
 def _check_plugins_set_once(settings: Settings) -> Iterator[ConfigError]:

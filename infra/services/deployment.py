@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import apps, core, meta
 
+from infra.cluster.cluster import Pool
 from infra.config.aggregate import Aggregate
 from infra.config.service import ResolvedVersion, Service
 from infra.images.image import ExistingImage, Image
@@ -35,6 +36,7 @@ class VersionArgs:
         env: variables of the container, beside PORT.
         namespace: of the service.
         pull_secrets: names of the Secrets to pull the image with.
+        pool: node pool that its pods run on; None: wherever there is room.
         annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
@@ -44,6 +46,7 @@ class VersionArgs:
     env: Mapping[str, pulumi.Input[str]]
     namespace: pulumi.Input[str]
     pull_secrets: Sequence[pulumi.Input[str]]
+    pool: Pool | None
     annotations: Mapping[str, str]
 
 
@@ -104,6 +107,15 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
     return ready.apply(lambda names: str(names[0]))
 
 
+def _tolerations(pool: Pool | None) -> Sequence[core.v1.TolerationArgs] | None:
+    """Returns tolerations of a pool's taints."""
+    taints = pool.taints if pool else []
+    return [
+        core.v1.TolerationArgs(key=taint.key, operator="Equal", value=taint.value, effect=taint.effect)
+        for taint in taints
+    ] or None
+
+
 def _as_written(value: pulumi.Input[str]) -> pulumi.Input[str]:
     """Escapes what Kubernetes expands in a variable: `$(NAME)` to another variable, `$$` to a dollar."""
     if isinstance(value, str):
@@ -131,6 +143,10 @@ def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
         image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=secret) for secret in args.pull_secrets] or None,
         security_context=POD,
         termination_grace_period_seconds=30,
+        # A pool of another size has another name: when one replaces the other, the Deployment moves by a rollout before
+        # the old pool is drained.
+        node_selector={"doks.digitalocean.com/node-pool": args.pool.name} if args.pool else None,
+        tolerations=_tolerations(args.pool),
         volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi"))],
         containers=[
             core.v1.ContainerArgs(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes import core, meta
 
+from infra.cluster.cluster import Pool
 from infra.config.aggregate import Aggregate
 from infra.config.environment import tracing_environment
 from infra.config.kong_plugins import route_rules
@@ -40,6 +41,7 @@ class Service(pulumi.ComponentResource):
         *,
         images: Mapping[str, Image | ExistingImage],
         namespace: ServicesNamespace,
+        pool: Pool | None,
         needs: RouteDependencies,
         opts: pulumi.ResourceOptions,
     ) -> None:
@@ -50,6 +52,7 @@ class Service(pulumi.ComponentResource):
             config: the whole of it: the gateway's policies, and the other services.
             images: by the version's name.
             namespace: of the services.
+            pool: node pool of its pods; None: wherever there is room.
             needs: what must exist before the route does.
             opts: of the component.
         """
@@ -79,6 +82,7 @@ class Service(pulumi.ComponentResource):
                     env=_environment(service, version, config),
                     namespace=namespace_name,
                     pull_secrets=pull_secrets,
+                    pool=pool,
                     annotations=rules.upstream,
                 ),
                 after(*plugins),

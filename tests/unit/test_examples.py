@@ -53,12 +53,16 @@ def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says
     of_others = set().union(*(keys(config) for name, config in EXAMPLES.items() if name != "everything"))
     left_out = {
         "replicas.yaml": {"nodeCount", "gateway.replicas"},
+        "node-pools.yaml": {
+            *("nodeAutoscale", "nodeAutoscale.min", "nodeAutoscale.max"),
+            *("nodePools", "nodePools.batch", "services.pool"),
+        },
         "monitoring.yaml": {"gateway.monitoring"},
         "certificates.yaml": {"domain", "email"},
     }
     assert of_others - keys(EXAMPLES["everything"]) == set().union(*left_out.values())
     head = (PROJECT / "examples" / "everything.yaml").read_text().partition("config:")[0]
-    assert set(re.findall(r"[a-z]+\.yaml", head)) == set(left_out)
+    assert set(re.findall(r"[a-z-]+\.yaml", head)) == set(left_out)
 
 
 def test_the_example_of_everything_has_room_on_the_smallest_node(run: Callable[[str], Recording]) -> None:

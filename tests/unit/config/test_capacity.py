@@ -32,33 +32,33 @@ MONITORING: dict[str, Any] = {"gateway": {"monitoring": True}}
 def test_what_the_documentation_promises_of_the_smallest_node_fits_and_can_be_updated(config: dict[str, Any]) -> None:
     values = {"services": 2} | config
     count = values.pop("services")
-    assert shortage(settings(count, **values), SMALLEST) == ""
+    assert shortage(settings(count, **values), lambda _: SMALLEST) == ""
 
 
 def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None:
     # Kong and its new pod take 50m each, 40 pods of services 15m each.
     many = settings(20)
     many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
-    assert shortage(many, SMALLEST) == (
+    assert shortage(many, lambda _: SMALLEST) == (
         "the pods request 700m CPU and 1408 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
         "and 823 MiB beside DigitalOcean's own pods; fix: pulumi config set nodeCount 3"
     )
-    assert shortage(many.model_copy(update={"node_count": 3}), SMALLEST) == ""
-    assert shortage(many.model_copy(update={"node_count": 2}), SMALLEST) != ""
+    assert shortage(many.model_copy(update={"node_count": 3}), lambda _: SMALLEST) == ""
+    assert shortage(many.model_copy(update={"node_count": 2}), lambda _: SMALLEST) != ""
 
 
 def test_the_new_pod_of_an_update_is_counted() -> None:
     # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each asks for 15m.
-    assert shortage(settings(5), SMALLEST) == ""
-    assert shortage(settings(6), SMALLEST) != ""
+    assert shortage(settings(5), lambda _: SMALLEST) == ""
+    assert shortage(settings(6), lambda _: SMALLEST) != ""
 
 
 def test_a_pod_that_is_larger_than_a_node_needs_a_larger_node() -> None:
     resources = {"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"cpu": "2"}}
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     large = Settings.model_validate({"services": services})
-    assert shortage(large, SMALLEST).endswith("fix: a larger nodeSize, or smaller resources.requests")
-    assert shortage(large, NodeSize(8, 16384)) == ""
+    assert shortage(large, lambda _: SMALLEST).endswith("fix: a larger nodeSize, or smaller resources.requests")
+    assert shortage(large, lambda _: NodeSize(8, 16384)) == ""
 
 
 def test_memory_alone_can_be_short() -> None:
@@ -66,7 +66,7 @@ def test_memory_alone_can_be_short() -> None:
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     config = Settings.model_validate({"services": services})
     # 823 MiB are free; Kong takes 96, and the service's new pod 400 beside its old one.
-    assert "fix: pulumi config set nodeCount 2" in shortage(config, SMALLEST)
+    assert "fix: pulumi config set nodeCount 2" in shortage(config, lambda _: SMALLEST)
 
 
 @pytest.mark.parametrize(

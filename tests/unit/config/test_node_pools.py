@@ -1,0 +1,125 @@
+"""Node pools: what a stack file may say of them, and the room on their nodes."""
+
+from typing import Any
+
+import pytest
+
+from infra.config.capacity import NodeSize, shortage
+from infra.config.settings import Settings
+from tests.unit.configurations import FOO
+from tests.unit.loading import loaded, refused
+
+BATCH: dict[str, Any] = {"size": "s-2vcpu-4gb", "count": 2}
+
+
+def test_every_pool_has_a_smallest_and_a_largest_number_of_nodes() -> None:
+    pools = {"fixed": BATCH, "one": {"size": "c-2"}, "scaled": {"size": "c-2", "autoscale": {"min": 0, "max": 4}}}
+    config = loaded({"nodePools": pools, "nodeAutoscale": {"min": 1, "max": 3}})
+    bounds = {key: (pool.least, pool.most) for key, pool in config.all_pools.items()}
+    assert bounds == {"default": (1, 3), "fixed": (2, 2), "one": (1, 1), "scaled": (0, 4)}
+
+
+def test_the_default_pool_has_the_number_of_nodes_that_is_set() -> None:
+    assert loaded({"nodeCount": "3", "nodeAutoscale": "{}"}).default_pool.most == 3
+
+
+def test_a_label_with_a_domain_of_ones_own_is_allowed() -> None:
+    labels = {"example.com/tier": "batch", "tier": ""}
+    assert loaded({"nodePools": {"batch": BATCH | {"labels": labels}}}).node_pools["batch"].labels == labels
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "a count beside autoscaling": (
+        {"nodePools": {"batch": BATCH | {"autoscale": {"max": 2}}}},
+        "nodePools.batch.count: 2 is not allowed; allowed: unset beside autoscale; fix: remove count",
+    ),
+    "a count beside autoscaling of the default pool": (
+        {"nodeCount": "2", "nodeAutoscale": {"min": 1, "max": 3}},
+        "nodeCount: 2 is not allowed; allowed: unset beside nodeAutoscale; fix: pulumi config rm nodeCount",
+    ),
+    "more than the most": (
+        {"nodeAutoscale": {"min": 3, "max": 2}},
+        "nodeAutoscale.min: 3 is not allowed; allowed: at most max, which is 2; fix: write min: 2",
+    ),
+    "no node for DigitalOcean's own pods": (
+        {"nodeAutoscale": {"min": 0, "max": 2}},
+        "nodeAutoscale.min: 0 is not allowed; allowed: at least 1",
+    ),
+    "no bound": ({"nodeAutoscale": {"min": 1}}, "nodeAutoscale.max: is missing"),
+    "no size": ({"nodePools": {"batch": {"count": 1}}}, "nodePools.batch.size: is missing; allowed: a Droplet size"),
+    "no nodes": ({"nodePools": {"batch": BATCH | {"count": 0}}}, "nodePools.batch.count: 0 is not allowed"),
+    "the default pool's name": (
+        {"nodePools": {"default": BATCH}},
+        "nodePools.default: is not allowed; allowed: any other name",
+    ),
+    "a name that is no label": ({"nodePools": {"Batch": BATCH}}, 'nodePools.Batch: "Batch" is not allowed; allowed: '),
+    "a label of DigitalOcean's": (
+        {"nodePools": {"batch": BATCH | {"labels": {"doks.digitalocean.com/node-pool": "x"}}}},
+        "nodePools.batch.labels.doks.digitalocean.com/node-pool: is not allowed; allowed: labels of your own",
+    ),
+    "a label of Kubernetes'": (
+        {"nodePools": {"batch": BATCH | {"labels": {"node.kubernetes.io/x": "y"}}}},
+        "nodePools.batch.labels.node.kubernetes.io/x: is not allowed",
+    ),
+    "an unknown effect": (
+        {"nodePools": {"batch": BATCH | {"taints": [{"key": "batch", "effect": "Never"}]}}},
+        'nodePools.batch.taints[0].effect: "Never" is not allowed; allowed: NoSchedule, PreferNoSchedule or NoExecute',
+    ),
+    "a pool that isn't there": (
+        {"nodePools": {"batch": BATCH}, "services": [FOO | {"pool": "bach"}]},
+        'services[0].pool: "bach" is not allowed; allowed: a key of nodePools, which are batch; fix: add nodePools: ',
+    ),
+    "pools of somebody else's cluster": (
+        {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodePools": {"batch": BATCH}},
+        "nodePools: is not allowed; allowed: unset beside kubeContext: no cluster is made; fix: remove nodePools",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake: str) -> None:
+    config, expected = MISTAKES[mistake]
+    (line,) = refused(config)
+    assert line.startswith(f"kong-doks:{expected}")
+    assert "; fix: " in line
+
+
+def settings(cpu: str, **values: Any) -> Settings:  # noqa: ANN401 -- any key
+    resources = {"requests": {"cpu": cpu}, "limits": {"cpu": "4"}}
+    services = [{"name": "foo", "path": "/foo", "image": "a:1", "pool": "batch", "resources": resources}]
+    return Settings.model_validate({"services": services} | values)
+
+
+def test_a_service_needs_room_in_its_own_pool() -> None:
+    # 1388m of a node's 2 CPUs are free for pods; a rollout needs 700m twice.
+    assert shortage(settings("690m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == ""
+    assert shortage(settings("700m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == (
+        "the pods request 1400m CPU and 48 MiB while one of them is updated, and 1 node s-2vcpu-4gb offer 1388m CPU "
+        "and 2095 MiB beside DigitalOcean's own pods; fix: pulumi config set --path nodePools.batch.count 2"
+    )
+
+
+def test_an_autoscaled_pool_counts_with_its_largest_number_of_nodes() -> None:
+    scaled = {"size": "s-2vcpu-4gb", "autoscale": {"min": 0, "max": 2}}
+    assert shortage(settings("700m", nodePools={"batch": scaled})) == ""
+    short = shortage(settings("700m", nodePools={"batch": scaled | {"autoscale": {"min": 0, "max": 1}}}))
+    assert short.endswith("fix: pulumi config set --path nodePools.batch.autoscale.max 2")
+    many = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
+    default = Settings.model_validate({"services": many, "nodeAutoscale": {"min": 1, "max": 1}})
+    assert shortage(default).endswith("fix: pulumi config set --path nodeAutoscale.max 2")
+
+
+def test_other_pods_may_run_in_a_pool_that_repels_none() -> None:
+    many = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
+    pool: dict[str, Any] = {"size": "s-2vcpu-4gb"}
+    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) == ""
+    pool["taints"] = [{"key": "batch", "effect": "PreferNoSchedule"}]
+    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) == ""
+    pool["taints"] = [{"key": "batch"}]
+    assert "nodeCount 2" in shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}}))
+
+
+def test_a_pool_of_unknown_size_has_room() -> None:
+    assert shortage(settings("3", nodePools={"batch": {"size": "c-2"}})) == ""
+    sizes = {"c-2": NodeSize(2, 4096), "s-1vcpu-2gb": NodeSize(1, 2048)}
+    assert "a larger nodePools.batch.size" in shortage(settings("3", nodePools={"batch": {"size": "c-2"}}), sizes.get)
