@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COVERAGE := --cov --cov-report=term
 # Which end-to-end tests: those that need the one sandbox run beside the others.
 CHOSEN := not soak
-SOURCES := __main__.py infra apps ops docs sandbox tests
+SOURCES := __main__.py infra apps ops policy docs sandbox tests
 
 .PHONY: help
 help:
@@ -89,7 +89,7 @@ docs: .venv/.ready ## the reference pages that are generated from the configurat
 
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
-	@for file in sandbox/toolchain/requirements-go requirements requirements-dev requirements-tools apps/*/requirements; do \
+	@for file in sandbox/toolchain/requirements-go requirements requirements-dev requirements-tools policy/requirements apps/*/requirements; do \
 	  (cd $$(dirname $$file) && $(CURDIR)/.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url \
 	    --python-version 3.11 $$(basename $$file).in -o $$(basename $$file).txt) || exit 1; done
 

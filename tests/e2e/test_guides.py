@@ -10,19 +10,11 @@ import yaml
 
 from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
+from tests.e2e.pages import blocks, section
 from tests.e2e.stack import Stack, eventually, stack_file
 
 # Tests after these destroy the stack, so nobody has to wait until it is restored.
 pytestmark = pytest.mark.last(1)
-
-
-def section(page: str, heading: str) -> str:
-    """The text under a heading of a page."""
-    return (PROJECT / "docs" / page).read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 class Reader:

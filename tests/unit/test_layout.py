@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.unit.configurations import PROJECT
 
-PRODUCT = ["__main__.py", "infra", "apps", "ops"]
+PRODUCT = ["__main__.py", "infra", "apps", "ops", "policy"]
 
 
 def sources(*places: str, suffix: str = "") -> Iterator[Path]:

@@ -1,0 +1,1 @@
+"""The policy pack: rules that a preview or an update of a stack must pass (docs/how-to/write-a-policy.md)."""

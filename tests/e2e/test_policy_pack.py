@@ -1,0 +1,89 @@
+"""The policy pack by the real engine, with the commands that its guide shows."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.host.paths import PROJECT
+from sandbox.toolchain.build import tool
+from tests.e2e.pages import blocks, section
+from tests.reliability.whole import Whole
+
+GUIDE = "how-to/write-a-policy.md"
+
+
+class Guarded(Whole):
+    """The stack with the policy pack in its project's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        shutil.copytree(
+            PROJECT / "policy", self.project / "policy", ignore=shutil.ignore_patterns("__pycache__", ".venv")
+        )
+        # The CLI hands a pack to the host of its language, and the sandbox's host is older than packs of this kind. For
+        # a language without a host the CLI runs the analyzer, the SDK's own script.
+        manifest = self.project / "policy" / "PulumiPolicy.yaml"
+        manifest.write_text(manifest.read_text().replace("name: python", "name: pack"))
+        analyzers = folder / "analyzers"
+        analyzers.mkdir()
+        script = tool("pulumi-language-python").with_name("pulumi-analyzer-policy-python")
+        (analyzers / "pulumi-analyzer-policy-pack").symlink_to(script)
+        self.environment["PATH"] = f"{analyzers}{os.pathsep}{self.environment['PATH']}"
+        self.environment["PULUMI_STACK"] = "dev"
+
+    def types(self, commands: str, status: int = 0) -> str:
+        done = self.run("bash", "-euo", "pipefail", "-c", commands, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    guarded = Guarded(tmp_path)
+    yield guarded
+    guarded.stop()
+
+
+def violated(printed: str) -> set[tuple[str, str]]:
+    """The rules that a command has named, each with its level."""
+    return {(rule, level) for level, rule in re.findall(r"\[(advisory|mandatory)\]\s+([\w-]+)", printed)}
+
+
+def test_the_guide_to_policies_works_as_typed(guarded: Guarded) -> None:
+    install, preview = blocks(section(GUIDE, "Run the pack"), "sh")
+    guarded.types(install)
+    by_tag = ("image-without-digest", "advisory")
+    assert violated(guarded.types(preview)) == {by_tag}
+
+    configuring = section(GUIDE, "Configure a rule")
+    (configuration,) = blocks(configuring, "json")
+    (guarded.project / "policies.json").write_text(configuration)
+    (preview_with_configuration,) = blocks(configuring, "sh")
+    printed = guarded.types(preview_with_configuration, status=1)
+    assert violated(printed) == {by_tag, ("over-budget", "mandatory")}
+    (shown,) = blocks(configuring, "")
+    assert all(line in printed for line in shown.splitlines())
+
+    function, entry = blocks(section(GUIDE, "Add a rule"), "python")
+    rules, main = (guarded.project / "policy" / name for name in ("rules.py", "__main__.py"))
+    rules.write_text(f"{rules.read_text()}\n\n{function}")
+    main.write_text(main.read_text().replace("\n        _whole_stack(\n", f"\n{entry}        _whole_stack(\n", 1))
+    assert violated(guarded.types(preview, status=1)) == {by_tag, ("single-node", "mandatory")}
+
+
+@pytest.mark.soak
+def test_an_update_that_would_replace_the_cluster_is_refused(guarded: Guarded) -> None:
+    install, _ = blocks(section(GUIDE, "Run the pack"), "sh")
+    guarded.types(install)
+    update = "pulumi up --yes --skip-preview --policy-pack policy"
+    guarded.types(update)
+    guarded.configure(nodeSize="s-2vcpu-4gb")
+    assert ("cluster-replacement", "mandatory") in violated(guarded.types(update, status=1))
+    assert guarded.clusters_ever() == 1
+    # Unchanged after the refusal: nothing is left to do.
+    guarded.configure()
+    assert "39 unchanged" in guarded.types(update)

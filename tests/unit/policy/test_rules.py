@@ -1,0 +1,234 @@
+"""The rules of the policy pack, each with a resource that passes and one that doesn't."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ops.account import prices as account_prices
+from policy import prices, rules, state
+from policy.rules import CLUSTER, NODE_POOL, Config, Resource, Unknown
+from tests.unit.configurations import PROJECT, shared
+from tests.unit.conftest import Recording
+
+CONFIGURATIONS = shared("example everything", "several gateways")
+UNKNOWN = Unknown.UNKNOWN
+RELEASE = "kubernetes:helm.sh/v3:Release"
+SERVICE = "kubernetes:core/v1:Service"
+REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
+INGRESS = "kubernetes:networking.k8s.io/v1:Ingress"
+ALLOWED: Config = {"allow": True}
+FORBIDDEN: Config = {"allow": False}
+
+
+def resource(kind: str, urn: str = "urn", **props: Any) -> Resource:  # noqa: ANN401 -- properties
+    return Resource(kind, urn, props)
+
+
+def pods(kind: str, **container: Any) -> Resource:  # noqa: ANN401 -- properties
+    spec: dict[str, Any] = {"containers": [{"name": "api", **container}]}
+    if kind != "core/v1:Pod":
+        spec = {"template": {"spec": spec}}
+    if kind == "batch/v1:CronJob":
+        spec = {"jobTemplate": {"spec": spec}}
+    return resource(f"kubernetes:{kind}", spec=spec)
+
+
+Rule = Callable[[Resource, Config], Iterator[str]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "config", "passing"),
+    [
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, ha=False, version="1.36.3-do.0")),
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version="1.35.7-do.0")),
+        (rules.accidental_high_availability, ALLOWED, resource(CLUSTER, ha=True)),
+        (rules.accidental_high_availability, FORBIDDEN, resource(SERVICE)),
+        (rules.image_without_digest, {}, pods("apps/v1:Deployment", image="foo@sha256:1")),
+        (rules.image_without_digest, {}, pods("apps/v1:Deployment", image=UNKNOWN)),
+        (rules.image_without_digest, {}, resource("kubernetes:core/v1:ConfigMap", spec={"containers": [{}]})),
+        (rules.image_without_digest, {}, resource("kubernetes:apps/v1:Deployment", spec=UNKNOWN)),
+        (rules.container_without_limits, {"resources": ["cpu"]}, pods("core/v1:Pod", resources={"limits": {"cpu": 1}})),
+        (rules.container_without_limits, {"resources": ["cpu"]}, pods("core/v1:Pod", resources={"limits": UNKNOWN})),
+        (rules.public_admin_port, {"ports": []}, resource(SERVICE, spec={"type": "NodePort", "ports": [{"port": 80}]})),
+        (rules.public_admin_port, {"ports": []}, resource(SERVICE, spec={"ports": [{"port": 8001}]})),
+        (rules.public_admin_port, {"ports": []}, resource(RELEASE, chart="grafana", values={})),
+        (
+            rules.public_admin_port,
+            {"ports": []},
+            resource(RELEASE, chart="kong", values={"admin": {"enabled": False}, "manager": {"enabled": False}}),
+        ),
+        (rules.region_not_allowed, {"regions": ["nyc1"]}, resource(CLUSTER, region="nyc1")),
+        (rules.region_not_allowed, {"regions": ["nyc1"]}, resource(REGISTRY, region=UNKNOWN)),
+        (rules.region_not_allowed, {"regions": ["nyc1"]}, resource("aws:s3:Bucket", region="us-east-1")),
+    ],
+)
+def test_a_rule_lets_pass(rule: Rule, config: Config, passing: Resource) -> None:
+    assert list(rule(passing, config)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "config", "failing", "violation"),
+    [
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, ha=True), "ha: true costs $40"),
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version="1.36.3-do.0"), "ha: left out"),
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version="latest"), "ha: left out"),
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version=UNKNOWN), "ha: left out"),
+        *(
+            (rules.image_without_digest, {}, pods(kind, image="foo:1"), "api.image: foo:1 has no digest")
+            for kind in ("apps/v1:Deployment", "apps/v1:StatefulSet", "batch/v1:Job", "batch/v1:CronJob", "core/v1:Pod")
+        ),
+        (
+            rules.image_without_digest,
+            {},
+            resource("kubernetes:core/v1:Pod", spec={"initContainers": [{"name": "first"}]}),
+            "first.image: None has no digest",
+        ),
+        (
+            rules.container_without_limits,
+            {"resources": ["cpu", "memory"]},
+            pods("apps/v1:Deployment", resources={"limits": {"cpu": "1"}}),
+            "api.resources.limits.memory: is not set",
+        ),
+        (rules.container_without_limits, {"resources": ["cpu"]}, pods("core/v1:Pod"), "api.resources.limits.cpu"),
+        (
+            rules.public_admin_port,
+            {"ports": []},
+            resource(SERVICE, spec={"type": "LoadBalancer", "ports": [{"port": 443, "targetPort": 8444}]}),
+            "spec.ports.targetPort: 8444",
+        ),
+        (
+            rules.public_admin_port,
+            {"ports": [9001]},
+            resource(SERVICE, spec={"type": "NodePort", "ports": [{"port": 9001}]}),
+            "spec.ports.port: 9001",
+        ),
+        (
+            rules.public_admin_port,
+            {"ports": []},
+            resource(
+                INGRESS,
+                spec={"rules": [{"http": {"paths": [{"backend": {"service": {"port": {"number": 8001}}}}]}}]},
+            ),
+            "backend.service.port.number: 8001",
+        ),
+        (
+            rules.public_admin_port,
+            {"ports": []},
+            resource(RELEASE, chart="kong", values={"admin": {"enabled": False}}),
+            "values.manager.type: NodePort",
+        ),
+        (
+            rules.public_admin_port,
+            {"ports": []},
+            resource(
+                RELEASE,
+                chart="oci://mirror.example.com/charts/kong",
+                values={"admin": {"type": "ClusterIP", "ingress": {"enabled": True}}, "manager": {"enabled": False}},
+            ),
+            "values.admin.ingress.enabled: true",
+        ),
+        (rules.region_not_allowed, {"regions": ["nyc1"]}, resource(REGISTRY, region="ams3"), "region: ams3"),
+    ],
+)
+def test_a_rule_finds_a_violation(rule: Rule, config: Config, failing: Resource, violation: str) -> None:
+    (found,) = rule(failing, config)
+    assert found.startswith(violation)
+    assert re.search(r"; allowed: .+; fix: .+", found)
+
+
+def cluster(urn: str = "urn:a", **props: Any) -> Resource:  # noqa: ANN401 -- properties
+    return resource(CLUSTER, urn, **{"region": "nyc1", "nodePool": {"size": "s-1vcpu-2gb"}, "ha": False, **props})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keys"),
+    [
+        ([], cluster(), []),
+        ([cluster(vpcUuid="1")], cluster(), []),
+        ([cluster()], cluster(name="other", ha=True), []),
+        ([cluster()], cluster(region=UNKNOWN), []),
+        ([cluster()], cluster(region="ams3"), ["region"]),
+        ([cluster()], cluster(nodePool={"size": "c-2"}), ["nodePool.size"]),
+        ([cluster(vpcUuid="1")], cluster(vpcUuid="2"), ["vpcUuid"]),
+        ([cluster(ha=True)], cluster(), ["ha"]),
+        ([cluster("urn:old")], cluster(), ["cluster"]),
+    ],
+)
+def test_a_change_that_replaces_the_cluster_is_found(before: list[Resource], after: Resource, keys: list[str]) -> None:
+    found = [line.partition(":")[0] for line in rules.cluster_replacement(after, FORBIDDEN, before)]
+    assert found == keys
+    assert list(rules.cluster_replacement(after, ALLOWED, before)) == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "hourly"),
+    [
+        ([cluster(nodePool={"size": "c-2", "nodeCount": 2})], 0.125),
+        ([cluster(nodePool={"size": "c-2", "autoScale": True, "minNodes": 1, "maxNodes": 3})], 0.1875),
+        ([resource(NODE_POOL, size="c-2", nodeCount=UNKNOWN)], 0.0625),
+        ([resource(NODE_POOL, size="mine", nodeCount=1)], 1),
+        ([resource(REGISTRY, subscriptionTierSlug="basic")], 0.00744),
+        ([resource(REGISTRY, subscriptionTierSlug=UNKNOWN)], 0.02976),
+        ([resource(SERVICE, spec={"type": "LoadBalancer"}), resource(SERVICE, spec={"type": "ClusterIP"})], 0.01786),
+        ([resource(RELEASE, values={"proxy": {"type": "LoadBalancer"}})], 0.01786),
+        ([cluster(ha=True, nodePool={"size": "c-2", "nodeCount": 0})], 0.05952),
+    ],
+)
+def test_what_is_billed_counts_towards_the_budget(resources: list[Resource], hourly: float) -> None:
+    config = {"maximum": hourly, "prices": {"mine": 1}}
+    assert list(rules.over_budget(resources, config)) == []
+    (found,) = rules.over_budget(resources, {**config, "maximum": hourly - 0.00001})
+    assert f"the stack costs ${hourly:.5f} an hour" in found
+
+
+def test_a_node_size_without_a_price_is_over_any_budget() -> None:
+    (found,) = rules.over_budget([cluster(nodePool={"size": "huge"})], {"maximum": 99, "prices": {}})
+    assert "the pack has no price of huge" in found
+
+
+def test_the_prices_are_those_of_the_bill() -> None:
+    assert account_prices.hourly(account_prices.HIGH_AVAILABILITY) == prices.HIGH_AVAILABILITY
+    assert account_prices.hourly(account_prices.LOAD_BALANCER["REGIONAL"]) == prices.LOAD_BALANCER
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"), [({}, "dev"), ({"PULUMI_ORGANIZATION": "acme"}, "acme/kong-doks/dev")]
+)
+def test_the_stack_is_known_by_a_resource_of_it(environment: Mapping[str, str], name: str) -> None:
+    assert state.stack_name("urn:pulumi:dev::kong-doks::a$b::cluster", environment) == name
+
+
+def test_a_cluster_that_an_interrupted_update_left_is_not_the_present_one() -> None:
+    entry = {"type": CLUSTER, "urn": "urn:a", "id": "1", "inputs": {"ha": False}, "outputs": {"region": "nyc1"}}
+    others = [entry | {"urn": "urn:b", "delete": True}, entry | {"urn": "urn:c", "type": SERVICE}, entry | {"id": ""}]
+    exported = {"deployment": {"resources": [entry, *others]}}
+    assert state.clusters_in(exported) == [resource(CLUSTER, "urn:a", ha=False, region="nyc1")]
+    assert state.clusters_in({"deployment": {}}) == []
+
+
+def test_the_pack_has_the_projects_pulumi() -> None:
+    pinned = [
+        re.search(r"^pulumi==(\S+)", (PROJECT / file).read_text(), re.MULTILINE)
+        for file in ("requirements.txt", "policy/requirements.txt")
+    ]
+    assert pinned[0]
+    assert pinned[1]
+    assert pinned[0][1] == pinned[1][1]
+
+
+@pytest.mark.parametrize("configuration", ["dev", *CONFIGURATIONS])
+def test_a_stack_of_the_project_violates_no_rule(run: Callable[[str], Recording], configuration: str) -> None:
+    recorded = run(configuration).resources
+    resources = [Resource(each.type, each.urn, each.inputs) for each in recorded if each.created]
+    assert CLUSTER in {each.type for each in resources}
+    each_resource: list[tuple[Rule, Config]] = [
+        (rules.accidental_high_availability, FORBIDDEN),
+        (rules.container_without_limits, {"resources": ["cpu", "memory"]}),
+        (rules.public_admin_port, {"ports": []}),
+        (rules.region_not_allowed, {"regions": ["nyc1", "nyc3"]}),
+    ]
+    found = [line for rule, config in each_resource for each in resources for line in rule(each, config)]
+    assert found == []
+    assert list(rules.over_budget(resources, {"maximum": 0.25, "prices": {}})) == []
