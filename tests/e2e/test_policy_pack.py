@@ -71,7 +71,9 @@ def test_the_guide_to_policies_works_as_typed(guarded: Guarded) -> None:
     function, entry = blocks(section(GUIDE, "Add a rule"), "python")
     rules, main = (guarded.project / "policy" / name for name in ("rules.py", "__main__.py"))
     rules.write_text(f"{rules.read_text()}\n\n{function}")
-    main.write_text(main.read_text().replace("\n        _whole_stack(\n", f"\n{entry}        _whole_stack(\n", 1))
+    main.write_text(
+        main.read_text().replace("\n        _whole_stack(\n", f"\n{entry.rstrip()},\n        _whole_stack(\n", 1)
+    )
     assert violated(guarded.types(preview, status=1)) == {by_tag, ("single-node", "mandatory")}
 
 
