@@ -22,6 +22,7 @@ from infra.images.image import provision_images
 from infra.images.registry import provision_registry
 from infra.loader import load_account, load_config
 from infra.lookups import look_up
+from infra.metrics.metrics_server import MetricsServer
 from infra.monitoring.monitoring import Monitoring
 from infra.services.namespace import ServicesNamespace
 from infra.services.route import RouteDependencies
@@ -67,6 +68,9 @@ services = [
     )
     for service in config.workloads
 ]
+
+if config.installs_metrics_server:
+    MetricsServer("metrics-server", config, cluster=cluster)
 
 monitoring = None
 if config.gateway.monitoring:

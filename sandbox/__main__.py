@@ -141,6 +141,15 @@ def certificates() -> None:
         console.print(f"ACME directory: {ACME}\nits certificate: {RUN / 'acme' / 'ca.crt'}", soft_wrap=True)
 
 
+@app.command()
+def autoscaling() -> None:
+    """Give the running sandbox what a stack with autoscale needs: metrics-server's image and chart."""
+    with _errors_in_one_line():
+        if not daemon_pid():
+            raise NotRunningError("no sandbox is running: `make up` starts one")
+        examples.add_metrics_server(Report(console))
+
+
 def _start_acme(report: Report) -> None:
     demand("pebble", report)
     folder = RUN / "acme"

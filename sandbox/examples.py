@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import yaml
 
+from sandbox.charts import repository as charts
 from sandbox.environment import environment
 from sandbox.host.addresses import ACME, API
 from sandbox.host.paths import PROJECT, RUN
@@ -40,7 +41,16 @@ def prepare(example: str, report: Report, start_acme: Callable[[], None]) -> Non
         demand("prometheus", report)
         images.publish(report.say, [images.PROMETHEUS])
         config["gateway"]["monitoring"] = (monitoring if isinstance(monitoring, dict) else {}) | {"grafana": False}
+    if "autoscale" in str(config):
+        add_metrics_server(report)
     stack_file(example).write_text(yaml.safe_dump(base | {"config": config}, sort_keys=False))
+
+
+def add_metrics_server(report: Report) -> None:
+    """Provides what a stack with autoscale needs: metrics-server's image and chart."""
+    demand("metrics-server", report)
+    images.publish(report.say, [images.METRICS_SERVER])
+    charts.add_metrics_server()
 
 
 def _add_zone(zone: str) -> None:

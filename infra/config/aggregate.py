@@ -50,7 +50,7 @@ class Aggregate(Workload):
     @property
     def versions(self) -> Mapping[str, ResolvedVersion]:
         """The one version, whose variables `environment` returns."""
-        return {self.name: ResolvedVersion(self.build, "", self.replicas, {})}
+        return {self.name: self.resolved(self.build, "", {})}
 
     def probe_path(self, _version: ResolvedVersion) -> str:
         return self.health_path

@@ -6,21 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from infra.config.node_pools import DEFAULT_POOL
+from infra.config.pod_resources import (
+    CERT_MANAGER,
+    GRAFANA,
+    KONG,
+    KONG_CONTROLLER,
+    METRICS_SERVER,
+    PROMETHEUS,
+    RATE_LIMIT_STORE,
+    Requests,
+)
 from infra.config.settings import Settings
 from infra.config.types import quantity
-
-Requests = Mapping[str, str]
-KONG: Requests = {"cpu": "40m", "memory": "128Mi"}
-KONG_CONTROLLER: Requests = {"cpu": "10m", "memory": "96Mi"}
-RATE_LIMIT_STORE: Requests = {"cpu": "10m", "memory": "16Mi"}
-PROMETHEUS: Requests = {"cpu": "20m", "memory": "48Mi"}
-GRAFANA: Requests = {"cpu": "20m", "memory": "64Mi"}
-CERT_MANAGER: Mapping[str, Requests] = {
-    "controller": {"cpu": "10m", "memory": "32Mi"},
-    "webhook": {"cpu": "10m", "memory": "16Mi"},
-    "cainjector": {"cpu": "10m", "memory": "24Mi"},
-}
-"""So small that they fit on the smallest node beside DigitalOcean's own pods; limits are what a busy pod needs."""
 
 _MIB = 2**20
 
@@ -84,14 +81,16 @@ class Pod(NamedTuple):
 
 
 def requests(settings: Settings) -> Iterator[tuple[str, Amount, int]]:
-    """Yields each kind of pod of the stack, with what one of them requests and how many there are."""
+    """Yields each kind of pod of the stack, with what one of them requests and how many there are at most."""
     return ((name, pod.amount, count) for name, pod, count in _pods(settings))
 
 
 def _pods(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
-    yield "Kong", Pod(_amount(KONG, KONG_CONTROLLER)), settings.gateway.replicas
+    yield "Kong", Pod(_amount(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas
     if settings.needs_rate_limit_store:
         yield "rate-limit store", Pod(_amount(RATE_LIMIT_STORE)), 1
+    if settings.installs_metrics_server:
+        yield "metrics-server", Pod(_amount(METRICS_SERVER)), 1
     if settings.gateway.monitoring:
         yield "Prometheus", Pod(_amount(PROMETHEUS)), 1
         if settings.gateway.monitoring.grafana:
@@ -102,7 +101,7 @@ def _pods(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
     for workload in settings.workloads:
         amount = _amount(workload.resources.requests.model_dump())
         for name, version in workload.versions.items():
-            yield f"service {name}", Pod(amount, workload.pool), version.replicas
+            yield f"service {name}", Pod(amount, workload.pool), version.max_replicas
 
 
 SizeOf = Callable[[str], NodeSize | None]
@@ -136,9 +135,10 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
     key = _count_key(settings, place)
     larger = "a larger nodeSize" if place == DEFAULT_POOL else f"a larger nodePools.{place}.size"
     fix = f"pulumi config set {key} {enough}" if enough else f"{larger}, or smaller resources.requests"
+    most = ", at the max of autoscale," if settings.has_autoscale else ""
     return (
-        f"the pods request {total} while one of them is updated, and {named} offer {free} beside DigitalOcean's own "
-        f"pods; fix: {fix}"
+        f"the pods{most} request {total} while one of them is updated, and {named} offer {free} "
+        f"beside DigitalOcean's own pods; fix: {fix}"
     )
 
 

@@ -1,13 +1,20 @@
 """Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing."""
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Egress
+from infra.config.pod_resources import KONG, KONG_CONTROLLER, KONG_CONTROLLER_LIMITS, KONG_LIMITS, total
 from infra.config.policies import ACCESS_CONTROL_PLUGINS, HEADERS_OF_KONG, Policies, written_by_kong
+from infra.config.scaling import PodAutoscale, replicas_errors
 from infra.config.types import Model, Url, read_switch
+
+MAX_REPLICAS = 20
+DEFAULT_CPU_TARGET = 500
+"""Percent of what Kong's pod requests, which is so small that it fits on the smallest node: a quarter of a CPU."""
 
 
 class Monitoring(Model):
@@ -45,7 +52,13 @@ class Tracing(Model):
 class GatewayPolicies(Policies):
     """Policies that only the gateway as a whole can have."""
 
-    replicas: int = Field(1, ge=1, le=20, description="1 to 20 pods of Kong", examples=[2])
+    replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description="1 to 20 pods of Kong", examples=[2])
+    autoscale: PodAutoscale | None = Field(
+        None, description="min, max (up to 20), cpu, memory", examples=[{"min": 2, "max": 5}]
+    )
+    priority: bool | None = Field(
+        None, description="true or false; true by default where anything has autoscale", examples=[True]
+    )
     request_id: bool = Field(False, description="true or false", examples=[True])
     access_log: bool = Field(False, description="true or false", examples=[True])
     http_log: HttpLog | None = Field(None, description="url", examples=[{"url": "http://logs.tools:9000/kong"}])
@@ -58,6 +71,14 @@ class GatewayPolicies(Policies):
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
 
     @property
+    def min_replicas(self) -> int:
+        return self.autoscale.min if self.autoscale else self.replicas
+
+    @property
+    def max_replicas(self) -> int:
+        return self.autoscale.max if self.autoscale else self.replicas
+
+    @property
     def has_metrics(self) -> bool:
         """True if Kong measures its requests."""
         return self.metrics or self.monitoring is not None
@@ -67,6 +88,20 @@ class GatewayPolicies(Policies):
         """Lower-case names of Kong's own headers that responses don't get."""
         removed = self.response_headers.remove if self.response_headers else []
         return frozenset(name.lower() for name in removed) & {name.lower() for name in HEADERS_OF_KONG}
+
+    @model_validator(mode="after")
+    def _validate_pods(self) -> Self:
+        raise_if_any(self._pod_errors())
+        return self
+
+    def _pod_errors(self) -> Iterator[ConfigError]:
+        if not self.autoscale:
+            return
+        yield from replicas_errors(self)
+        requests, limits = total(KONG, KONG_CONTROLLER), total(KONG_LIMITS, KONG_CONTROLLER_LIMITS)
+        yield from self.autoscale.target_errors(requests, limits, DEFAULT_CPU_TARGET)
+        if self.autoscale.max > MAX_REPLICAS:
+            yield ConfigError("autoscale.max", self.autoscale.max, "2 to 20 pods of Kong", f"write max: {MAX_REPLICAS}")
 
     @model_validator(mode="after")
     def _reject_changes_of_kong_headers(self) -> Self:

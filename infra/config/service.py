@@ -10,8 +10,10 @@ from pydantic import Field, model_validator
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.node_pools import PoolName
+from infra.config.pod_resources import total
 from infra.config.policies import RoutePolicies
 from infra.config.registry import PullCredentials
+from infra.config.scaling import PodAutoscale, replicas_errors
 from infra.config.types import (
     IMAGE,
     LONGEST_IMAGE_NAME,
@@ -30,6 +32,8 @@ from infra.config.types import (
 LONGEST_VARIABLE = 128 << 10
 """Bytes of name and value: MAX_ARG_STRLEN of Linux."""
 PROJECT = Path(__file__).resolve().parents[2]
+DEFAULT_CPU_TARGET = 80
+"""Percent of requests.cpu: Kubernetes' own default of an autoscaler."""
 COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
 
 
@@ -39,7 +43,13 @@ class ResolvedVersion(NamedTuple):
     build: str
     image: str
     replicas: int
+    """The number of pods, or what an autoscaler starts from."""
     env: Mapping[str, str]
+    autoscale: PodAutoscale | None = None
+
+    @property
+    def max_replicas(self) -> int:
+        return self.autoscale.max if self.autoscale else self.replicas
 
 
 class Source(Model):
@@ -95,9 +105,10 @@ class Version(Source):
         raise_if_any(self.source_errors("apps/foo-next"))
         return self
 
-    def with_defaults_of(self, env: Mapping[str, str], replicas: int) -> ResolvedVersion:
-        """Resolves this version with the variables and the replicas of its service."""
-        return ResolvedVersion(self.build, self.image, self.replicas or replicas, {**env, **self.env})
+    def with_defaults_of(self, service: ResolvedVersion) -> ResolvedVersion:
+        """Resolves this version with its service's variables, and number of pods where it has none of its own."""
+        version = service._replace(build=self.build, image=self.image, env={**service.env, **self.env})
+        return version._replace(replicas=self.replicas, autoscale=None) if self.replicas else version
 
 
 class Canary(Version):
@@ -162,6 +173,16 @@ class Workload(RoutePolicies):
     name: ServiceName
     path: UrlPath
     replicas: int = Field(1, ge=1, le=100, description="1 to 100 (to stop a service, remove its entry)", examples=[1])
+    autoscale: PodAutoscale | None = Field(None, description="min, max, cpu, memory", examples=[{"min": 2, "max": 5}])
+    startup_seconds: int | None = Field(
+        None, ge=5, le=3600, description="5 to 3600 seconds that a container may take to start", examples=[60]
+    )
+    grace_period: int = Field(
+        30, ge=1, le=3600, description="1 to 3600 seconds that a pod has to end, preStop included", examples=[30]
+    )
+    pre_stop: int = Field(
+        5, ge=0, le=600, description="0 to 600 seconds that a pod serves on before SIGTERM", examples=[5]
+    )
     resources: Resources = Field(
         Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
     )
@@ -182,10 +203,29 @@ class Workload(RoutePolicies):
         """Percentage of requests for each version; a canary is listed even at 0."""
         return {self.name: 100}
 
+    def resolved(self, build: str, image: str, env: Mapping[str, str]) -> ResolvedVersion:
+        """Returns a version that runs as many pods as the service says."""
+        replicas = self.autoscale.min if self.autoscale else self.replicas
+        return ResolvedVersion(build, image, replicas, env, self.autoscale)
+
     @model_validator(mode="after")
     def _validate_name_and_path(self) -> Self:
         raise_if_any(self._name_and_path_errors())
         return self
+
+    @model_validator(mode="after")
+    def _validate_pods(self) -> Self:
+        raise_if_any(self._pod_errors())
+        return self
+
+    def _pod_errors(self) -> Iterator[ConfigError]:
+        if self.autoscale:
+            yield from replicas_errors(self)
+            requests, limits = (total(part.model_dump()) for part in (self.resources.requests, self.resources.limits))
+            yield from self.autoscale.target_errors(requests, limits, DEFAULT_CPU_TARGET)
+        if self.pre_stop >= self.grace_period:
+            allowed = f"less than gracePeriod, which is {self.grace_period}: it begins before preStop"
+            yield ConfigError("preStop", self.pre_stop, allowed, f"write gracePeriod: {self.pre_stop + 25}")
 
     def _name_and_path_errors(self) -> Iterator[ConfigError]:
         if self.name == "proxy":
@@ -211,15 +251,12 @@ class Service(Workload, Source):
     @property
     def versions(self) -> Mapping[str, ResolvedVersion]:
         """The versions that run, by name."""
-        stable = (
-            {} if self.blue_green else {self.name: ResolvedVersion(self.build, self.image, self.replicas, self.env)}
-        )
+        own = self.resolved(self.build, self.image, self.env)
         others: Mapping[str, Version] = self.blue_green.versions if self.blue_green else {}
         if self.canary:
             others = {"canary": self.canary}
-        return stable | {
-            f"{self.name}-{suffix}": version.with_defaults_of(self.env, self.replicas)
-            for suffix, version in others.items()
+        return ({} if self.blue_green else {self.name: own}) | {
+            f"{self.name}-{suffix}": version.with_defaults_of(own) for suffix, version in others.items()
         }
 
     @property

@@ -52,6 +52,10 @@ class Settings(ClusterSettings):
     prometheus_chart_repository: ChartRepository = "https://prometheus-community.github.io/helm-charts"
     grafana_chart_repository: ChartRepository = "https://grafana-community.github.io/helm-charts"
     cert_manager_chart_repository: ChartRepository = "https://charts.jetstack.io"
+    metrics_server: Literal["auto", "install", "existing"] = Field(
+        "auto", description="auto (where anything has autoscale), install or existing", examples=["existing"]
+    )
+    metrics_server_chart_repository: ChartRepository = "https://kubernetes-sigs.github.io/metrics-server"
     gateway_api_releases: str = Field(
         "https://github.com/kubernetes-sigs/gateway-api/releases/download",
         pattern=r"^(https?://\S+)?$",
@@ -117,9 +121,25 @@ class Settings(ClusterSettings):
         return self.gateway.monitoring is not None and self.gateway.monitoring.grafana
 
     @property
+    def has_autoscale(self) -> bool:
+        """True if an autoscaler sets the number of any pods."""
+        versions = [version for workload in self.workloads for version in workload.versions.values()]
+        return self.gateway.autoscale is not None or any(version.autoscale for version in versions)
+
+    @property
+    def installs_metrics_server(self) -> bool:
+        """True if the stack installs metrics-server, which autoscalers read; DOKS doesn't bring one."""
+        return self.metrics_server == "install" or (self.metrics_server == "auto" and self.has_autoscale)
+
+    @property
+    def gateway_has_priority(self) -> bool:
+        """True if Kong's pods get a node before those of services."""
+        return self.has_autoscale if self.gateway.priority is None else self.gateway.priority
+
+    @property
     def needs_rate_limit_store(self) -> bool:
         """True if several replicas of Kong have to share the counters of a rate limit."""
-        return self.gateway.replicas > 1 and any(policy.rate_limit for policy in (self.gateway, *self.workloads))
+        return self.gateway.max_replicas > 1 and any(policy.rate_limit for policy in (self.gateway, *self.workloads))
 
     @property
     def body_buffer_mib(self) -> int | None:

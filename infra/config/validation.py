@@ -28,6 +28,7 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     yield from _check_node_pools(settings)
     yield from _check_plugins_set_once(settings)
     yield from _check_gateway_policies(settings)
+    yield from _check_metrics_server(settings)
     yield from _check_aggregates(settings)
     yield from _check_consumers(settings)
     yield from _check_auth(settings)
@@ -147,15 +148,22 @@ def _check_gateway_policies(settings: Settings) -> Iterator[ConfigError]:
     for path, workload in settings.workloads_by_path.items():
         for error in kong_plugins.errors_for_undisablable_policies(workload, settings.gateway):
             yield error._replace(key=f"{path}.{error.key}")
-    if settings.gateway.replicas == 1:
+    if settings.gateway.max_replicas == 1:
         return
     for path, policy in {"gateway": settings.gateway, **settings.workloads_by_path}.items():
         limit = policy.plugins.get("rate-limiting")
         if limit is not None and limit.get("policy") != "redis":
             key = f"{path}.plugins.rate-limiting.policy"
-            allowed = "redis with gateway.replicas over 1, or each pod would let as many pass"
+            allowed = "redis with several pods of Kong, or each pod would let as many pass"
             fix = "write rateLimit instead, which the pods count together"
             yield ConfigError(key, limit.get("policy", "local"), allowed, fix)
+
+
+def _check_metrics_server(settings: Settings) -> Iterator[ConfigError]:
+    """Finds an existing cluster that may have a metrics-server or not: autoscalers need one, and two would clash."""
+    if settings.has_autoscale and settings.metrics_server == "auto" and not settings.creates_cluster:
+        allowed = "install, or existing where the cluster has one, beside kubeContext and autoscale"
+        yield ConfigError("metricsServer", "auto", allowed, "pulumi config set metricsServer existing")
 
 
 def _check_aggregates(settings: Settings) -> Iterator[ConfigError]:

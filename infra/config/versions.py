@@ -41,6 +41,14 @@ GRAFANA = "12.3.2"
 CERT_MANAGER = "v1.20.3"
 """The chart and the images."""
 
+# renovate: datasource=helm depName=metrics-server registryUrl=https://kubernetes-sigs.github.io/metrics-server
+METRICS_SERVER_CHART = "3.13.0"
+"""Supports Kubernetes 1.31 and newer (metrics-server's compatibility matrix)."""
+
+# renovate: datasource=github-releases depName=kubernetes-sigs/metrics-server
+METRICS_SERVER = "v0.8.0"
+"""The chart's default."""
+
 # The version that DOKS installs as well; the controller supports the next one (KIC, version compatibility).
 # renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
 GATEWAY_API = "1.2.1"

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from infra.cluster.cluster import Cluster
-from infra.config import capacity, namespaces, versions
+from infra.config import namespaces, pod_resources, versions
 from infra.config.tls import TLS_SECRET, Tls
 from infra.gateway.dns import dns_record
 from infra.gateway.gateway import Gateway
@@ -150,7 +150,7 @@ def cert_manager_values() -> dict[str, Any]:
     """Returns the chart's values, with requests so small that all of it fits on the smallest node."""
 
     def resources(pod: str, limit: str) -> dict[str, Any]:
-        requests = dict(capacity.CERT_MANAGER[pod])
+        requests = dict(pod_resources.CERT_MANAGER[pod])
         return {"resources": {"requests": requests, "limits": {"cpu": "500m", "memory": limit}}}
 
     return {

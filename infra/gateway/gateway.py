@@ -1,6 +1,7 @@
 """The API gateway: Kong with its ingress controller, without a database, from Kong's Helm chart."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ LOCAL_PORT = 8080
 """Port of the user's machine that `Gateway.command` forwards to a gateway without a load balancer."""
 _API_PROXY_PORTS = (443, 16443)
 """Ports of cpc-bridge-proxy, which DigitalOcean runs on the nodes (Kubernetes limits page)."""
+_PRIORITY = 1_000_000
+"""Services have 0; Kubernetes' own pods have two billion."""
 _LOAD_BALANCER_ID = "kubernetes.digitalocean.com/load-balancer-id"
 """Annotation that DigitalOcean sets on a Service once it has its load balancer."""
 
@@ -72,13 +75,14 @@ class Gateway(pulumi.ComponentResource):
         )
         self.api_ports = _api_ports(cluster, child)
         policies = {**default_deny(cluster.resource), **gateway_policies(config, self.api_ports)}
+        priority_class = _priority_class(with_cluster) if config.gateway_has_priority else None
         self.closed = namespace = isolated_namespace(self.namespace.metadata.name, policies, with_cluster)
         self.release = helm.release(
             name,
             version=versions.KONG_CHART,
             repository=config.chart_repository,
             namespace=namespace,
-            values=kong_values(config),
+            values=kong_values(config, priority_class),
             # Never `deleted_with` the cluster, nor a child of a component that is: children inherit the option, and
             # `destroy` would skip the uninstall. That waits until DigitalOcean has removed the load balancer, which
             # would stay billed otherwise.
@@ -87,7 +91,11 @@ class Gateway(pulumi.ComponentResource):
         store: Sequence[pulumi.Resource] = []
         if config.needs_rate_limit_store:
             store = RateLimitStore(
-                "rate-limits", namespace=namespace, services_namespace=services_namespace, opts=with_cluster
+                "rate-limits",
+                namespace=namespace,
+                services_namespace=services_namespace,
+                priority_class=priority_class,
+                opts=with_cluster,
             ).ready
         # The release doesn't wait for the CRDs: Helm installs them as well the first time, and sooner; later they would
         # delay the pods of a new version. After each CRD the provider reads the cluster's OpenAPI schema again, which
@@ -134,6 +142,19 @@ class Gateway(pulumi.ComponentResource):
             self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
             self.command = f"{cluster.kubectl(namespaces.GATEWAY)} port-forward service/kong-proxy {LOCAL_PORT}:80"
         self.register_outputs({"ip": self.ip, "url": self.url})
+
+
+def _priority_class(opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Creates the class of pods that get a node first, and evict services' pods where there is no room."""
+    # It belongs to the whole cluster, which may have one of another stack.
+    name = f"{pulumi.get_project()}-{pulumi.get_stack()}-gateway"
+    return kubernetes.scheduling.v1.PriorityClass(
+        "gateway",
+        metadata=kubernetes.meta.v1.ObjectMetaArgs(name=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")),
+        value=_PRIORITY,
+        description="The API gateway: before services, which have no priority.",
+        opts=opts,
+    ).metadata.name
 
 
 def _api_ports(cluster: Cluster, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Input[int]]:

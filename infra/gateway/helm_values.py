@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from infra.config import capacity, versions
+import pulumi
+
+from infra.config import pod_resources, versions
 from infra.config.environment import gateway_environment
+from infra.config.gateway import DEFAULT_CPU_TARGET, GatewayPolicies
+from infra.config.scaling import PodAutoscale
 from infra.config.settings import Settings
 from infra.kubernetes.pod_security import CHART_CONTAINER
 
@@ -11,7 +15,7 @@ _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 _LOAD_BALANCER_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
 
 
-def kong_values(config: Settings) -> dict[str, Any]:
+def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = None) -> dict[str, Any]:
     has_proxy_protocol = config.creates_cluster and config.proxy_service_type == "LoadBalancer"
     return {
         # Names everything "kong", and the Service "kong-proxy"; otherwise "kong-kong".
@@ -31,8 +35,9 @@ def kong_values(config: Settings) -> dict[str, Any]:
         "admin": {"enabled": False},
         "manager": {"enabled": False},
         "proxy": {"type": config.proxy_service_type, **(_proxy_protocol(config) if has_proxy_protocol else {})},
-        **(_replica_values(config.gateway.replicas) if config.gateway.replicas > 1 else {}),
-        "resources": {"requests": dict(capacity.KONG), "limits": {"cpu": "1", "memory": "512Mi"}},
+        **(_replica_values(config.gateway) if config.gateway.max_replicas > 1 else {}),
+        **({"priorityClassName": priority_class} if priority_class is not None else {}),
+        "resources": {"requests": dict(pod_resources.KONG), "limits": dict(pod_resources.KONG_LIMITS)},
         "containerSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000, **CHART_CONTAINER},
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
@@ -42,7 +47,10 @@ def kong_values(config: Settings) -> dict[str, Any]:
             "admissionWebhook": {"enabled": False},
             # The controller leaves out what Kong refuses, and goes on updating everything else.
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
-            "resources": {"requests": dict(capacity.KONG_CONTROLLER), "limits": {"cpu": "500m", "memory": "192Mi"}},
+            "resources": {
+                "requests": dict(pod_resources.KONG_CONTROLLER),
+                "limits": dict(pod_resources.KONG_CONTROLLER_LIMITS),
+            },
         },
     }
 
@@ -65,7 +73,7 @@ def _proxy_protocol(config: Settings) -> dict[str, Any]:
     }
 
 
-def _replica_values(replicas: int) -> dict[str, Any]:
+def _replica_values(gateway: GatewayPolicies) -> dict[str, Any]:
     """Returns values that spread replicas over nodes, and let a drain evict one at a time."""
     spread = {
         "maxSkew": 1,
@@ -73,8 +81,20 @@ def _replica_values(replicas: int) -> dict[str, Any]:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": {"app": "kong"}},
     }
-    return {
-        "replicaCount": replicas,
-        "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
-        "topologySpreadConstraints": [spread],
-    }
+    # The chart refuses a budget for what may be a single pod.
+    budget = {"podDisruptionBudget": {"enabled": True, "maxUnavailable": 1}} if gateway.min_replicas > 1 else {}
+    number = _autoscaling(gateway.autoscale) if gateway.autoscale else {"replicaCount": gateway.replicas}
+    return {**number, **budget, "topologySpreadConstraints": [spread]}
+
+
+def _autoscaling(autoscale: PodAutoscale) -> dict[str, Any]:
+    """Returns values with which the chart creates an autoscaler, and leaves the number of pods to it."""
+    metrics = [
+        {
+            "type": "Resource",
+            "resource": {"name": name, "target": {"type": "Utilization", "averageUtilization": percent}},
+        }
+        for name, percent in autoscale.targets(DEFAULT_CPU_TARGET).items()
+    ]
+    bounds = {"minReplicas": autoscale.min, "maxReplicas": autoscale.max}
+    return {"autoscaling": {"enabled": True, **bounds, "metrics": metrics}}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes import apps, core, meta
 
-from infra.config import capacity, versions
+from infra.config import pod_resources, versions
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
@@ -40,6 +40,7 @@ class RateLimitStore(pulumi.ComponentResource):
         *,
         namespace: pulumi.Input[str],
         services_namespace: pulumi.Input[str],
+        priority_class: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Creates the store.
@@ -48,6 +49,7 @@ class RateLimitStore(pulumi.ComponentResource):
             name: of the component.
             namespace: of Kong, where the store runs.
             services_namespace: where the plugins of routes find a copy of the password.
+            priority_class: of its pod, as of Kong's; None: the default.
             opts: of the component.
         """
         super().__init__("kong-doks:counters:Counters", name, None, opts)
@@ -83,7 +85,7 @@ class RateLimitStore(pulumi.ComponentResource):
                 # Two pods at once would count separately.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(secret.metadata.name)
+                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(secret.metadata.name, priority_class)
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(
@@ -107,12 +109,13 @@ def _encoded(data: Mapping[str, str]) -> Mapping[str, str]:
     return {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
 
 
-def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+def _pod(secret: pulumi.Input[str], priority_class: pulumi.Input[str] | None) -> core.v1.PodSpecArgs:
     probe = core.v1.ProbeArgs(tcp_socket=core.v1.TCPSocketActionArgs(port="redis"), period_seconds=5)
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
         security_context=POD,
+        priority_class_name=priority_class,
         # The password is in a file: the arguments of a process are visible to everybody on the node.
         volumes=[
             core.v1.VolumeArgs(
@@ -133,7 +136,7 @@ def _pod(secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
                 args=["--save", "", "--appendonly", "no", "--maxmemory", "32mb", "--maxmemory-policy", "volatile-ttl"],
                 ports=[core.v1.ContainerPortArgs(name="redis", container_port=6379)],
                 resources=core.v1.ResourceRequirementsArgs(
-                    requests=dict(capacity.RATE_LIMIT_STORE), limits={"cpu": "250m", "memory": "64Mi"}
+                    requests=dict(pod_resources.RATE_LIMIT_STORE), limits={"cpu": "250m", "memory": "64Mi"}
                 ),
                 security_context=CONTAINER,
                 termination_message_policy="FallbackToLogsOnError",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.config import capacity, versions
+from infra.config import pod_resources, versions
 from infra.monitoring import dashboard
 
 
@@ -17,7 +17,7 @@ def grafana_values() -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "testFramework": {"enabled": False},
         "deploymentStrategy": {"type": "Recreate"},
-        "resources": {"requests": dict(capacity.GRAFANA), "limits": {"cpu": "500m", "memory": "384Mi"}},
+        "resources": {"requests": dict(pod_resources.GRAFANA), "limits": {"cpu": "500m", "memory": "384Mi"}},
         "datasources": {
             "datasources.yaml": {
                 "apiVersion": 1,

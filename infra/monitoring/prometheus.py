@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.config import capacity, versions
+from infra.config import pod_resources, versions
 from infra.kubernetes.pod_security import CHART_CONTAINER
 
 _ALERTS = Path(__file__).with_name("alerts.yaml")
@@ -64,6 +64,6 @@ def prometheus_values(retention: str, files: Mapping[str, str]) -> dict[str, Any
             "emptyDir": {"sizeLimit": "2Gi"},
             "readinessProbeInitialDelay": 5,
             "containerSecurityContext": CHART_CONTAINER,
-            "resources": {"requests": dict(capacity.PROMETHEUS), "limits": {"cpu": "500m", "memory": "256Mi"}},
+            "resources": {"requests": dict(pod_resources.PROMETHEUS), "limits": {"cpu": "500m", "memory": "256Mi"}},
         },
     }

@@ -1,5 +1,6 @@
 """The Deployment and the Service object of one version of a service."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,12 @@ from infra.images.image import ExistingImage, Image
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
+from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
 MIN_READY_SECONDS = 3
 """Time that a new pod has to stay ready before it counts: the controller's interval of updates (proxySyncSeconds)."""
-PRE_STOP_SECONDS = 5
-"""A terminating pod serves on for that long, until no proxy routes requests to it."""
+_STARTUP_PERIOD = 5
+"""Seconds between two startup probes."""
 _FIRST_POD, _FURTHER_POD = 180, 30
 """Seconds that a rollout may take for its first pod, and for each further one.
 
@@ -53,6 +55,8 @@ class VersionArgs:
 def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """Creates the Deployment `<name>-deployment` and the Service object `<name>-service` of a version.
 
+    With it come `<name>-autoscaler`, and where there may be several pods `<name>-budget`.
+
     Kong serves a route without the plugins that it doesn't find, and the controller may process a route before its
     plugins. So pods start after the plugins, which `opts` depends on, and stop before Pulumi deletes the plugins.
 
@@ -60,7 +64,9 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
         The Service object's name, resolved once the Deployment's pods are ready.
     """
     labels = {"app": name}
-    rollout = f"{_FIRST_POD + _FURTHER_POD * (args.version.replicas - 1)}s"
+    pods = meta.v1.LabelSelectorArgs(match_labels=labels)
+    first_pod = _FIRST_POD + (args.service.startup_seconds or 0)
+    rollout = f"{first_pod + _FURTHER_POD * (args.version.max_replicas - 1)}s"
 
     def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(
@@ -75,7 +81,7 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
             # The rollout ends, and the route is created, only when the controller has seen the pod's endpoint: a route
             # without endpoints answers 503.
             min_ready_seconds=MIN_READY_SECONDS,
-            selector=meta.v1.LabelSelectorArgs(match_labels=labels),
+            selector=pods,
             # A new pod starts before an old one stops, so that there is always one to serve.
             strategy=apps.v1.DeploymentStrategyArgs(
                 type="RollingUpdate",
@@ -86,13 +92,21 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
                     labels={**labels, SERVICE_LABEL: args.service.name},
                     annotations={"kong-doks/image-content": args.image.content} if args.image.content else None,
                 ),
-                spec=_pod(args),
+                spec=_pod(args, pods),
             ),
         ),
         opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout))
+            opts,
+            pulumi.ResourceOptions(
+                custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout),
+                ignore_changes=[NUMBER_OF_PODS] if args.version.autoscale else None,
+            ),
         ),
     )
+    if args.version.autoscale:
+        autoscaler(name, args.version.autoscale, metadata("-autoscaler"), deployment.metadata.name, opts)
+    if args.version.max_replicas > 1:
+        disruption_budget(name, metadata("-budget"), pods, opts)
     service_object = core.v1.Service(
         name,
         # By default Pulumi waits 10 s for a Service's endpoints to settle, which holds up other resources. The route
@@ -128,10 +142,11 @@ def _escaped(value: str) -> str:
     return value.replace("$", "$$") if "$$" in value or "$(" in value else value
 
 
-def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
-    """Returns a pod with one restricted container."""
-    probe_path = args.service.probe_path(args.version)
-    resources = args.service.resources
+def _pod(args: VersionArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecArgs:
+    """Returns a pod with one restricted container; `pods` selects it and its replicas."""
+    service = args.service
+    probe_path = service.probe_path(args.version)
+    resources = service.resources
     probe = (
         {"http_get": core.v1.HTTPGetActionArgs(path=probe_path, port="http")}
         if probe_path
@@ -142,7 +157,8 @@ def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
         enable_service_links=False,
         image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=secret) for secret in args.pull_secrets] or None,
         security_context=POD,
-        termination_grace_period_seconds=30,
+        termination_grace_period_seconds=service.grace_period,
+        topology_spread_constraints=[spread(pods)] if args.version.max_replicas > 1 else None,
         # A pool of another size has another name: when one replaces the other, the Deployment moves by a rollout before
         # the old pool is drained.
         node_selector={"doks.digitalocean.com/node-pool": args.pool.name} if args.pool else None,
@@ -165,14 +181,26 @@ def _pod(args: VersionArgs) -> core.v1.PodSpecArgs:
                 # Makes the last log lines the termination message, which Pulumi shows for a container that failed.
                 termination_message_policy="FallbackToLogsOnError",
                 volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- a volume of its own
+                # Until the startup probe succeeds, the others wait.
+                startup_probe=core.v1.ProbeArgs(
+                    **probe,
+                    period_seconds=_STARTUP_PERIOD,
+                    timeout_seconds=2,
+                    failure_threshold=math.ceil(service.startup_seconds / _STARTUP_PERIOD),
+                )
+                if service.startup_seconds
+                else None,
                 # Readiness removes the pod from the Service; liveness restarts the container after 30 s.
                 readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),
                 liveness_probe=core.v1.ProbeArgs(
                     **probe, initial_delay_seconds=10, period_seconds=10, timeout_seconds=2, failure_threshold=3
                 ),
+                # A terminating pod serves on until no proxy routes requests to it.
                 lifecycle=core.v1.LifecycleArgs(
-                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=PRE_STOP_SECONDS))
-                ),
+                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=service.pre_stop))
+                )
+                if service.pre_stop
+                else None,
             )
         ],
     )

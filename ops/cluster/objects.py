@@ -60,7 +60,7 @@ class Comparison:
 
 def compare(kubernetes: Kubernetes, state: State) -> Comparison:
     """Reads all objects of the kinds that the state has."""
-    expected = dict(_expected(state))
+    expected = _without_scaled(dict(_expected(state)))
     kinds = {(key.api, key.kind) for key in expected} | {*_ALWAYS}
     actual: dict[Key, Document] = {}
     for api, names in _by_api(kinds).items():
@@ -85,6 +85,21 @@ def _expected(state: State) -> Iterator[tuple[Key, Document]]:
             continue
         namespace, _, name = str(resource.get("id") or "").rpartition("/")
         yield Key(inputs["apiVersion"], inputs["kind"], namespace, name), inputs
+
+
+def _without_scaled(expected: Mapping[Key, Document]) -> Mapping[Key, Document]:
+    """Leaves out the number of pods that an autoscaler sets."""
+    scaled = set()
+    for key, inputs in expected.items():
+        if key.kind == "HorizontalPodAutoscaler":
+            target = inputs["spec"]["scaleTargetRef"]
+            scaled.add(Key(target["apiVersion"], target["kind"], key.namespace, target["name"]))
+    return {
+        key: {**inputs, "spec": {name: value for name, value in inputs["spec"].items() if name != "replicas"}}
+        if key in scaled
+        else inputs
+        for key, inputs in expected.items()
+    }
 
 
 def _by_api(kinds: set[tuple[str, str]]) -> Mapping[str, list[str]]:

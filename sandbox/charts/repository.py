@@ -1,4 +1,4 @@
-"""The chart repository: stand-ins for charts, Kong's with the real controller's CRDs; cert-manager; the Gateway API."""
+"""The chart repository: stand-ins, Kong's with the real controller's CRDs; charts of Go modules; the Gateway API."""
 
 import json
 import shutil
@@ -18,6 +18,8 @@ from sandbox.toolchain.modules import GO, module_folder
 _ENGINE = GO / "engine"
 _CERTIFICATES = GO / "certificates"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_METRICS = GO / "metrics"
+_METRICS_SERVER = "sigs.k8s.io/metrics-server"
 _STAND_INS = ("kong", "prometheus")
 _TYPES = {bool: "boolean", int: "integer", str: "string", list: "array"}
 _OPEN = {"env", "labels", "lifecycle", "podAnnotations", "livenessProbe", "readinessProbe"} | {
@@ -82,14 +84,36 @@ def add_cert_manager(folder: Path = RUN / "charts") -> None:
         ChartError: helm refuses the chart.
         ToolsError: the Go module can't be had.
     """
-    source = folder / "source" / "cert-manager"
+
+    def fill_in(source: Path) -> None:
+        template = (source / "Chart.template.yaml").read_text()
+        (source / "Chart.yaml").write_text(template.replace("{{IS_PRERELEASE}}", "false"))
+
+    chart = module_folder(_CERTIFICATES, _CERT_MANAGER) / "deploy" / "charts" / "cert-manager"
+    _add(chart, versions.CERT_MANAGER, versions.CERT_MANAGER, folder, fill_in)
+
+
+def add_metrics_server(folder: Path = RUN / "charts") -> None:
+    """Adds metrics-server's chart, as it is in its Go module; a release of the chart raises both versions.
+
+    Raises:
+        ChartError: helm refuses the chart.
+        ToolsError: the Go module can't be had.
+    """
+    chart = module_folder(_METRICS, _METRICS_SERVER) / "charts" / "metrics-server"
+    _add(chart, versions.METRICS_SERVER_CHART, versions.METRICS_SERVER.removeprefix("v"), folder)
+
+
+def _add(
+    chart: Path, version: str, app_version: str, folder: Path, prepare: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Adds a chart of others to the repository in `folder`."""
+    source = folder / "source" / chart.name
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(module_folder(_CERTIFICATES, _CERT_MANAGER) / "deploy" / "charts" / "cert-manager", source)
+    shutil.copytree(chart, source)
     source.chmod(0o755)
-    template = (source / "Chart.template.yaml").read_text()
-    (source / "Chart.yaml").write_text(template.replace("{{IS_PRERELEASE}}", "false"))
-    version = versions.CERT_MANAGER
-    _helm("package", str(source), "--version", version, "--app-version", version, "--destination", str(folder))
+    prepare(source)
+    _helm("package", str(source), "--version", version, "--app-version", app_version, "--destination", str(folder))
     shutil.rmtree(folder / "source")
     _helm("repo", "index", str(folder), "--url", CHARTS)
 

@@ -152,6 +152,7 @@ class Kubernetes:
         authority.server("kube-apiserver", ["localhost", *service, *addresses])
         authority.server("kubelet", [self._node.name, NODE])
         authority.client("kubelet-client", group="system:masters")
+        authority.client(control_plane.AGGREGATOR)
         authority.key_pair("service-accounts")
 
         # Static tokens, not client certificates: half the files, and as good on a loopback.

@@ -8,6 +8,8 @@ from sandbox.toolchain.build import tool
 KUBERNETES_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 
+AGGREGATOR = "aggregator"
+"""Name of the API server towards APIs that run as pods."""
 _ETCD = "http://127.0.0.1:2379"
 _ETCD_PEER = "http://127.0.0.1:2380"
 
@@ -53,6 +55,14 @@ def commands(directory: Path) -> dict[str, Command]:
             f"--authentication-token-webhook-config-file={directory}/token-webhook.kubeconfig",
             "--authentication-token-webhook-version=v1",
             "--authentication-token-webhook-cache-ttl=1s",
+            # APIs that run as pods, such as that of metrics-server: they trust whom this certificate's holder names.
+            f"--proxy-client-cert-file={directory}/{AGGREGATOR}.crt",
+            f"--proxy-client-key-file={directory}/{AGGREGATOR}.key",
+            f"--requestheader-client-ca-file={directory}/ca.crt",
+            f"--requestheader-allowed-names={AGGREGATOR}",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",

@@ -74,7 +74,7 @@ def configure(node: Node, directory: Path) -> None:
         cgroup.mkdir(exist_ok=True)
     socket = runtime_socket(directory)
     (directory / "containerd.toml").write_text(_CONTAINERD.format(directory=directory, socket=socket))
-    for registry in ("docker.io", "quay.io"):
+    for registry in ("docker.io", "quay.io", "registry.k8s.io"):
         hosts = directory / "registries" / registry
         hosts.mkdir(parents=True)
         (hosts / "hosts.toml").write_text(_MIRRORED)

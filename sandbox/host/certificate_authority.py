@@ -20,7 +20,7 @@ class Authority:
         """Issues a certificate for a server that is reached by `hosts`, DNS names or IP addresses."""
         self._issue(name, self._ca.issue_cert(*hosts, common_name=name, key_type=trustme.KeyType.ECDSA))
 
-    def client(self, name: str, group: str) -> None:
+    def client(self, name: str, group: str | None = None) -> None:
         """Issues a client certificate; to Kubernetes its common name is the user and its organization the group."""
         issued = self._ca.issue_cert(name, common_name=name, organization_name=group, key_type=trustme.KeyType.ECDSA)
         self._issue(name, issued)

@@ -66,6 +66,11 @@ BINARIES = (
 PROMETHEUS = _binary("prometheus", f"prom/prometheus:{versions.PROMETHEUS}", "/bin/prometheus", user="65534")
 """Not one of BINARIES: its tool is built on demand."""
 
+METRICS_SERVER = _binary(
+    "metrics-server", f"metrics-server/metrics-server:{versions.METRICS_SERVER}", "/metrics-server", user="65534"
+)
+"""Kubernetes' registry's, for stacks with autoscale. Its tool is built on demand."""
+
 CERTIFICATES = (
     *(
         _binary(

@@ -155,4 +155,10 @@ MODULES = (
         (f"-X github.com/cert-manager/cert-manager/pkg/util.AppVersion={versions.CERT_MANAGER}",),
         on_demand=True,
     ),
+    Module(
+        "metrics",
+        {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+        (f"-X k8s.io/client-go/pkg/version.gitVersion={versions.METRICS_SERVER}",),
+        on_demand=True,
+    ),
 )

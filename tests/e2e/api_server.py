@@ -15,6 +15,7 @@ Document = dict[str, Any]
 KINDS = {
     "v1": {"Namespace": "namespaces", "Pod": "pods", "Secret": "secrets", "Service": "services"},
     "apps/v1": {"Deployment": "deployments"},
+    "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
 }
 

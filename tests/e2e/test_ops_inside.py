@@ -97,6 +97,26 @@ def test_a_deployment_that_was_scaled_by_hand_is_found_with_who_did_it(inside: I
     )
 
 
+def test_the_number_of_pods_that_an_autoscaler_sets_is_no_change(inside: Inside) -> None:
+    foo, bar = deployment("foo-deployment"), deployment("bar-deployment")
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "foo-deployment"}
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "foo-autoscaler", "namespace": "default"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3},
+    }
+    inside.applied(foo, bar, autoscaler)
+    scaled = [deployment(f"{name}-deployment", replicas=3) for name in ("foo", "bar")]
+    for each in scaled:
+        each["metadata"]["managedFields"].append(
+            {"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        )
+    inside.api_server.objects = [*scaled, autoscaler]
+    (finding,) = inside.findings()
+    assert finding["problem"].startswith("Deployment default/bar-deployment was changed in the cluster by kube-")
+
+
 def test_a_field_that_was_removed_by_hand_is_found(inside: Inside) -> None:
     env = {"containers": [{"name": "api", "image": "user/foo:1", "env": [{"name": "MODE", "value": "on"}]}]}
     inside.applied(deployment("foo-deployment", template={"spec": env}))

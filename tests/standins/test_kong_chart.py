@@ -129,6 +129,27 @@ def test_only_the_controller_gets_a_token_for_the_cluster() -> None:
     assert {name: token in paths for name, paths in mounted.items()} == {"proxy": False, "ingress-controller": True}
 
 
+AUTOSCALE = ("--set", "autoscaling.enabled=true,autoscaling.maxReplicas=4,priorityClassName=first")
+BUDGET = ("--set", "podDisruptionBudget.enabled=true")
+
+
+def test_an_autoscaler_has_the_number_of_pods_to_itself() -> None:
+    done = template(*AUTOSCALE, *BUDGET)
+    objects = {one["kind"]: one["spec"] for one in yaml.safe_load_all(done.stdout) if one and "spec" in one}
+    assert "replicas" not in objects["Deployment"]
+    assert objects["Deployment"]["template"]["spec"]["priorityClassName"] == "first"
+    scaler = objects["HorizontalPodAutoscaler"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 4)
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kong"}
+    assert objects["PodDisruptionBudget"]["maxUnavailable"] == 1
+    assert "HorizontalPodAutoscaler" not in {kind for kind, _ in rendered()}
+
+
+@pytest.mark.parametrize("options", [BUDGET, (*AUTOSCALE, *BUDGET, "--set", "autoscaling.minReplicas=1")])
+def test_a_budget_for_a_single_pod_is_refused(options: tuple[str, ...]) -> None:
+    assert template(*options).returncode != 0
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -137,6 +158,7 @@ def test_only_the_controller_gets_a_token_for_the_cluster() -> None:
         "image.digest",
         "gateway",
         "podDisruptionBudget.maximum",
+        "autoscaling.minimum",
         "envs",
     ],
 )

@@ -290,7 +290,10 @@ STACKS: dict[str, dict[str, Any]] = {
     | {"kubeContext": "docker-desktop", "registry": {"kind": "none"}, "proxyServiceType": "ClusterIP"},
     "sandbox": TUTORIAL
     | {"digitalocean:apiEndpoint": "http://127.0.0.1:7070", "gatewayApiReleases": "http://127.0.0.1:7071/gateway-api"}
-    | {f"{chart}hartRepository": "http://127.0.0.1:7071" for chart in ("c", "prometheusC", "certManagerC")},
+    | {
+        f"{chart}hartRepository": "http://127.0.0.1:7071"
+        for chart in ("c", "prometheusC", "certManagerC", "metricsServerC")
+    },
 }
 """The stack files as they come with the project. The files themselves are the user's to edit, so no test reads them."""
 

@@ -57,6 +57,7 @@ def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says
             *("nodeAutoscale", "nodeAutoscale.min", "nodeAutoscale.max"),
             *("nodePools", "nodePools.batch", "services.pool"),
         },
+        "autoscale.yaml": {"nodeSize", "gateway.autoscale", "services.autoscale"},
         "monitoring.yaml": {"gateway.monitoring"},
         "certificates.yaml": {"domain", "email"},
     }

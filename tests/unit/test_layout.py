@@ -55,7 +55,7 @@ def test_renovate_finds_every_pinned_version() -> None:
     (manager,) = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
     (pattern,) = manager["matchStrings"]
     pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)
-    assert len(pins) == 11
+    assert len(pins) == 13
     found = [match["currentValue"] for match in re.finditer(pattern.replace("(?<", "(?P<"), text)]
     assert found == [pin.strip('"') for pin in pins]
 

@@ -11,7 +11,7 @@ from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
-    **shared("domain", "example monitoring"),
+    **shared("domain", "example autoscale", "example monitoring"),
 }
 
 SMALLEST = NodeSize(1, 2048)
@@ -45,6 +45,23 @@ def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None
     )
     assert shortage(many.model_copy(update={"node_count": 3}), lambda _: SMALLEST) == ""
     assert shortage(many.model_copy(update={"node_count": 2}), lambda _: SMALLEST) != ""
+
+
+def test_an_autoscaler_counts_with_its_max_and_what_it_reads() -> None:
+    # 50m for Kong, 50m for its new pod, 20m for metrics-server and 15m for each pod of the service: four fit.
+    def scaled(most: int) -> Settings:
+        service = {"name": "foo", "path": "/foo", "image": "a:1", "autoscale": {"min": 1, "max": most}}
+        return Settings.model_validate({"services": [service]})
+
+    assert shortage(scaled(4)) == ""
+    assert shortage(scaled(5)).startswith("the pods, at the max of autoscale, request 195m CPU and ")
+    existing = scaled(5).model_copy(update={"metrics_server": "existing"})
+    assert shortage(existing) == ""
+    gateway = {"gateway": {"autoscale": {"max": 3}}}
+    assert {name: count for name, _, count in requests(Settings.model_validate(gateway))} == {
+        "Kong": 3,
+        "metrics-server": 1,
+    }
 
 
 def test_the_new_pod_of_an_update_is_counted() -> None:
@@ -102,9 +119,9 @@ def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Rec
         )
         return own + [each for name, value in values.items() if name != "startupapicheck" for each in found(value)]
 
-    counted = settings(**DOMAIN, **MONITORING)
+    counted = settings(**DOMAIN, **MONITORING, metricsServer="install")
     own = [amount for name, amount, _ in requests(counted) if not name.startswith("service ")]
     charts = {each.inputs["name"]: each.inputs["values"] for run in recordings.values() for each in run.of("Release")}
-    assert set(charts) == {"kong", "prometheus", "grafana", "cert-manager"}
+    assert set(charts) == {"kong", "prometheus", "grafana", "cert-manager", "metrics-server"}
     total = [round(sum(values)) for values in zip(*found(list(charts.values())), strict=True)]
     assert total == [sum(each.cpu for each in own), sum(each.memory for each in own) * 2**20]

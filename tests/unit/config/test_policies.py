@@ -289,11 +289,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a limit that each pod would count": (
         services(plugins={"rate-limiting": {"minute": 1}}) | {"gateway": {"replicas": 2}},
-        'services[0].plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+        'services[0].plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with several pods of Kong',
     ),
     "a limit for all that each pod would count": (
         {"gateway": {"replicas": 2, "plugins": {"rate-limiting": {"minute": 1, "policy": "local"}}}},
-        'gateway.plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with gateway.replicas over 1',
+        'gateway.plugins.rate-limiting.policy: "local" is not allowed; allowed: redis with several pods of Kong',
     ),
     "auth for all": ({"gateway": {"auth": "jwt"}}, "gateway.auth: is not a known key; allowed: "),
     "a collector that isn't a URL": ({"gateway": {"tracing": {"url": "otel"}}}, 'gateway.tracing.url: "otel" is not'),

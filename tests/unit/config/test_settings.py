@@ -193,6 +193,46 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no such port": ({"services": [FOO | {"port": 70000}]}, "services[0].port: 70000 is not allowed"),
     "no replicas": ({"services": [FOO | {"replicas": 0}]}, "services[0].replicas: 0 is not allowed; allowed: 1 to 100"),
+    "two that set the number of pods": (
+        {"services": [FOO | {"replicas": 1, "autoscale": {"max": 3}}]},
+        "services[0].replicas: is not allowed; allowed: unset beside autoscale, which sets the number of pods; fix: ",
+    ),
+    "two that set the number of Kong's pods": (
+        {"gateway": {"replicas": 2, "autoscale": {"max": 3}}},
+        "gateway.replicas: is not allowed; allowed: unset beside autoscale, which sets the number of pods; fix: ",
+    ),
+    "an autoscaler without bounds": (
+        {"services": [FOO | {"autoscale": {}}]},
+        "services[0].autoscale.max: is missing; allowed: 2 to 100 pods; fix: add for example max: 5",
+    ),
+    "an autoscaler that never scales": (
+        {"services": [FOO | {"autoscale": {"min": 3, "max": 3}}]},
+        "services[0].autoscale.min: 3 is not allowed; allowed: less than max, which is 3; fix: write replicas: 3",
+    ),
+    "a target above the limit": (
+        {"services": [FOO | {"autoscale": {"max": 3, "memory": 534}}]},
+        "services[0].autoscale.memory: 534 is not allowed; allowed: at most 533, where limits.memory is in percent",
+    ),
+    "a target of Kong above its limit": (
+        {"gateway": {"autoscale": {"max": 3, "cpu": 3001}}},
+        "gateway.autoscale.cpu: 3001 is not allowed; allowed: at most 3000, where limits.cpu is in percent",
+    ),
+    "a target of no request": (
+        {"services": [FOO | {"autoscale": {"max": 3}, "resources": {"requests": {"cpu": "0"}}}]},
+        "services[0].resources.requests.cpu: is not allowed; allowed: a request above 0",
+    ),
+    "more pods of Kong than there may be": (
+        {"gateway": {"autoscale": {"max": 21}}},
+        "gateway.autoscale.max: 21 is not allowed; allowed: 2 to 20 pods of Kong; fix: write max: 20",
+    ),
+    "autoscale in a cluster that may have a metrics-server": (
+        {"services": [BAR | {"autoscale": {"max": 3}}], "kubeContext": "a", "registry": {"kind": "none"}},
+        'metricsServer: "auto" is not allowed; allowed: install, or existing where the cluster has one, beside',
+    ),
+    "a pod that serves on for longer than it lives": (
+        {"services": [FOO | {"preStop": 30}]},
+        "services[0].preStop: 30 is not allowed; allowed: less than gracePeriod, which is 30: it begins before",
+    ),
     "a bad variable": ({"services": [FOO | {"env": {"MY-KEY": "1"}}]}, "services[0].env.MY-KEY: "),
     "a variable that isn't text": (
         {"services": [FOO | {"env": {"DEBUG": True}}]},

@@ -16,6 +16,14 @@ from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
     **shared("example rate-limit", "example replicas", "several gateways"),
+    "autoscaled gateways": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:gateway": {"autoscale": {"min": 2, "max": 4, "memory": 150}, "rateLimit": {"second": 50}},
+        },
+    },
+    "one gateway or more": {"stack": "dev", "config": {"kong-doks:gateway": {"autoscale": {"max": 3}}}},
+    "a gateway with priority": {"stack": "dev", "config": {"kong-doks:gateway": {"priority": True}}},
     "several gateways without limits": {"stack": "dev", "config": {"kong-doks:gateway": {"replicas": 2}}},
 }
 
@@ -47,6 +55,38 @@ def test_pods_are_on_different_nodes_if_there_are_any_and_go_one_by_one(several:
     assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
     (spread,) = values["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_the_charts_autoscaler_owns_the_number_of_pods(run: Callable[[str], Recording]) -> None:
+    recording = run("autoscaled gateways")
+    values = recording.one("Release", "kong").inputs["values"]
+    assert "replicaCount" not in values
+    target = {"type": "Utilization", "averageUtilization": 150}
+    assert values["autoscaling"] == {
+        "enabled": True,
+        "minReplicas": 2,
+        "maxReplicas": 4,
+        "metrics": [{"type": "Resource", "resource": {"name": "memory", "target": target}}],
+    }
+    assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
+    assert values["topologySpreadConstraints"]
+    # Its pods count together, as those of `replicas` do, and the store gets a node when they do.
+    priority = recording.one("PriorityClass").inputs["metadata"]["name"]
+    assert recording.pod("rate-limits")["priorityClassName"] == values["priorityClassName"] == priority
+
+
+def test_the_chart_refuses_a_budget_for_a_gateway_of_one_pod_at_times(run: Callable[[str], Recording]) -> None:
+    values = run("one gateway or more").one("Release", "kong").inputs["values"]
+    assert "podDisruptionBudget" not in values
+    assert values["topologySpreadConstraints"]
+    (metric,) = values["autoscaling"]["metrics"]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 500}}
+
+
+def test_priority_is_to_be_had_without_autoscale(run: Callable[[str], Recording]) -> None:
+    recording = run("a gateway with priority")
+    assert recording.one("Release").inputs["values"]["priorityClassName"] == "kong-doks-dev-gateway"
+    assert recording.of("HorizontalPodAutoscaler") == []
 
 
 def test_limits_are_counted_in_one_place_whose_password_no_plugin_shows(several: Recording) -> None:

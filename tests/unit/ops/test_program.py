@@ -4,7 +4,7 @@ from ops.cluster import helm_records
 from tests.unit.configurations import shared
 from tests.unit.conftest import Recording
 
-CONFIGURATIONS = shared("domain", "example monitoring")
+CONFIGURATIONS = shared("domain", "example autoscale", "example monitoring")
 
 
 def test_the_commands_know_where_every_release_is(recordings: dict[str, Recording]) -> None:

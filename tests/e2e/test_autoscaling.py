@@ -1,0 +1,126 @@
+"""Autoscalers add pods under load and remove them afterwards, and no `up` takes their number back."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.conftest import sandbox_command
+from tests.e2e.configured import Configured, configured
+from tests.e2e.stack import Stack, eventually
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # metrics-server is compiled here, once
+
+FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
+BAR = {"name": "bar", "path": "/bar", "build": "apps/bar"}
+AUTOSCALE = {"autoscale": {"min": 2, "max": 3, "cpu": 50}}
+AT_ONCE = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}}
+
+
+@pytest.fixture(scope="module")
+def scaled(stack: Stack) -> Iterator[Configured]:
+    """The stack on a sandbox that has metrics-server's image and chart."""
+    sandbox_command("autoscaling")
+    with configured(stack) as changed:
+        yield changed
+
+
+def wanted(stack: Stack, deployment: str = "foo-deployment", namespace: str = "default") -> int:
+    """The number of pods that a Deployment has to have."""
+    return int(stack.kubernetes("deployment", deployment, "-n", namespace)["spec"]["replicas"])
+
+
+def conditions(stack: Stack, name: str, namespace: str = "default") -> dict[str, str]:
+    """The conditions of an autoscaler."""
+    status = stack.kubernetes("hpa", name, "-n", namespace).get("status", {})
+    return {each["type"]: each["status"] for each in status.get("conditions", [])}
+
+
+def owners_of_the_number(stack: Stack) -> list[str]:
+    """The clients that own the number of foo's pods."""
+    metadata = stack.kubernetes("deployment", "foo-deployment", "--show-managed-fields")["metadata"]
+    return [each["manager"] for each in metadata["managedFields"] if "f:replicas" in each["fieldsV1"].get("f:spec", {})]
+
+
+@contextmanager
+def numbers(stack: Stack) -> Iterator[list[int]]:
+    """Every number of pods that foo's Deployment had to have meanwhile, as the API server tells of each change."""
+    command = ("kubectl", "get", "deployment", "foo-deployment", "--watch", "-o", "jsonpath={.spec.replicas}{'\\n'}")
+    seen: list[int] = []
+    with subprocess.Popen(command, env=stack.environment, stdout=subprocess.PIPE, text=True) as watch:
+
+        def read() -> None:
+            seen.extend(int(line) for line in watch.stdout or ())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            eventually(lambda: bool(seen))
+            yield seen
+        finally:
+            watch.terminate()
+            reader.join()
+
+
+@contextmanager
+def load(changed: Configured) -> Iterator[None]:
+    """Up to fifty requests a second to foo, from this machine: more than half of what its pods request."""
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.wait(0.02):
+            changed.get("/foo")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_an_autoscaler_takes_the_number_over_and_gives_it_back_and_no_pod_is_lost(scaled: Configured) -> None:
+    stack = scaled.stack
+    scaled.up(FOO | {"replicas": 2}, BAR)
+    with numbers(stack) as seen:
+        scaled.up(FOO | AUTOSCALE, BAR)
+        eventually(lambda: conditions(stack, "foo-autoscaler").get("ScalingActive") == "True", 180)
+        with load(scaled):
+            eventually(lambda: wanted(stack) == 3, 180)
+            with numbers(stack) as seen_during_up:
+                scaled.up(FOO | AUTOSCALE | {"env": {"LOG_LEVEL": "info"}}, BAR)
+            assert min(seen_during_up) == 3
+            assert owners_of_the_number(stack) == ["kube-controller-manager"]
+        # Otherwise an autoscaler waits for five minutes.
+        stack.run("kubectl", "patch", "hpa", "foo-autoscaler", "--patch", json.dumps(AT_ONCE))
+        eventually(lambda: wanted(stack) == 2, 180)
+        (budget,) = stack.kubernetes("pdb")["items"]
+        assert (budget["metadata"]["name"], budget["status"]["disruptionsAllowed"]) == ("foo-budget", 1)
+        scaled.up(FOO | {"replicas": 2}, BAR)
+    assert min(seen) == 2
+    assert wanted(stack) == 2
+    assert stack.kubernetes("hpa")["items"] == []
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_the_gateways_number_stays_when_its_chart_changes(scaled: Configured) -> None:
+    stack = scaled.stack
+    # Kong and its controller use more than a hundredth of what they request when nobody asks.
+    scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}})
+    scaled.up(FOO, BAR)
+    eventually(lambda: wanted(stack, "kong", "kong") == 2, 180)
+    scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}, "accessLog": True})
+    with scaled.asked_throughout("/foo") as statuses:
+        stack.up()
+    assert set(statuses) == {200}
+    assert wanted(stack, "kong", "kong") == 2
+    pods = stack.kubernetes("pods", "-n", "kong", "-l", "app=kong")["items"]
+    assert {pod["spec"]["priority"] for pod in pods} == {1_000_000}
+    scaled.set("gateway", {})
+    stack.up()
+    assert wanted(stack, "kong", "kong") == 1

@@ -1,0 +1,137 @@
+"""How many pods of a service run, where, and how they start and end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.unit.configurations import BAR, FOO
+from tests.unit.conftest import Recording
+
+AUTOSCALE = {"autoscale": {"min": 2, "max": 5, "cpu": 70, "memory": 90}}
+VERSION = {"image": "user/foo:2"}
+
+
+def stack(*services: dict[str, Any], **config: Any) -> dict[str, Any]:  # noqa: ANN401 -- YAML
+    return {"stack": "dev", "config": {"kong-doks:services": list(services), **config}}
+
+
+CONFIGURATIONS = {
+    "an autoscaled service": stack(FOO | AUTOSCALE | {"canary": VERSION}, BAR),
+    "an autoscaled service with a fixed canary": stack(FOO | AUTOSCALE | {"canary": VERSION | {"replicas": 1}}),
+    "an autoscaler without a target": stack(FOO | {"autoscale": {"max": 3}}),
+    "two pods of a service": stack(FOO | {"replicas": 2}, BAR),
+    "a slow service": stack(FOO | {"startupSeconds": 62, "gracePeriod": 90, "preStop": 15}, BAR | {"preStop": 0}),
+    "autoscale with a metrics-server": stack(FOO | AUTOSCALE, **{"kong-doks:metricsServer": "existing"}),
+    "a metrics-server alone": stack(FOO, **{"kong-doks:metricsServer": "install"}),
+}
+
+Run = Callable[[str], Recording]
+
+
+def test_an_autoscaler_keeps_each_version_between_its_bounds(run: Run) -> None:
+    recording = run("an autoscaled service")
+    for name in ("foo", "foo-canary"):
+        scaler = recording.one("HorizontalPodAutoscaler", name).inputs
+        assert scaler["metadata"]["name"] == f"{name}-autoscaler"
+        assert scaler["spec"]["scaleTargetRef"] == {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": f"{name}-deployment",
+        }
+        assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 5)
+        targets = {each["resource"]["name"]: each["resource"]["target"] for each in scaler["spec"]["metrics"]}
+        assert targets == {
+            "cpu": {"type": "Utilization", "averageUtilization": 70},
+            "memory": {"type": "Utilization", "averageUtilization": 90},
+        }
+    assert {each.name for each in recording.of("HorizontalPodAutoscaler")} == {"foo", "foo-canary"}
+
+
+def test_the_autoscaler_owns_the_number_which_starts_at_its_least(run: Run) -> None:
+    recording = run("an autoscaled service")
+    foo, bar = (recording.one("Deployment", name) for name in ("foo", "bar"))
+    assert (foo.inputs["spec"]["replicas"], foo.ignore_changes) == (2, ["spec.replicas"])
+    assert (bar.inputs["spec"]["replicas"], bar.ignore_changes) == (1, [])
+    assert foo.update_timeout == f"{180 + 4 * 30}s"
+
+
+def test_a_version_with_replicas_of_its_own_has_no_autoscaler(run: Run) -> None:
+    recording = run("an autoscaled service with a fixed canary")
+    assert [each.name for each in recording.of("HorizontalPodAutoscaler")] == ["foo"]
+    canary = recording.one("Deployment", "foo-canary")
+    assert (canary.inputs["spec"]["replicas"], canary.ignore_changes) == (1, [])
+
+
+def test_an_autoscaler_without_a_target_has_kubernetes_own(run: Run) -> None:
+    spec = run("an autoscaler without a target").one("HorizontalPodAutoscaler").inputs["spec"]
+    (metric,) = spec["metrics"]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    assert spec["minReplicas"] == 1
+
+
+@pytest.mark.parametrize("name", ["two pods of a service", "an autoscaled service"])
+def test_several_pods_go_one_by_one_and_prefer_different_nodes(run: Run, name: str) -> None:
+    recording = run(name)
+    budget = recording.one("PodDisruptionBudget", "foo").inputs
+    labels = recording.one("Deployment", "foo").inputs["spec"]["selector"]
+    assert budget["metadata"]["name"] == "foo-budget"
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "selector": labels,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    (spread,) = recording.pod("foo")["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert spread["labelSelector"] == labels
+
+
+def test_a_single_pod_may_always_be_evicted(dev: Recording, run: Run) -> None:
+    assert dev.of("PodDisruptionBudget") == []
+    assert "topologySpreadConstraints" not in dev.pod("foo")
+    assert [each.name for each in run("two pods of a service").of("PodDisruptionBudget")] == ["foo"]
+
+
+def test_a_slow_service_has_its_time_to_start_and_to_end(dev: Recording, run: Run) -> None:
+    recording = run("a slow service")
+    (foo,), (bar,) = (recording.pod(name)["containers"] for name in ("foo", "bar"))
+    probe = foo["startupProbe"]
+    assert probe["httpGet"] == foo["readinessProbe"]["httpGet"]
+    assert 62 <= probe["periodSeconds"] * probe["failureThreshold"] < 62 + probe["periodSeconds"]
+    assert recording.one("Deployment", "foo").create_timeout == f"{180 + 62}s"
+    assert recording.pod("foo")["terminationGracePeriodSeconds"] == 90
+    assert foo["lifecycle"] == {"preStop": {"sleep": {"seconds": 15}}}
+    # Kubernetes 1.33 accepts no sleep of 0.
+    assert "lifecycle" not in bar
+    for container in (bar, *dev.pod("foo")["containers"]):
+        assert "startupProbe" not in container
+
+
+@pytest.mark.parametrize(
+    ("name", "installed"),
+    [
+        ("an autoscaled service", True),
+        ("autoscale with a metrics-server", False),
+        ("a metrics-server alone", True),
+        ("two pods of a service", False),
+    ],
+)
+def test_metrics_server_comes_with_what_needs_it(run: Run, name: str, *, installed: bool) -> None:
+    releases = [each for each in run(name).of("Release") if each.name == "metrics-server"]
+    assert len(releases) == installed
+    for release in releases:
+        assert release.inputs["namespace"] == "kube-system"
+        # With the stack's cluster it goes without a call.
+        assert release.deleted_with
+
+
+def test_kong_comes_before_services_where_pods_may_crowd_the_nodes(dev: Recording, run: Run) -> None:
+    recording = run("an autoscaled service")
+    (priority,) = recording.of("PriorityClass")
+    assert priority.inputs["metadata"]["name"] == "kong-doks-dev-gateway"
+    assert priority.inputs["value"] > 0
+    assert recording.one("Release", "kong").inputs["values"]["priorityClassName"] == "kong-doks-dev-gateway"
+    for name in ("foo", "bar", "foo-canary"):
+        assert "priorityClassName" not in recording.pod(name)
+    assert dev.of("PriorityClass") == []
+    assert "priorityClassName" not in dev.one("Release", "kong").inputs["values"]
