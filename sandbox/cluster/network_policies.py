@@ -36,7 +36,7 @@ def close(namespaces: Namespaces) -> None:
 
 
 def command(node: str, kubeconfig: Path) -> Command:
-    return [tool("network-policies"), f"--kubeconfig={kubeconfig}", f"--node={node}", f"--queue={_QUEUE}"]
+    return [tool("hyperkube"), NAME, f"--kubeconfig={kubeconfig}", f"--node={node}", f"--queue={_QUEUE}"]
 
 
 def answers(namespaces: Namespaces) -> bool:

@@ -114,7 +114,6 @@ MODULES = (
             "pause": "./cmd/pause",
             "helm": "helm.sh/helm/v3/cmd/helm",
             "kubectl": "k8s.io/kubernetes/cmd/kubectl",
-            "network-policies": "./cmd/network-policies",
             "controller": "github.com/kong/kubernetes-ingress-controller/v3/internal/cmd",
             "pulumi-resource-docker-build": f"{_DOCKER_BUILD}/provider/cmd/pulumi-resource-docker-build",
             "buildkitd": "github.com/moby/buildkit/cmd/buildkitd",

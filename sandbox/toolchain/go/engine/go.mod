@@ -557,7 +557,8 @@ replace (
 
 // Published modules without what no run of the sandbox reaches: each folder's files say what and why.
 replace (
-	github.com/alecthomas/chroma => ./trimmed/github.com/alecthomas/chroma
+	github.com/charmbracelet/glamour => ./trimmed/github.com/charmbracelet/glamour
+	github.com/coredns/coredns => ./trimmed/github.com/coredns/coredns
 	github.com/docker/buildx => ./trimmed/github.com/docker/buildx
 	github.com/git-pkgs/manifests => ./trimmed/github.com/git-pkgs/manifests
 	github.com/moby/buildkit => ./trimmed/github.com/moby/buildkit
@@ -565,7 +566,9 @@ replace (
 	github.com/pulumi/esc => ./trimmed/github.com/pulumi/esc
 	github.com/pulumi/pulumi-kubernetes/sdk/v4 => ./trimmed/github.com/pulumi/pulumi-kubernetes/sdk/v4
 	github.com/pulumi/pulumi/pkg/v3 => ./trimmed/github.com/pulumi/pulumi/pkg/v3
+	go.opentelemetry.io/otel/exporters/prometheus => ./trimmed/go.opentelemetry.io/otel/exporters/prometheus
 	gocloud.dev => ./trimmed/gocloud.dev
+	helm.sh/helm/v3 => ./trimmed/helm.sh/helm/v3
 	k8s.io/apiserver => ./trimmed/k8s.io/apiserver
 	k8s.io/kubernetes => ./trimmed/k8s.io/kubernetes
 )

@@ -1,0 +1,3 @@
+package dnsserver
+
+// DNS over QUIC has no place in the sandbox.
