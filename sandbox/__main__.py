@@ -1,14 +1,15 @@
 """python -m sandbox: the sandbox's commands. `make up`, `make down` and the tests call them."""
 
+import contextlib
 import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from rich.console import Console
 from sandbox import cleanup, demo, examples
 from sandbox.charts import repository as charts
 from sandbox.environment import SHELL, NotRunningError
-from sandbox.host.addresses import ACME, API
+from sandbox.host.addresses import ACME, API, address
 from sandbox.host.paths import LOGS, PROJECT, RUN
 from sandbox.host.process import ChildFailedError
 from sandbox.host.progress import Report
@@ -35,7 +36,26 @@ _READY = RUN / "ready"
 _START_SECONDS = 90
 
 
-@contextmanager
+def _is_listening(url: str) -> bool:
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(address(url), timeout=1):
+        return True
+    return False
+
+
+def _check_no_other_sandbox() -> None:
+    """Ends the command if a sandbox of another user, or of another HOME, runs: the machine has room for one."""
+    if not daemon_pid() and _is_listening(API):
+        console.print(
+            f"{API}: answers, so a sandbox of another user or HOME runs; allowed: one a machine; "
+            "fix: `make down` as that user",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
@@ -99,6 +119,7 @@ def _start(report: Report) -> None:
         if daemon_pid():
             report.say("the sandbox is running already")
             return
+        _check_no_other_sandbox()
         cleanup.clean()
         _PID.write_text(str(_start_process(report, "start the sandbox", "sandbox.daemon", _READY, LOGS / "daemon.log")))
 
@@ -163,6 +184,7 @@ def _start_acme(report: Report) -> None:
 def stop() -> None:
     """Stop the sandbox and remove everything that it left on the machine, also after a crash."""
     _check_machine()
+    _check_no_other_sandbox()
     with _errors_in_one_line(), Report(console).step("stop the sandbox"):
         if pid := daemon_pid():
             os.kill(pid, signal.SIGTERM)

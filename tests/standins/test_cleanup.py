@@ -1,6 +1,7 @@
 """What is recognised as a dead sandbox's and removed, and what isn't, on a run directory of the test's own."""
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import cleanup
+from sandbox.__main__ import app
 
 
 @pytest.fixture
@@ -98,3 +100,18 @@ def test_a_mount_that_does_not_go_keeps_the_run_directory(
     monkeypatch.undo()
     assert (mounted / "precious").exists()
     assert run.exists()
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_the_sandbox_of_another_user_is_left_alone(
+    command: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sandbox.__main__._PID", run / "daemon.pid")
+    monkeypatch.setattr("sandbox.__main__.provide", lambda _: False)
+    monkeypatch.setattr(cleanup, "clean", lambda: pytest.fail("cleaned"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setattr("sandbox.__main__.API", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(SystemExit) as ended:
+            app([command])
+    assert ended.value.code == 1
+    assert "one a machine; fix: `make down` as that user" in capsys.readouterr().out
