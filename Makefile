@@ -28,10 +28,11 @@ test: .venv/.ready ## lint, unit and e2e
 	@$(MAKE) --no-print-directory -j3 sandboxed engine others unit lint
 
 .PHONY: lint
-lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling; gofmt, go vet and staticcheck
+lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling, workflows; gofmt, go vet and staticcheck
 	@git ls-files -z | xargs -0 .venv/bin/codespell
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --check --quiet . && .venv/bin/mypy $(SOURCES)
 	@report=$$(.venv/bin/lint-imports --no-logo --no-cache) || { echo "$$report"; exit 1; }
+	@.venv/bin/zizmor --offline --quiet --no-progress .github
 	@$(PYTHON) -m sandbox.toolchain.go_checks lint
 
 .PHONY: unit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox.host.paths import CACHE
+from sandbox.host.paths import CACHE, PROJECT
 from sandbox.host.progress import Report
 from sandbox.toolchain import go_toolchain
 from sandbox.toolchain.modules import FLAGS, GO, MODULES
@@ -36,23 +36,31 @@ def _run(*command: str | Path, folder: Path = _FOLDER, environment: dict[str, st
     return not failed
 
 
-def _staticcheck() -> Path:
-    """The path of staticcheck, built once for each version of it and of Go."""
+def _linter(name: str, package: str) -> Path:
+    """The path of a linter, built once for each version of it and of Go."""
     source = GO / "lint"
     digest = hashlib.sha256(go_toolchain.version().encode() + (source / "go.sum").read_bytes()).hexdigest()[:16]
-    binary = CACHE / "tools" / f"staticcheck-{digest}"
+    binary = CACHE / "tools" / f"{name}-{digest}"
     if not binary.exists():
-        build = (go_toolchain.command(), "build", "-o", binary, "honnef.co/go/tools/cmd/staticcheck")
+        build = (go_toolchain.command(), "build", "-o", binary, package)
         _run(*build, folder=source, environment=go_toolchain.ENVIRONMENT)
     return binary
 
 
 def lint() -> bool:
-    """Returns whether gofmt, go vet and staticcheck find nothing."""
+    """Returns whether gofmt, go vet and staticcheck find nothing, nor actionlint in the workflows."""
     go = go_toolchain.command()
     root = subprocess.run([go, "env", "GOROOT"], check=True, capture_output=True, text=True).stdout.strip()
-    checks = ((Path(root, "bin", "gofmt"), "-l", "."), (go, "vet", "./..."), (_staticcheck(), "./..."))
-    failed = [check for check in checks if not _run(*check)]
+    staticcheck = _linter("staticcheck", "honnef.co/go/tools/cmd/staticcheck")
+    actionlint = _linter("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    checks: list[tuple[Path, tuple[str | Path, ...]]] = [
+        (_FOLDER, (Path(root, "bin", "gofmt"), "-l", ".")),
+        (_FOLDER, (go, "vet", "./...")),
+        (_FOLDER, (staticcheck, "./...")),
+        (PROJECT, (actionlint, "-no-color", "-shellcheck", shellcheck)),
+    ]
+    failed = [command for folder, command in checks if not _run(*command, folder=folder)]
     return not failed
 
 

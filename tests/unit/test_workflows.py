@@ -1,0 +1,96 @@
+"""The workflows' pins and permissions, and the notes of a release."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from docs import release
+from tests.unit.configurations import PROJECT
+
+WORKFLOWS = sorted(PROJECT.glob(".github/workflows/*.yml"))
+FILES = [*WORKFLOWS, *PROJECT.glob(".github/actions/*/action.yml")]
+
+
+def test_the_workflows_are_found() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["ci", "live", "nightly", "preview", "release", "up"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name + "/" + file.name)
+def test_actions_are_pinned_by_commit_and_say_their_version(file: Path) -> None:
+    used = re.findall(r"uses: (\S+)(.*)", file.read_text())
+    assert used
+    for action, comment in used:
+        if not action.startswith("./"):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
+def test_every_file_pins_an_action_to_the_same_commit() -> None:
+    used = {line for file in FILES for line in re.findall(r"uses: ([^.].+)", file.read_text())}
+    assert len({line.partition("@")[0] for line in used}) == len(used)
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_a_job_has_the_permissions_that_it_declares_and_an_end(file: Path) -> None:
+    workflow: dict[str, Any] = yaml.safe_load(file.read_text())
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert "contents" in job["permissions"]
+        assert job["timeout-minutes"] <= 120
+
+
+def test_the_workflows_run_the_projects_pulumi_and_every_supported_python() -> None:
+    (pinned,) = re.findall(r"^pulumi==(\S+)$", (PROJECT / "requirements.in").read_text(), re.MULTILINE)
+    versions = {line for file in FILES for line in re.findall(r"pulumi-version: (\S+)", file.read_text())}
+    assert versions == {pinned}
+    (ci,) = [yaml.safe_load(file.read_text()) for file in WORKFLOWS if file.stem == "ci"]
+    pythons = ci["jobs"]["unit"]["strategy"]["matrix"]["python"]
+    assert f"Python-{pythons[0]}--{pythons[-1]}-blue" in (PROJECT / "README.md").read_text()
+
+
+def test_the_version_stands_in_one_place() -> None:
+    pack = yaml.safe_load((PROJECT / "policy" / "PulumiPolicy.yaml").read_text())
+    assert "version" not in pack
+    assert release.version() == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+
+CHANGELOG = """\
+# Changelog
+
+## Unreleased
+
+## 1.10.0 (2026-11-27)
+
+### Added
+- a key
+
+## 1.1.0 (2026-11-01)
+
+- the first
+"""
+
+
+@pytest.mark.parametrize(("version", "notes"), [("1.10.0", "### Added\n- a key\n"), ("1.1.0", "- the first\n")])
+def test_a_release_has_its_section_of_the_changelog(version: str, notes: str) -> None:
+    assert release.notes(f"v{version}", version, CHANGELOG) == notes
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "problem"),
+    [
+        ("v1.1.0", "1.10.0", "tag: v1.1.0 isn't the project's version; allowed: v1.10.0; fix: set version in"),
+        ("v1.2.0", "1.2.0", "CHANGELOG.md: has no section 1.2.0 "),
+    ],
+)
+def test_a_tag_that_is_no_release_is_refused(tag: str, version: str, problem: str) -> None:
+    with pytest.raises(release.ReleaseError, match=problem):
+        release.notes(tag, version, CHANGELOG)
+
+
+def test_the_changelog_collects_the_next_release() -> None:
+    text = (PROJECT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "Unreleased"
