@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.cluster.remains import INTERFACE, cgroups, remove_cgroup, remove_node
+from sandbox.cluster.remains import INTERFACE, cgroups, remove_cgroup, remove_cluster
 from sandbox.host.paths import RUN
 
 _SECONDS = 10
@@ -43,7 +43,7 @@ def clean() -> None:
         time.sleep(0.05)
     for path in reversed(_mounts()):
         subprocess.run(["umount", "--lazy", path], check=False)
-    remove_node()
+    remove_cluster()
     for cgroup in cgroups():
         remove_cgroup(cgroup)
     # What is mounted there may be the machine's own: never remove through a mount.

@@ -16,13 +16,16 @@ from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 
 from sandbox.charts import repository as charts
-from sandbox.cluster.cluster import Kubernetes, Node
-from sandbox.digitalocean import Cloud, ClusterRecord, create_app
+from sandbox.cluster.cluster import Kubernetes
+from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
 from sandbox.environment import STATE_BUCKET, write_environment
 from sandbox.host.addresses import API, CHARTS, STATE, address
 from sandbox.images import buildkit as builder
 from sandbox.images import catalog as images
 from sandbox.images import registry
+
+_MACHINES = 4
+"""Nodes at most; an upgrade has one more for a while. Two processors serve no more kubelets."""
 
 
 def _say(text: str) -> None:
@@ -45,7 +48,7 @@ def run(until: ExitStack) -> None:
     """Starts every part; each is ended by `until`, in reverse order."""
     signer = registry.Signer()
     token = f"dop_v1_{secrets.token_hex(32)}"
-    cloud = Cloud(token, start_kubernetes=_start_kubernetes, sign=signer.token)
+    cloud = Cloud(token, start_kubernetes=_start_kubernetes, sign=signer.token, settings=Settings(machines=_MACHINES))
     until.callback(cloud.stop)
     host, port = address(API)
     _serve(make_server(host, port, create_app(cloud), threaded=True), until)
@@ -71,17 +74,8 @@ def _start_state(until: ExitStack) -> None:
 
 
 def _start_kubernetes(record: ClusterRecord) -> Kubernetes:
-    size = record.node.size
-    node = Node(
-        name=record.node.name,
-        provider_id=record.node.provider_id,
-        # The one node has the room of all nodes that its pool begins with.
-        vcpus=size.vcpus * record.node.count,
-        memory_mib_for_pods=size.memory_mib_for_pods * record.node.count,
-        labels=record.node.labels,
-    )
-    kubernetes = Kubernetes(node, token_webhook=f"{API}/_control/tokenreview", report=_say)
-    kubernetes.start()
+    kubernetes = Kubernetes(token_webhook=f"{API}/_control/tokenreview", report=_say)
+    kubernetes.start(record.node)
     return kubernetes
 
 

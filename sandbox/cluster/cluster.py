@@ -1,23 +1,26 @@
-"""A real Kubernetes with one node, as child processes in namespaces of their own."""
+"""A real Kubernetes, as child processes in namespaces: one set for the control plane, one for each node."""
 
-import json
-import secrets
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
-from sandbox.cluster import control_plane, network_policies, node
+from sandbox.cluster import control_plane, network
+from sandbox.cluster.credentials import Credentials
+from sandbox.cluster.drain import drain
 from sandbox.cluster.linux_namespaces import PATH, Namespaces
+from sandbox.cluster.network import PLACES
 from sandbox.cluster.node import Node
-from sandbox.cluster.remains import remove_node
-from sandbox.host.addresses import API, KUBERNETES_PORT, MIRROR, NODE, REGISTRY, address
-from sandbox.host.certificate_authority import Authority
-from sandbox.host.paths import RUN
+from sandbox.cluster.remains import remove_cluster
+from sandbox.cluster.worker import Worker, node_is_ready
+from sandbox.host.addresses import CONTROL_PLANE, KUBERNETES_PORT, address
+from sandbox.host.paths import LOGS, RUN
 from sandbox.host.process import Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
@@ -26,6 +29,11 @@ __all__ = ["Kubernetes", "Node"]
 
 _MANIFESTS = Path(__file__).parent / "manifests"
 _START_SECONDS = 90
+_DRAIN_SECONDS = 60
+
+
+class NoPlaceError(Exception):
+    """The network has no place for a further node."""
 
 
 class Kubernetes:
@@ -40,29 +48,30 @@ class Kubernetes:
 
     server = f"https://127.0.0.1:{KUBERNETES_PORT}"
 
-    def __init__(self, node: Node, *, token_webhook: str, report: Callable[[str], None]) -> None:
+    def __init__(self, *, token_webhook: str, report: Callable[[str], None]) -> None:
         """Nothing runs yet.
 
         Args:
-            node: The worker node.
             token_webhook: Where TokenReviews (authentication.k8s.io/v1) of bearer tokens that aren't the cluster's own
                 are posted to: a URL on this machine's loopback. A token's answer is remembered for some 10 s.
             report: Gets a line for each step.
         """
         self.ca_pem = b""
-        self.admin_token = secrets.token_hex(32)
+        self.admin_token = ""
         self.kubeconfig = RUN / "kubeconfig"
         self._directory = RUN / "kubernetes"
-        self._node = node
         self._token_webhook = token_webhook
         self._report = report
         self._listener: socket.socket | None = None
+        self._credentials: Credentials | None = None
         self._namespaces: Namespaces | None = None
         self._forwarder: TcpForwarder | None = None
         self._children: dict[str, Child] = {}
+        self._workers: dict[str, Worker] = {}
+        self._changing = threading.RLock()
 
-    def start(self) -> None:
-        """Returns when the node is Ready and cluster DNS is applied.
+    def start(self, node: Node) -> None:
+        """Returns when the first node is Ready and cluster DNS is applied.
 
         Raises:
             ChildFailedError: a component ended, or wasn't ready in time.
@@ -71,53 +80,89 @@ class Kubernetes:
         # The port is the lock as well: nothing of a cluster that runs already is touched.
         self._listener = socket.create_server(("127.0.0.1", KUBERNETES_PORT))
         try:
-            self._start(self._listener)
+            self._start(self._listener, node)
         except BaseException:
             self.stop()
             raise
 
-    def join(self, node: object) -> None:
-        """Does nothing: the cluster has one machine."""
-
-    def drain(self, node: str) -> None:
-        """Does nothing: the cluster has one machine."""
-
-    def leave(self, node: str) -> None:
-        """Does nothing: the cluster has one machine."""
-
     def stop(self) -> None:
         """Ends the cluster and all in it at once, as the end of its droplets would. Idempotent."""
-        if not self._listener:
-            return
-        if self._forwarder:
-            self._forwarder.stop()
-        if self._namespaces:
-            self._namespaces.end()
-        for child in self._children.values():
-            child.stop()
-        remove_node()
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self.kubeconfig.unlink(missing_ok=True)
-        self._listener.close()
-        self._listener = None
+        with self._changing:
+            if not self._listener:
+                return
+            for worker in self._workers.values():
+                worker.stop()
+            self._workers.clear()
+            if self._forwarder:
+                self._forwarder.stop()
+            if self._namespaces:
+                self._namespaces.end()
+            for child in self._children.values():
+                child.stop()
+            remove_cluster()
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self.kubeconfig.unlink(missing_ok=True)
+            self._listener.close()
+            self._listener = None
 
-    def _start(self, listener: socket.socket) -> None:
+    def join(self, node: Node) -> None:
+        """Starts a further node; returns when it is Ready.
+
+        Raises:
+            ChildFailedError: a component ended, or wasn't ready in time.
+            NoPlaceError: there are too many nodes.
+        """
+        self._report(f"starting node {node.name}")
+        worker = self._begin(node)
+        worker.enforce_policies()
+        with self._client() as client:
+            worker.wait_until_ready(client)
+        self._report(f"node {node.name} ready")
+
+    def drain(self, node: str) -> None:
+        """Cordons a node and evicts its pods, for as long as DOKS waits for budgets of disruption (shortened)."""
+        with self._client() as client:
+            if not drain(client, node, _DRAIN_SECONDS):
+                self._report(f"node {node} isn't drained after {_DRAIN_SECONDS} s: it goes all the same")
+
+    def leave(self, node: str) -> None:
+        """Ends a node at once, as the end of its droplet would, and deletes its object. Idempotent."""
+        self._end(node)
+        with self._client() as client:
+            client.delete(f"/api/v1/nodes/{node}")
+
+    def lose(self, node: str) -> None:
+        """Ends a node at once, as a loss of power would; returns when Kubernetes calls it not ready, after its time."""
+        self._end(node)
+        with self._client() as client:
+            while node_is_ready(client, node):
+                time.sleep(1)
+
+    def _end(self, node: str) -> None:
+        with self._changing:
+            worker = self._workers.pop(node, None)
+            if not worker:
+                return
+            worker.stop()
+            self._reach_services()
+        self._report(f"node {node} ended")
+
+    def _start(self, listener: socket.socket, node: Node) -> None:
         self._report("writing certificates and configuration")
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True, mode=0o700)
-        self._write_credentials()
-        node.configure(self._node, self._directory)
+        self._credentials = Credentials(self._directory, self._token_webhook)
+        self.ca_pem, self.admin_token = self._credentials.ca_pem, self._credentials.admin_token
+        (self._directory / "admin.kubeconfig").replace(self.kubeconfig)
 
         self._report("starting etcd, API server, controllers, scheduler, containerd, kubelet and kube-proxy")
-        self._namespaces = Namespaces(self._directory)
-        network_policies.close(self._namespaces)
+        self._namespaces = Namespaces(self._directory, LOGS)
+        network.connect_control_plane(self._namespaces)
         self._forwarder = self._connect(self._namespaces, listener)
-        # All at once: each tries until what it needs is there. Only the kubelet gives up without its container runtime.
-        commands = control_plane.commands(self._directory) | node.commands(self._node, self._directory)
-        for name, command in sorted(commands.items(), key=lambda item: item[0] == "kubelet"):
-            if name == "kubelet":
-                self._children["containerd"].wait_until(node.runtime_socket(self._directory).exists)
+        # All at once: each tries until what it needs is there.
+        for name, command in control_plane.commands(self._directory).items():
             self._children[name] = Child(name, self._namespaces.command(*command), env=PATH)
+        worker = self._begin(node)
 
         with self._client() as client:
             self._wait(client, "kube-apiserver", "/api/v1/namespaces/kube-system")
@@ -125,71 +170,41 @@ class Kubernetes:
             self._wait(client, "kube-apiserver", "/apis/scheduling.k8s.io/v1/priorityclasses/system-cluster-critical")
             self._report("API server up; applying cluster DNS, waiting for the node")
             self._apply(_MANIFESTS)
-            self._start_network_policies(self._namespaces)
+            worker.enforce_policies()
             self._wait(client, "kube-apiserver", "/readyz")
-            self._children["kubelet"].wait_until(lambda: _ready(client, self._node.name), _START_SECONDS)
+            worker.wait_until_ready(client)
             # A namespace refuses pods until its service account is there.
             self._wait(client, "kube-controller-manager", "/api/v1/namespaces/default/serviceaccounts/default")
-        self._report(f"node {self._node.name} ready")
+        self._report(f"node {node.name} ready")
 
-    def _start_network_policies(self, namespaces: Namespaces) -> None:
-        name = network_policies.NAME
-        command = network_policies.command(self._node.name, self._directory / f"{name}.kubeconfig")
-        agent = self._children[name] = Child(name, namespaces.command(*command), env=PATH)
-        agent.wait_until(lambda: network_policies.answers(namespaces))
+    def _begin(self, node: Node) -> Worker:
+        with self._changing:
+            if not (self._credentials and self._namespaces and self._forwarder):
+                raise NoPlaceError("the cluster has ended")
+            taken = {worker.place for worker in self._workers.values()}
+            place = next((place for place in PLACES if place not in taken), None)
+            if place is None:
+                raise NoPlaceError(f"the sandbox has places for {len(PLACES)} nodes")
+            worker = self._workers[node.name] = Worker(
+                node,
+                place,
+                directory=self._directory,
+                credentials=self._credentials,
+                control_plane=self._namespaces,
+                forwarder=self._forwarder,
+            )
+            self._reach_services()
+            return worker
+
+    def _reach_services(self) -> None:
+        if self._namespaces and self._workers:
+            network.reach_services(self._namespaces, next(iter(self._workers.values())).place)
 
     def _connect(self, namespaces: Namespaces, listener: socket.socket) -> TcpForwarder:
-        """Makes the API server reachable on the machine's loopback, and the sandbox's services on the node's."""
-        services = {address(url) for url in (API, f"//{REGISTRY}", f"//{MIRROR}", self._token_webhook)}
-        into_node = (listener, Target(NODE, KUBERNETES_PORT))
-        return TcpForwarder([into_node, *((namespaces.listen(port), Target(host, port)) for host, port in services)])
-
-    def _write_credentials(self) -> None:
-        authority = Authority(self._directory, "kong-doks")
-        self.ca_pem = authority.pem
-        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
-        addresses = ("127.0.0.1", NODE, control_plane.KUBERNETES_SERVICE)
-        authority.server("kube-apiserver", ["localhost", *service, *addresses])
-        authority.server("kubelet", [self._node.name, NODE])
-        authority.client("kubelet-client", group="system:masters")
-        authority.client(control_plane.AGGREGATOR)
-        authority.key_pair("service-accounts")
-
-        # Static tokens, not client certificates: half the files, and as good on a loopback.
-        users = {
-            "admin": ("admin", "system:masters"),
-            "kube-controller-manager": ("system:kube-controller-manager", ""),
-            "kube-scheduler": ("system:kube-scheduler", ""),
-            "kube-proxy": ("system:kube-proxy", ""),
-            network_policies.NAME: ("system:network-policies", ""),
-            "kubelet": (f"system:node:{self._node.name}", "system:nodes"),
-        }
-        rows = []
-        for name, (user, group) in users.items():
-            token = self.admin_token if name == "admin" else secrets.token_hex(32)
-            rows.append(f"{token},{user},{user},{group}\n")
-            self._write_kubeconfig(
-                name, {"server": self.server, "certificate-authority": f"{self._directory}/ca.crt"}, token
-            )
-        (self._directory / "admin.kubeconfig").replace(self.kubeconfig)
-        self._write_secret("tokens.csv", "".join(rows))
-        self._write_kubeconfig("token-webhook", {"server": self._token_webhook})
-
-    def _write_kubeconfig(self, name: str, cluster: dict[str, str], token: str | None = None) -> None:
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": name, "cluster": cluster}],
-            "users": [{"name": name, "user": {"token": token} if token else {}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "current-context": name,
-        }
-        self._write_secret(f"{name}.kubeconfig", json.dumps(content))
-
-    def _write_secret(self, name: str, content: str) -> None:
-        path = self._directory / name
-        path.touch(mode=0o600)
-        path.write_text(content)
+        """Makes the API server reachable on the machine's loopback, and the webhook on the control plane's."""
+        host, port = address(self._token_webhook)
+        into_cluster = (listener, Target(CONTROL_PLANE, KUBERNETES_PORT))
+        return TcpForwarder([into_cluster, (namespaces.listen(port), Target(host, port))])
 
     def _client(self) -> httpx.Client:
         return httpx.Client(
@@ -202,7 +217,7 @@ class Kubernetes:
 
     def _wait(self, client: httpx.Client, component: str, path: str) -> None:
         """Waits for `path`, which `component` makes."""
-        self._children[component].wait_until(lambda: _get(client, path).is_success, _START_SECONDS)
+        self._children[component].wait_until(lambda: _is_there(client, path), _START_SECONDS)
 
     def _apply(self, manifest: Path) -> None:
         command: control_plane.Command = [tool("kubectl"), f"--kubeconfig={self.kubeconfig}"]
@@ -211,14 +226,8 @@ class Kubernetes:
         subprocess.run(command, check=True, env=PATH | {"HOME": str(self._directory)}, stdout=subprocess.DEVNULL)
 
 
-def _get(client: httpx.Client, path: str) -> httpx.Response:
+def _is_there(client: httpx.Client, path: str) -> bool:
     try:
-        return client.get(path)
+        return client.get(path).is_success
     except httpx.TransportError as error:
         raise ConnectionError(str(error)) from error  # to `Child.wait_until` the same as a refusal: not yet
-
-
-def _ready(client: httpx.Client, node_name: str) -> bool:
-    node = _get(client, f"/api/v1/nodes/{node_name}").json()
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

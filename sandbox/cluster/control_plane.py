@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sandbox.host.addresses import KUBERNETES_PORT, NODE, SERVICES
+from sandbox.host.addresses import CONTROL_PLANE, KUBERNETES_PORT, SERVICES
 from sandbox.toolchain.build import tool
 
 KUBERNETES_SERVICE = "10.96.0.1"
@@ -38,7 +38,7 @@ def commands(directory: Path) -> dict[str, Command]:
             "kube-apiserver",
             f"--etcd-servers={_ETCD}",
             f"--secure-port={KUBERNETES_PORT}",
-            f"--advertise-address={NODE}",
+            f"--advertise-address={CONTROL_PLANE}",
             f"--service-cluster-ip-range={SERVICES}",
             f"--tls-cert-file={directory}/kube-apiserver.crt",
             f"--tls-private-key-file={directory}/kube-apiserver.key",
@@ -46,7 +46,7 @@ def commands(directory: Path) -> dict[str, Command]:
             f"--kubelet-certificate-authority={directory}/ca.crt",
             f"--kubelet-client-certificate={directory}/kubelet-client.crt",
             f"--kubelet-client-key={directory}/kubelet-client.key",
-            # The node's name is in no DNS.
+            # A node's name is in no DNS.
             "--kubelet-preferred-address-types=InternalIP",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={directory}/service-accounts.pub",

@@ -1,8 +1,8 @@
-"""The node's own mount, network and process namespaces.
+"""Mount, network and process namespaces: the control plane and each node have their own.
 
 They keep the cluster off the machine: none of its iptables rules, routes, sysctls and mounts is visible outside, and
 none of the machine's (Docker's, a firewall's, another Kubernetes') reaches into it. When their first process ends, the
-kernel ends all others and removes what was in them: so a cluster stops, and so it ends when the sandbox is killed.
+kernel ends all others and removes what was in them: so a node stops, and so it ends when the sandbox is killed.
 """
 
 import ctypes
@@ -13,8 +13,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sandbox.cluster.remains import HARD_CODED, LINK
-from sandbox.host.addresses import NODE, NODE_GATEWAY, SERVICES
+from sandbox.cluster.remains import HARD_CODED
 from sandbox.host.process import Child
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -33,46 +32,46 @@ touch "$1"
 while :; do sleep 1000000; done
 """
 
-_CONNECT = f"""
-ip address add {NODE}/30 dev eth0
-ip link set eth0 up
-# The API server calls webhooks by their Services' addresses: without any route to them it wouldn't even begin to.
-ip route add {SERVICES} dev eth0
-"""
-
 
 class Namespaces:
-    def __init__(self, directory: Path) -> None:
+    """One set of namespaces.
+
+    Attributes:
+        first: The process id, on the machine, of their first process.
+    """
+
+    def __init__(self, directory: Path, logs: Path) -> None:
         """Raises ChildFailedError or CalledProcessError where the kernel or a missing privilege forbids them."""
         for path in HARD_CODED:  # the first process mounts on them
             path.mkdir(parents=True, exist_ok=True)
         ready = directory / "namespaces"
         options = ["--mount", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        self._child = Child("namespaces", ["unshare", *options, "sh", "-ec", _FIRST_PROCESS, "sh", ready], env=PATH)
+        command: list[str | Path] = ["unshare", *options, "sh", "-ec", _FIRST_PROCESS, "sh", ready]
+        self._child = Child("namespaces", command, env=PATH, logs=logs)
         try:
             self._child.wait_until(ready.exists, seconds=10)
-            self._first = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().strip()
-            _ip("link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", self._first)
-            _ip("address", "add", f"{NODE_GATEWAY}/30", "dev", LINK)
-            _ip("link", "set", LINK, "up")
-            subprocess.run(self.command("sh", "-ec", _CONNECT), check=True)
+            self.first = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().strip()
         except BaseException:
             self.end()
             raise
 
     def command(self, *argv: str | Path) -> list[str | Path]:
         """The command that runs `argv` in the namespaces."""
-        return ["nsenter", "--target", self._first, "--mount", "--net", "--pid", *argv]
+        return ["nsenter", "--target", self.first, "--mount", "--net", "--pid", *argv]
+
+    def run(self, script: str) -> None:
+        """Runs a shell script in the namespaces. Raises CalledProcessError."""
+        subprocess.run(self.command("sh", "-ec", script), check=True)
 
     def read(self, path: str) -> str:
         """A file of /proc/net, as it is in the namespaces."""
-        return Path(f"/proc/{self._first}", Path(path).relative_to("/proc")).read_text()
+        return Path(f"/proc/{self.first}", Path(path).relative_to("/proc")).read_text()
 
     def listen(self, port: int) -> socket.socket:
-        """A listener on the node's own loopback address."""
+        """A listener on the namespaces' own loopback address."""
 
         def create() -> socket.socket:
-            with Path(f"/proc/{self._first}/ns/net").open() as namespace:
+            with Path(f"/proc/{self.first}/ns/net").open() as namespace:
                 if _LIBC.setns(namespace.fileno(), _CLONE_NEWNET):
                     error = ctypes.get_errno()
                     raise OSError(error, os.strerror(error))
@@ -87,7 +86,3 @@ class Namespaces:
         if self._child.running():
             os.kill(self._child.pid, signal.SIGKILL)  # unshare blocks SIGTERM
         self._child.stop()
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)

@@ -9,23 +9,28 @@ from pathlib import Path
 
 from sandbox.cluster.control_plane import Command
 from sandbox.cluster.linux_namespaces import Namespaces
-from sandbox.cluster.node import POD_CIDR
+from sandbox.host.addresses import CONTROL_PLANE, PODS
 from sandbox.toolchain.build import tool
 
 NAME = "network-policies"
 
 _QUEUE = 100
 
-# Packets from the node itself pass: probes, the API server. Packets to it, such as requests to the API server, go to
-# the agent, as with Cilium. While nothing answers the queue, pods have no network.
+# Packets from the node itself pass: probes; and from the control plane: DOKS has an agent on each node that hands them
+# on. Packets to both, such as requests to the API server, go to the agent, as with Cilium. Another node is a stranger.
+# While nothing answers the queue, pods have no network. Outside of the cluster nobody knows the pods' addresses.
 _RULES = f"""\
 *mangle
 -A POSTROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 -A POSTROUTING -m addrtype --src-type LOCAL -j ACCEPT
--A POSTROUTING -s {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
--A POSTROUTING -d {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
+-A POSTROUTING -s {CONTROL_PLANE} -j ACCEPT
+-A POSTROUTING -s {PODS} -j NFQUEUE --queue-num {_QUEUE}
+-A POSTROUTING -d {PODS} -j NFQUEUE --queue-num {_QUEUE}
 -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
--A INPUT -s {POD_CIDR} -j NFQUEUE --queue-num {_QUEUE}
+-A INPUT -s {PODS} -j NFQUEUE --queue-num {_QUEUE}
+COMMIT
+*nat
+-A POSTROUTING -s {PODS} ! -d {PODS} -j MASQUERADE
 COMMIT
 """
 

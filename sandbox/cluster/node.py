@@ -1,17 +1,16 @@
-"""The cluster's one node, offering what a droplet of its size offers: containerd, kubelet, kube-proxy, pod network."""
+"""A node's configuration: containerd, kubelet, kube-proxy and pod network, with the room of a droplet of its size."""
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from sandbox.cluster.control_plane import DNS_SERVICE, Command
-from sandbox.cluster.remains import CGROUP, cgroups
-from sandbox.host.addresses import MIRROR, NODE
+from sandbox.cluster.network import Place
+from sandbox.cluster.remains import node_cgroup, node_cgroups
+from sandbox.host.addresses import MIRROR, PODS
 from sandbox.toolchain.build import tool
-
-POD_CIDR = "10.244.0.0/24"
 
 _EVICTION_MIB = 100
 
@@ -49,29 +48,50 @@ server = "http://{MIRROR}"
 """
 
 
-@dataclass(frozen=True)
-class Node:
-    """A worker node.
+class Size(Protocol):
+    """The room of a droplet. A node never has more than the machine."""
 
-    Attributes:
-        name: The node's name in Kubernetes.
-        provider_id: `digitalocean://<droplet id>`.
-        vcpus: CPUs of the droplet, of which DOKS keeps a tenth of one; never more than the machine has.
-        memory_mib_for_pods: Allocatable memory in MiB; never more than the machine has.
-        labels: Labels beside those that the kubelet sets itself.
+    @property
+    def vcpus(self) -> int:
+        """CPUs, of which DOKS keeps a tenth of one."""
+
+    @property
+    def memory_mib_for_pods(self) -> int:
+        """Allocatable memory."""
+
+
+class Node(Protocol):
+    """A worker node."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def provider_id(self) -> str:
+        """`digitalocean://<droplet id>`."""
+
+    @property
+    def size(self) -> Size: ...
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels beside those that the kubelet sets itself."""
+
+    @property
+    def taints(self) -> Sequence[Mapping[str, str]]:
+        """Taints that the node registers with: `key`, `value` and `effect` of each."""
+
+
+def configure(node: Node, place: Place, directory: Path, authority: Path, certificate: Path) -> None:
+    """Writes the configuration that `commands` read, and makes the pods' cgroup.
+
+    Args:
+        node: The node.
+        place: Its place in the network.
+        directory: The node's own directory.
+        authority: The certificate that the kubelet's clients are checked with.
+        certificate: The kubelet's server certificate; its key lies beside it.
     """
-
-    name: str
-    provider_id: str
-    vcpus: int
-    memory_mib_for_pods: int
-    labels: Mapping[str, str]
-
-
-def configure(node: Node, directory: Path) -> None:
-    """Writes the configuration that `commands` read, and makes the pods' cgroup."""
-    for cgroup in cgroups():
-        cgroup.mkdir(exist_ok=True)
+    for cgroup in node_cgroups(place.number):
+        cgroup.mkdir(parents=True, exist_ok=True)
     socket = runtime_socket(directory)
     (directory / "containerd.toml").write_text(_CONTAINERD.format(directory=directory, socket=socket))
     for registry in ("docker.io", "quay.io", "registry.k8s.io"):
@@ -79,38 +99,38 @@ def configure(node: Node, directory: Path) -> None:
         hosts.mkdir(parents=True)
         (hosts / "hosts.toml").write_text(_MIRRORED)
     (directory / "cni").mkdir()
-    _write(directory / "cni" / "pods.conflist", _pod_network())
+    _write(directory / "cni" / "pods.conflist", _pod_network(place))
     # Pods that use the node's DNS get no name server: the machine's can't be reached.
     (directory / "resolv.conf").write_text("options timeout:1\n")
-    _write(directory / "kubelet.json", _kubelet(node, directory))
-    _write(directory / "kube-proxy.json", _kube_proxy(node, directory))
+    _write(directory / "kubelet.json", _kubelet(node, place, directory, authority, certificate))
+    _write(directory / "kube-proxy.json", _kube_proxy(node, authority.parent))
 
 
-def commands(node: Node, directory: Path) -> dict[str, Command]:
+def commands(node: Node, place: Place, directory: Path, kubeconfig: Path) -> dict[str, Command]:
     return {
         "containerd": ["containerd", f"--config={directory}/containerd.toml"],
         "kubelet": [
             tool("hyperkube"),
             "kubelet",
             f"--config={directory}/kubelet.json",
-            f"--kubeconfig={directory}/kubelet.kubeconfig",
+            f"--kubeconfig={kubeconfig}",
             f"--root-dir={directory}/kubelet",
             f"--hostname-override={node.name}",
-            f"--node-ip={NODE}",
+            f"--node-ip={place.address}",
             "--node-labels=" + ",".join(f"{key}={value}" for key, value in node.labels.items()),
         ],
         "kube-proxy": [tool("hyperkube"), "kube-proxy", f"--config={directory}/kube-proxy.json"],
     }
 
 
-def _pod_network() -> object:
+def _pod_network(place: Place) -> object:
+    # Addresses are hidden where packets leave the pods' network (network_policies.py), not between nodes.
     # Point to point, not a bridge: pods' traffic to each other passes the Service rules without a kernel module's help.
     point_to_point = {
         "type": "ptp",
-        "ipMasq": True,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": POD_CIDR}]],
+            "ranges": [[{"subnet": place.pods}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
@@ -118,10 +138,10 @@ def _pod_network() -> object:
     return {"cniVersion": "0.4.0", "name": "pods", "plugins": [point_to_point, ports]}
 
 
-def _kubelet(node: Node, directory: Path) -> object:
+def _kubelet(node: Node, place: Place, directory: Path, authority: Path, certificate: Path) -> object:
     memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    reserved_cpus = max(0, (os.cpu_count() or 1) - node.vcpus) + 0.1
-    reserved_mib = memory_mib - node.memory_mib_for_pods - _EVICTION_MIB
+    reserved_cpus = max(0, (os.cpu_count() or 1) - node.size.vcpus) + 0.1
+    reserved_mib = memory_mib - node.size.memory_mib_for_pods - _EVICTION_MIB
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -130,16 +150,17 @@ def _kubelet(node: Node, directory: Path) -> object:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": f"{directory}/ca.crt"},
+            "x509": {"clientCAFile": str(authority)},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": f"{directory}/kubelet.crt",
-        "tlsPrivateKeyFile": f"{directory}/kubelet.key",
+        "tlsCertFile": str(certificate),
+        "tlsPrivateKeyFile": str(certificate.with_suffix(".key")),
+        "registerWithTaints": [dict(taint) for taint in node.taints],
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": "cluster.local",
         "resolvConf": f"{directory}/resolv.conf",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{node_cgroup(place.number)}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
@@ -166,13 +187,13 @@ def _kubelet(node: Node, directory: Path) -> object:
     }
 
 
-def _kube_proxy(node: Node, directory: Path) -> object:
+def _kube_proxy(node: Node, credentials: Path) -> object:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
-        "clientConnection": {"kubeconfig": f"{directory}/kube-proxy.kubeconfig"},
-        "clusterCIDR": POD_CIDR,
+        "clientConnection": {"kubeconfig": f"{credentials}/kube-proxy.kubeconfig"},
+        "clusterCIDR": PODS,
         "hostnameOverride": node.name,
         # Conntrack's limits belong to the whole machine.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

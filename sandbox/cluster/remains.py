@@ -1,4 +1,4 @@
-"""The node's remains outside its namespaces: the host side of a veth pair, cgroups, and mount points."""
+"""The cluster's remains outside its namespaces: the host side of a veth pair, cgroups, and mount points."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 LINK = "kongdoks0"
-"""The host side of the veth pair to the node."""
+"""The host side of the veth pair to the cluster."""
 INTERFACE = Path("/sys/class/net") / LINK
 CGROUP = "kong-doks"
 # containerd, the kubelet and the CNI plugins write to these paths whatever their options are.
@@ -23,13 +23,22 @@ def cgroups() -> list[Path]:
     return [controller / CGROUP for controller in _CGROUPS.iterdir() if not controller.is_symlink()]
 
 
-def remove_node() -> None:
-    """Removes them, once the node's processes have ended."""
+def node_cgroup(number: int) -> Path:
+    """The cgroup of a node's pods, below the controllers."""
+    return Path(CGROUP) / "nodes" / str(number)
+
+
+def node_cgroups(number: int) -> list[Path]:
+    return [cgroup.parent / node_cgroup(number) for cgroup in cgroups()]
+
+
+def remove_cluster() -> None:
+    """Removes them, once the processes of all nodes have ended."""
     if INTERFACE.exists():
         # May be gone a moment later by itself: the kernel takes its time to end a network namespace.
         subprocess.run(["ip", "link", "delete", LINK], check=False, stderr=subprocess.DEVNULL)
     for cgroup in cgroups():
-        remove_cgroup(cgroup / "kubepods")
+        remove_cgroup(cgroup / "nodes")
         with contextlib.suppress(OSError):  # image builds are in it, too
             cgroup.rmdir()
     for path in HARD_CODED:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from sandbox.digitalocean.compute.models import Droplets, Snapshots, Volumes
 from sandbox.digitalocean.context import Context, Scheduler
 from sandbox.digitalocean.domains.models import Domains
-from sandbox.digitalocean.kubernetes import cloud_controller
+from sandbox.digitalocean.kubernetes.autoscaler import Autoscaler
+from sandbox.digitalocean.kubernetes.cloud_controller import ServiceController, client
 from sandbox.digitalocean.kubernetes.models import (
+    ClusterRecord,
     Clusters,
     Controller,
-    Document,
     KubernetesLike,
     StartKubernetes,
     Tagged,
@@ -74,7 +75,7 @@ class Cloud:
                 "volume_snapshots": Tagged(self.snapshots, self.snapshots.delete),
             },
             start_kubernetes,
-            self._controller if real_kubernetes else None,
+            self._controllers if real_kubernetes else None,
         )
 
     @property
@@ -95,6 +96,8 @@ class Cloud:
         self.clusters.stop()
         self.load_balancers.stop()
 
-    def _controller(self, cluster: Document, kubernetes: KubernetesLike) -> Controller:
-        client = cloud_controller.client(kubernetes)
-        return cloud_controller.ServiceController(self.scheduler, self.load_balancers, cluster, client)
+    def _controllers(self, record: ClusterRecord, kubernetes: KubernetesLike) -> list[Controller]:
+        return [
+            ServiceController(self.scheduler, self.load_balancers, record.document, client(kubernetes)),
+            Autoscaler(client(kubernetes), self.clusters, record, self.scheduler),
+        ]

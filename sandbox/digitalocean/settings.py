@@ -25,6 +25,8 @@ class Settings(BaseModel):
     load_balancer_create: float = 3
     load_balancer_delete: float = 2
     droplet_limit: int = 10
+    machines: int = 0
+    """Nodes that are machines of the sandbox, at most; 0: any number, for clusters without machines."""
     load_balancer_limit: int = 50
     requests_per_hour: int = 5000
     requests_per_minute: int = 250

@@ -1,4 +1,4 @@
-"""Addresses of the sandbox's parts: loopback, but for the node."""
+"""Addresses of the sandbox's parts: loopback, but for the cluster's control plane and nodes."""
 
 from urllib.parse import urlsplit
 
@@ -24,14 +24,23 @@ LOAD_BALANCERS = "127.77.0.0/24"
 
 FIRST_LOAD_BALANCER = "127.77.0.10"
 
-NODE = "10.116.0.2"
-"""The cluster's node: the address for its NodePorts. A veth pair is its only link to the machine."""
+CONTROL_PLANE = "10.116.0.2"
+"""The cluster's API server."""
+
+NODE_ADDRESSES = tuple(f"10.116.0.{10 + number}" for number in range(6))
+"""The cluster's nodes: the addresses for their NodePorts. A veth pair is their only link to the machine."""
+
+NODE = NODE_ADDRESSES[0]
+"""The first node that a cluster begins with."""
 
 SERVICES = "10.96.0.0/16"
 """The cluster's Services."""
 
+PODS = "10.244.0.0/16"
+"""The cluster's pods."""
+
 NODE_GATEWAY = "10.116.0.1"
-"""The machine's address for the node and the pods; they reach nothing else outside the cluster."""
+"""The machine's address for the nodes and the pods; they reach nothing else outside the cluster."""
 
 ACME_PORT = 14000
 

@@ -20,9 +20,10 @@ class Authority:
         """Issues a certificate for a server that is reached by `hosts`, DNS names or IP addresses."""
         self._issue(name, self._ca.issue_cert(*hosts, common_name=name, key_type=trustme.KeyType.ECDSA))
 
-    def client(self, name: str, group: str | None = None) -> None:
-        """Issues a client certificate; to Kubernetes its common name is the user and its organization the group."""
-        issued = self._ca.issue_cert(name, common_name=name, organization_name=group, key_type=trustme.KeyType.ECDSA)
+    def client(self, name: str, group: str | None = None, user: str = "") -> None:
+        """Issues a client certificate for `user`, by default `name`, of a group, as Kubernetes reads certificates."""
+        user = user or name
+        issued = self._ca.issue_cert(name, common_name=user, organization_name=group, key_type=trustme.KeyType.ECDSA)
         self._issue(name, issued)
 
     def key_pair(self, name: str) -> None:

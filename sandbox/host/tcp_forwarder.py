@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,17 @@ class Target:
 
 @dataclass(eq=False)
 class Route:
-    """A listener and its target, which may change between connections."""
+    """A listener and its targets, which take turns and may change between connections."""
 
     listener: socket.socket
-    target: Target
+    targets: Sequence[Target]
     server: asyncio.Server | None = None
+    _turn: int = 0
+
+    def next_target(self) -> Target | None:
+        targets = self.targets
+        self._turn += 1
+        return targets[self._turn % len(targets)] if targets else None
 
 
 class TcpForwarder:
@@ -43,8 +49,8 @@ class TcpForwarder:
         for listener, target in routes:
             self.add(listener, target)
 
-    def add(self, listener: socket.socket, target: Target) -> Route:
-        route = Route(listener, target)
+    def add(self, listener: socket.socket, *targets: Target) -> Route:
+        route = Route(listener, targets)
         self._run(self._start(route))
         return route
 
@@ -64,7 +70,7 @@ class TcpForwarder:
 
     async def _start(self, route: Route) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(route.target, (reader, writer))
+            await self._serve(route.next_target(), (reader, writer))
 
         route.server = await asyncio.start_server(serve, sock=route.listener)
         self._routes.add(route)
@@ -82,10 +88,12 @@ class TcpForwarder:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
-    async def _serve(self, target: Target, client: Connection) -> None:
+    async def _serve(self, target: Target | None, client: Connection) -> None:
         connection = asyncio.current_task()
         self._connections.add(connection)
         try:
+            if target is None:
+                raise ConnectionRefusedError
             await _pass_on(target, client)
         except* (OSError, TimeoutError):
             _reset(client[1])

@@ -20,7 +20,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # A sandbox that someone left up keeps its link, cgroup and directories.
     monkeypatch.setattr(cleanup, "INTERFACE", tmp_path / "no-link")
     monkeypatch.setattr(cleanup, "cgroups", list)
-    monkeypatch.setattr(cleanup, "remove_node", lambda: None)
+    monkeypatch.setattr(cleanup, "remove_cluster", lambda: None)
     return run
 
 

@@ -1,6 +1,7 @@
 """The DigitalOcean stand-in, seen through DigitalOcean's own client and through plain HTTP."""
 
 import base64
+import http.server
 import json
 import re
 import socket
@@ -54,6 +55,7 @@ class FakeKubernetes:
     def join(self, node: NodeRecord) -> None: ...
     def drain(self, node: str) -> None: ...
     def leave(self, node: str) -> None: ...
+    def lose(self, node: str) -> None: ...
 
 
 @dataclass
@@ -620,7 +622,7 @@ def test_a_misspelt_fault_or_setting_is_refused(stand: Stand) -> None:
 class FakeServices:
     """As much of a Kubernetes API as the cloud controller asks: one Service, one node, merge patches."""
 
-    def __init__(self, node_port: int) -> None:
+    def __init__(self, node_port: int, health_port: int) -> None:
         self.service: dict[str, Any] | None = {
             "metadata": {
                 "name": "kong-proxy",
@@ -629,7 +631,13 @@ class FakeServices:
                 "resourceVersion": "1",
                 "annotations": {f"{PREFIX}type": "REGIONAL", f"{PREFIX}name": "kong"},
             },
-            "spec": {"type": "LoadBalancer", "ports": [{"port": free_port(), "nodePort": node_port}]},
+            "spec": {
+                "type": "LoadBalancer",
+                "ports": [{"port": free_port(), "nodePort": node_port}],
+                # With it the check is of a port that the test chooses, not of kube-proxy's.
+                "externalTrafficPolicy": "Local",
+                "healthCheckNodePort": health_port,
+            },
             "status": {"loadBalancer": {}},
         }
         self.node = {
@@ -691,9 +699,28 @@ def node() -> Iterator[socket.socket]:
         yield listener
 
 
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """A node's answer to the load balancer's health check."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
 @pytest.fixture
-def services(node: socket.socket) -> FakeServices:
-    return FakeServices(node.getsockname()[1])
+def health() -> Iterator[int]:
+    """The port of a health check that passes."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture
+def services(node: socket.socket, health: int) -> FakeServices:
+    return FakeServices(node.getsockname()[1], health)
 
 
 @pytest.fixture

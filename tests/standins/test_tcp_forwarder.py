@@ -95,3 +95,23 @@ def test_a_removed_route_accepts_no_connection_and_keeps_those_that_it_has(
         with connection:
             connection.sendall(b"still here")
             assert client.recv(20) == b"still here"
+
+
+def test_targets_take_turns(forwarder: TcpForwarder, target: socket.socket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(10)
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = listener.getsockname()
+        forwarder.add(listener, Target(*target.getsockname()), Target(*other.getsockname()))
+        for _ in range(2):
+            with socket.create_connection(address, timeout=10), socket.create_connection(address, timeout=10):
+                for server in (target, other):
+                    server.accept()[0].close()
+
+
+def test_a_listener_without_a_target_resets_connections(forwarder: TcpForwarder) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    forwarder.add(listener)
+    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as client:
+        client.recv(1)

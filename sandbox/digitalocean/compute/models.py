@@ -34,10 +34,7 @@ class Store(dict[str, Document]):
 
 
 class Droplets(Store):
-    """Droplets are deleted after the settings' delay.
-
-    A cluster's node pool doesn't replace a node whose Droplet is deleted; DigitalOcean's does.
-    """
+    """Droplets are deleted after the settings' delay."""
 
     kind = "droplet"
 

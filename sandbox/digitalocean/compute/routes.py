@@ -18,7 +18,9 @@ def list_droplets() -> ResponseReturnValue:
 
 @family.serves("DELETE /v2/droplets/<identifier>", "droplet:delete")
 def delete_droplet(identifier: str) -> ResponseReturnValue:
-    cloud.droplets.delete(str(find(cloud.droplets, identifier)["id"]))
+    droplet = str(find(cloud.droplets, identifier)["id"])
+    cloud.droplets.delete(droplet)
+    cloud.clusters.lose(droplet)
     return "", 204
 
 

@@ -13,6 +13,7 @@ import httpx
 from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.errors import ApiError
 from sandbox.digitalocean.kubernetes.models import KubernetesLike
+from sandbox.digitalocean.load_balancers.health import HEALTH_CHECK
 from sandbox.digitalocean.load_balancers.models import LoadBalancers
 
 Document = dict[str, Any]
@@ -21,6 +22,10 @@ PREFIX = "service.beta.kubernetes.io/do-loadbalancer-"
 DISOWN = "service.kubernetes.io/do-loadbalancer-disown"
 STAMP = "kubernetes.digitalocean.com/load-balancer-id"
 NAME_LENGTH = 32
+KUBE_PROXY_HEALTH = 10256
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+GOING_BY_AUTOSCALER = "ToBeDeletedByClusterAutoscaler"
+_CHANGEABLE = ("forwarding_rules", "enable_proxy_protocol", "size_unit", "droplet_ids", "health_check")
 logger = logging.getLogger(__name__)
 
 
@@ -104,12 +109,12 @@ class ServiceController:
             if balancer is None:
                 return
             stamped = service["metadata"].get("annotations", {}).get(STAMP)
-            active, host = balancer["status"] == "active", _address(nodes)
-            if active and host:
-                self._load_balancers.connect(balancer, host)
+            active, hosts = balancer["status"] == "active", _addresses(nodes)
+            if active and hosts:
+                self._load_balancers.connect(balancer, hosts)
         if stamped != balancer["id"]:
             self._patch(service, {"metadata": {"annotations": {STAMP: balancer["id"]}}})
-        if active and host:
+        if active and hosts:
             self._publish(service, balancer["ip"])
             if stamped == balancer["id"]:
                 self._settled[metadata["uid"]] = metadata["resourceVersion"]
@@ -127,7 +132,7 @@ class ServiceController:
             return self._load_balancers.create(request)
         if balancer["type"] != request["type"]:
             raise ApiError(422, f"a load balancer's type can't change from {balancer['type']} to {request['type']}")
-        if any(balancer[key] != request[key] for key in ("forwarding_rules", "enable_proxy_protocol", "size_unit")):
+        if any(balancer[key] != request[key] for key in _CHANGEABLE):
             self._load_balancers.update(balancer, request)
         return balancer
 
@@ -146,7 +151,9 @@ class ServiceController:
         annotations = service["metadata"].get("annotations", {})
         kind = annotations.get(f"{PREFIX}type") or "REGIONAL_NETWORK"
         proxied = kind == "REGIONAL"
-        droplets = [int(node["spec"].get("providerID", "").rpartition("/")[2] or 0) for node in nodes]
+        droplets = [
+            int(node["spec"].get("providerID", "").rpartition("/")[2] or 0) for node in nodes if _is_backend(node)
+        ]
         return {
             "name": self._name(service),
             "region": self._cluster["region"],
@@ -155,6 +162,7 @@ class ServiceController:
             "tags": [f"k8s:{self._cluster['id']}"],
             "size_unit": int(annotations.get(f"{PREFIX}size-unit") or 1),
             "droplet_ids": droplets,
+            "health_check": HEALTH_CHECK | {"port": _health_port(service)},
             "enable_proxy_protocol": proxied and annotations.get(f"{PREFIX}enable-proxy-protocol") == "true",
             "forwarding_rules": [
                 {
@@ -211,10 +219,27 @@ class ServiceController:
         return patched
 
 
-def _address(nodes: list[Document]) -> str | None:
-    """The first node that is ready, as the load balancer reaches it."""
-    for node in nodes:
-        status = node["status"]
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", [])):
-            return next((a["address"] for a in status.get("addresses", []) if a["type"] == "InternalIP"), None)
-    return None
+def _addresses(nodes: list[Document]) -> list[str]:
+    """The nodes' addresses, as the load balancer reaches them."""
+    return [
+        address["address"]
+        for node in nodes
+        if _is_backend(node)
+        for address in node["status"].get("addresses", [])
+        if address["type"] == "InternalIP"
+    ]
+
+
+def _is_backend(node: Document) -> bool:
+    """Reports whether a node belongs to load balancers. One that isn't ready does: the health check finds out."""
+    metadata = node.get("metadata", {})
+    taints = {taint["key"] for taint in node["spec"].get("taints", [])}
+    return not (
+        metadata.get("deletionTimestamp") or EXCLUDED in metadata.get("labels", {}) or GOING_BY_AUTOSCALER in taints
+    )
+
+
+def _health_port(service: Document) -> int:
+    """The port that tells whether a node has a way to the Service: kube-proxy's, or that of its local pods."""
+    spec = service["spec"]
+    return int(spec["healthCheckNodePort"] if spec.get("externalTrafficPolicy") == "Local" else KUBE_PROXY_HEALTH)

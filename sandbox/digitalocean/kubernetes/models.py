@@ -10,8 +10,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from sandbox.digitalocean import catalog
@@ -46,9 +48,12 @@ class KubernetesLike(Protocol):
     def leave(self, node: str) -> None:
         """Ends the machine of a node, and removes the node from Kubernetes."""
 
+    def lose(self, node: str) -> None:
+        """Ends the machine of a node without a word; returns when Kubernetes has noticed, as far as it can."""
+
 
 class Controller(Protocol):
-    """The cloud controller of a cluster."""
+    """A controller of the cloud's that runs with a cluster."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -82,12 +87,14 @@ class ClusterRecord:
     node: NodeRecord
     """The first node, with which Kubernetes starts."""
     kubernetes: KubernetesLike | None = None
-    controller: Controller | None = None
+    controllers: list[Controller] = field(default_factory=list)
     settled: threading.Event = field(default_factory=threading.Event)
     """Set once the start has succeeded or failed."""
     leaving: threading.Event = field(default_factory=threading.Event)
     tokens: dict[str, datetime] = field(default_factory=dict)
     """token -> when it expires"""
+    node_version: str = ""
+    """The version of new nodes: of an upgrade, once that has begun."""
 
     @property
     def state(self) -> str:
@@ -106,7 +113,7 @@ class ClusterRecord:
 
 _GOING = ("draining", "deleting")
 StartKubernetes = Callable[[ClusterRecord], KubernetesLike]
-MakeController = Callable[[Document, KubernetesLike], Controller]
+MakeControllers = Callable[[ClusterRecord, KubernetesLike], list[Controller]]
 
 
 def _pool(cluster_id: str, body: Document) -> Document:
@@ -134,13 +141,13 @@ def node_count(pool: Document, requested: int | None) -> int:
     return int(count)
 
 
-def _record_of(cluster: Document, pool: Document, node: Document) -> NodeRecord:
+def _record_of(cluster: Document, pool: Document, node: Document, version: str = "") -> NodeRecord:
     size = catalog.SIZES[pool["size"]]
     labels = {
         "doks.digitalocean.com/node-id": node["id"],
         "doks.digitalocean.com/node-pool": pool["name"],
         "doks.digitalocean.com/node-pool-id": pool["id"],
-        "doks.digitalocean.com/version": cluster["version"],
+        "doks.digitalocean.com/version": version or cluster["version"],
         "node.kubernetes.io/instance-type": size.slug,
         "topology.kubernetes.io/region": cluster["region"],
         **pool["labels"],
@@ -156,8 +163,8 @@ class Clusters:
         droplets: the account's.
         associated: resources that are deleted with a cluster on request, by the API's names of their kinds.
         start: starts the Kubernetes of a record and returns when its nodes are ready.
-        controller: makes the cloud controller of a cluster, of which there is one at a time; None: clusters are
-            stand-ins without a controller, any number at a time.
+        controllers: makes the cloud's controllers of a cluster, of which there is one at a time; None: clusters are
+            stand-ins without controllers, any number at a time.
     """
 
     def __init__(
@@ -166,14 +173,14 @@ class Clusters:
         droplets: Droplets,
         associated: Mapping[str, Tagged],
         start: StartKubernetes,
-        controller: MakeController | None,
+        controllers: MakeControllers | None,
     ) -> None:
         self.records: dict[str, ClusterRecord] = {}
         self._context = context
         self._droplets = droplets
         self._associated = associated
         self._start = start
-        self._controller = controller
+        self._controllers = controllers
 
     def get(self, identifier: str) -> ClusterRecord:
         """Raises NotFoundError."""
@@ -187,7 +194,7 @@ class Clusters:
         Raises:
             ApiError: the sandbox already runs its one cluster.
         """
-        if self._controller and self.records:
+        if self._controllers and self.records:
             name = next(iter(self.records.values())).document["name"]
             raise ApiError(
                 422,
@@ -196,7 +203,8 @@ class Clusters:
         identifier = document["id"]
         document["node_pools"] = [_pool(identifier, body) for body in pools]
         for pool, body in zip(document["node_pools"], pools, strict=True):
-            self._add_nodes(document, pool, node_count(pool, int(body.get("count") or 0)))
+            pool["count"] = node_count(pool, int(body.get("count") or 0))
+            self._add_nodes(document, pool, pool["count"])
         pool = document["node_pools"][0]
         record = ClusterRecord(identifier, document, _record_of(document, pool, pool["nodes"][0]))
         self.records[identifier] = record
@@ -216,10 +224,14 @@ class Clusters:
         begin = time.monotonic()
         try:
             record.kubernetes = kubernetes = self._start(record)
-            for pool in record.document["node_pools"]:
-                for node in pool["nodes"]:
-                    if node["name"] != record.node.name:
-                        kubernetes.join(_record_of(record.document, pool, node))
+            with ThreadPoolExecutor() as threads:
+                further = [
+                    _record_of(record.document, pool, node)
+                    for pool in record.document["node_pools"]
+                    for node in pool["nodes"]
+                    if node["name"] != record.node.name
+                ]
+                list(threads.map(kubernetes.join, further))
             record.leaving.wait(max(begin + at_least - time.monotonic(), 0))
             with self._context.scheduler.lock:
                 if not record.leaving.is_set():
@@ -231,9 +243,10 @@ class Clusters:
             record.settled.set()
 
     def _run(self, record: ClusterRecord, kubernetes: KubernetesLike) -> None:
-        if self._controller:
-            record.controller = self._controller(record.document, kubernetes)
-            record.controller.start()
+        if self._controllers:
+            record.controllers = self._controllers(record, kubernetes)
+            for controller in record.controllers:
+                controller.start()
         record.document |= {"endpoint": kubernetes.server, "ipv4": "127.0.0.1"}
         for pool in record.document["node_pools"]:
             for node in pool["nodes"]:
@@ -263,15 +276,27 @@ class Clusters:
     def _halt(record: ClusterRecord) -> None:
         record.leaving.set()
         record.settled.wait()
-        # The controller goes first, as a control plane does: from here on nobody removes load balancers.
-        if record.controller:
-            record.controller.stop()
+        # The controllers go first, as a control plane does: from here on nobody removes load balancers.
+        for controller in record.controllers:
+            controller.stop()
         if record.kubernetes:
             record.kubernetes.stop()
 
     def stop(self) -> None:
         for record in list(self.records.values()):
             self._halt(record)
+
+    def has_room(self, more: int) -> bool:
+        """Reports whether the account, and the sandbox, have room for more nodes."""
+        return len(self._droplets) + more <= self._context.settings.droplet_limit and self.has_machines(more)
+
+    def has_machines(self, more: int) -> bool:
+        limit = self._context.settings.machines
+        return not limit or self.count() + more <= limit
+
+    def count(self) -> int:
+        """The nodes of all pools."""
+        return sum(pool["count"] for record in self.records.values() for pool in record.document["node_pools"])
 
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
         pool = _pool(record.id, body)
@@ -321,7 +346,6 @@ class Clusters:
                 }
             )
         pool["nodes"] += nodes
-        pool["count"] = len(pool["nodes"])
         return nodes
 
     def _in_background(self, record: ClusterRecord, work: Callable[..., None], pool: Document, node: Document) -> None:
@@ -336,15 +360,34 @@ class Clusters:
 
     def _join(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
         begin = time.monotonic()
-        kubernetes.join(_record_of(record.document, pool, node))
+        kubernetes.join(_record_of(record.document, pool, node, record.node_version))
         record.leaving.wait(max(begin + self._context.settings.node_create - time.monotonic(), 0))
         with self._context.scheduler.lock:
             if node["status"]["state"] == "provisioning":
                 node["status"] = {"state": "running"}
 
-    def _leave(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
-        kubernetes.drain(node["name"])
-        record.leaving.wait(self._context.settings.node_drain)
+    def _join_new(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document) -> None:
+        """Adds the node that takes another's place, if the pool is still to have it."""
+        with self._context.scheduler.lock:
+            if record.leaving.is_set() or pool not in record.document["node_pools"] or not pool["count"]:
+                return
+            (node,) = self._add_nodes(record.document, pool, 1)
+        self._join(record, kubernetes, pool, node)
+
+    def _leave(
+        self,
+        record: ClusterRecord,
+        kubernetes: KubernetesLike,
+        pool: Document,
+        node: Document,
+        *,
+        drained: bool = True,
+    ) -> None:
+        if drained:
+            with self._context.scheduler.lock:
+                node["status"] = {"state": "draining"}
+            kubernetes.drain(node["name"])
+            record.leaving.wait(self._context.settings.node_drain)
         with self._context.scheduler.lock:
             node["status"] = {"state": "deleting"}
         kubernetes.leave(node["name"])
@@ -366,16 +409,66 @@ class Clusters:
 
         threading.Thread(target=run, daemon=True).start()
 
-    def upgrade(self, record: ClusterRecord, version: str) -> None:
-        """Changes the version shown. The Kubernetes behind it stays what it is."""
+    def replace(self, record: ClusterRecord, pool: Document, node: Document, *, drained: bool) -> None:
+        """Recycles a node: it goes, then a new one comes."""
 
-        def finish() -> None:
-            if record.state == "upgrading":
-                record.document["version"] = version
-                record.become("running")
+        def work(record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+            self._leave(record, kubernetes, pool, node, drained=drained)
+            self._join_new(record, kubernetes, pool)
+
+        node["status"] = {"state": "draining"}
+        self._in_background(record, work, pool, node)
+
+    def remove(self, record: ClusterRecord, pool: Document, node: Document, *, drained: bool) -> None:
+        """Removes a certain node; its pool is smaller from now on."""
+        pool["count"] -= 1
+        node["status"] = {"state": "draining"}
+        self._in_background(record, partial(self._leave, drained=drained), pool, node)
+
+    def lose(self, droplet: str) -> None:
+        """Replaces the node of a Droplet that somebody deleted, once Kubernetes has noticed."""
+
+        def work(record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+            kubernetes.lose(node["name"])
+            self._leave(record, kubernetes, pool, node, drained=False)
+            self._join_new(record, kubernetes, pool)
+
+        for record in self.records.values():
+            for pool in record.document["node_pools"]:
+                for node in pool["nodes"]:
+                    if node["droplet_id"] == droplet and node["status"]["state"] not in _GOING:
+                        self._in_background(record, work, pool, node)
+
+    def upgrade(self, record: ClusterRecord, version: str) -> None:
+        """Replaces every node, one after the other, with a further one meanwhile if the cluster has surge upgrades.
+
+        The Kubernetes of the sandbox stays what it is: the version is the one that the API and the nodes' labels show.
+        """
+
+        def work() -> None:
+            begin = time.monotonic()
+            record.settled.wait()
+            for pool in list(record.document["node_pools"]):
+                for node in list(pool["nodes"]):
+                    self._upgrade_node(record, pool, node)
+            record.leaving.wait(max(begin + self._context.settings.cluster_upgrade - time.monotonic(), 0))
+            with self._context.scheduler.lock:
+                if record.state == "upgrading":
+                    record.document["version"] = version
+                    record.become("running")
 
         record.become("upgrading")
-        self._context.scheduler.later(self._context.settings.cluster_upgrade, finish)
+        record.node_version = version
+        threading.Thread(target=work, daemon=True).start()
+
+    def _upgrade_node(self, record: ClusterRecord, pool: Document, node: Document) -> None:
+        if record.leaving.is_set() or not record.kubernetes or node["status"]["state"] in _GOING:
+            return
+        if record.document["surge_upgrade"]:
+            self._join_new(record, record.kubernetes, pool)
+        self._leave(record, record.kubernetes, pool, node)
+        if not record.document["surge_upgrade"]:
+            self._join_new(record, record.kubernetes, pool)
 
     def associated(self, record: ClusterRecord) -> dict[str, list[Document]]:
         """The resources with the cluster's tag, which may outlive it."""

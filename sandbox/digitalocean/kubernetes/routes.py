@@ -67,6 +67,10 @@ def _check_scale(where: str, pool: Document, count: int) -> None:
 
 
 def _check_quota(more: int) -> None:
+    if not cloud.clusters.has_machines(more):
+        most, count = cloud.settings.machines, cloud.clusters.count() + more
+        reason = "each is a kubelet with a container runtime on this one machine"
+        raise ApiError(422, f"this sandbox runs at most {most} nodes, not {count}: {reason}; take fewer")
     if len(cloud.droplets) + more > cloud.settings.droplet_limit:
         raise ApiError(422, f"validation error: {more} additional nodes but not enough available droplet limit")
 
@@ -282,3 +286,15 @@ def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
         raise ApiError(422, "validation error: a cluster needs at least one node pool")
     cloud.clusters.delete_pool(record, pool)
     return "", 204
+
+
+@family.serves(f"DELETE {POOLS}/<pool_id>/nodes/<node_id>", "kubernetes:update")
+def delete_node(cluster_id: str, pool_id: str, node_id: str) -> ResponseReturnValue:
+    record = cloud.clusters.get(cluster_id)
+    pool = _pool(record, pool_id)
+    node = next((node for node in pool["nodes"] if node["id"] == node_id), None)
+    if node is None:
+        raise NotFoundError
+    end = cloud.clusters.replace if request.args.get("replace") == "1" else cloud.clusters.remove
+    end(record, pool, node, drained=request.args.get("skip_drain") != "1")
+    return "", 202

@@ -3,12 +3,14 @@
 import ipaddress
 import socket
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.context import Context
 from sandbox.digitalocean.errors import ApiError
 from sandbox.digitalocean.ledger import timestamp
+from sandbox.digitalocean.load_balancers.health import Backends
 from sandbox.host import addresses
 from sandbox.host.tcp_forwarder import Route, Target, TcpForwarder
 
@@ -23,6 +25,7 @@ class LoadBalancers:
         self._leaving: set[str] = set()
         self._forwarder = TcpForwarder()
         self._routes: dict[tuple[str, int], Route] = {}
+        self._backends: dict[str, Backends] = {}
         network = ipaddress.ip_network(addresses.LOAD_BALANCERS)
         self.addresses = [str(host) for host in network.hosts()][FIRST_ADDRESS - 1 :]
 
@@ -50,7 +53,6 @@ class LoadBalancers:
             # In DigitalOcean's Go client, not in its API description, which has only `tag`.
             "tags": request.get("tags") or [],
             "tag": "",
-            "droplet_ids": request.get("droplet_ids") or [],
             "algorithm": "round_robin",
             "network": "EXTERNAL",
             "network_stack": "IPV4",
@@ -70,6 +72,8 @@ class LoadBalancers:
         """Applies what can change without a new load balancer."""
         document["forwarding_rules"] = request.get("forwarding_rules") or []
         document["enable_proxy_protocol"] = bool(request.get("enable_proxy_protocol"))
+        document["droplet_ids"] = request.get("droplet_ids") or []
+        document["health_check"] = request.get("health_check") or document["health_check"]
         document["size_unit"] = int(request.get("size_unit") or 1)
         price = catalog.LOAD_BALANCER[document["type"]] * document["size_unit"]
         self._context.ledger.bill("load_balancer", document["id"], document["name"], price, document["tags"])
@@ -84,25 +88,36 @@ class LoadBalancers:
         """Load balancers that aren't being deleted."""
         return {key: document for key, document in self.documents.items() if key not in self._leaving}
 
-    def connect(self, document: Document, host: str) -> None:
-        """Forwards an active load balancer's ports to the node. Raises OSError: a port is taken."""
+    def connect(self, document: Document, hosts: Sequence[str]) -> None:
+        """Forwards an active load balancer's ports to those of its nodes that pass its health check.
+
+        Raises:
+            OSError: a port is taken.
+        """
         address = document["ip"]
         rules = {rule["entry_port"]: rule["target_port"] for rule in document["forwarding_rules"]}
         for key in [key for key in self._routes if key[0] == address and key[1] not in rules]:
             self._forwarder.remove(self._routes.pop(key))
-        for port, target_port in rules.items():
-            target = Target(host, target_port, document["enable_proxy_protocol"])
-            if route := self._routes.get((address, port)):
-                route.target = target
-            else:
+        for port in rules:
+            if (address, port) not in self._routes:
                 listener = socket.create_server((address, port), backlog=128)
-                self._routes[address, port] = self._forwarder.add(listener, target)
+                self._routes[address, port] = self._forwarder.add(listener)
+
+        def forward(healthy: Sequence[str]) -> None:
+            for port, target_port in rules.items():
+                if route := self._routes.get((address, port)):
+                    route.targets = [Target(host, target_port, document["enable_proxy_protocol"]) for host in healthy]
+
+        backends = self._backends.setdefault(document["id"], Backends())
+        backends.watch(hosts, document["health_check"], forward)
 
     def delete(self, identifier: str) -> None:
         """Stops forwarding at once; the document (and its bill) goes after the settings' delay."""
         if identifier in self._leaving:
             return
         self._leaving.add(identifier)
+        if backends := self._backends.pop(identifier, None):
+            backends.stop()
         address = self.documents[identifier]["ip"]
         for key in [key for key in self._routes if key[0] == address]:
             self._forwarder.remove(self._routes.pop(key))
@@ -115,4 +130,6 @@ class LoadBalancers:
         self._context.scheduler.later(self._context.settings.load_balancer_delete, vanish)
 
     def stop(self) -> None:
+        for backends in self._backends.values():
+            backends.stop()
         self._forwarder.stop()

@@ -1,0 +1,130 @@
+"""Nodes of the stack's cluster that come and go: real ones, as on DigitalOcean, with requests all the while."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import Stack, control, eventually
+
+Document = dict[str, Any]
+
+
+class Pool:
+    """The default pool of the stack's cluster, as DigitalOcean's API has it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        (cluster,) = stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"]
+        (pool,) = cluster["node_pools"]
+        self.cluster = f"/v2/kubernetes/clusters/{cluster['id']}"
+        self.path = f"{self.cluster}/node_pools/{pool['id']}"
+        self.name = pool["name"]
+
+    @property
+    def nodes(self) -> list[Document]:
+        nodes: list[Document] = self._stack.api("GET", self.path)["node_pool"]["nodes"]
+        return nodes
+
+    def resize(self, count: int) -> None:
+        self._stack.api("PUT", self.path, json={"name": self.name, "count": count})
+        self.wait(count)
+
+    def wait(self, count: int, seconds: float = 90) -> None:
+        eventually(lambda: [node["status"]["state"] for node in self.nodes] == ["running"] * count, seconds)
+
+
+@pytest.fixture
+def pool(stack: Stack) -> Iterator[Pool]:
+    """The pool with two nodes; one afterwards, as the other tests have it."""
+    pool = Pool(stack)
+    pool.resize(2)
+    yield pool
+    pool.resize(1)
+    eventually(lambda: len(stack.kubernetes("nodes")["items"]) == 1)
+
+
+def nodes_of(stack: Stack, app: str) -> set[str]:
+    """The nodes that an app's pods run on."""
+    pods = stack.kubernetes("pods", "-l", f"app={app}")["items"]
+    return {pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+
+
+def spread(stack: Stack) -> None:
+    """Two pods of foo, one on each node; bar's one pod is on either."""
+    deployment = "deployment/foo-deployment"
+    stack.run("kubectl", "scale", deployment, "--replicas=2")
+    stack.run("kubectl", "rollout", "status", deployment, "--timeout=60s")
+
+
+def test_a_further_node_is_a_machine_with_its_pool_s_labels_and_its_droplet(stack: Stack, pool: Pool) -> None:
+    by_name = {node["metadata"]["name"]: node for node in stack.kubernetes("nodes")["items"]}
+    assert sorted(by_name) == sorted(node["name"] for node in pool.nodes)
+    for node in pool.nodes:
+        document = by_name[node["name"]]
+        assert document["spec"]["providerID"] == f"digitalocean://{node['droplet_id']}"
+        assert document["metadata"]["labels"]["doks.digitalocean.com/node-pool"] == pool.name
+        assert document["metadata"]["labels"]["doks.digitalocean.com/node-id"] == node["id"]
+    addresses = {node["status"]["addresses"][0]["address"] for node in by_name.values()}
+    assert len(addresses) == 2
+
+
+def test_pods_on_two_nodes_reach_each_other_and_the_names_of_services(stack: Stack, pool: Pool) -> None:
+    stack.run("kubectl", "cordon", next(iter(nodes_of(stack, "foo"))))
+    try:
+        spread(stack)
+        assert nodes_of(stack, "foo") == {node["name"] for node in pool.nodes}
+        # Kong takes turns between the pods: half of the requests cross over.
+        assert [stack.get("/foo").status_code for _ in range(10)] == [200] * 10
+        for pod in stack.pods("foo"):
+            program = "import socket; print(socket.gethostbyname('kong-proxy.kong.svc.cluster.local'))"
+            assert stack.run("kubectl", "exec", pod, "--", "python3", "-c", program).stdout.startswith("10.96.")
+    finally:
+        for node in pool.nodes:
+            stack.run("kubectl", "uncordon", node["name"])
+        stack.run("kubectl", "scale", "deployment/foo-deployment", "--replicas=1")
+
+
+def test_a_node_whose_droplet_is_deleted_is_replaced_and_billed_no_more(stack: Stack, pool: Pool) -> None:
+    lost = pool.nodes[1]
+    stack.api("DELETE", f"/v2/droplets/{lost['droplet_id']}")
+    eventually(lambda: lost["name"] not in {node["name"] for node in pool.nodes}, 120)
+    pool.wait(2)
+    names = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
+    assert names == {node["name"] for node in pool.nodes}
+    billed = {entry["name"] for entry in control("GET", "ledger")["entries"] if entry["ended_at"] is None}
+    assert lost["name"] not in billed
+    assert names <= billed
+
+
+def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, pool: Pool) -> None:
+    first = pool.nodes[0]
+    stack.api("DELETE", f"{pool.path}/nodes/{first['id']}?replace=1")
+    eventually(lambda: first["name"] not in {node["name"] for node in pool.nodes}, 90)
+    pool.wait(2)
+    assert first["name"] not in {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
+    eventually(lambda: stack.get("/foo").status_code == stack.get("/bar").status_code == 200)
+
+
+def test_a_budget_of_disruption_holds_a_node_until_it_is_met(stack: Stack, pool: Pool) -> None:
+    spread(stack)
+    stack.run("kubectl", "create", "poddisruptionbudget", "all", "--selector=app=foo", "--min-available=2")
+    try:
+        (node, *_) = nodes_of(stack, "foo")
+        going = next(each for each in pool.nodes if each["name"] == node)
+        stack.api("DELETE", f"{pool.path}/nodes/{going['id']}?replace=1")
+        eventually(lambda: "draining" in {each["status"]["state"] for each in pool.nodes})
+        assert going["name"] in nodes_of(stack, "foo")
+        stack.run("kubectl", "delete", "pdb", "all")
+        eventually(lambda: going["name"] not in {each["name"] for each in pool.nodes}, 90)
+        pool.wait(2)
+    finally:
+        stack.run("kubectl", "delete", "pdb", "all", "--ignore-not-found")
+        stack.run("kubectl", "scale", "deployment/foo-deployment", "--replicas=1")
+
+
+def test_more_nodes_than_the_machine_has_room_for_are_refused_with_the_reason(pool: Pool) -> None:
+    with pytest.raises(Exception, match="422") as refusal:
+        pool.resize(5)
+    assert "at most 4 nodes" in refusal.value.response.json()["message"]  # type: ignore[attr-defined]
+    assert len(pool.nodes) == 2
