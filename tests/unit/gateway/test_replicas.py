@@ -35,6 +35,14 @@ def several(run: Callable[[str], Recording]) -> Recording:
     return run("several gateways")
 
 
+def test_kong_serves_soon_after_its_first_configuration(dev: Recording) -> None:
+    values = dev.one("Release").inputs["values"]
+    for probe in (values["readinessProbe"], values["ingressController"]["readinessProbe"]):
+        assert probe["periodSeconds"] <= 2
+        # As long as by the chart's own values.
+        assert probe["periodSeconds"] * probe["failureThreshold"] == 30
+
+
 def test_one_pod_counts_by_itself(dev: Recording, run: Callable[[str], Recording]) -> None:
     values = dev.one("Release").inputs["values"]
     assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints"} & set(values)
