@@ -571,6 +571,7 @@ replace (
 	helm.sh/helm/v3 => ./trimmed/helm.sh/helm/v3
 	k8s.io/apiserver => ./trimmed/k8s.io/apiserver
 	k8s.io/kubernetes => ./trimmed/k8s.io/kubernetes
+	sigs.k8s.io/kustomize/api => ./trimmed/sigs.k8s.io/kustomize/api
 )
 
 // The controller's own module replaces it as well, but a replace counts only in the module that is built.
