@@ -28,7 +28,7 @@ const (
 )
 
 // MakeDefaultOptions returns options.
-func MakeDefaultOptions() *Options { return &Options{} }
+func MakeDefaultOptions() *Options { return &Options{PluginConfig: types.DisabledPluginConfig()} }
 
 // Kustomizer builds nothing.
 type Kustomizer struct{}
