@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -263,12 +263,13 @@ def _cluster_of(stack: Stack) -> Iterator[Kubernetes]:
 def doctor(stack: StackName = "", as_json: Json = False) -> None:
     """Compare state, account and cluster: what is lost, left, changed or locked, and the command that repairs it."""
     with _errors_in_one_line(as_json=as_json):
-        findings, notes, unread, name = _examine(stack)
+        findings, notes, unread, name, is_complete = _examine(stack)
+    status = PROBLEM if findings else 0 if is_complete else UNCHECKED
     if as_json:
         documents = [finding.document(name) for finding in findings]
         others = [note.document(name) for note in notes]
         _print_json({"stack": name, "findings": documents, "notes": others, "not_read": unread})
-        raise typer.Exit(PROBLEM if findings else 0)
+        raise typer.Exit(status)
     for finding in findings:
         console.print(f"{finding.problem} [{finding.id}]", style="yellow", markup=False)
         for number, commands in enumerate(finding.commands(name)):
@@ -279,27 +280,39 @@ def doctor(stack: StackName = "", as_json: Json = False) -> None:
         console.print(f"{note.problem} [{note.id}]", markup=False)
     for part in unread:
         console.print(f"not read: {part}", markup=False)
-    if not findings:
-        console.print(f"stack {name}: state and account agree", markup=False)
-    else:
+    if findings:
         count = f"{len(findings)} finding{'s' * (len(findings) > 1)}"
         console.print(f"stack {name}: {count}; then: pulumi up, or repeat pulumi destroy", markup=False)
-    raise typer.Exit(PROBLEM if findings else 0)
+    elif is_complete:
+        console.print(f"stack {name}: state and account agree", markup=False)
+    else:
+        console.print(f"stack {name}: state and account agree, as far as they could be read", markup=False)
+    raise typer.Exit(status)
 
 
-def _examine(name: str) -> tuple[list[Finding], list[Finding], list[str], str]:
-    """Findings, notes, what couldn't be read, and the stack's name."""
+class _Examined(NamedTuple):
+    findings: list[Finding]
+    notes: list[Finding]
+    not_read: list[str]
+    stack: str
+    is_complete: bool = True
+    """False if a part couldn't be read that the doctor reads for every such stack."""
+
+
+def _examine(name: str) -> _Examined:
     with errors.status("reading state, account and cluster"):
         # Until this is repaired, Pulumi can't even name the selected stack.
         backend = Backend(Cli(Path.cwd()))
         if broken := state_checks.check_attributes(backend.broken_attributes()):
-            return broken, [], [], name or "selected"
+            return _Examined(broken, [], [], name or "selected")
         stack = Stack(Path.cwd(), name)
         locks = backend.locks(stack)
         if running := state_checks.check_running(locks):
-            return running, [], [], stack.name
+            return _Examined(running, [], [], stack.name)
         found = snapshot.read(stack.account(), stack, locks)
-        return examination.examine(found), examination.notes(found), found.not_read, stack.name
+        # The doctor never looks into a cluster that the stack uses through a context.
+        is_complete = bool(found.settings.kube_context) or not found.not_read
+        return _Examined(examination.examine(found), examination.notes(found), found.not_read, stack.name, is_complete)
 
 
 @app.command()

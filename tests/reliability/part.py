@@ -162,8 +162,8 @@ class Part:
 
     def doctor(self) -> list[dict[str, Any]]:
         done = self.run("python", "-m", "ops", "doctor", "--json", check=False)
-        # What ends Python ends with 1, too.
-        assert done.returncode in (0, 1), done.stdout + done.stderr
+        # What ends Python ends with 1, too. 3: clusters here have no inside to look into.
+        assert done.returncode in (0, 1, 3), done.stdout + done.stderr
         assert done.stdout, done.stderr
         findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
         return findings
