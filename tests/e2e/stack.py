@@ -14,6 +14,7 @@ import yaml
 
 from sandbox.environment import environment
 from sandbox.host.addresses import API
+from sandbox.host.paths import PROJECT
 
 
 def stack_file(file: Path) -> dict[str, Any]:
@@ -47,6 +48,21 @@ class Stack:
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def types(self, commands: str) -> str:
+        """Runs commands in a shell as a person types them who has selected the stack; returns what they print.
+
+        The packages are on the path, and Pulumi asks for no confirmation.
+        """
+        variables = {"PULUMI_SKIP_CONFIRMATIONS": "true", "PULUMI_STACK": self.name}
+        virtual_environment = self.folder / ".venv"
+        if not virtual_environment.exists():
+            virtual_environment.symlink_to(PROJECT / ".venv")
+        try:
+            with_variables = [f"{name}={value}" for name, value in variables.items()]
+            return self.run("env", *with_variables, "bash", "-euo", "pipefail", "-c", commands).stdout
+        finally:
+            virtual_environment.unlink()
 
     def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", *arguments, "--non-interactive", "--stack", self.name, check=check)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured, configured
+from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, eventually
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # metrics-server is compiled here, once
@@ -87,9 +88,12 @@ def load(changed: Configured) -> Iterator[None]:
 def test_an_autoscaler_takes_the_number_over_and_gives_it_back_and_no_pod_is_lost(scaled: Configured) -> None:
     stack = scaled.stack
     scaled.up(FOO | {"replicas": 2}, BAR)
-    with numbers(stack) as seen:
-        scaled.up(FOO | AUTOSCALE, BAR)
+    with numbers(stack) as seen, Guide("how-to/scale-pods.md") as guide:
+        scaled.set("services", [FOO | AUTOSCALE, BAR])
+        typed, _, top = guide.commands().partition("kubectl top")
+        assert "foo-autoscaler" in stack.types(typed)
         eventually(lambda: conditions(stack, "foo-autoscaler").get("ScalingActive") == "True", 180)
+        assert "foo-deployment-" in stack.types(f"kubectl top{top}")
         with load(scaled):
             eventually(lambda: wanted(stack) == 3, 180)
             with numbers(stack) as seen_during_up:

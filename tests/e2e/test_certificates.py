@@ -17,6 +17,7 @@ from sandbox.host.addresses import ACME
 from sandbox.host.paths import RUN
 from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured, configured
+from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, eventually
 
 DOMAIN = "api.example.com"
@@ -40,10 +41,11 @@ def authority(sandbox: None) -> str:  # noqa: ARG001 -- needs a running sandbox
 def secured(stack: Stack, authority: str) -> Iterator[Configured]:
     stack.api("POST", "/v2/domains", json={"name": "example.com"})
     with configured(stack) as changed:
-        changed.set("domain", DOMAIN)
-        changed.set("email", "ops@example.com")
         changed.set("acme", {"server": ACME, "ca": authority, "profile": "minutes"})
-        changed.up(*SERVICES)
+        changed.set("services", SERVICES)
+        with Guide("how-to/serve-https-under-your-domain.md") as guide:
+            stack.types(guide.commands())
+            assert guide.commands("acme.server production") == ""
         # `up` has ended, so it is there: nothing is waited for but Kong's controller, which looks every three seconds.
         eventually(Client(changed.address).is_served, seconds=10)
         yield changed

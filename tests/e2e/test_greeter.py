@@ -13,6 +13,7 @@ import yaml
 from apps.greeter.greeter_pb2 import Greeting, Request
 from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
+from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, eventually
 
 pytestmark = pytest.mark.soak
@@ -28,6 +29,8 @@ def changed(stack: Stack) -> Iterator[Configured]:
         changed.set("consumers", [{"name": "carol"}])
         stack.pulumi("config", "set", "--secret", "--path", "kong-doks:consumers[0].apiKey", "planted-key-of-carol")
         changed.up(*SERVICES, CLOSED)
+        with Guide("how-to/use-grpc.md") as guide:
+            guide.commands("grpcurl", "proxy_ip")
         yield changed
 
 

@@ -20,6 +20,7 @@ from sandbox.images import catalog as images
 from sandbox.toolchain.build import demand
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
+from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, connects, eventually
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]  # Prometheus is compiled here, once
@@ -45,7 +46,10 @@ def watched(stack: Stack) -> Iterator[Configured]:
 
 @pytest.fixture(scope="module")
 def prometheus(watched: Configured) -> Iterator[httpx.Client]:
-    """Prometheus, by the command that the stack tells."""
+    """Prometheus, by the command that the guide evaluates."""
+    with Guide("how-to/observe-the-gateway.md") as guide:
+        typed = guide.commands("grafana_password_command", "grafana_command")
+    assert "prometheus_command" in typed
     command = shlex.split(watched.stack.output("prometheus_command"))
     with subprocess.Popen(command, env=watched.stack.environment, stdout=subprocess.DEVNULL) as forward:
         try:

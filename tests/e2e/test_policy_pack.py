@@ -10,10 +10,8 @@ import pytest
 
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
-from tests.e2e.pages import blocks, section
+from tests.e2e.pages import Guide
 from tests.reliability.whole import Whole
-
-GUIDE = "how-to/write-a-policy.md"
 
 
 class Guarded(Whole):
@@ -54,33 +52,30 @@ def violated(printed: str) -> set[tuple[str, str]]:
 
 
 def test_the_guide_to_policies_works_as_typed(guarded: Guarded) -> None:
-    install, preview = blocks(section(GUIDE, "Run the pack"), "sh")
-    guarded.types(install)
-    by_tag = ("image-without-digest", "advisory")
-    assert violated(guarded.types(preview)) == {by_tag}
+    with Guide("how-to/write-a-policy.md") as guide:
+        guarded.types(guide.commands())
+        preview = guide.commands()
+        by_tag = ("image-without-digest", "advisory")
+        assert violated(guarded.types(preview)) == {by_tag}
 
-    configuring = section(GUIDE, "Configure a rule")
-    (configuration,) = blocks(configuring, "json")
-    (guarded.project / "policies.json").write_text(configuration)
-    (preview_with_configuration,) = blocks(configuring, "sh")
-    printed = guarded.types(preview_with_configuration, status=1)
-    assert violated(printed) == {by_tag, ("over-budget", "mandatory")}
-    (shown,) = blocks(configuring, "")
-    assert all(line in printed for line in shown.splitlines())
+        (configuration,) = guide.shown("json")
+        (guarded.project / "policies.json").write_text(configuration)
+        printed = guarded.types(guide.commands(), status=1)
+        assert violated(printed) == {by_tag, ("over-budget", "mandatory")}
+        (shown,) = guide.shown("")
+        assert all(line in printed for line in shown.splitlines())
 
-    function, entry = blocks(section(GUIDE, "Add a rule"), "python")
-    rules, main = (guarded.project / "policy" / name for name in ("rules.py", "__main__.py"))
-    rules.write_text(f"{rules.read_text()}\n\n{function}")
-    main.write_text(
-        main.read_text().replace("\n        _whole_stack(\n", f"\n{entry.rstrip()},\n        _whole_stack(\n", 1)
-    )
-    assert violated(guarded.types(preview, status=1)) == {by_tag, ("single-node", "mandatory")}
+        function, entry = guide.shown("python")
+        rules, main = (guarded.project / "policy" / name for name in ("rules.py", "__main__.py"))
+        rules.write_text(f"{rules.read_text()}\n\n{function}")
+        before = "\n        _whole_stack(\n"
+        main.write_text(main.read_text().replace(before, f"\n{entry.rstrip()},{before}", 1))
+        assert violated(guarded.types(preview, status=1)) == {by_tag, ("single-node", "mandatory")}
 
 
 @pytest.mark.soak
 def test_an_update_that_would_replace_the_cluster_is_refused(guarded: Guarded) -> None:
-    install, _ = blocks(section(GUIDE, "Run the pack"), "sh")
-    guarded.types(install)
+    guarded.types(Guide("how-to/write-a-policy.md").commands())
     update = "pulumi up --yes --skip-preview --policy-pack policy"
     guarded.types(update)
     guarded.configure(nodeSize="s-2vcpu-4gb")

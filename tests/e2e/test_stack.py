@@ -21,6 +21,7 @@ from sandbox.host.addresses import CHARTS, MIRROR
 from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured
 from tests.e2e.leaks import leaks
+from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed, stack_file
 
 CLUSTER = {
@@ -225,16 +226,19 @@ def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(sta
     config = stack.folder / "Pulumi.local.yaml"
     document = stack_file(config)
     document["config"] |= {
-        "kubeContext": "do-nyc1-yours",
         "registry": {"kind": "other", "server": f"{MIRROR}/yours"},
         "chartRepository": CHARTS,
     }
     config.write_text(yaml.safe_dump(document))
     local = Stack(stack.folder, "local")
-    local.up()
+    with Guide("how-to/use-your-own-cluster.md") as guide:
+        typed = guide.commands("pulumi login", "pulumi install").replace("kind-kind", "do-nyc1-yours")
+    up, _, requests = typed.partition("eval ")
+    local.types(up)
     forward = subprocess.Popen(shlex.split(local.output("proxy_command")), env=local.environment)
     try:
         eventually(lambda: connects("127.0.0.1", 8080))
+        assert "Hello from the foo microservice" in local.types(requests.partition("\n")[2])
         for name in ("foo", "bar"):
             answer = httpx.get(local.output(f"{name}_url"), timeout=10)
             assert answer.json() == {"msg": f"Hello from the {name} microservice"}

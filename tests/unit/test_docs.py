@@ -145,6 +145,16 @@ def test_every_key_of_a_service_and_of_the_gateway_is_explained(model: str) -> N
     assert [key for key in keys if not re.search(rf"`[^`]*\b{key}\b[^`]*`", explained)] == []
 
 
+GUIDES = [page for page in PAGES if page.parts[:2] in {("docs", "tutorials"), ("docs", "how-to")}]
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=str)
+def test_a_test_types_the_commands_of_every_guide(page: Path) -> None:
+    tests = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
+    is_typed = f'Guide("{page.relative_to("docs")}")' in tests
+    assert is_typed == ("```sh\n" in text_of(page))
+
+
 STACK_FILES = [
     (page, block)
     for page in PAGES

@@ -85,6 +85,8 @@ class KubernetesCluster(Resource):
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         prefix = "Error retrieving Kubernetes cluster"
         found = api.find(prefix, "GET", f"kubernetes/clusters/{identity}")
+        if found and not state:
+            _mark_default_pool(api, found["kubernetes_cluster"])
         return found and self.state_of(api, _known(prefix, found["kubernetes_cluster"]), state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
@@ -161,6 +163,23 @@ def _known(prefix: str, cluster: Properties) -> Properties:
     if state not in {"provisioning", "running", "degraded", "error", "deleted", "upgrading"}:
         raise ProviderError(f'{prefix}: unknown cluster state "{state}"')
     return cluster
+
+
+def _mark_default_pool(api: Client, cluster: Properties) -> None:
+    """Adds the tag by which the provider finds the default pool, as the official one does when it imports a cluster."""
+    pools = cluster["node_pools"]
+    if any(DEFAULT_POOL_TAG in (pool.get("tags") or []) for pool in pools):
+        return
+    if len(pools) > 1:
+        raise ProviderError(
+            f"Cluster contains multiple node pools. Manually add the `{DEFAULT_POOL_TAG}` tag to the pool that should "
+            "be used as the default. Additional pools must be imported separately as "
+            "'digitalocean_kubernetes_node_pool' resources."
+        )
+    for pool in pools:
+        pool["tags"] = [*(pool.get("tags") or []), DEFAULT_POOL_TAG]
+        path = f"kubernetes/clusters/{cluster['id']}/node_pools/{pool['id']}"
+        api.call("Unable to update node pool", "PUT", path, {"tags": pool["tags"]})
 
 
 def _create_body(config: Properties) -> Properties:

@@ -4,6 +4,8 @@ import threading
 import time
 from typing import Any
 
+import grpc
+import httpx
 import pytest
 import yaml
 from pulumi.runtime.proto import provider_pb2
@@ -355,3 +357,33 @@ def test_the_token_may_come_from_either_variable(
     monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", TOKEN)
     engine.configure()
     assert cluster(engine).id in account.cloud.clusters.records
+
+
+def imported(engine: Engine, account: Account, pools: int) -> Any:  # noqa: ANN401 -- a message
+    """What the engine gets that imports a cluster which was made by hand, with this many pools."""
+    body = {
+        **{key: PROGRAM[key] for key in ("name", "region", "version", "ha")},
+        "node_pools": [{"name": f"pool-{number}", "size": "s-1vcpu-2gb", "count": 1} for number in range(pools)],
+    }
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    created = httpx.post(f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers).raise_for_status()
+    urn = cluster_urn()
+    return engine.rpc.Read(provider_pb2.ReadRequest(id=created.json()["kubernetes_cluster"]["id"], urn=urn))
+
+
+def cluster_urn() -> str:
+    return "urn:pulumi:dev::kong-doks::digitalocean:index/kubernetesCluster:KubernetesCluster::gateway"
+
+
+def test_an_import_marks_the_only_pool_as_the_default_one(account: Account, engine: Engine) -> None:
+    answer = imported(engine, account, pools=1)
+    assert decode(answer.inputs)["nodePool"]["name"] == "pool-0"
+    assert ("PUT", {"tags": ["k8s", f"k8s:{answer.id}", "k8s:worker", "terraform:default-node-pool"]}) in [
+        (method, body) for method, _, body in account.calls
+    ]
+
+
+def test_an_import_of_a_cluster_with_several_pools_asks_for_the_mark(account: Account, engine: Engine) -> None:
+    with pytest.raises(grpc.RpcError, match="Cluster contains multiple node pools"):
+        imported(engine, account, pools=2)
+    assert [method for method, _, _ in account.calls if method == "PUT"] == []

@@ -1,0 +1,64 @@
+"""Commands of guides that need an account and a state, but nothing that runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.e2e.pages import Guide
+from tests.reliability.part import Part
+
+
+class Typed(Part):
+    """The part of the stack without Kubernetes, whose reader types commands."""
+
+    def types(self, commands: str, answer: str = "") -> str:
+        variables = ["PULUMI_SKIP_CONFIRMATIONS=true"]
+        script = f"exec < <(printf %s '{answer}')\n{commands}"
+        return self.run("env", *variables, "bash", "-euo", "pipefail", "-c", script).stdout
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Iterator[Typed]:
+    part = Typed(tmp_path)
+    yield part
+    part.stop()
+
+
+def test_the_guide_to_registries_works_as_typed(part: Typed) -> None:
+    with Guide("how-to/choose-a-registry.md") as guide:
+        part.types(guide.commands(), answer="planted-password")
+    config = (part.project / "Pulumi.dev.yaml").read_text()
+    assert "planted-password" not in config
+    part.types("pulumi preview")
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """An object storage with the bucket my-bucket."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **key).create_bucket(Bucket="my-bucket")
+    yield endpoint
+    server.stop()
+
+
+def test_the_guide_to_a_state_in_a_bucket_works_as_typed(part: Typed, endpoint: str) -> None:
+    del part.environment["PULUMI_BACKEND_URL"]
+    with Guide("how-to/keep-the-state-in-a-bucket.md") as guide:
+        login = guide.commands().replace("...", "test").replace("https://nyc3.digitaloceanspaces.com", endpoint)
+        part.types(f"{login}\npulumi stack init dev")
+        part.up()
+        to_files = guide.commands()
+        part.types(guide.commands())
+        assert "KubernetesCluster" in (part.project / "backup.json").read_text()
+        # Another backend, without the stack.
+        part.types(f"{to_files}\npulumi stack ls")
+        restored = part.types(guide.commands().replace("<stack>", "dev"))
+        assert "state and account agree" in restored
+    assert part.ends_at_zero()
