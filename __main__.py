@@ -29,7 +29,7 @@ from infra.services.route import RouteDependencies
 from infra.services.service import Service
 
 config, account = load_config(), load_account()  # typed and checked: an error ends the program
-lookups = look_up(config)  # read-only: an answer may end the program before the first resource
+lookups = look_up(config, account)  # read-only: an answer may end the program before the first resource
 
 # Side by side: images are built and pushed while DigitalOcean creates the nodes.
 cluster = provision_cluster(config, account, lookups)

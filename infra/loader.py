@@ -1,8 +1,9 @@
 """Reads the stack's configuration: the only reader of what Pulumi hands to the program."""
 
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,10 +49,12 @@ class Account:
     Attributes:
         api_endpoint: None: DigitalOcean's, or what the environment names.
         stack: the stack whose configuration holds `digitalocean:token`; None: the token is in the environment.
+        token: of the API; None: there is none.
     """
 
     api_endpoint: str | None
     stack: str | None
+    token: str | None = field(default=None, repr=False)
 
 
 def load_account() -> Account:
@@ -62,7 +65,8 @@ def load_account() -> Account:
             "digitalocean:token: is in clear in the stack's file; allowed: only encrypted values; "
             "fix: pulumi config set --secret digitalocean:token"
         )
-    return Account(api_endpoint=config.get("apiEndpoint"), stack=stack)
+    token = config.get("token") or os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN")
+    return Account(api_endpoint=config.get("apiEndpoint"), stack=stack, token=token)
 
 
 def config_key(path: str) -> str:

@@ -3,20 +3,24 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 import yaml
 from pulumi.runtime.sync_await import _sync_await  # as the SDKs' own look-ups wait
 
-from infra.config import versions
+from infra.config import cluster_changes, versions
+from infra.config.cluster import ClusterSettings
+from infra.config.cluster_changes import LiveCluster
+from infra.config.errors import error_line
 from infra.config.settings import Settings
 from infra.kubernetes.chart_archive import chart_archive, download
-from infra.loader import config_key, exit_with_error
+from infra.live_cluster import available_upgrades, live_cluster
+from infra.loader import Account, config_key, exit_with_error
 
 Answer = TypeVar("Answer")
 Definition = Mapping[str, Any]
@@ -24,12 +28,19 @@ Definition = Mapping[str, Any]
 _UNUSABLE = (OSError, yaml.YAMLError, tarfile.TarError, EOFError, LookupError, TypeError, ValueError)
 
 
+class ClusterPlan(NamedTuple):
+    """The version of a cluster, and its inputs that Pulumi leaves as they are."""
+
+    version: str
+    ignored: Sequence[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lookups:
     """Answers of the account, of chart repositories and of releases.
 
     Attributes:
-        kubernetes_version: newest patch of the configured minor version; "" for an existing cluster.
+        cluster: version of the cluster, and which of its inputs stay as they are; None: the stack creates none.
         registry: the account's existing registry that the stack uses, if the configuration names one.
         dns_zone: the account's zone that the domain belongs to; None: there is no domain, or its DNS is elsewhere.
         previous_consumers: the output `consumers` of the last complete `up`.
@@ -37,7 +48,7 @@ class Lookups:
         gateway_api_crds: definitions of the Gateway API; empty if no route needs them, or the cluster has them.
     """
 
-    kubernetes_version: str
+    cluster: ClusterPlan | None
     registry: digitalocean.ContainerRegistry | None
     dns_zone: str | None
     previous_consumers: Mapping[str, list[str]]
@@ -45,13 +56,13 @@ class Lookups:
     gateway_api_crds: list[Definition]
 
 
-def look_up(config: Settings) -> Lookups:
+def look_up(config: Settings, account: Account) -> Lookups:
     kong_crds = crds_from_chart(config.chart_repository, "kong", versions.KONG_CHART, config.kong_chart_sha256)
     gateway_api_crds = []
     if config.has_weighted_routes and config.gateway_api_releases:
         gateway_api_crds = crds_from_gateway_api_release(config.gateway_api_releases, versions.GATEWAY_API)
     return Lookups(
-        kubernetes_version=newest_patch(config.kubernetes_version) if config.creates_cluster else "",
+        cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
         dns_zone=dns_zone(config.domain) if config.domain and config.creates_cluster else None,
         previous_consumers=(previous_output("consumers") or {}) if config.consumers else {},
@@ -73,18 +84,76 @@ def invoke_or_exit(call: Callable[[], Answer]) -> Answer:
         )
 
 
+def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
+    """Returns how the cluster is created, upgraded or left. What it can't become ends the program with one line.
+
+    A cluster that exists is found by the id that the last complete `up` exported. Without one, what would replace it is
+    still refused by Pulumi, if the stack is protected.
+    """
+    identifier = previous_output("cluster_id")
+    cluster = live_cluster(account, identifier) if identifier else None
+    if cluster is None:
+        # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
+        return ClusterPlan(newest_patch(config.kubernetes_version), ["version"])
+    replacements = list(cluster_changes.replacements(config, cluster))
+    if replacements and config.allow_replace:
+        return ClusterPlan(newest_patch(config.kubernetes_version), [])
+    errors = replacements
+    if cluster.minor != config.kubernetes_version:
+        offered = [cluster_changes.minor_of(version) for version in _offered()]
+        if error := cluster_changes.upgrade_error(config, cluster, offered):
+            errors.append(error)
+        elif not cluster_changes.is_upgrade(config, cluster):
+            _warn_of_version(cluster)
+    if errors:
+        exit_with_error(*(config_key(error_line(error, hidden=False)) for error in errors))
+    # Even if the state is older than the cluster, as after a resize whose refresh was interrupted.
+    kept = ["region", "nodePool.size"]
+    if cluster_changes.is_upgrade(config, cluster):
+        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept)
+    return ClusterPlan(cluster.version, ["version", *kept])
+
+
+def _warn_of_version(cluster: LiveCluster) -> None:
+    key = config_key("kubernetesVersion")
+    if cluster.status == "upgrading":
+        pulumi.log.info(f"{key}: cluster {cluster.name} is being upgraded and still shows {cluster.version}")
+    else:
+        pulumi.log.warn(
+            f"{key}: DigitalOcean has upgraded cluster {cluster.name} to {cluster.version}; "
+            f"fix: pulumi config set kubernetesVersion {cluster.minor}"
+        )
+
+
+def _upgrade(config: ClusterSettings, cluster: LiveCluster, available: Sequence[str]) -> str:
+    """Returns the newest patch that DigitalOcean can upgrade the cluster to."""
+    wanted = config.kubernetes_version
+    newest = next((version for version in available if cluster_changes.minor_of(version) == wanted), None)
+    if newest is None:
+        minors = list(dict.fromkeys(map(cluster_changes.minor_of, available)))
+        exit_with_error(
+            f'{config_key("kubernetesVersion")}: "{wanted}" is not on offer for cluster {cluster.name}, which runs '
+            f"{cluster.version}; allowed: {', '.join(dict.fromkeys([cluster.minor, *minors]))}; "
+            f"fix: pulumi config set kubernetesVersion {cluster.minor}"
+        )
+    return newest
+
+
+def _offered() -> list[str]:
+    """Returns the versions that new clusters may have."""
+    return list(invoke_or_exit(digitalocean.get_kubernetes_versions).valid_versions)
+
+
 def newest_patch(minor: str) -> str:
     """Returns the newest patch of a minor version, such as 1.35.7-do.0; one that isn't offered ends the program."""
     newest = invoke_or_exit(lambda: digitalocean.get_kubernetes_versions(version_prefix=f"{minor}.")).latest_version
     if not newest:
-        offered = invoke_or_exit(digitalocean.get_kubernetes_versions).valid_versions
-        minors = list(dict.fromkeys(".".join(version.split(".")[:2]) for version in offered))
+        minors = list(dict.fromkeys(map(cluster_changes.minor_of, _offered())))
         newest_supported = int(versions.KUBERNETES.split(".")[1])
         supported = [version for version in minors if int(version.split(".")[1]) <= newest_supported]
         exit_with_error(
             f'{config_key("kubernetesVersion")}: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
-            f"fix: pulumi config set kubernetesVersion {(supported or minors)[0]} "
-            "(a cluster that exists keeps its version)"
+            f"fix: pulumi config set kubernetesVersion {(supported or minors)[0]}"
         )
     return newest
 

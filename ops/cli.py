@@ -24,9 +24,9 @@ from ops.account import removal
 from ops.account.documents import Cluster
 from ops.account.inventory import RUNS, BilledResource, Inventory
 from ops.account.inventory import inventory as read_inventory
-from ops.account.ownership import DEFAULT_POOL_TAG, Names
+from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
-from ops.cluster import helm_records, load_balancer
+from ops.cluster import default_pool, helm_records, load_balancer
 from ops.cluster.client import Kubernetes, connected, through_context
 from ops.digitalocean import Api, segment
 from ops.doctor import examination, snapshot, state_checks
@@ -110,16 +110,31 @@ def cost(stack: StackName = "", as_json: Json = False) -> None:
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         items = estimates.estimate(api, opened.settings)
-    monthly, hourly = round(sum(item.monthly for item in items), 2), round(sum(item.hourly for item in items), 5)
+    totals = {
+        "monthly": round(sum(item.monthly for item in items), 2),
+        "hourly": round(sum(item.hourly for item in items), 5),
+        "monthly_most": round(sum(item.monthly_most for item in items), 2),
+        "hourly_most": round(sum(item.hourly_most for item in items), 5),
+    }
     if as_json:
-        _print_json({"stack": opened.name, "items": _plain(items), "monthly": monthly, "hourly": hourly})
+        _print_json({"stack": opened.name, "items": _plain(items)} | totals)
         return
     table = Table("what", "USD/month", "USD/hour")
     for item in items:
-        table.add_row(escape(item.what), f"{item.monthly:.2f}", f"{item.hourly:.5f}")
+        table.add_row(
+            escape(item.what),
+            _range(item.monthly, item.monthly_most, ".2f"),
+            _range(item.hourly, item.hourly_most, ".5f"),
+        )
     console.print(table)
-    price = f"${monthly:.2f} a month, ${hourly:.5f} an hour"
+    monthly = f"${_range(totals['monthly'], totals['monthly_most'], '.2f')} a month"
+    price = f"{monthly}, ${_range(totals['hourly'], totals['hourly_most'], '.5f')} an hour"
     console.print(f"stack {opened.name}: {price}; traffic and storage beyond tiers not counted", markup=False)
+
+
+def _range(least: float, most: float, form: str) -> str:
+    """Prints a price, or the prices at the smallest and at the largest number of nodes."""
+    return f"{least:{form}}" if least == most else f"{least:{form}} to {most:{form}}"
 
 
 @app.command()
@@ -432,12 +447,41 @@ def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         _check_own(opened, cluster)
-        settings = opened.settings
-        pool: dict[str, object] = {"name": f"{settings.cluster_name}-default-pool", "size": settings.node_size}
-        pool |= {"count": settings.node_count, "tags": [DEFAULT_POOL_TAG]}
+        pool = default_pool.request(opened.settings)
         api.create(f"kubernetes/clusters/{segment(cluster)}/node_pools", pool)
     said = f"being created (pulumi refresh --stack {opened.name})"
     _done(f"node pool {pool['name']}", said, opened, as_json=as_json)
+
+
+@app.command()
+def resize_pool(
+    stack: StackName = "",
+    seconds: Annotated[float, typer.Option(help="How long each wait may take.")] = 1800,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Move the nodes of the default pool to the configured nodeSize: new ones first, then the old ones are drained.
+
+    The cluster stays. After an interruption the same command goes on.
+    """
+    with _errors_in_one_line(as_json=as_json):
+        api, opened = _open(stack)
+        settings, resources = opened.settings, states.read(opened).of(states.CLUSTER)
+        if not resources:
+            raise OpsError(f"stack {opened.name} has no cluster yet; fix: pulumi up --stack {opened.name}")
+        (cluster, resource), *_ = resources.items()
+        if not yes:
+            question = f"Create nodes of size {settings.node_size}, drain the old ones and delete them?"
+            typer.confirm(question, abort=True, err=True)
+        with errors.status("reading the cluster") as status:
+
+            def report(what: str) -> None:
+                status.update(escape(what))
+
+            said = default_pool.Resize(api, cluster, settings, seconds, report).run()
+            # Pulumi's state gets the new pool.
+            opened.pulumi("refresh", "--yes", "--skip-preview", "--target", resource["urn"], "--stack", opened.name)
+    _done(f"cluster {cluster}", f"{said} (pulumi up --stack {opened.name})", opened, as_json=as_json)
 
 
 @app.command()

@@ -1,13 +1,15 @@
 """Checks that `pulumi up` can work, before it costs anything."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from infra.config import capacity
+from infra.config import capacity, cluster_changes
+from infra.config.cluster_changes import LiveCluster, minor_of
+from infra.config.settings import Settings
 from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size
 from ops.account.inventory import registries
 from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
@@ -124,17 +126,19 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     yield from _check_state(state, clusters, found, str(account))
     own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
     options = api.read("kubernetes/options", "options", ClusterOptions)
-    minors = list(dict.fromkeys(".".join(each.slug.split(".")[:2]) for each in options.versions))
-    # The program looks for the newest patch each time, though an existing cluster keeps its own.
-    yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
+    minors = list(dict.fromkeys(minor_of(each.slug) for each in options.versions))
     sizes = {each.slug: each for each in api.list("sizes", "sizes", Size)}
     yield _check_room(stack, options, sizes)
+    for_nodes = {each.slug for each in options.sizes}
+    yield from _check_pools(settings, [size for slug, size in sizes.items() if slug in for_nodes])
     if own is None:
+        yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
         yield from _check_catalogue(stack, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
     else:
-        yield from _check_replacement(own, stack)
-    yield _check_quota(api, account, settings.node_count, sum(pool.count for pool in own.node_pools) if own else 0)
+        yield _check_upgrade(own, settings, minors)
+        yield from _check_replacement(own, settings)
+    yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
 
@@ -176,24 +180,34 @@ def _check_room(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]
     return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
 
 
+def _fitting(settings: Settings, sizes: Iterable[Size]) -> list[str]:
+    """Slugs of the sizes that nodes may have in the region, the cheapest first."""
+    return [
+        size.slug
+        for size in sorted(sizes, key=lambda size: size.price_monthly)
+        if size.memory >= SMALLEST_NODE_MIB and size.available and settings.region in size.regions
+    ]
+
+
 def _check_catalogue(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:
     settings = stack.settings
     yield _choice("region", settings.region, [each.slug for each in options.regions])
-    for_nodes = {each.slug for each in options.sizes}
-    fitting = [
-        size
-        for size in sorted(sizes.values(), key=lambda size: size.price_monthly)
-        if size.slug in for_nodes and size.memory >= SMALLEST_NODE_MIB and size.available
-    ]
-    offered = [size.slug for size in fitting if settings.region in size.regions]
+    offered = _fitting(settings, [sizes[each.slug] for each in options.sizes if each.slug in sizes])
     yield _choice("nodeSize", settings.node_size, offered, f" in {settings.region}")
 
 
-def _choice(key: str, value: str, choices: list[str], where: str = "") -> Check:
+def _check_pools(settings: Settings, for_nodes: list[Size]) -> Iterator[Check]:
+    for key, pool in settings.node_pools.items():
+        yield _choice(
+            f"nodePools.{key}.size", pool.size, _fitting(settings, for_nodes), f" in {settings.region}", "--path "
+        )
+
+
+def _choice(key: str, value: str, choices: list[str], where: str = "", option: str = "") -> Check:
     if value in choices:
         return Check(key, True, f"{value}{where}")
     shown = ", ".join(choices[:13]) or "none"
-    fix = f"pulumi config set {key} {choices[0]}" if choices else "choose another region"
+    fix = f"pulumi config set {option}{key} {choices[0]}" if choices else "choose another region"
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
@@ -209,24 +223,49 @@ def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     return Check("clusterName", False, f'a cluster "{name}" is there already, {owner}', fix)
 
 
-def _check_replacement(cluster: Cluster, stack: Stack) -> Iterator[Check]:
-    """Settings that are fixed when a cluster is created: to change them, `up` deletes the cluster."""
+def _live(cluster: Cluster) -> LiveCluster:
     sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
-    for key, wanted, actual in (
-        ("region", stack.settings.region, [cluster.region]),
-        ("nodeSize", stack.settings.node_size, sizes),
-    ):
-        if actual and wanted not in actual:
-            said = f'"{wanted}" instead of {actual[0]}: pulumi up deletes cluster {cluster.name} with all that is in it'
-            yield Check(key, False, said, f"pulumi config set {key} {actual[0]}; or go on, if that is what you want")
+    return LiveCluster(cluster.name, cluster.region, cluster.version, cluster.status.state, sizes[0] if sizes else "")
 
 
-def _check_quota(api: Api, account: Account, wanted: int, have: int) -> Check:
+def _check_upgrade(cluster: Cluster, settings: Settings, offered: list[str]) -> Check:
+    """An upgrade of the cluster, and what it may break."""
+    live, key = _live(cluster), "kubernetesVersion"
+    if error := cluster_changes.upgrade_error(settings, live, offered):
+        return Check(key, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
+    if not cluster_changes.is_upgrade(settings, live):
+        return Check(key, True, f"cluster {live.name} runs {live.version}")
+    wanted = settings.kubernetes_version
+    if wanted not in offered:
+        return _choice(key, wanted, [live.minor, *(each for each in offered if each != live.minor)])
+    if broken := cluster_changes.unsupported(wanted):
+        return Check(key, False, f"{live.version} to {wanted}: {broken}", f"pulumi config set {key} {live.minor}")
+    said = f"pulumi up upgrades cluster {live.name} from {live.version} to {wanted}; its nodes are replaced one by one"
+    return Check(key, True, said)
+
+
+def _check_replacement(cluster: Cluster, settings: Settings) -> Iterator[Check]:
+    """Settings that are fixed when a cluster is created."""
+    for error in cluster_changes.replacements(settings, _live(cluster)):
+        if settings.allow_replace:
+            said = f"{error.allowed} becomes {error.value}: pulumi up deletes cluster {cluster.name} with all in it"
+            yield Check(error.key, True, said)
+        else:
+            yield Check(error.key, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
+
+
+def _check_quota(api: Api, account: Account, settings: Settings, have: int) -> Check:
+    """The account's limit of Droplets, at the largest number of nodes."""
     limit = account.droplet_limit
     meta = api.read("droplets", "meta", _Meta)
+    pools = settings.all_pools.values()
+    wanted = sum(pool.most for pool in pools)
     more, most = max(wanted - have, 0), have + limit - meta.total
-    said = f"{meta.total} of {limit} Droplets in use, {more} more wanted"
-    fewer = [f"pulumi config set nodeCount {most}"] if most > 0 else []
+    at_most = " at most" if any(pool.autoscale for pool in pools) else ""
+    said = f"{meta.total} of {limit} Droplets in use, {more} more wanted{at_most}"
+    least = most - (wanted - settings.default_pool.most)
+    key = "--path nodeAutoscale.max" if settings.node_autoscale else "nodeCount"
+    fewer = [f"pulumi config set {key} {least}"] if least > 0 else []
     fix = ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"])
     enough = more <= max(limit - meta.total, 0)
     return Check("quota", enough, said, "" if enough else fix)

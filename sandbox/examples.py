@@ -31,7 +31,8 @@ def prepare(example: str, report: Report, start_acme: Callable[[], None]) -> Non
     """Writes the example's stack file with the sandbox's addresses, and provides the images and services it needs."""
     base = yaml.safe_load((PROJECT / "Pulumi.sandbox.yaml").read_text())
     config: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{example}.yaml").read_text())["config"]
-    config |= {key: value for key, value in base["config"].items() if str(value).startswith("http://127.")}
+    own = {key: value for key, value in base["config"].items() if str(value).startswith("http://127.")}
+    config |= own | {"protect": base["config"]["protect"]}
     images.publish(report.say, [images.valkey()])
     if domain := config.get("domain"):
         start_acme()

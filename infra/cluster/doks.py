@@ -8,22 +8,23 @@ import pulumi_kubernetes as kubernetes
 
 from infra.cluster.cluster import Cluster, Pool
 from infra.cluster.kubeconfig import kubeconfig
-from infra.config.cluster import ClusterSettings
+from infra.config.cluster import ClusterSettings, MaintenanceWindow
 from infra.config.node_pools import NodePool
 from infra.loader import Account
+from infra.lookups import ClusterPlan
 
 
 class DoksCluster(Cluster):
     """A DigitalOcean Kubernetes cluster with its node pools."""
 
-    def __init__(self, name: str, config: ClusterSettings, account: Account, version: str) -> None:
+    def __init__(self, name: str, config: ClusterSettings, account: Account, plan: ClusterPlan) -> None:
         """Creates the cluster.
 
         Args:
             name: of the component.
             config: the cluster's keys.
             account: that the cluster is created in.
-            version: of a new cluster, such as 1.35.7-do.0; an existing one keeps its own.
+            plan: its version, and which of its inputs stay as they are.
         """
         super().__init__("kong-doks:cluster:Cluster", name)
         child = pulumi.ResourceOptions(parent=self)
@@ -31,11 +32,12 @@ class DoksCluster(Cluster):
             name,
             name=config.cluster_name,
             region=config.region,
-            version=version,
+            version=plan.version,
             # From 1.36 on, leaving this out means true.
             ha=config.ha,
-            auto_upgrade=False,
+            auto_upgrade=config.auto_upgrade,
             surge_upgrade=True,
+            maintenance_policy=_maintenance(config.maintenance_window),
             # `destroy` reads it from the state, so it has to be there from the first `up`.
             destroy_all_associated_resources=True,
             node_pool=digitalocean.KubernetesClusterNodePoolArgs(
@@ -44,8 +46,8 @@ class DoksCluster(Cluster):
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
-                    # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
-                    ignore_changes=["version"],
+                    ignore_changes=list(plan.ignored),
+                    protect=True if config.is_protected(pulumi.get_stack()) else None,
                     # Creating takes 4 to 8 minutes. After a time-out the provider forgets the cluster, which goes on
                     # costing, so the wait is long.
                     custom_timeouts=pulumi.CustomTimeouts(create="45m"),
@@ -77,6 +79,12 @@ class DoksCluster(Cluster):
             opts=child,
         )
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
+
+
+def _maintenance(window: MaintenanceWindow | None) -> digitalocean.KubernetesClusterMaintenancePolicyArgs | None:
+    if window is None:
+        return None
+    return digitalocean.KubernetesClusterMaintenancePolicyArgs(day=window.day, start_time=window.start)
 
 
 class _Scale(TypedDict, total=False):

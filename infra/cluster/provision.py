@@ -11,8 +11,8 @@ from infra.lookups import Lookups
 
 def provision_cluster(config: ClusterSettings, account: Account, lookups: Lookups) -> Cluster:
     """Returns the cluster that the stack creates on DigitalOcean, or the existing one that the configuration names."""
-    if not config.creates_cluster:
+    if lookups.cluster is None:
         return ExistingCluster("cluster", config.kube_context)
     # In an existing cluster, an object of the same name may be somebody else's: there a conflict stays an error.
     field_ownership.force_apply()
-    return DoksCluster("cluster", config, account, lookups.kubernetes_version)
+    return DoksCluster("cluster", config, account, lookups.cluster)

@@ -1,13 +1,28 @@
 """The Kubernetes cluster: one that the stack creates on DigitalOcean, or an existing one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from infra.config import versions
 from infra.config.node_pools import DEFAULT_POOL, SIZE, Autoscale, NodePool, PoolName
 from infra.config.types import ClusterName, Model
+
+
+class MaintenanceWindow(Model):
+    """Four hours of a week in which DigitalOcean upgrades the cluster."""
+
+    day: Literal["any", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = Field(
+        "any", description="any, or a day of the week in lower case", examples=["sunday"]
+    )
+    start: str = Field(
+        pattern=r"^([01][0-9]|2[0-3]):00$", description="a full hour in UTC, in quotes", examples=['"04:00"']
+    )
+
+
+_UNPROTECTED = "dev"
+"""The stack that is made to be destroyed."""
 
 
 class ClusterSettings(Model):
@@ -21,8 +36,14 @@ class ClusterSettings(Model):
     node_pools: dict[PoolName, NodePool] = Field(
         {}, description="node pools by name", examples=["{batch: {size: s-2vcpu-4gb, count: 1}}"]
     )
+    protect: bool | None = Field(None, description="true or false (true, except for stack dev)", examples=[False])
+    allow_replace: bool = Field(False, description="true or false", examples=[False])
     kubernetes_version: str = Field(
         versions.KUBERNETES, pattern=r"^1\.[0-9]{2}$", description="a minor version, in quotes", examples=['"1.35"']
+    )
+    auto_upgrade: bool = Field(False, description="true or false", examples=[True])
+    maintenance_window: MaintenanceWindow | None = Field(
+        None, description="day, start", examples=['{day: sunday, start: "04:00"}']
     )
     ha: bool = Field(False, description="true or false", examples=[False])
     kube_context: str = Field("", description="a context of your kubeconfig", examples=["docker-desktop"])
@@ -49,7 +70,11 @@ class ClusterSettings(Model):
         """Every pool of the cluster by name, the default one first."""
         return {DEFAULT_POOL: self.default_pool, **self.node_pools}
 
-    @field_validator("node_autoscale", mode="before")
+    def is_protected(self, stack: str) -> bool:
+        """True if Pulumi refuses to delete or replace the cluster of a stack."""
+        return stack != _UNPROTECTED if self.protect is None else self.protect
+
+    @field_validator("node_autoscale", "maintenance_window", "protect", mode="before")
     @classmethod
     def _read_empty_as_unset(cls, value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
-        return None if value == {} else value
+        return None if value in ({}, "") else value

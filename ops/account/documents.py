@@ -45,22 +45,40 @@ class Size(Document):
     regions: Tags
 
 
+class Status(Document):
+    state: str
+
+
+class Node(Document):
+    name: str
+    status: Status
+
+
+Nodes = Annotated[list[Node], BeforeValidator(_list)]
+
+
 class NodePool(Document):
     id: str
     name: str
     size: str
     count: int
     tags: Tags = []
+    auto_scale: bool = False
+    min_nodes: int = 0
+    max_nodes: int = 0
+    nodes: Nodes = []
 
-
-class Status(Document):
-    state: str
+    @property
+    def runs(self) -> bool:
+        """True if all of its nodes run."""
+        return len(self.nodes) == self.count and all(node.status.state == "running" for node in self.nodes)
 
 
 class Cluster(Document):
     id: str
     name: str
     region: str
+    version: str = ""
     ha: bool = False
     created_at: AwareDatetime
     status: Status

@@ -60,6 +60,16 @@ class Kubernetes:
         patch = {"Content-Type": "application/merge-patch+json"}
         self._client.patch(path, json=change, headers=patch).raise_for_status()
 
+    def evict(self, namespace: str, pod: str) -> bool:
+        """Asks for a pod's end; False if a disruption budget doesn't allow it now."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+        answer = self._client.post(f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json=eviction)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            return False
+        if answer.status_code != HTTPStatus.NOT_FOUND:
+            answer.raise_for_status()
+        return True
+
     def delete(self, path: str) -> None:
         """Deletes an object, if it is there."""
         answer = self._client.delete(path)
@@ -101,14 +111,14 @@ def through_context(context: str) -> Iterator[Kubernetes]:
 
 
 @contextmanager
-def connected(api: Api, identifier: str) -> Iterator[Kubernetes]:
-    """Connects to a cluster's API server.
+def connected(api: Api, identifier: str, seconds: float = _CREDENTIAL_SECONDS) -> Iterator[Kubernetes]:
+    """Connects to a cluster's API server, with a credential for so many seconds.
 
     Raises:
         OpsError: it doesn't answer, refuses, or answers something else than Kubernetes does.
     """
     path = f"kubernetes/clusters/{segment(identifier)}/credentials"
-    found = api.call("GET", path, expiry_seconds=_CREDENTIAL_SECONDS)
+    found = api.call("GET", path, expiry_seconds=round(seconds))
     with _one_line_errors(f"the API server of cluster {identifier}"):
         credentials = Credentials.model_validate(found)
         authority = base64.b64decode(credentials.certificate_authority_data).decode()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.account import prices
-from ops.account.documents import Cluster
+from ops.account.documents import Cluster, NodePool
 from ops.account.inventory import GOING, BilledResource
 from ops.account.ownership import DEFAULT_POOL_TAG
+from ops.cluster.default_pool import interim_name
 from ops.doctor.findings import Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
@@ -216,6 +217,13 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
             f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
             [["pulumi config set ha true", UP_REFRESH]],
         )
+    if any(pool.name == interim_name(snapshot.settings) for pool in cluster.node_pools):
+        yield Finding(
+            Problem.NODE_POOL_RESIZE,
+            f"the node pool of cluster {cluster.id} is half moved to another size: a resize was interrupted",
+            [["python -m ops resize-pool --yes"]],
+        )
+        return
     pool = (outputs.get("nodePool") or {}).get("id")
     # After a refused update the outputs have the requested values. After the next `up`, which only reads, only the
     # inputs have them.
@@ -227,22 +235,53 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
                 f"{what} of cluster {cluster.id}: {known} in the state, {actual} in the account",
                 [[UP_REFRESH]],
             )
-    yield from _node_pools(pool, cluster, resource["urn"], snapshot.state)
+    yield from _node_pools(pool, cluster, resource["urn"], snapshot)
+    yield from _further_pools(cluster, snapshot.state)
 
 
 def _compare(known: dict[str, Any], pool: str | None, cluster: Cluster) -> Iterator[tuple[str, object, object]]:
     yield "name", known.get("name"), cluster.name
     if not cluster.ha:
         yield "highly available control plane", bool(known.get("ha")), False
-    stated = known.get("nodePool") or {}
-    # The provider never writes nodeCount for a cluster that was imported.
-    count = stated.get("nodeCount") or stated.get("actualNodeCount")
     for each in cluster.node_pools:
-        if each.id == pool and count is not None:
-            yield "node count", int(count), each.count
+        if each.id == pool:
+            yield from _compare_pool(known.get("nodePool") or {}, each)
 
 
-def _node_pools(known: str | None, cluster: Cluster, urn: str, state: State) -> Iterator[Finding]:
+def _compare_pool(known: dict[str, Any], pool: NodePool) -> Iterator[tuple[str, object, object]]:
+    scaled = bool(known.get("autoScale"))
+    yield "autoscaling", scaled, pool.auto_scale
+    # The provider never writes nodeCount for a cluster that was imported.
+    count = known.get("nodeCount") or known.get("actualNodeCount")
+    if count is not None and not (scaled or pool.auto_scale):
+        yield "node count", int(count), pool.count
+
+
+def _further_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
+    """Drift of the stack's further node pools, and those that were deleted by hand."""
+    pools = {pool.id: pool for pool in cluster.node_pools}
+    for identifier, resource in state.of(states.NODE_POOL).items():
+        if resource["inputs"].get("clusterId") != cluster.id:
+            continue
+        if identifier not in pools:
+            name = resource["inputs"].get("name") or identifier
+            yield Finding(
+                Problem.NODE_POOL_DELETED,
+                f"node pool {name} of cluster {cluster.id} was deleted by hand",
+                [[f"{REFRESH} --target '{resource['urn']}'", UP]],
+            )
+            continue
+        pool = pools[identifier]
+        for what, known, actual in _compare_pool(resource["outputs"], pool):
+            if known != actual:
+                yield Finding(
+                    Problem.DRIFT,
+                    f"{what} of node pool {pool.name} ({identifier}): {known} in the state, {actual} in the account",
+                    [[UP_REFRESH]],
+                )
+
+
+def _node_pools(known: str | None, cluster: Cluster, urn: str, snapshot: Snapshot) -> Iterator[Finding]:
     """Node pools that were added or deleted by hand. Pulumi's provider recognises the cluster's own one by a tag."""
     pools = {pool.id: pool for pool in cluster.node_pools}
     own = next((each for each, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
@@ -254,10 +293,20 @@ def _node_pools(known: str | None, cluster: Cluster, urn: str, state: State) -> 
             [[*add, f"{REFRESH} --target '{urn}'"]],
         )
         return  # all pods may run on the other pools: none is reported as added
+    state, names = snapshot.state, {pool.full_name(key): key for key, pool in snapshot.settings.node_pools.items()}
     for identifier, pool in pools.items():
-        if identifier != own and identifier not in state.of(states.NODE_POOL):
-            yield Finding(
-                Problem.NODE_POOL_ADDED,
-                f"node pool {pool.name} of cluster {cluster.id}, {pool.count} {pool.size}, is not the stack's",
-                [[f"python -m ops remove node_pool {cluster.id}/node_pools/{identifier}"]],
+        if identifier == own or identifier in state.of(states.NODE_POOL):
+            continue
+        named = f"node pool {pool.name} of cluster {cluster.id}, {pool.count} {pool.size}"
+        remove = [f"python -m ops remove node_pool {cluster.id}/node_pools/{identifier}"]
+        if pool.name in names:
+            # An `up` would be refused: the name is taken.
+            parent = state.urn(COMPONENTS[states.CLUSTER])
+            adopt = (
+                f"pulumi import {states.NODE_POOL} {names[pool.name]} {identifier} --parent 'parent={parent}' "
+                "--protect=false --generate-code=false --yes --skip-preview"
             )
+            problem = f"{named}, is not in the state: adopt it, or remove it"
+            yield Finding(Problem.NODE_POOL_ADDED, problem, [[adopt, UP], remove])
+        else:
+            yield Finding(Problem.NODE_POOL_ADDED, f"{named}, is not the stack's", [remove])

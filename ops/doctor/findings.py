@@ -28,6 +28,7 @@ class Problem(StrEnum):
     CONTROL_PLANE_HA = "control-plane-ha"
     DRIFT = "drift"
     NODE_POOL_DELETED = "node-pool-deleted"
+    NODE_POOL_RESIZE = "node-pool-resize"
     NODE_POOL_ADDED = "node-pool-added"
     OBJECT_MISSING = "object-missing"
     OBJECT_CHANGED = "object-changed"

@@ -1,4 +1,4 @@
-"""A Kubernetes API server over TLS that serves the objects it is given: discovery, lists, objects, logs."""
+"""A Kubernetes API server over TLS that serves the objects it is given: discovery, lists, objects, logs, evictions."""
 
 import json
 import ssl
@@ -13,7 +13,7 @@ from tests.standins.digitalocean_provider.engine import FakeKubernetes
 
 Document = dict[str, Any]
 KINDS = {
-    "v1": {"Namespace": "namespaces", "Pod": "pods", "Secret": "secrets", "Service": "services"},
+    "v1": {"Namespace": "namespaces", "Node": "nodes", "Pod": "pods", "Secret": "secrets", "Service": "services"},
     "apps/v1": {"Deployment": "deployments"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
     "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
@@ -21,11 +21,15 @@ KINDS = {
 
 
 class ApiServer:
-    """Attributes: objects, with apiVersion, kind and metadata; logs by pod, container and whether of the one before."""
+    """Attributes: objects, with apiVersion, kind and metadata; logs by pod, container and whether of the one before.
+
+    `kept` are names of pods that a disruption budget keeps.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.objects: list[Document] = []
         self.logs: dict[tuple[str, str, bool], str] = {}
+        self.kept: set[str] = set()
         authority = Authority(folder, "api-server")
         authority.server("api", ["127.0.0.1"])
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -62,12 +66,32 @@ class ApiServer:
             and kinds[each["kind"]] == plural
             and namespace in ("", each["metadata"].get("namespace"))
             and _selected(each, query.get("labelSelector", ""))
+            and query.get("fieldSelector", "") in ("", f"spec.nodeName={each.get('spec', {}).get('nodeName')}")
         ]
         if not name:
             return {"items": found or None}
         if name[1:] == ["log"]:
             return self.logs.get((name[0], query["container"], query["previous"] == "true"))
         return next((each for each in found if each["metadata"]["name"] == name[0]), None)
+
+    def change(self, url: str, change: Document) -> Document | None:
+        """Changes fields of an object's `spec`."""
+        found = self.answer(url)
+        if not isinstance(found, dict):
+            return None
+        found["spec"] = found.get("spec", {}) | change["spec"]
+        return found
+
+    def evict(self, url: str, eviction: Document) -> tuple[Document | None, int]:
+        """Ends a pod, unless a budget keeps it; the answer and its status."""
+        assert eviction["kind"] == "Eviction"
+        pod = self.answer(url.removesuffix("/eviction"))
+        if not isinstance(pod, dict):
+            return None, 404
+        if pod["metadata"]["name"] in self.kept:
+            return {"kind": "Status"}, 429
+        self.objects.remove(pod)
+        return pod, 201
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -82,8 +106,18 @@ class ApiServer:
                     server.objects.remove(found)
                 self._send(found)
 
-            def _send(self, document: Document | str | None) -> None:
-                self.send_response(404 if document is None else 200)
+            def do_PATCH(self) -> None:
+                self._send(server.change(self.path, self._body()))
+
+            def do_POST(self) -> None:
+                self._send(*server.evict(self.path, self._body()))
+
+            def _body(self) -> Document:
+                body: Document = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                return body
+
+            def _send(self, document: Document | str | None, status: int = 200) -> None:
+                self.send_response(404 if document is None else status)
                 self.end_headers()
                 self.wfile.write((document if isinstance(document, str) else json.dumps(document)).encode())
 

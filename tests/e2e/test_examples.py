@@ -303,7 +303,7 @@ def changed(stack: Stack) -> Iterator[Configured]:
 def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
     ours = stack_file(changed.file)
     repositories = ("chartRepository", "certManagerChartRepository", "gatewayApiReleases")
-    addresses = ("digitalocean:apiEndpoint", *repositories)
+    addresses = ("digitalocean:apiEndpoint", "protect", *repositories)
     example: dict[str, Any] = yaml.safe_load((PROJECT / "examples" / f"{name}.yaml").read_text())["config"]
     example |= {key: ours["config"][key] for key in addresses}
     for consumer in example.get("consumers", []):

@@ -474,8 +474,12 @@ def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
     terminal.configure(**{key: value})
     failed = terminal.failed()
     assert set(failed) == {key}
-    assert "pulumi up deletes cluster mycluster" in failed[key]["said"]
-    assert failed[key]["fix"].startswith(f"pulumi config set {key} {before};")
+    assert failed[key]["said"] == f'"{value}" would replace cluster mycluster; allowed: {before}'
+    assert failed[key]["fix"].endswith("or allowReplace true, which deletes the cluster with all that is in it")
+    terminal.configure(**{key: value}, allowReplace=True)
+    assert terminal.failed() == {}
+    said = {check["name"]: check["said"] for check in terminal.json("preflight")["checks"]}
+    assert said[key] == f"{before} becomes {value}: pulumi up deletes cluster mycluster with all in it"
 
 
 @pytest.mark.parametrize(
@@ -494,12 +498,29 @@ def test_a_registry_that_would_be_replaced_is_said_before(
     assert failed["registry"]["fix"].startswith(f"pulumi config set --path registry.{key} {before};")
 
 
-def test_a_version_that_is_no_longer_on_offer_is_refused_of_a_cluster_that_is_there_too(terminal: Terminal) -> None:
-    terminal.remembers(CLUSTER=terminal.cluster())
-    terminal.configure(kubernetesVersion="1.30")
+@pytest.mark.parametrize(
+    ("version", "wanted", "said", "fix"),
+    [
+        ("1.34.10-do.0", "1.30", "", ""),
+        ("1.34.10-do.0", "1.34", "", ""),
+        ("1.34.10-do.0", "1.35", "", ""),
+        ("1.34.10-do.0", "1.36", "skips a minor version of cluster mycluster", "kubernetesVersion 1.35, pulumi up"),
+        ("1.35.7-do.0", "1.34", "is lower than the version of cluster mycluster", "kubernetesVersion 1.35"),
+        ("1.35.7-do.0", "1.36", "is tested up to Kubernetes 1.35", "kubernetesVersion 1.35"),
+        ("1.36.3-do.0", "1.37", "is not on offer", "kubernetesVersion 1.36"),
+    ],
+)
+def test_an_upgrade_is_checked_against_the_version_that_the_cluster_has(
+    terminal: Terminal, version: str, wanted: str, said: str, fix: str
+) -> None:
+    """A minor that DigitalOcean no longer offers is one that it has upgraded by itself."""
+    terminal.remembers(CLUSTER=terminal.cluster(version=version, ha=False))
+    terminal.configure(kubernetesVersion=wanted)
     failed = terminal.failed()
-    assert set(failed) == {"kubernetesVersion"}
-    assert failed["kubernetesVersion"]["fix"] == "pulumi config set kubernetesVersion 1.36"
+    assert set(failed) == ({"kubernetesVersion"} if said else set())
+    if said:
+        assert said in failed["kubernetesVersion"]["said"]
+        assert fix in failed["kubernetesVersion"]["fix"]
 
 
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:

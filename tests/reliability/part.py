@@ -30,11 +30,11 @@ import pulumi
 from infra.cluster.doks import DoksCluster
 from infra.images.registry import DigitalOceanRegistry
 from infra.loader import load_account, load_config
-from infra.lookups import existing_registry, newest_patch
-config = load_config()
+from infra.lookups import existing_registry, plan_cluster
+config, account = load_config(), load_account()
 registry = config.registry
 existing = existing_registry(registry.name) if registry.existing else None
-cluster = DoksCluster("cluster", config, load_account(), newest_patch(config.kubernetes_version))
+cluster = DoksCluster("cluster", config, account, plan_cluster(config, account))
 DigitalOceanRegistry("registry", registry, existing)
 pulumi.export("cluster_id", cluster.id)
 pulumi.export("kubeconfig", cluster.kubeconfig)

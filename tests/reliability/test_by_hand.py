@@ -128,7 +128,7 @@ def test_another_stack_s_cluster_is_neither_adopted_nor_removed(part: Part) -> N
     part.up()
     theirs = cluster(part)
     part.run("pulumi", "stack", "init", "prod", "--no-select")
-    part.configure("prod", registry=registry)
+    part.configure("prod", registry=registry, protect=False)
     prod = ("--stack", "prod")
     assert "a cluster with this name already exists" in part.run("pulumi", "up", *prod, *QUIET, check=False).stdout
     done = part.run("python", "-m", "ops", "doctor", *prod, "--json", check=False)

@@ -260,6 +260,7 @@ def test_a_cluster_is_renamed_and_upgraded_in_place(stand: Stand) -> None:
     cluster = stand.running_cluster()
     stand.api.kubernetes.update_cluster(cluster["id"], {"name": "renamed", "tags": ["team:a"]})
     stand.http.post(f"/v2/kubernetes/clusters/{cluster['id']}/upgrade", json={"version": "1.35.7-do.0"})
+    until(lambda: stand.cluster(cluster["id"])["status"]["state"] == "running")
     now = stand.cluster(cluster["id"])
     assert (now["name"], now["version"], now["status"]["state"]) == ("renamed", "1.35.7-do.0", "running")
     assert now["tags"] == ["k8s", f"k8s:{cluster['id']}", "team:a"]

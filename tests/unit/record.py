@@ -154,7 +154,13 @@ def published() -> dict[str, bytes]:
     }
 
 
-def internet(request: httpx.Request) -> httpx.Response:
+def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
+    """Answers as the chart repositories do, and as DigitalOcean does about the cluster and the upgrades in `live`."""
+    if request.url.host == "api.digitalocean.com":
+        if request.url.path.endswith("/upgrades"):
+            return httpx.Response(200, json={"available_upgrade_versions": [{"slug": s} for s in live["upgrades"]]})
+        found = live.get("cluster")
+        return httpx.Response(200, json={"kubernetes_cluster": found}) if found else httpx.Response(404)
     others = {
         "missing.example": httpx.Response(404),
         "empty.example": httpx.Response(200, text="entries: {}"),
@@ -231,7 +237,7 @@ class Recorder(mocks.MockMonitor):
 
     def Invoke(self, request: messages.ResourceInvokeRequest) -> object:  # noqa: N802
         self.invoked.append(request.tok)
-        if self.refusal:
+        if self.refusal and request.tok.startswith("digitalocean:"):
             raise Refused(self.refusal)
         return super().Invoke(request)
 
@@ -289,7 +295,11 @@ STACKS: dict[str, dict[str, Any]] = {
     "local": TUTORIAL
     | {"kubeContext": "docker-desktop", "registry": {"kind": "none"}, "proxyServiceType": "ClusterIP"},
     "sandbox": TUTORIAL
-    | {"digitalocean:apiEndpoint": "http://127.0.0.1:7070", "gatewayApiReleases": "http://127.0.0.1:7071/gateway-api"}
+    | {
+        "protect": False,
+        "digitalocean:apiEndpoint": "http://127.0.0.1:7070",
+        "gatewayApiReleases": "http://127.0.0.1:7071/gateway-api",
+    }
     | {
         f"{chart}hartRepository": "http://127.0.0.1:7071"
         for chart in ("c", "prometheusC", "certManagerC", "metricsServerC")
@@ -302,15 +312,19 @@ def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
     """What the engine hands to the program: Pulumi.yaml's defaults, the stack's file, `overrides`; objects as JSON."""
     declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
     values = {f"{PROJECT_NAME}:{key}": field["default"] for key, field in declared.items()}
-    for written_keys in (STACKS[stack], overrides):
+    for written_keys in (STACKS.get(stack, TUTORIAL), overrides):
         # As Pulumi has it, a key without a namespace is in the project's.
         values |= {key if ":" in key else f"{PROJECT_NAME}:{key}": value for key, value in written_keys.items()}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 def record(run: Mapping[str, Any]) -> dict[str, Any]:
-    """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool, "refusal": text}."""
-    client = functools.partial(httpx.Client, transport=httpx.MockTransport(internet))
+    """One run: {"stack": name, "config": overrides, "secret_keys": [...], "preview": bool, "refusal": text}.
+
+    `outputs` are those of an earlier run, `live` is the cluster that it has made.
+    """
+    answers = functools.partial(internet, run.get("live", {}))
+    client = functools.partial(httpx.Client, transport=httpx.MockTransport(answers))
     httpx.Client = client  # type: ignore[assignment, misc]
     os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))

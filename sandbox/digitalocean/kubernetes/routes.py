@@ -166,10 +166,16 @@ def _upgrades(document: Document) -> list[str]:
     ]
 
 
+@family.serves(f"GET {CLUSTER}/upgrades", "kubernetes:read")
+def upgrades(cluster_id: str) -> ResponseReturnValue:
+    found = _upgrades(cloud.clusters.get(cluster_id).document)
+    return {"available_upgrade_versions": [catalog.kubernetes_version(slug) for slug in found] or None}
+
+
 @family.serves(f"POST {CLUSTER}/upgrade", "kubernetes:update")
 def upgrade(cluster_id: str) -> ResponseReturnValue:
     record, version = cloud.clusters.get(cluster_id), body().get("version")
-    if version not in _upgrades(record.document):
+    if record.state != "running" or version not in _upgrades(record.document):
         raise ApiError(422, "validation error: invalid version slug")
     cloud.clusters.upgrade(record, version)
     return "", 202

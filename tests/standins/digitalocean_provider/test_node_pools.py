@@ -156,3 +156,37 @@ def test_a_pool_that_cannot_be_is_refused(engine: Engine, changes: Properties, m
     owner = cluster(engine)
     with pytest.raises(Refused, match=message):
         engine.create("KubernetesNodePool", program(owner) | changes)
+
+
+@pytest.mark.parametrize("surge", [True, False])
+def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
+    account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch, *, surge: bool
+) -> None:
+    owner = cluster(engine, surgeUpgrade=surge)
+    engine.create("KubernetesNodePool", program(owner, nodeCount=2))
+    record = account.cloud.clusters.records[owner.id]
+    before = {node["name"] for each in record.document["node_pools"] for node in each["nodes"]}
+    steps: list[tuple[str, str, int]] = []
+    monkeypatch.setattr(
+        FakeKubernetes, "join", lambda _, node: steps.append(("join", node.name, len(account.cloud.droplets)))
+    )
+    monkeypatch.setattr(FakeKubernetes, "leave", lambda _, node: steps.append(("leave", node, len(before))))
+    account.cloud.clusters.upgrade(record, "1.36.3-do.0")
+    until(lambda: record.state == "running")
+    after = {node["name"] for each in record.document["node_pools"] for node in each["nodes"]}
+    assert {name for step, name, _ in steps if step == "leave"} == before
+    assert {name for step, name, _ in steps if step == "join"} == after
+    assert len(after) == len(account.cloud.droplets) == 3
+    assert before & after == set()
+    assert record.document["version"] == "1.36.3-do.0"
+    assert [step for step, _, _ in steps[:2]] == (["join", "join"] if surge else ["leave", "leave"])
+
+
+def test_upgrades_are_to_later_patches_and_the_next_minor(account: Account, engine: Engine) -> None:
+    owner = cluster(engine, version="1.34.10-do.0")
+    routes = account.cloud.clusters.records[owner.id]
+    assert routes.document["version"] == "1.34.10-do.0"
+    with pytest.raises(Refused, match="invalid version slug"):
+        engine.update(owner, owner.inputs | {"version": "1.36.3-do.0"})
+    engine.update(owner, owner.inputs | {"version": "1.35.7-do.0"})
+    until(lambda: routes.document["version"] == "1.35.7-do.0")

@@ -398,7 +398,7 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
     objects = {Registry, GatewayPolicies, Acme}
     types: dict[object, str] = {int: "integer", bool: "boolean", **dict.fromkeys(objects, "object")}
-    mappings = {"nodeAutoscale", "nodePools"}
+    mappings = {"nodeAutoscale", "nodePools", "maintenanceWindow"}
     for key, entry in declared.items():
         assert entry["description"]
         expected = (

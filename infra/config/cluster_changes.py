@@ -1,0 +1,96 @@
+"""Changes of a cluster that exists: upgrades, and what would replace it. Pure: read by the program and by `ops`."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from infra.config import versions
+from infra.config.cluster import ClusterSettings
+from infra.config.errors import ConfigError
+
+
+class LiveCluster(NamedTuple):
+    """The stack's cluster as it is on DigitalOcean now."""
+
+    name: str
+    region: str
+    version: str
+    """Such as 1.35.7-do.0."""
+    status: str
+    node_size: str = ""
+    """Size of the default pool; empty: the pool was deleted by hand."""
+
+    @property
+    def minor(self) -> str:
+        return minor_of(self.version)
+
+
+def minor_of(version: str) -> str:
+    """Returns the minor version of a version, as 1.35 of 1.35.7-do.0."""
+    return ".".join(version.split(".")[:2])
+
+
+def number_of(minor: str) -> int:
+    """Returns the number by which minor versions are ordered."""
+    return int(minor.split(".")[1])
+
+
+def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[ConfigError]:
+    """Yields the keys that another cluster would be needed for."""
+    advice = "or allowReplace true, which deletes the cluster with all that is in it"
+    problem = f"would replace cluster {cluster.name}"
+    if settings.region != cluster.region:
+        fix = f"pulumi config set region {cluster.region}, {advice}"
+        yield ConfigError("region", settings.region, cluster.region, fix, problem)
+    if cluster.node_size and settings.node_size != cluster.node_size:
+        fix = f"python -m ops resize-pool, which moves the nodes to the new size, {advice}"
+        yield ConfigError("nodeSize", settings.node_size, cluster.node_size, fix, problem)
+
+
+def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequence[str]) -> ConfigError | None:
+    """Returns why the cluster can't get the configured minor version.
+
+    Args:
+        settings: the cluster's keys.
+        cluster: as it is now.
+        offered: minor versions of new clusters.
+    """
+    wanted, step = settings.kubernetes_version, number_of(settings.kubernetes_version) - number_of(cluster.minor)
+    key = "kubernetesVersion"
+    following = f"1.{number_of(cluster.minor) + 1}"
+    if step > 1:
+        return ConfigError(
+            key,
+            wanted,
+            f"{cluster.minor} or {following}, one minor version at a time",
+            f"pulumi config set {key} {following}, pulumi up, and the next when the cluster runs again",
+            f"skips a minor version of cluster {cluster.name}, which runs {cluster.version}",
+        )
+    # DigitalOcean upgrades a cluster by itself when its version is no longer on offer. That is no wish to go back.
+    if step < 0 and wanted in offered:
+        return ConfigError(
+            key,
+            wanted,
+            f"{cluster.minor} or {following}; a cluster can't go back",
+            f"pulumi config set {key} {cluster.minor}",
+            f"is lower than the version of cluster {cluster.name}, which runs {cluster.version}",
+        )
+    return None
+
+
+def is_upgrade(settings: ClusterSettings, cluster: LiveCluster) -> bool:
+    """True if `up` has to upgrade the cluster. One that is being upgraded already still shows its old version."""
+    step = number_of(settings.kubernetes_version) - number_of(cluster.minor)
+    return step == 1 and cluster.status != "upgrading"
+
+
+def unsupported(minor: str) -> str:
+    """Returns what a minor version of Kubernetes may break of the stack; empty: nothing that is known.
+
+    The stack's own objects use stable versions of APIs only, which no minor version removes.
+    """
+    if number_of(minor) > number_of(versions.KUBERNETES):
+        return (
+            f"Kong's controller {versions.KONG_CONTROLLER} is tested up to Kubernetes {versions.KUBERNETES} "
+            "(its version compatibility)"
+        )
+    return ""

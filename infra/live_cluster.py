@@ -1,0 +1,78 @@
+"""The stack's cluster as it is on DigitalOcean now.
+
+It is read over HTTP: the provider's look-up finds clusters by name, and creates a credential each time.
+"""
+
+import os
+import time
+from http import HTTPStatus
+from typing import Any
+
+from infra.config.cluster_changes import LiveCluster
+from infra.loader import Account, exit_with_error
+
+ENDPOINT = "https://api.digitalocean.com"
+_DEFAULT_POOL_TAG = "terraform:default-node-pool"
+"""The tag by which Pulumi's provider recognises a cluster's own node pool."""
+_ATTEMPTS = 5
+_SECONDS = 30
+
+
+def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
+    """Reads the cluster; None if the account doesn't have it. A failure ends the program with one line."""
+    document = _get(account, f"kubernetes/clusters/{identifier}")
+    if document is None:
+        return None
+    cluster = document["kubernetes_cluster"]
+    sizes = [pool["size"] for pool in cluster["node_pools"] if _DEFAULT_POOL_TAG in (pool.get("tags") or [])]
+    return LiveCluster(
+        name=cluster["name"],
+        region=cluster["region"],
+        version=cluster["version"],
+        status=cluster["status"]["state"],
+        node_size=sizes[0] if sizes else "",
+    )
+
+
+def available_upgrades(account: Account, identifier: str) -> list[str]:
+    """Returns the versions that DigitalOcean can upgrade the cluster to."""
+    document = _get(account, f"kubernetes/clusters/{identifier}/upgrades") or {}
+    return [version["slug"] for version in document.get("available_upgrade_versions") or []]
+
+
+def _get(account: Account, path: str) -> dict[str, Any] | None:
+    """Returns a document of the API; None if there is no such thing."""
+    # Importing httpx takes 0.1 s, which a first `up` doesn't need.
+    import httpx  # noqa: PLC0415
+
+    endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
+    headers = {"Authorization": f"Bearer {account.token}"}
+    problem = ""
+    # On this machine itself, a proxy would read the token.
+    is_remote = endpoint.startswith("https:")
+    with httpx.Client(base_url=endpoint, headers=headers, timeout=_SECONDS, trust_env=is_remote) as client:
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_pause() * 2 ** (attempt - 1))
+            try:
+                answer = client.get(f"/v2/{path}")
+            except httpx.HTTPError as error:
+                problem = str(error) or type(error).__name__
+                continue
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            if answer.is_success:
+                document: dict[str, Any] = answer.json()
+                return document
+            problem = f"{answer.status_code} {answer.reason_phrase}"
+            if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS and not answer.is_server_error:
+                break
+    return exit_with_error(
+        f"DigitalOcean API call failed: GET {path}: {problem}; allowed: a valid token with permission to read; "
+        "fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
+    )
+
+
+def _pause() -> float:
+    """Seconds before the first retry, as for Pulumi's provider."""
+    return float(os.environ.get("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN") or 1)

@@ -1,0 +1,66 @@
+"""Empties nodes before they are deleted, as `kubectl drain` does: disruption budgets are respected."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ops.cluster.client import Kubernetes
+from ops.errors import OpsError
+
+Document = dict[str, Any]
+_PAUSE = 2
+_MIRROR = "kubernetes.io/config.mirror"
+_DONE = ("Succeeded", "Failed")
+
+
+def drain(kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: Callable[[str], None]) -> None:
+    """Cordons the nodes, and evicts their pods until none is left.
+
+    Args:
+        kubernetes: the cluster.
+        nodes: names; those that are gone are left out.
+        seconds: how long at most.
+        report: gets what is waited for.
+
+    Raises:
+        OpsError: pods are left, as those that a disruption budget keeps. The nodes stay cordoned.
+    """
+    there = [node for node in nodes if kubernetes.find(f"/api/v1/nodes/{node}")]
+    for node in there:
+        kubernetes.merge(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
+    end = time.monotonic() + seconds
+    while left := [pod for node in there for pod in _pods(kubernetes, node)]:
+        kept = [_name(pod) for pod in left if not _is_going(pod) and not _evict(kubernetes, pod)]
+        named = ", ".join(sorted(kept or map(_name, left)))
+        if time.monotonic() >= end:
+            why = "kept by disruption budgets" if kept else "still ending"
+            raise OpsError(
+                f"node pool not drained after {seconds:.0f} s: {named} {why}; "
+                "fix: kubectl get poddisruptionbudgets --all-namespaces, then the same command again"
+            )
+        report(f"{len(left)} pods still on the old nodes: {named}")
+        time.sleep(_PAUSE)
+
+
+def _pods(kubernetes: Kubernetes, node: str) -> list[Document]:
+    """The pods that have to leave a node: not those of DaemonSets, which run on every node, and none that has ended."""
+    return [
+        pod
+        for pod in kubernetes.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node}")
+        if (pod.get("status") or {}).get("phase") not in _DONE
+        and _MIRROR not in (pod["metadata"].get("annotations") or {})
+        and not any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or [])
+    ]
+
+
+def _evict(kubernetes: Kubernetes, pod: Document) -> bool:
+    metadata = pod["metadata"]
+    return kubernetes.evict(metadata["namespace"], metadata["name"])
+
+
+def _is_going(pod: Document) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _name(pod: Document) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

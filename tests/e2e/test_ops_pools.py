@@ -1,0 +1,282 @@
+"""Node pools in the commands beside Pulumi: their price, the quota, drift, and the resize of the default one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.digitalocean import Api
+from ops.errors import OpsError
+from tests.e2e.api_server import ApiServer, pod
+from tests.e2e.terminal import Terminal, until
+from tests.standins.digitalocean_provider.engine import Account
+
+BATCH = {"batch": {"size": "s-2vcpu-4gb", "autoscale": {"min": 1, "max": 3}}}
+DEFAULT = {"name": "mycluster-default-pool", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
+LARGER = "s-2vcpu-4gb"
+
+
+class Pools(Terminal):
+    """A shell beside a stack `dev` whose cluster has an API server and pods."""
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        super().__init__(account, folder)
+        self.id = self.cluster(node_pools=[DEFAULT])
+        self.record = account.cloud.clusters.records[self.id]
+        self.api_server = ApiServer(folder)
+        self.record.kubernetes = self.api_server.kubernetes
+        self.remembers_pool(self.pools["mycluster-default-pool"])
+        self.answers("refresh --yes", {})
+
+    @property
+    def pools(self) -> dict[str, dict[str, Any]]:
+        return {pool["name"]: pool for pool in self.record.document["node_pools"]}
+
+    def remembers_pool(self, default: dict[str, Any], *further: dict[str, Any]) -> None:
+        """The state has the cluster with this default pool, and further pools."""
+        scaled = {"autoScale": default["auto_scale"], "actualNodeCount": default["count"]}
+        values = {"name": "mycluster", "nodePool": {"id": default["id"]} | scaled}
+        self.state(
+            [
+                self.resource("CLUSTER", self.id, inputs=values, outputs=values),
+                *(
+                    self.resource(
+                        "NODE_POOL",
+                        each["id"],
+                        inputs={"clusterId": self.id, "name": each["name"]},
+                        outputs={"autoScale": each["auto_scale"], "nodeCount": each["count"]},
+                    )
+                    for each in further
+                ),
+            ]
+        )
+
+    def add(self, **values: object) -> dict[str, Any]:
+        body = {"name": "batch-s-2vcpu-4gb", "size": LARGER, "count": 1} | values
+        added: dict[str, Any] = self.api("POST", f"/v2/kubernetes/clusters/{self.id}/node_pools", body)["node_pool"]
+        return added
+
+    def runs(self, *names: str) -> None:
+        """Pods run on the nodes of the default pool."""
+        (node,) = self.pools["mycluster-default-pool"]["nodes"]
+        self.api_server.objects.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["name"]}})
+        for name in names:
+            there = pod(name)
+            there["spec"]["nodeName"] = node["name"]
+            self.api_server.objects.append(there)
+
+    @property
+    def pods(self) -> list[str]:
+        return [each["metadata"]["name"] for each in self.api_server.objects if each["kind"] == "Pod"]
+
+
+@pytest.fixture
+def pools(tmp_path: Path) -> Iterator[Pools]:
+    account = Account()
+    pools = Pools(account, tmp_path)
+    yield pools
+    pools.api_server.stop()
+    account.stop()
+
+
+# cost, quota
+
+
+def test_an_autoscaled_pool_has_a_price_at_its_smallest_and_at_its_largest(pools: Pools) -> None:
+    pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 2}, proxyServiceType="ClusterIP")
+    cost = pools.json("cost")
+    assert (cost["monthly"], cost["monthly_most"]) == (12 + 24, 2 * 12 + 3 * 24)
+    assert [item["what"] for item in cost["items"][:2]] == [
+        "1 to 2 nodes s-1vcpu-2gb",
+        "1 to 3 nodes s-2vcpu-4gb (batch)",
+    ]
+    assert "$36.00 to 96.00 a month" in pools.ops("cost").stdout
+
+
+def test_a_pool_of_a_size_that_is_not_sold_has_no_price(pools: Pools) -> None:
+    pools.configure(nodePools={"batch": {"size": "s-9vcpu-9gb"}})
+    done = pools.ops("cost")
+    assert done.returncode == 3
+    assert done.stderr.startswith('nodePools.batch.size: "s-9vcpu-9gb" is not on offer; fix: ')
+    failed = pools.failed()
+    assert set(failed) == {"nodePools.batch.size"}
+    assert failed["nodePools.batch.size"]["fix"] == "pulumi config set --path nodePools.batch.size s-1vcpu-2gb"
+
+
+def test_the_quota_counts_the_largest_number_of_nodes(pools: Pools) -> None:
+    pools.account.settings.droplet_limit = 5
+    pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 2})
+    assert pools.failed() == {}
+    pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 4})
+    failed = pools.failed()
+    assert set(failed) == {"quota"}
+    assert failed["quota"]["said"] == "1 of 5 Droplets in use, 6 more wanted at most"
+    assert failed["quota"]["fix"].startswith("pulumi config set --path nodeAutoscale.max 2, ")
+
+
+def test_the_nodes_of_every_pool_are_billed(pools: Pools) -> None:
+    pools.add(count=2)
+    assert pools.json("bill")["monthly"] == 12 + 2 * 24
+
+
+# doctor
+
+
+def test_a_number_of_nodes_that_the_autoscaler_chose_is_no_drift(pools: Pools) -> None:
+    added = pools.add(auto_scale=True, min_nodes=1, max_nodes=3)
+    default = pools.pools["mycluster-default-pool"]
+    default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 3}
+    pools.remembers_pool(default, added)
+    pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 3})
+    for pool in pools.pools.values():
+        pools.account.cloud.clusters.resize(pools.record, pool, 2)
+    assert pools.findings() == []
+
+
+@pytest.mark.parametrize("name", ["mycluster-default-pool", "batch-s-2vcpu-4gb"])
+def test_autoscaling_that_was_switched_on_by_hand_is_drift(pools: Pools, name: str) -> None:
+    added = pools.add()
+    pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
+    pools.pools[name]["auto_scale"] = True
+    (finding,) = pools.findings()
+    assert finding["id"] == "drift"
+    assert finding["problem"].startswith("autoscaling of ")
+    assert finding["fixes"] == [["pulumi up --refresh --stack dev"]]
+
+
+def test_a_pool_that_was_scaled_by_hand_is_drift(pools: Pools) -> None:
+    added = pools.add()
+    pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
+    pools.account.cloud.clusters.resize(pools.record, pools.pools["batch-s-2vcpu-4gb"], 2)
+    (finding,) = pools.findings()
+    assert "1 in the state, 2 in the account" in finding["problem"]
+
+
+def test_a_further_pool_that_was_deleted_by_hand_is_found(pools: Pools) -> None:
+    added = pools.add()
+    pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
+    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["batch-s-2vcpu-4gb"])
+    until(lambda: "batch-s-2vcpu-4gb" not in pools.pools)
+    (finding,) = pools.findings()
+    assert finding["id"] == "node-pool-deleted"
+    assert [command.partition(" --target")[0] for command in finding["fixes"][0]] == [
+        "pulumi refresh --yes --skip-preview",
+        "pulumi up --stack dev",
+    ]
+
+
+def test_a_further_pool_that_an_up_lost_is_adopted_or_removed(pools: Pools) -> None:
+    added = pools.add()
+    pools.configure(nodePools={"batch": {"size": LARGER}})
+    (finding,) = pools.findings()
+    assert finding["id"] == "node-pool-added"
+    adopt, remove = finding["fixes"]
+    assert f"KubernetesNodePool batch {added['id']} --parent" in adopt[0]
+    assert remove[0].startswith(f"python -m ops remove node_pool {pools.id}/node_pools/{added['id']}")
+
+
+# resize-pool
+
+
+def test_the_default_pool_is_moved_to_another_size_and_the_cluster_stays(pools: Pools) -> None:
+    pools.runs("foo", "bar")
+    (old,) = pools.pools.values()
+    pools.configure(nodeSize=LARGER, nodeCount=2)
+    done = pools.ops("resize-pool", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "runs on nodes of size s-2vcpu-4gb (pulumi up --stack dev)" in done.stdout
+    (new,) = pools.pools.values()
+    assert new["id"] != old["id"]
+    assert (new["name"], new["size"], new["count"]) == ("mycluster-default-pool", LARGER, 2)
+    assert "terraform:default-node-pool" in new["tags"]
+    assert pools.pods == []
+    assert pools.typed()[-1].startswith("refresh --yes --skip-preview --target urn:pulumi:dev::kong-doks::")
+    until(lambda: pools.json("bill")["monthly"] == 2 * 24)
+    again = pools.ops("resize-pool", "--yes")
+    assert "has nodes of size s-2vcpu-4gb already" in again.stdout
+
+
+def test_nothing_is_deleted_while_a_disruption_budget_keeps_a_pod_and_the_same_command_goes_on(pools: Pools) -> None:
+    pools.runs("foo", "bar")
+    pools.api_server.kept = {"foo-1"}
+    pools.configure(nodeSize=LARGER)
+    done = pools.ops("resize-pool", "--yes", "--seconds", "0.1")
+    assert done.returncode == 3
+    assert "default/foo-1 kept by disruption budgets; fix: kubectl get poddisruptionbudgets" in done.stderr
+    assert set(pools.pools) == {"mycluster-default-pool", "mycluster-next-pool"}
+    assert pools.pods == ["foo-1"]
+    (node,) = [each for each in pools.api_server.objects if each["kind"] == "Node"]
+    assert node["spec"] == {"unschedulable": True}
+    (finding,) = pools.findings()
+    assert (finding["id"], finding["fixes"]) == ("node-pool-resize", [["python -m ops resize-pool --yes --stack dev"]])
+    pools.api_server.kept = set()
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    (pool,) = pools.pools.values()
+    assert (pool["name"], pool["size"]) == ("mycluster-default-pool", LARGER)
+
+
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_resize_that_was_interrupted_anywhere_goes_on(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    pools.runs("foo")
+    pools.configure(nodeSize=LARGER)
+    changes: list[str] = []
+    send = Api._document  # noqa: SLF001 -- the one place that all requests pass
+
+    def document(self: Api, method: str, *rest: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 -- as it is
+        answer = send(self, method, *rest, **options)
+        if method != "GET":
+            changes.append(method)
+            if len(changes) == call:
+                raise OpsError("interrupted")
+        return answer
+
+    monkeypatch.setattr(Api, "_document", document)
+    assert pools.ops("resize-pool", "--yes").stderr == "interrupted\n"
+    monkeypatch.setattr(Api, "_document", send)
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    (pool,) = pools.pools.values()
+    assert (pool["name"], pool["size"]) == ("mycluster-default-pool", LARGER)
+    assert pools.pods == []
+
+
+def test_another_size_in_the_middle_of_a_resize_is_refused(pools: Pools) -> None:
+    pools.runs("foo")
+    pools.api_server.kept = {"foo-1"}
+    pools.configure(nodeSize=LARGER)
+    pools.ops("resize-pool", "--yes", "--seconds", "0.1")
+    pools.configure(nodeSize="s-4vcpu-8gb")
+    done = pools.ops("resize-pool", "--yes")
+    assert done.returncode == 3
+    assert "has size s-2vcpu-4gb; allowed: s-4vcpu-8gb; fix: pulumi config set nodeSize s-2vcpu-4gb" in done.stderr
+
+
+def test_an_autoscaled_default_pool_keeps_its_bounds(pools: Pools) -> None:
+    pools.configure(nodeSize=LARGER, nodeAutoscale={"min": 2, "max": 3})
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    (pool,) = pools.pools.values()
+    assert (pool["auto_scale"], pool["min_nodes"], pool["max_nodes"], pool["count"]) == (True, 2, 3, 2)
+
+
+def test_a_person_is_asked_before_nodes_are_created(pools: Pools) -> None:
+    pools.configure(nodeSize=LARGER)
+    assert pools.ops("resize-pool", typing="n\n").returncode == 1
+    assert len(pools.pools) == 1
+
+
+def test_a_stack_without_a_cluster_has_nothing_to_resize(pools: Pools) -> None:
+    pools.remembers()
+    done = pools.ops("resize-pool", "--yes")
+    assert (done.returncode, done.stderr) == (3, "stack dev has no cluster yet; fix: pulumi up --stack dev\n")
+
+
+def test_a_deleted_default_pool_comes_back_as_it_is_configured(pools: Pools) -> None:
+    pools.add()
+    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
+    until(lambda: "mycluster-default-pool" not in pools.pools)
+    pools.configure(nodeAutoscale={"min": 1, "max": 3})
+    assert pools.ops("add-pool", pools.id).returncode == 0
+    pool = pools.pools["mycluster-default-pool"]
+    assert (pool["auto_scale"], pool["max_nodes"], pool["size"]) == (True, 3, "s-1vcpu-2gb")
