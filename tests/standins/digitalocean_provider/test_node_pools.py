@@ -178,8 +178,9 @@ def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
     assert {name for step, name, _ in steps if step == "join"} == after
     assert len(after) == len(account.cloud.droplets) == 3
     assert before & after == set()
+    assert all(each["count"] == len(each["nodes"]) for each in record.document["node_pools"])
     assert record.document["version"] == "1.36.3-do.0"
-    assert [step for step, _, _ in steps[:2]] == (["join", "join"] if surge else ["leave", "leave"])
+    assert [step for step, _, _ in steps[:2]] == (["join", "leave"] if surge else ["leave", "join"])
 
 
 def test_upgrades_are_to_later_patches_and_the_next_minor(account: Account, engine: Engine) -> None:
