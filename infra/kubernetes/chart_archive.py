@@ -34,7 +34,7 @@ def chart_archive(repository: str, chart: str, version: str, digest: str | None)
     content = download(urljoin(base, url))
     if digest:
         if _digest(content) != digest:
-            message = f"the SHA-256 of its {chart} {version} is {_digest(content)}, and {digest} is pinned"
+            message = f"{chart} {version} has the SHA-256 {_digest(content)} instead of the pinned {digest}"
             raise ValueError(message)
         with contextlib.suppress(OSError):  # a home that can't be written to, as in a container
             _keep(kept, content)

@@ -145,8 +145,8 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
             existing = ", or registry.existing: true" if other.kind == "registry" else ""
             yield Finding(
                 Problem.NAME_TAKEN,
-                f"{named} is {owner}, and has the name that this stack is to use: {keys[other.kind]} with another "
-                f"name{existing}",
+                f"{named} is {owner}, and this stack is configured to use the same name; fix: another name "
+                f"by {keys[other.kind]}{existing}",
             )
 
 

@@ -35,15 +35,15 @@ def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_
         if record.status == "uninstalling" and is_known:
             yield Finding(
                 Problem.HELM_INTERRUPTED,
-                f"Helm's record {record.name} is of a destroy that was interrupted: {name} is partly gone",
+                f"Helm's record {record.name} was left by an interrupted destroy: {name} is only partly removed",
                 [[forget, REFRESH]],
             )
         # Helm then fails with: cannot re-use a name that is still in use.
         elif record.interrupted or not is_known:
             yield Finding(
                 Problem.HELM_INTERRUPTED,
-                f"Helm's record {record.name} ({record.status}) is of an up that was interrupted, and stops the next "
-                "one, which takes over what is installed",
+                f"Helm's record {record.name} ({record.status}) was left by an interrupted up; the next up fails until "
+                "it is removed, and then takes over what is installed",
                 [[forget, UP]],
             )
     if not records and is_known:
@@ -65,7 +65,7 @@ def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
         if stamp and stamp not in snapshot.inventory.load_balancers:
             yield Finding(
                 Problem.LOAD_BALANCER_DELETED,
-                f"load balancer {stamp}, which proxy_ip is of, was deleted by hand",
+                f"load balancer {stamp}, the one behind proxy_ip, was deleted by hand",
                 [[f"python -m ops renew-balancer {snapshot.cluster.id}", UP_REFRESH]],
             )
 

@@ -36,7 +36,7 @@ class Fault(BaseModel):
     times: int | None = Field(default=1, ge=1)
     skip: int = Field(default=0, ge=0)
 
-    def strikes(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         """Reports whether this call is hit; counts calls that match."""
         if not re.fullmatch(self.method, method) or not re.search(self.path, path) or self.times == 0:
             return False

@@ -44,7 +44,7 @@ class Family(Blueprint):
         return register
 
 
-def demand(scope: str) -> None:
+def require_scope(scope: str) -> None:
     """Raises ApiError 403 unless the caller's token has the scope."""
     if not cloud.allows(g.token, scope):
         raise ApiError(403, "you do not have access for the attempted action")
@@ -112,7 +112,7 @@ class Gate:
         g.call = Call(request.method, request.path, request.query_string.decode())
         with cloud.scheduler.lock:
             cloud.calls.append(g.call)
-            g.fault = next((f for f in cloud.faults if f.strikes(request.method, request.path)), None)
+            g.fault = next((f for f in cloud.faults if f.matches(request.method, request.path)), None)
         if g.fault and (answer := self._strike(g.fault)):
             return answer
         if request.path.startswith("/v2/"):
@@ -141,7 +141,7 @@ class Gate:
             raise ApiError(429, "API Rate limit exceeded.")
         if request.endpoint:
             for scope in self._scopes[request.endpoint]:
-                demand(scope)
+                require_scope(scope)
 
     @staticmethod
     def _finish(response: Response) -> Response:

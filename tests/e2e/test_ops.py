@@ -124,16 +124,16 @@ def test_what_another_stack_has_is_not_on_the_bill_and_only_in_the_way(terminal:
         (
             "name-taken",
             (
-                f'cluster "mycluster" ({cluster}) is stack prod\'s, and has the name that this stack is to use: '
-                "pulumi config set clusterName with another name"
+                f'cluster "mycluster" ({cluster}) is stack prod\'s, and this stack is configured to use the same name; '
+                "fix: another name by pulumi config set clusterName"
             ),
             [],
         ),
         (
             "name-taken",
             (
-                'registry "shared" (shared) is stack prod\'s, and has the name that this stack is to use: '
-                "pulumi config set --path registry.name with another name, or registry.existing: true"
+                'registry "shared" (shared) is stack prod\'s, and this stack is configured to use the same name; '
+                "fix: another name by pulumi config set --path registry.name, or registry.existing: true"
             ),
             [],
         ),

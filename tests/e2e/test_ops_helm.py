@@ -88,7 +88,7 @@ def test_an_install_that_was_cut_short_is_found_whatever_else_is_installed(
     helm.records = {(namespace, name): "deployed" for name, namespace in NAMESPACES.items()}
     helm.records = helm.records | {(NAMESPACES[release], release): status}
     ((problem, fixes),) = helm.found().items()
-    assert problem.startswith(f"Helm's record {secret(release)} ({status}) is of an up that was interrupted")
+    assert problem.startswith(f"Helm's record {secret(release)} ({status}) was left by an interrupted up")
     forget = f"python -m ops forget-release {helm.id} {secret(release)} --namespace {NAMESPACES[release]} --stack dev"
     assert fixes == [[forget, "pulumi up --stack dev"]]
     assert helm.ops(*forget.split()[3:]).returncode == 0
@@ -105,7 +105,7 @@ def test_what_is_in_the_state_and_not_in_the_cluster_was_uninstalled(helm: Helm,
     ]
     helm.records = helm.records | {(NAMESPACES[release], release): "uninstalling"}
     (problem,) = helm.found()
-    assert problem.endswith(f"is of a destroy that was interrupted: {release} is partly gone")
+    assert problem.endswith(f"was left by an interrupted destroy: {release} is only partly removed")
 
 
 @pytest.mark.parametrize(

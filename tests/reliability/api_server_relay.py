@@ -61,7 +61,7 @@ class Relay:
             return None
         with self._lock:
             self.writes.append(f"{method} {path.partition('?')[0]}")
-            return next((fault for fault in self.faults if fault.strikes(method, path)), None)
+            return next((fault for fault in self.faults if fault.matches(method, path)), None)
 
 
 class _Server(ThreadingHTTPServer):

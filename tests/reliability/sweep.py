@@ -79,7 +79,7 @@ class EachOnce(Fault):
     struck: set[str] = Field(default_factory=set)
     now: set[str] = Field(default_factory=set)
 
-    def strikes(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str) -> bool:
         call = general(method, path)
         if call not in self.calls or call in self.struck or (call in self.now and not self.lasting):
             return False

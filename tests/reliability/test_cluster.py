@@ -134,7 +134,7 @@ def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where
     whole.up()
     assert not balancers.documents
     (finding,) = whole.doctor()
-    assert finding["problem"] == f"load balancer {before['id']}, which proxy_ip is of, was deleted by hand"
+    assert finding["problem"] == f"load balancer {before['id']}, the one behind proxy_ip, was deleted by hand"
     whole.mend()
     (after,) = balancers.documents.values()
     assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == after["ip"] != before["ip"]

@@ -100,7 +100,7 @@ class ClusterRecord:
     def state(self) -> str:
         return str(self.document["status"]["state"])
 
-    def become(self, state: str, message: str = "") -> None:
+    def set_state(self, state: str, message: str = "") -> None:
         self.document["status"] = {"state": state} | ({"message": message} if message else {})
         self.document["updated_at"] = timestamp()
 
@@ -238,7 +238,7 @@ class Clusters:
                     self._run(record, record.kubernetes)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it as the cluster's state
             with self._context.scheduler.lock:
-                record.become("error", str(error))
+                record.set_state("error", str(error))
         finally:
             record.settled.set()
 
@@ -252,12 +252,12 @@ class Clusters:
             for node in pool["nodes"]:
                 if node["status"]["state"] == "provisioning":
                     node["status"] = {"state": "running"}
-        record.become("running")
+        record.set_state("running")
 
     def delete(self, record: ClusterRecord) -> None:
         """Begins the end of a cluster. Its load balancers, volumes and snapshots stay, and stay billed."""
         if not record.leaving.is_set():
-            record.become(self._context.settings.deleting_state)
+            record.set_state(self._context.settings.deleting_state)
             record.leaving.set()
             threading.Thread(target=self._take_down, args=(record, self._context.settings.cluster_delete)).start()
 
@@ -455,9 +455,9 @@ class Clusters:
             with self._context.scheduler.lock:
                 if record.state == "upgrading":
                     record.document["version"] = version
-                    record.become("running")
+                    record.set_state("running")
 
-        record.become("upgrading")
+        record.set_state("upgrading")
         record.node_version = version
         threading.Thread(target=work, daemon=True).start()
 

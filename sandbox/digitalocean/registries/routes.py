@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.errors import ApiError, NotFoundError
 from sandbox.digitalocean.ledger import timestamp
-from sandbox.digitalocean.middleware import Family, body, cloud, demand
+from sandbox.digitalocean.middleware import Family, body, cloud, require_scope
 from sandbox.digitalocean.registries.models import DeniedError
 from sandbox.host.addresses import REGISTRY
 
@@ -72,7 +72,7 @@ def docker_credentials(name: str) -> ResponseReturnValue:
     cloud.registries.document(name)
     push = request.args.get("read_write", "").lower() == "true"
     if push:
-        demand("registry:create")
+        require_scope("registry:create")
     token = cloud.registries.issue(request.args.get("expiry_seconds", 0, int), push=push)
     auth = base64.b64encode(f"{token}:{token}".encode()).decode()
     return {"auths": {REGISTRY: {"auth": auth}}}

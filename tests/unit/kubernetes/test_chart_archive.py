@@ -52,7 +52,7 @@ def test_an_archive_without_a_pin_is_downloaded_each_time(requested: list[str], 
 
 @pytest.mark.usefixtures("requested")
 def test_another_archive_than_the_pinned_one_is_refused_and_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"the SHA-256 of its kong 1.2.3 is {DIGEST}, and {'0' * 64} is pinned"):
+    with pytest.raises(ValueError, match=f"kong 1.2.3 has the SHA-256 {DIGEST} instead of the pinned {'0' * 64}"):
         read("0" * 64)
     assert list(tmp_path.iterdir()) == []
 
