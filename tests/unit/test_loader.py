@@ -38,7 +38,7 @@ def test_pods_that_do_not_fit_are_a_warning_with_the_fix(warnings: list[str], mo
     assert "fix: pulumi config set nodeCount" in warning
 
 
-@pytest.mark.parametrize("changed", [{"nodeCount": 3}, {"services": [FOO]}, {"kubeContext": "docker-desktop"}])
+@pytest.mark.parametrize("changed", [{"nodeCount": 6}, {"services": [FOO]}, {"kubeContext": "docker-desktop"}])
 def test_pods_that_fit_and_clusters_of_others_are_no_warning(
     warnings: list[str], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
