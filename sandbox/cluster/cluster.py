@@ -131,6 +131,19 @@ class Kubernetes:
         with self._client() as client:
             client.delete(f"/api/v1/nodes/{node}")
 
+    def mark(self, node: Node, before: Node) -> None:
+        """Gives a node other labels and taints; those that its pool hasn't set stay."""
+        path = f"/api/v1/nodes/{node.name}"
+        with self._client() as client:
+            answer = client.get(path)
+            if answer.is_success:
+                gone = {(taint["key"], taint["effect"]) for taint in before.taints}
+                present = answer.json()["spec"].get("taints", [])
+                taints = [taint for taint in present if (taint["key"], taint["effect"]) not in gone]
+                labels = dict.fromkeys(before.labels) | dict(node.labels)
+                change = {"metadata": {"labels": labels}, "spec": {"taints": [*taints, *node.taints]}}
+                client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"})
+
     def lose(self, node: str) -> None:
         """Ends a node at once, as a loss of power would; returns when Kubernetes calls it not ready, after its time."""
         self._end(node)

@@ -1,10 +1,12 @@
 """The cluster's network: a bridge joins the control plane, the nodes and, over one veth pair, the machine.
 
 The bridge is in the control plane's network namespace, where no firewall of the machine's sees it. Each node has a
-range of the pods' addresses; every place has a route to each range, so nodes come and go without a change.
+range of the pods' addresses; every place has a route to each range, so nodes come and go without a change. Nobody asks
+for a node's hardware address: packets to a node that has gone get no answer, not even that there is no way to it.
 """
 
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sandbox.cluster.linux_namespaces import Namespaces
@@ -32,6 +34,11 @@ class Place:
         return f"{first}.{second}.{self.number}.0/24"
 
     @property
+    def hardware(self) -> str:
+        """Its hardware address, whichever node is there."""
+        return f"02:00:00:74:00:{self.number:02x}"
+
+    @property
     def port(self) -> str:
         """Its interface on the bridge."""
         return f"node{self.number}"
@@ -45,22 +52,22 @@ def connect_control_plane(control_plane: Namespaces) -> None:
     _ip("link", "add", LINK, "type", "veth", "peer", "name", _MACHINE, "netns", control_plane.first)
     _ip("address", "add", f"{NODE_GATEWAY}/24", "dev", LINK)
     _ip("link", "set", LINK, "up")
+    for place in PLACES:
+        _ip(*_neighbour(place, LINK).split()[1:])
     control_plane.run(f"""
 ip link add {_BRIDGE} type bridge
 ip link set {_MACHINE} master {_BRIDGE} up
 ip address add {CONTROL_PLANE}/24 dev {_BRIDGE}
 ip link set {_BRIDGE} up
-{_routes(PLACES)}
+{_routes(PLACES, _BRIDGE)}
 """)
 
 
 def connect_node(control_plane: Namespaces, node: Namespaces, place: Place) -> None:
     """Joins a node to the bridge."""
     others = [other for other in PLACES if other != place]
-    # A place keeps its hardware address: others remember the one of the node that was there before.
-    hardware = f"02:00:00:74:00:{place.number:02x}"
     _ip(
-        *("link", "add", "eth0", "address", hardware, "netns", node.first),
+        *("link", "add", "eth0", "address", place.hardware, "netns", node.first),
         *("type", "veth", "peer", "name", place.port, "netns", control_plane.first),
     )
     control_plane.run(f"ip link set {place.port} master {_BRIDGE} up")
@@ -69,7 +76,7 @@ ip address add {place.address}/24 dev eth0
 ip link set eth0 up
 # The kubelet's own requests to Services: without any route to them it wouldn't even begin.
 ip route add {SERVICES} dev eth0
-{_routes(others)}
+{_routes(others, "eth0")}
 """)
 
 
@@ -84,8 +91,14 @@ def reach_services(control_plane: Namespaces, place: Place) -> None:
     control_plane.run(f"ip route replace {SERVICES} via {place.address}")
 
 
-def _routes(places: list[Place] | tuple[Place, ...]) -> str:
-    return "\n".join(f"ip route add {place.pods} via {place.address}" for place in places)
+def _routes(places: Iterable[Place], device: str) -> str:
+    """The commands that lead from a network namespace to nodes and their pods."""
+    routes = (f"ip route add {place.pods} via {place.address}\n{_neighbour(place, device)}" for place in places)
+    return "\n".join(routes)
+
+
+def _neighbour(place: Place, device: str) -> str:
+    return f"ip neighbour replace {place.address} lladdr {place.hardware} nud permanent dev {device}"
 
 
 def _ip(*arguments: str) -> None:

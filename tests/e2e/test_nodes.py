@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.stack import Stack, control, eventually
@@ -50,6 +51,13 @@ def nodes_of(stack: Stack, app: str) -> set[str]:
     return {pod["spec"]["nodeName"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
 
+def serves(stack: Stack, path: str) -> bool:
+    try:
+        return stack.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def spread(stack: Stack) -> None:
     """Two pods of foo, one on each node; bar's one pod is on either."""
     deployment = "deployment/foo-deployment"
@@ -67,6 +75,20 @@ def test_a_further_node_is_a_machine_with_its_pool_s_labels_and_its_droplet(stac
         assert document["metadata"]["labels"]["doks.digitalocean.com/node-id"] == node["id"]
     addresses = {node["status"]["addresses"][0]["address"] for node in by_name.values()}
     assert len(addresses) == 2
+
+
+def test_labels_and_taints_of_a_pool_reach_its_nodes_and_leave_them(stack: Stack, pool: Pool) -> None:
+    taint = {"key": "only", "value": "", "effect": "PreferNoSchedule"}
+
+    def has(label: str | None, taints: int) -> bool:
+        return all(
+            node["metadata"]["labels"].get("tier") == label and len(node["spec"].get("taints", [])) == taints
+            for node in stack.kubernetes("nodes")["items"]
+        )
+
+    for labels, taints in (({"tier": "web"}, [taint]), ({}, [])):
+        stack.api("PUT", pool.path, json={"name": pool.name, "count": 2, "labels": labels, "taints": taints})
+        eventually(lambda: has(labels.get("tier"), len(taints)))  # noqa: B023 -- waited for in the loop
 
 
 def test_pods_on_two_nodes_reach_each_other_and_the_names_of_services(stack: Stack, pool: Pool) -> None:
@@ -103,7 +125,8 @@ def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, po
     eventually(lambda: first["name"] not in {node["name"] for node in pool.nodes}, 90)
     pool.wait(2)
     assert first["name"] not in {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
-    eventually(lambda: stack.get("/foo").status_code == stack.get("/bar").status_code == 200)
+    # The load balancer resets connections until the new node has passed its checks.
+    eventually(lambda: serves(stack, "/foo") and serves(stack, "/bar"), 60)
 
 
 def test_a_budget_of_disruption_holds_a_node_until_it_is_met(stack: Stack, pool: Pool) -> None:

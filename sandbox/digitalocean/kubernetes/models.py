@@ -48,6 +48,9 @@ class KubernetesLike(Protocol):
     def leave(self, node: str) -> None:
         """Ends the machine of a node, and removes the node from Kubernetes."""
 
+    def mark(self, node: "NodeRecord", before: "NodeRecord") -> None:
+        """Gives a node the labels and taints of its pool, instead of those that the pool had before."""
+
     def lose(self, node: str) -> None:
         """Ends the machine of a node without a word; returns when Kubernetes has noticed, as far as it can."""
 
@@ -408,6 +411,15 @@ class Clusters:
                 action()
 
         threading.Thread(target=run, daemon=True).start()
+
+    def mark(self, record: ClusterRecord, pool: Document, before: Document) -> None:
+        """Gives the pool's nodes its labels and taints."""
+
+        def work(record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+            kubernetes.mark(*(_record_of(record.document, each, node, record.node_version) for each in (pool, before)))
+
+        for node in pool["nodes"]:
+            self._in_background(record, work, pool, node)
 
     def replace(self, record: ClusterRecord, pool: Document, node: Document, *, drained: bool) -> None:
         """Recycles a node: it goes, then a new one comes."""

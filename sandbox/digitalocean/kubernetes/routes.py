@@ -279,8 +279,10 @@ def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     _check_quota(max(count - pool["count"], 0))
     if requested.get("tags") is not None:
         changed["tags"] = [*pool["tags"][:3], *(t for t in requested["tags"] if not t.startswith("k8s"))]
+    before = dict(pool)
     pool |= changed
     cloud.clusters.resize(record, pool, count)
+    cloud.clusters.mark(record, pool, before)
     return {"node_pool": pool}, 202
 
 
