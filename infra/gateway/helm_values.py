@@ -86,10 +86,14 @@ def _replica_values(gateway: GatewayPolicies) -> dict[str, Any]:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": {"app": "kong"}},
     }
-    # The chart refuses a budget for what may be a single pod.
-    budget = {"podDisruptionBudget": {"enabled": True, "maxUnavailable": 1}} if gateway.min_replicas > 1 else {}
+    budget = {"enabled": True, "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
     number = _autoscaling(gateway.autoscale) if gateway.autoscale else {"replicaCount": gateway.replicas}
-    return {**number, **budget, "topologySpreadConstraints": [spread]}
+    return {
+        **number,
+        # The chart refuses a budget for what may be a single pod.
+        **({"podDisruptionBudget": budget} if gateway.min_replicas > 1 else {}),
+        "topologySpreadConstraints": [spread],
+    }
 
 
 def _autoscaling(autoscale: PodAutoscale) -> dict[str, Any]:

@@ -68,6 +68,32 @@ def test_a_deployment_scaled_by_hand_is_scaled_back(whole: Whole, command: tuple
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
+def test_the_number_of_pods_is_the_autoscalers_until_replicas_is_written_again(whole: Whole) -> None:
+    (foo,) = whole.config["services"]
+    deployment = ("deployment/foo-deployment", "-n", "services")
+    autoscale = {"autoscale": {"min": 1, "max": 5}}
+
+    def number_after_up(*options: str, **keys: Any) -> str:  # noqa: ANN401 -- YAML
+        whole.configure(services=[foo | keys], metricsServer="existing")
+        whole.run("pulumi", "up", *options, *QUIET)
+        return whole.kubectl("get", *deployment, "-o", "jsonpath={.spec.replicas}")
+
+    assert number_after_up(replicas=2) == "2"
+    # Nobody else owns the number yet.
+    assert number_after_up(**autoscale) == "2"
+    assert number_after_up(**autoscale, env={"VERSION": "1"}) == "2"
+    # By the subresource that an autoscaler uses.
+    whole.kubectl("scale", *deployment, "--replicas=4")
+    assert number_after_up(**autoscale, env={"VERSION": "2"}) == "4"
+    assert number_after_up("--refresh", **autoscale, env={"VERSION": "2"}) == "4"
+    assert number_after_up(**autoscale, env={"VERSION": "3"}) == "4"
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+    assert whole.doctor() == []
+    assert number_after_up(replicas=3) == "3"
+    assert whole.kubectl("get", "hpa", "-n", "services", "-o", "name") == ""
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+
+
 def test_a_renamed_consumer_stays_the_same_object_also_if_the_up_fails_elsewhere(whole: Whole) -> None:
     def consumer(name: str) -> dict[str, Any]:
         (alice,) = whole.config["consumers"]

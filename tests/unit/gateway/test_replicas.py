@@ -27,6 +27,7 @@ CONFIGURATIONS = {
     "several gateways without limits": {"stack": "dev", "config": {"kong-doks:gateway": {"replicas": 2}}},
 }
 
+BUDGET = {"enabled": True, "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
 LIMIT = {"rateLimit": {"minute": 60}}
 
 
@@ -60,7 +61,7 @@ def test_several_pods_without_limits_have_nothing_to_count(run: Callable[[str], 
 def test_pods_are_on_different_nodes_if_there_are_any_and_go_one_by_one(several: Recording) -> None:
     values = several.one("Release").inputs["values"]
     assert values["replicaCount"] == 2
-    assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
+    assert values["podDisruptionBudget"] == BUDGET
     (spread,) = values["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
 
@@ -76,7 +77,7 @@ def test_the_charts_autoscaler_owns_the_number_of_pods(run: Callable[[str], Reco
         "maxReplicas": 4,
         "metrics": [{"type": "Resource", "resource": {"name": "memory", "target": target}}],
     }
-    assert values["podDisruptionBudget"] == {"enabled": True, "maxUnavailable": 1}
+    assert values["podDisruptionBudget"] == BUDGET
     assert values["topologySpreadConstraints"]
     # Its pods count together, as those of `replicas` do, and the store gets a node when they do.
     priority = recording.one("PriorityClass").inputs["metadata"]["name"]
