@@ -42,7 +42,7 @@ def prepare(example: str, report: Report, start_acme: Callable[[], None]) -> Non
         demand("prometheus", report)
         images.publish(report.say, [images.PROMETHEUS])
         config["gateway"]["monitoring"] = (monitoring if isinstance(monitoring, dict) else {}) | {"grafana": False}
-    if "autoscale" in str(config):
+    if any("autoscale" in pods for pods in [config.get("gateway", {}), *config.get("services", [])]):
         add_metrics_server(report)
     stack_file(example).write_text(yaml.safe_dump(base | {"config": config}, sort_keys=False))
 

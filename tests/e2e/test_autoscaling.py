@@ -135,6 +135,20 @@ def test_the_guide_works_as_typed_on_the_example(scaled: Configured) -> None:
     assert scaled.get("/foo").status_code == scaled.get("/bar").status_code == httpx.codes.OK
 
 
+def test_no_request_is_lost_when_several_pods_of_kong_become_an_autoscalers(scaled: Configured) -> None:
+    stack = scaled.stack
+    scaled.set("gateway", {"replicas": 2, "priority": True})
+    scaled.up(FOO, BAR)
+    with scaled.asked_throughout("/foo") as statuses:
+        scaled.set("gateway", {"autoscale": {"min": 2, "max": 3, "cpu": 3000}})
+        stack.up()
+        # Helm leaves the number out, which Kubernetes reads as one, until the autoscaler knows better.
+        eventually(
+            lambda: stack.kubernetes("deployment", "kong", "-n", "kong")["status"].get("readyReplicas") == 2, 120
+        )
+    assert set(statuses) == {200}
+
+
 def test_the_gateways_number_stays_when_its_chart_changes(scaled: Configured) -> None:
     stack = scaled.stack
     # Kong and its controller use more than a hundredth of what they request when nobody asks.

@@ -13,7 +13,7 @@ from tests.unit.configurations import DOMAIN, FOO, PROJECT, shared
 from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
-    **shared("example everything", "local"),
+    **shared("example autoscale", "example everything", "local"),
     "domain, canary, monitoring": {
         "stack": "dev",
         "config": DOMAIN
@@ -25,7 +25,7 @@ CONFIGURATIONS = {
 }
 
 PINNED = PROJECT / "tests" / "unit" / "urns"
-NAMES = ["dev", "local", "example everything", "domain, canary, monitoring"]
+NAMES = ["dev", "local", "example autoscale", "example everything", "domain, canary, monitoring"]
 
 
 def identities(recording: Recording) -> list[str]:
