@@ -201,7 +201,12 @@ class Sweep:
         return f"{command} by {'the doctor' if typed else command}" if cut else ""
 
     def _check_up(self) -> None:
-        """What is there is what the stack wants."""
+        """What is there is what the stack wants.
+
+        An `up` that creates again what an interrupted one may have created leaves the note of that in the state.
+        """
+        if all(finding["id"] == "operation-pending" for finding in self._part.doctor()):
+            self._part.mend()
         preview = self._part.run("pulumi", "preview", "--expect-no-changes", "--non-interactive", check=False)
         assert preview.returncode == 0, preview.stdout
         assert (findings := self._part.doctor()) == [], findings
