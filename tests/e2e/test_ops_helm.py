@@ -96,6 +96,19 @@ def test_an_install_that_was_cut_short_is_found_whatever_else_is_installed(
     assert helm.found() == {}
 
 
+@pytest.mark.parametrize(("status", "is_found"), [("pending-install", True), ("deployed", False)])
+def test_metrics_server_in_a_namespace_of_kubernetes_is_the_stacks_only_if_its_install_was_cut(
+    helm: Helm, status: str, *, is_found: bool
+) -> None:
+    """A complete one may be DigitalOcean's 1-Click App."""
+    helm.has({"kong"}, {"kong"})
+    helm.records = {("kong", "kong"): "deployed", ("kube-system", "metrics-server"): status}
+    assert helm.found() == {}  # nothing has autoscale
+    helm.configure(gateway={"autoscale": {"max": 2}})
+    forget = f"python -m ops forget-release {helm.id} {secret('metrics-server')} --namespace kube-system --stack dev"
+    assert list(helm.found().values()) == ([[[forget, "pulumi up --stack dev"]]] if is_found else [])
+
+
 @pytest.mark.parametrize("release", NAMESPACES)
 def test_what_is_in_the_state_and_not_in_the_cluster_was_uninstalled(helm: Helm, release: str) -> None:
     helm.has({*NAMESPACES}, {*NAMESPACES.values()})
