@@ -18,6 +18,7 @@ from sandbox.digitalocean.domains import routes as domains
 from sandbox.digitalocean.kubernetes import routes as kubernetes
 from sandbox.digitalocean.load_balancers import routes as load_balancers
 from sandbox.digitalocean.registries import routes as registries
+from sandbox.digitalocean.vpcs import routes as vpcs
 
 PROJECT = Path(__file__).resolve().parent.parent
 REFERENCE = PROJECT / "docs" / "reference"
@@ -153,7 +154,7 @@ def _examples(field: dict[str, Any]) -> str:
 
 
 def _sandbox_coverage() -> str:
-    families = [each.family for each in (account, compute, domains, kubernetes, load_balancers, registries)]
+    families = [each.family for each in (account, compute, domains, kubernetes, load_balancers, registries, vpcs)]
     rows = [
         _row(family.name, f"`{endpoint.partition('.')[2]}`", ", ".join(f"`{scope}`" for scope in scopes))
         for family in families

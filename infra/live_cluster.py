@@ -31,7 +31,15 @@ def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
         version=cluster["version"],
         status=cluster["status"]["state"],
         node_size=sizes[0] if sizes else "",
+        vpc=cluster.get("vpc_uuid") or "",
+        has_firewall=bool((cluster.get("control_plane_firewall") or {}).get("enabled")),
     )
+
+
+def vpc_name(account: Account, identifier: str) -> str:
+    """Returns the name of a private network."""
+    document = _get(account, f"vpcs/{identifier}") or {}
+    return str(document["vpc"]["name"]) if document else ""
 
 
 def available_upgrades(account: Account, identifier: str) -> list[str]:

@@ -19,7 +19,7 @@ from infra.config.cluster_changes import LiveCluster
 from infra.config.errors import error_line
 from infra.config.settings import Settings
 from infra.kubernetes.chart_archive import chart_archive, download
-from infra.live_cluster import available_upgrades, live_cluster
+from infra.live_cluster import available_upgrades, live_cluster, vpc_name
 from infra.loader import Account, config_key, exit_with_error
 
 Answer = TypeVar("Answer")
@@ -29,10 +29,15 @@ _UNUSABLE = (OSError, yaml.YAMLError, tarfile.TarError, EOFError, LookupError, T
 
 
 class ClusterPlan(NamedTuple):
-    """The version of a cluster, and its inputs that Pulumi leaves as they are."""
+    """The version of a cluster, and its inputs that Pulumi leaves as they are.
+
+    Attributes:
+        has_firewall: a firewall guards its control plane now. Without its key the provider would leave it there.
+    """
 
     version: str
     ignored: Sequence[str]
+    has_firewall: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,8 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     if cluster is None:
         # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
         return ClusterPlan(newest_patch(config.kubernetes_version), ["version"])
+    if config.vpc and config.vpc.name:
+        cluster = cluster._replace(vpc_name=vpc_name(account, cluster.vpc))
     replacements = list(cluster_changes.replacements(config, cluster))
     if replacements and config.allow_replace:
         return ClusterPlan(newest_patch(config.kubernetes_version), [])
@@ -108,10 +115,11 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     if errors:
         exit_with_error(*(config_key(error_line(error, hidden=False)) for error in errors))
     # Even if the state is older than the cluster, as after a resize whose refresh was interrupted.
-    kept = ["region", "nodePool.size"]
+    kept = ["region", "nodePool.size", "vpcUuid"]
+    firewall = cluster.has_firewall
     if cluster_changes.is_upgrade(config, cluster):
-        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept)
-    return ClusterPlan(cluster.version, ["version", *kept])
+        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept, firewall)
+    return ClusterPlan(cluster.version, ["version", *kept], firewall)
 
 
 def _warn_of_version(cluster: LiveCluster) -> None:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from infra.config import capacity, cluster_changes
+from infra.config.cluster import Vpc
 from infra.config.cluster_changes import LiveCluster, minor_of
 from infra.config.settings import Settings
 from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size
+from ops.account.documents import Vpc as VpcDocument
 from ops.account.inventory import registries
 from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
 from ops.digitalocean import Api, ApiError
@@ -61,6 +63,12 @@ REGISTRY = {
     "registry:delete": Probe("DELETE", f"registries/{_NONEXISTENT_ID}"),
 }
 
+VPC = {
+    "vpc:read": Probe("GET", "vpcs"),
+    "vpc:create": Probe("POST", "vpcs", {}),
+    "vpc:delete": Probe("DELETE", f"vpcs/{_NONEXISTENT_ID}"),
+}
+"""Scopes for a private network that the stack creates."""
 _RECORD = "domains/nowhere.invalid/records/0"
 DOMAIN = {
     "domain:read": Probe("GET", "domains"),
@@ -110,6 +118,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         | CLUSTER
         | (REGISTRY if settings.uses_digitalocean_registry else {})
         | (DOMAIN if settings.domain else {})
+        | ({} if settings.vpc is None else VPC if settings.vpc.name else {"vpc:read": VPC["vpc:read"]})
     )
     missing = [scope for scope, probe in probes.items() if not _is_allowed(api, probe)]
     yield Check(
@@ -138,6 +147,8 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     else:
         yield _check_upgrade(own, settings, minors)
         yield from _check_replacement(own, settings)
+    if own is None and settings.vpc:
+        yield _check_vpc(settings.vpc, settings.region, list(api.list("vpcs", "vpcs", VpcDocument)))
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
@@ -211,6 +222,22 @@ def _choice(key: str, value: str, choices: list[str], where: str = "", option: s
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
+def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument]) -> Check:
+    """The private network of a new cluster."""
+    here = {each.id: each for each in found if each.region == region}
+    if vpc.id:
+        if vpc.id in here:
+            return Check("vpc", True, f"{here[vpc.id].name} is there")
+        fix = f"pulumi config set --path vpc.id {next(iter(here))}" if here else "write vpc: {name: ...}"
+        return Check("vpc", False, f'VPC "{vpc.id}" is not there in {region}', fix)
+    if any(each.name == vpc.name for each in found):
+        return Check("vpc", False, f'a VPC "{vpc.name}" is there already', "write vpc: {id: ...}, or another name")
+    if not any(each.default for each in here.values()):
+        said = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
+        return Check("vpc", False, said, "create one in the control panel, and write vpc: {id: ...}")
+    return Check("vpc", True, f"{vpc.name} is free")
+
+
 def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
@@ -225,7 +252,9 @@ def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
 
 def _live(cluster: Cluster) -> LiveCluster:
     sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
-    return LiveCluster(cluster.name, cluster.region, cluster.version, cluster.status.state, sizes[0] if sizes else "")
+    return LiveCluster(
+        cluster.name, cluster.region, cluster.version, cluster.status.state, sizes[0] if sizes else "", cluster.vpc_uuid
+    )
 
 
 def _check_upgrade(cluster: Cluster, settings: Settings, offered: list[str]) -> Check:

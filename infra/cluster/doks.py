@@ -37,6 +37,8 @@ class DoksCluster(Cluster):
             ha=config.ha,
             auto_upgrade=config.auto_upgrade,
             surge_upgrade=True,
+            vpc_uuid=_vpc(config, child),
+            control_plane_firewall=_firewall(config, plan),
             maintenance_policy=_maintenance(config.maintenance_window),
             # `destroy` reads it from the state, so it has to be there from the first `up`.
             destroy_all_associated_resources=True,
@@ -79,6 +81,33 @@ class DoksCluster(Cluster):
             opts=child,
         )
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
+
+
+def _vpc(config: ClusterSettings, opts: pulumi.ResourceOptions) -> pulumi.Input[str] | None:
+    """Creates the private network, unless it exists; None: the region's default one."""
+    if config.vpc is None:
+        return None
+    if config.vpc.id:
+        return config.vpc.id
+    # The cluster's deletion is answered before its nodes are gone. Until then DigitalOcean refuses that of the network,
+    # which the provider repeats, for two minutes by default.
+    patient = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete="30m"))
+    return digitalocean.Vpc(
+        "vpc",
+        name=config.vpc.name,
+        region=config.region,
+        ip_range=str(config.vpc.ip_range) if config.vpc.ip_range else None,
+        opts=pulumi.ResourceOptions.merge(opts, patient),
+    ).id
+
+
+def _firewall(
+    config: ClusterSettings, plan: ClusterPlan
+) -> digitalocean.KubernetesClusterControlPlaneFirewallArgs | None:
+    addresses = [str(address) for address in config.control_plane_firewall]
+    if not addresses and not plan.has_firewall:
+        return None
+    return digitalocean.KubernetesClusterControlPlaneFirewallArgs(enabled=bool(addresses), allowed_addresses=addresses)
 
 
 def _maintenance(window: MaintenanceWindow | None) -> digitalocean.KubernetesClusterMaintenancePolicyArgs | None:

@@ -1,13 +1,14 @@
 """The Kubernetes cluster: one that the stack creates on DigitalOcean, or an existing one."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from infra.config import versions
+from infra.config.errors import ConfigError, raise_if_any
 from infra.config.node_pools import DEFAULT_POOL, SIZE, Autoscale, NodePool, PoolName
-from infra.config.types import ClusterName, Model
+from infra.config.types import ClusterName, Model, Network
 
 
 class MaintenanceWindow(Model):
@@ -19,6 +20,52 @@ class MaintenanceWindow(Model):
     start: str = Field(
         pattern=r"^([01][0-9]|2[0-3]):00$", description="a full hour in UTC, in quotes", examples=['"04:00"']
     )
+
+
+_LARGEST_RANGE, _SMALLEST_RANGE = 16, 24
+"""Prefix lengths of a VPC's addresses (documentation of Pulumi's provider)."""
+
+
+class Vpc(Model):
+    """The private network of the cluster: an existing one, or one that the stack creates."""
+
+    id: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="the UUID of an existing VPC",
+        examples=["5a4981aa-9653-4bd1-bef5-d6bff52042e4"],
+    )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$",
+        max_length=255,
+        description="letters, digits, dots and hyphens",
+        examples=["shop"],
+    )
+    ip_range: Network | None = Field(
+        None, description="a private IPv4 network from /16 to /24", examples=["10.120.0.0/20"]
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        raise_if_any(self._errors())
+        return self
+
+    def _errors(self) -> Iterator[ConfigError]:
+        if bool(self.id) == bool(self.name):
+            problem = "has both id and name" if self.id else "has neither id nor name"
+            yield ConfigError("", None, "exactly one of them", "keep for example name: shop", problem)
+        if self.ip_range is None:
+            return
+        if self.id:
+            yield ConfigError("ipRange", str(self.ip_range), "only beside name", "remove ipRange")
+        elif (
+            self.ip_range.version != 4  # noqa: PLR2004 -- IPv4
+            or not self.ip_range.is_private
+            or not _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE
+        ):
+            allowed = "a private IPv4 network from /16 to /24"
+            yield ConfigError("ipRange", str(self.ip_range), allowed, "write for example 10.120.0.0/20")
 
 
 _UNPROTECTED = "dev"
@@ -44,6 +91,10 @@ class ClusterSettings(Model):
     auto_upgrade: bool = Field(False, description="true or false", examples=[True])
     maintenance_window: MaintenanceWindow | None = Field(
         None, description="day, start", examples=['{day: sunday, start: "04:00"}']
+    )
+    vpc: Vpc | None = Field(None, description="id; or name, ipRange", examples=["{name: shop}"])
+    control_plane_firewall: list[Network] = Field(
+        [], description="a list of IP addresses and networks", examples=["[203.0.113.0/24]"]
     )
     ha: bool = Field(False, description="true or false", examples=[False])
     kube_context: str = Field("", description="a context of your kubeconfig", examples=["docker-desktop"])
@@ -74,7 +125,7 @@ class ClusterSettings(Model):
         """True if Pulumi refuses to delete or replace the cluster of a stack."""
         return stack != _UNPROTECTED if self.protect is None else self.protect
 
-    @field_validator("node_autoscale", "maintenance_window", "protect", mode="before")
+    @field_validator("node_autoscale", "maintenance_window", "protect", "vpc", mode="before")
     @classmethod
     def _read_empty_as_unset(cls, value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
         return None if value in ({}, "") else value

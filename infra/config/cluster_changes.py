@@ -18,6 +18,12 @@ class LiveCluster(NamedTuple):
     status: str
     node_size: str = ""
     """Size of the default pool; empty: the pool was deleted by hand."""
+    vpc: str = ""
+    """UUID."""
+    vpc_name: str = ""
+    """Empty: not read, since the configuration names no VPC."""
+    has_firewall: bool = False
+    """True if a firewall guards its control plane."""
 
     @property
     def minor(self) -> str:
@@ -41,6 +47,12 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if settings.region != cluster.region:
         fix = f"pulumi config set region {cluster.region}, {advice}"
         yield ConfigError("region", settings.region, cluster.region, fix, problem)
+    if settings.vpc and settings.vpc.id and settings.vpc.id != cluster.vpc:
+        fix = f"pulumi config set --path vpc.id {cluster.vpc}, {advice}"
+        yield ConfigError("vpc.id", settings.vpc.id, cluster.vpc, fix, problem)
+    if settings.vpc and settings.vpc.name and settings.vpc.name != (cluster.vpc_name or settings.vpc.name):
+        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or remove vpc, {advice}"
+        yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
     if cluster.node_size and settings.node_size != cluster.node_size:
         fix = f"python -m ops resize-pool, which moves the nodes to the new size, {advice}"
         yield ConfigError("nodeSize", settings.node_size, cluster.node_size, fix, problem)

@@ -80,9 +80,17 @@ class Cluster(Document):
     region: str
     version: str = ""
     ha: bool = False
+    vpc_uuid: str = ""
     created_at: AwareDatetime
     status: Status
     node_pools: list[NodePool]
+
+
+class Vpc(Document):
+    id: str
+    name: str
+    region: str
+    default: bool = False
 
 
 class DropletSize(Document):

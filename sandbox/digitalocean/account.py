@@ -2,7 +2,7 @@
 
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sandbox.digitalocean.compute.models import Droplets, Snapshots, Volumes
@@ -23,6 +23,7 @@ from sandbox.digitalocean.load_balancers.models import LoadBalancers
 from sandbox.digitalocean.registries.models import Registries
 from sandbox.digitalocean.settings import Settings
 from sandbox.digitalocean.tokens import Tokens
+from sandbox.digitalocean.vpcs.models import Vpcs
 
 if TYPE_CHECKING:
     from sandbox.digitalocean.faults import Call, Fault
@@ -65,6 +66,7 @@ class Cloud:
         self.snapshots = Snapshots(context)
         self.droplets = Droplets(context)
         self.load_balancers = LoadBalancers(context)
+        self.vpcs = Vpcs(self._members)
         self.registries = Registries(context, self._tokens)
         self.clusters = Clusters(
             context,
@@ -77,6 +79,12 @@ class Cloud:
             start_kubernetes,
             self._controllers if real_kubernetes else None,
         )
+
+    def _members(self) -> Iterator[str]:
+        """The networks that resources are in."""
+        clusters = [record.document for record in self.clusters.records.values()]
+        for document in (*clusters, *self.droplets.values(), *self.load_balancers.documents.values()):
+            yield str(document["vpc_uuid"])
 
     @property
     def tokens(self) -> dict[str, list[str] | None]:

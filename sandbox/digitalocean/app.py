@@ -11,6 +11,7 @@ from sandbox.digitalocean.kubernetes import routes as kubernetes
 from sandbox.digitalocean.load_balancers import routes as load_balancers
 from sandbox.digitalocean.middleware import Family, Gate, cloud, page
 from sandbox.digitalocean.registries import routes as registries
+from sandbox.digitalocean.vpcs import routes as vpcs
 
 family = Family("account")
 
@@ -28,7 +29,7 @@ def create_app(account: Cloud) -> Flask:
     app = Api(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["cloud"] = account
-    families = (family, *(each.family for each in (compute, domains, kubernetes, load_balancers, registries)))
+    families = (family, *(each.family for each in (compute, domains, kubernetes, load_balancers, registries, vpcs)))
     for blueprint in (*families, control.blueprint):
         app.register_blueprint(blueprint)
     Gate(app, {endpoint: scopes for each in families for endpoint, scopes in each.scopes.items()})

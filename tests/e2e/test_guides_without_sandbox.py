@@ -7,8 +7,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.e2e.api_server import ApiServer
 from tests.e2e.pages import Guide
-from tests.reliability.part import Part
+from tests.reliability.part import Part, until
 
 
 class Typed(Part):
@@ -61,4 +62,30 @@ def test_the_guide_to_a_state_in_a_bucket_works_as_typed(part: Typed, endpoint: 
         part.types(f"{to_files}\npulumi stack ls")
         restored = part.types(guide.commands().replace("<stack>", "dev"))
         assert "state and account agree" in restored
+    assert part.ends_at_zero()
+
+
+def test_the_guide_to_another_size_works_as_typed(part: Typed, tmp_path: Path) -> None:
+    part.up()
+    (record,) = part.account.cloud.clusters.records.values()
+    api_server = ApiServer(tmp_path)
+    record.kubernetes = api_server.kubernetes
+    with Guide("how-to/resize-a-node-pool.md") as guide:
+        part.types(guide.commands(), answer="y\n")
+    api_server.stop()
+    (pool,) = record.document["node_pools"]
+    assert (pool["name"], pool["size"]) == ("mycluster-default-pool", "s-2vcpu-4gb")
+    part.types("pulumi preview --expect-no-changes")
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
+def test_the_guide_to_upgrades_works_as_typed(part: Typed) -> None:
+    part.configure(kubernetesVersion="1.34")
+    part.up()
+    with Guide("how-to/upgrade-kubernetes.md") as guide:
+        assert "pulumi up upgrades cluster mycluster from 1.34.10-do.0 to 1.35" in part.types(guide.commands())
+    (record,) = part.account.cloud.clusters.records.values()
+    until(lambda: record.document["version"] == "1.35.7-do.0")
+    part.types("pulumi preview --expect-no-changes")
     assert part.ends_at_zero()

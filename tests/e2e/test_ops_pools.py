@@ -10,7 +10,7 @@ from ops.digitalocean import Api
 from ops.errors import OpsError
 from tests.e2e.api_server import ApiServer, pod
 from tests.e2e.terminal import Terminal, until
-from tests.standins.digitalocean_provider.engine import Account
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 BATCH = {"batch": {"size": "s-2vcpu-4gb", "autoscale": {"min": 1, "max": 3}}}
 DEFAULT = {"name": "mycluster-default-pool", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
@@ -280,3 +280,26 @@ def test_a_deleted_default_pool_comes_back_as_it_is_configured(pools: Pools) -> 
     assert pools.ops("add-pool", pools.id).returncode == 0
     pool = pools.pools["mycluster-default-pool"]
     assert (pool["auto_scale"], pool["max_nodes"], pool["size"]) == (True, 3, "s-1vcpu-2gb")
+
+
+# private networks
+
+
+def test_a_private_network_is_looked_for_before_the_cluster_costs(pools: Pools) -> None:
+    pools.remembers()
+    pools.delete_cluster(pools.id)
+    (default,) = pools.account.cloud.vpcs
+    pools.configure(vpc={"id": default})
+    assert pools.failed() == {}
+    pools.configure(vpc={"id": "00000000-9653-4bd1-bef5-d6bff52042e4"})
+    assert pools.failed()["vpc"]["fix"] == f"pulumi config set --path vpc.id {default}"
+    pools.configure(vpc={"name": "shop"})
+    assert pools.failed() == {}
+    pools.configure(vpc={"name": "default-nyc1"})
+    assert "is there already" in pools.failed()["vpc"]["said"]
+    pools.configure(vpc={"name": "shop"}, region="fra1")
+    assert "becomes its default one, which DigitalOcean never deletes" in pools.failed()["vpc"]["said"]
+    pools.account.cloud.tokens = {TOKEN: ["kubernetes:read"]}
+    assert {"vpc:read", "vpc:create", "vpc:delete"} <= set(
+        pools.failed()["scopes"]["said"].removeprefix("missing: ").split(", ")
+    )

@@ -159,6 +159,8 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
     if request.url.host == "api.digitalocean.com":
         if request.url.path.endswith("/upgrades"):
             return httpx.Response(200, json={"available_upgrade_versions": [{"slug": s} for s in live["upgrades"]]})
+        if "/vpcs/" in request.url.path:
+            return httpx.Response(200, json={"vpc": {"name": live["vpc_name"]}})
         found = live.get("cluster")
         return httpx.Response(200, json={"kubernetes_cluster": found}) if found else httpx.Response(404)
     others = {

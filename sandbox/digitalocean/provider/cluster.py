@@ -1,4 +1,5 @@
 """Clusters (DOKS), and the functions that look for clusters and versions."""
+# ruff: noqa: ARG002 -- the methods' parameters are Resource's
 
 import re
 from datetime import UTC, datetime
@@ -53,6 +54,10 @@ class KubernetesCluster(Resource):
                 computed=True,
                 shape=Shape({"day": Input(computed=True), "startTime": Input(computed=True)}, ("duration",)),
             ),
+            "controlPlaneFirewall": Input(
+                computed=True,
+                shape=Shape({"enabled": Input(required=True), "allowedAddresses": Input(required=True)}),
+            ),
             "tags": Input(is_set=True),
             "vpcUuid": Input(computed=True, force_new=True),
             "clusterSubnet": Input(computed=True, force_new=True),
@@ -99,6 +104,7 @@ class KubernetesCluster(Resource):
             "clusterSubnet": cluster["cluster_subnet"],
             "serviceSubnet": cluster["service_subnet"],
             "vpcUuid": cluster["vpc_uuid"],
+            "controlPlaneFirewall": _firewall_of(cluster.get("control_plane_firewall")),
             "ipv4Address": cluster.get("ipv4") or "",
             "endpoint": cluster.get("endpoint") or "",
             "tags": own_tags(cluster.get("tags")),
@@ -134,7 +140,7 @@ class KubernetesCluster(Resource):
             # A count equal to the actual one is no change: an imported cluster never gets one into its state.
             config["nodePool"]["nodeCount"] = olds["nodePool"].get("nodeCount")
         if (
-            changed & {"name", "tags", "autoUpgrade", "surgeUpgrade", "maintenancePolicy", "ha"}
+            changed & {"name", "tags", "autoUpgrade", "surgeUpgrade", "maintenancePolicy", "ha", "controlPlaneFirewall"}
             and api.find("Unable to update cluster", "PUT", cluster, _update_body(config)) is None
         ):
             return None
@@ -147,7 +153,7 @@ class KubernetesCluster(Resource):
             api.call("Unable to upgrade cluster version", "POST", f"{cluster}/upgrade", body)
         return self.read(api, identity, {"kubeConfigs": olds.get("kubeConfigs"), **config})
 
-    def delete(self, api: Client, identity: str, state: Properties) -> None:
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         # Neither way waits until anything is gone.
         path = f"kubernetes/clusters/{identity}"
         if state.get("destroyAllAssociatedResources"):
@@ -192,6 +198,7 @@ def _create_body(config: Properties) -> Properties:
         "vpc_uuid": config["vpcUuid"],
         "cluster_subnet": config["clusterSubnet"],
         "service_subnet": config["serviceSubnet"],
+        "control_plane_firewall": _firewall(config),
         "node_pools": [create_body(config["nodePool"], DEFAULT_POOL_TAG)],
     }
     always = {
@@ -208,14 +215,25 @@ def _update_body(config: Properties) -> Properties:
         "auto_upgrade": config["autoUpgrade"],
         "ha": config["ha"],
         "maintenance_policy": _maintenance(config),
-        # The official provider always sends these objects, with nulls in them.
-        "control_plane_firewall": {"enabled": None, "allowed_addresses": None},
+        # The official provider always sends these objects, with nulls in them where nothing is set.
+        "control_plane_firewall": _firewall(config) or {"enabled": None, "allowed_addresses": None},
         "cluster_autoscaler_configuration": {"scale_down_unneeded_time": None},
         # The official provider omits empty values: it can't remove all tags or switch surge upgrades off.
         "tags": config["tags"] or None,
         "surge_upgrade": config["surgeUpgrade"] or None,
     }
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _firewall(config: Properties) -> Properties | None:
+    firewall = config["controlPlaneFirewall"]
+    return firewall and {"enabled": firewall["enabled"], "allowed_addresses": firewall["allowedAddresses"]}
+
+
+def _firewall_of(firewall: Properties | None) -> Properties | None:
+    if not firewall:
+        return None
+    return {"enabled": firewall.get("enabled") or False, "allowedAddresses": firewall.get("allowed_addresses") or []}
 
 
 def _maintenance(config: Properties) -> Properties | None:

@@ -52,7 +52,7 @@ class DnsRecord(Resource):
         api.call("Failed to update record", "PUT", f"domains/{config['domain']}/records/{identity}", self._body(config))
         return self.read(api, identity, olds | config)
 
-    def delete(self, api: Client, identity: str, state: Properties) -> None:
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         api.find("Error deleting record", "DELETE", f"domains/{state['domain']}/records/{identity}")
 
     @staticmethod

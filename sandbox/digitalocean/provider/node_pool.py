@@ -134,13 +134,13 @@ class KubernetesNodePool(Resource):
             update_pool(api, _path(identity, olds), config, self.create_seconds)
         return self.read(api, identity, config)
 
-    def delete(self, api: Client, identity: str, state: Properties) -> None:
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         path = _path(identity, state)
         # A pool that is gone already is an error.
         api.call("Unable to delete node pool", "DELETE", path)
         api.wait(
             "delete nodepool",
-            self.create_seconds,
+            seconds,
             lambda: True if api.find("Error trying to read nodepool state", "GET", path) is None else None,
         )
 

@@ -64,7 +64,7 @@ class ContainerRegistry(Resource):
             api.call(prefix, "POST", "registries/subscription", body)
         return self.read(api, identity, olds | config)
 
-    def delete(self, api: Client, identity: str, state: Properties) -> None:
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         api.call("Error deleting container registry", "DELETE", f"registries/{identity}")
 
 
@@ -108,7 +108,7 @@ class ContainerRegistryDockerCredentials(Resource):
             state |= self._expiry(config)
         return state | self._new(api, config) if changed else state
 
-    def delete(self, api: Client, identity: str, state: Properties) -> None:
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         """Revokes the token. Resources without credentials can't be deleted."""
         try:
             (entry,) = json.loads(state.get("dockerCredentials") or "")["auths"].values()

@@ -119,6 +119,7 @@ class Resource(ABC):
 
     shape: ClassVar[Shape]
     create_seconds: ClassVar[float] = 1800
+    delete_seconds: ClassVar[float] = 1800
 
     @abstractmethod
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
@@ -138,7 +139,8 @@ class Resource(ABC):
         """Updates the resource in place and returns its state; None if it is gone."""
 
     @abstractmethod
-    def delete(self, api: Client, identity: str, state: Properties) -> None: ...
+    def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
+        """Deletes the resource. What waits until it is gone does so for `seconds` at most."""
 
     def changed(self, olds: Properties, config: Properties) -> set[str]:
         """The top-level inputs that an update is about."""

@@ -14,7 +14,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from sandbox.digitalocean.provider import cluster, domain, node_pool, registry
+from sandbox.digitalocean.provider import cluster, domain, node_pool, registry, vpc
 from sandbox.digitalocean.provider.client import Client, PanicError, ProviderError
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in, unknown
 from sandbox.digitalocean.provider.resource import DEFAULTS, PartlyCreatedError, Resource, automatic_name
@@ -22,6 +22,7 @@ from sandbox.digitalocean.provider.resource import DEFAULTS, PartlyCreatedError,
 RESOURCES: Mapping[str, Resource] = {
     "digitalocean:index/kubernetesCluster:KubernetesCluster": cluster.KubernetesCluster(),
     "digitalocean:index/kubernetesNodePool:KubernetesNodePool": node_pool.KubernetesNodePool(),
+    "digitalocean:index/vpc:Vpc": vpc.Vpc(),
     "digitalocean:index/containerRegistry:ContainerRegistry": registry.ContainerRegistry(),
     "digitalocean:index/containerRegistryDockerCredentials:ContainerRegistryDockerCredentials": (
         registry.ContainerRegistryDockerCredentials()
@@ -206,7 +207,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> Empty:
         with _reporting(context):
-            _kind(request.urn).delete(self._api, request.id, decode(request.properties))
+            kind = _kind(request.urn)
+            kind.delete(self._api, request.id, decode(request.properties), request.timeout or kind.delete_seconds)
         return Empty()
 
     def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext) -> provider_pb2.InvokeResponse:

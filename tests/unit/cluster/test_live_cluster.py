@@ -9,8 +9,18 @@ from infra.config import versions
 from infra.config.cluster_changes import unsupported
 from infra.config.settings import Settings
 from tests.unit.conftest import Recording
+from tests.unit.loading import refused
 
-KEPT = ["region", "nodePool.size"]
+KEPT = ["region", "nodePool.size", "vpcUuid"]
+VPC = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"
+OTHER = "00000000-9653-4bd1-bef5-d6bff52042e4"
+
+
+def guarded(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The same with a firewall before the control plane."""
+    firewall = {"control_plane_firewall": {"enabled": True, "allowed_addresses": ["203.0.113.0/24"]}}
+    live = recorded["live"]
+    return recorded | {"live": live | {"cluster": live["cluster"] | firewall}}
 
 
 def live(
@@ -29,7 +39,11 @@ def live(
         "stack": "dev",
         "config": {f"kong-doks:{key}": value for key, value in config.items()},
         "outputs": {"cluster_id": "c1"},
-        "live": {"cluster": cluster | {"node_pools": pools}, "upgrades": ["1.35.7-do.1", "1.35.7-do.0"]},
+        "live": {
+            "cluster": cluster | {"node_pools": pools, "vpc_uuid": VPC},
+            "vpc_name": "shop",
+            "upgrades": ["1.35.7-do.1", "1.35.7-do.0"],
+        },
     }
 
 
@@ -49,6 +63,17 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     | {"live": {"cluster": live()["live"]["cluster"] | {"node_pools": []}, "upgrades": []}},
     "live, to be replaced": live(size="s-2vcpu-4gb", allowReplace=True),
     "gone": GONE,
+    "live in this VPC": live(vpc={"id": VPC}),
+    "live in the VPC of this name": live(vpc={"name": "shop"}),
+    "live in another VPC": live(vpc={"id": OTHER}),
+    "live in a VPC of another name": live(vpc={"name": "other"}),
+    "live behind a firewall": guarded(live()),
+    "in a VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"name": "shop", "ipRange": "10.120.0.0/20"}}},
+    "in an existing VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"id": VPC}}},
+    "behind a firewall": {
+        "stack": "dev",
+        "config": {"kong-doks:controlPlaneFirewall": ["203.0.113.7", "2001:db8::/32"]},
+    },
     "staging": {"stack": "staging"},
     "staging, unprotected": {"stack": "staging", "config": {"kong-doks:protect": False}},
     "protected": {"stack": "dev", "config": {"kong-doks:protect": "true"}},
@@ -106,6 +131,16 @@ REFUSED = {
         'kong-doks:kubernetesVersion: "1.36" is not on offer for cluster mycluster, which runs 1.35.7-do.1; '
         "allowed: 1.35; fix: pulumi config set kubernetesVersion 1.35"
     ),
+    "live in another VPC": (
+        f'kong-doks:vpc.id: "{OTHER}" would replace cluster mycluster; allowed: {VPC}; '
+        f"fix: pulumi config set --path vpc.id {VPC}, "
+        "or allowReplace true, which deletes the cluster with all that is in it"
+    ),
+    "live in a VPC of another name": (
+        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: shop; '
+        "fix: pulumi config set --path vpc.name shop, or remove vpc, "
+        "or allowReplace true, which deletes the cluster with all that is in it"
+    ),
     "live in another region": (
         'kong-doks:region: "fra1" would replace cluster mycluster; allowed: nyc1; fix: pulumi config set region nyc1, '
         "or allowReplace true, which deletes the cluster with all that is in it"
@@ -155,6 +190,82 @@ def test_upgrades_by_digitalocean_are_a_choice(dev: Recording, run: Callable[[st
     assert inputs["maintenancePolicy"] == {"day": "sunday", "startTime": "04:00"}
     assert dev.one("KubernetesCluster").inputs["autoUpgrade"] is False
     assert "maintenancePolicy" not in dev.one("KubernetesCluster").inputs
+
+
+@pytest.mark.parametrize("name", ["live in this VPC", "live in the VPC of this name"])
+def test_a_cluster_stays_in_its_private_network(run: Callable[[str], Recording], name: str) -> None:
+    assert cluster(run(name)) == ("1.35.6-do.0", ["version", *KEPT])
+
+
+def test_a_private_network_is_created_before_the_cluster_and_patiently_deleted_after_it(
+    run: Callable[[str], Recording],
+) -> None:
+    recording = run("in a VPC")
+    vpc, owner = recording.one("Vpc"), recording.one("KubernetesCluster")
+    assert vpc.inputs == {"name": "shop", "region": "nyc1", "ipRange": "10.120.0.0/20"}
+    assert vpc.options["customTimeouts"] == {"delete": "30m"}
+    assert vpc.parent == owner.parent
+    assert owner.inputs["vpcUuid"] == "vpc-id"
+    assert "Vpc vpc" in recording.before(owner)
+
+
+def test_an_existing_private_network_is_not_created(run: Callable[[str], Recording]) -> None:
+    recording = run("in an existing VPC")
+    assert recording.of("Vpc") == []
+    assert recording.one("KubernetesCluster").inputs["vpcUuid"] == VPC
+
+
+def test_the_control_plane_is_open_unless_addresses_are_named(dev: Recording, run: Callable[[str], Recording]) -> None:
+    assert "controlPlaneFirewall" not in dev.one("KubernetesCluster").inputs
+    assert run("behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"] == {
+        "enabled": True,
+        "allowedAddresses": ["203.0.113.7/32", "2001:db8::/32"],
+    }
+
+
+def test_a_firewall_whose_key_was_removed_is_switched_off(run: Callable[[str], Recording]) -> None:
+    """Without the argument the provider would leave it as it is."""
+    firewall = run("live behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"]
+    assert firewall == {"enabled": False, "allowedAddresses": []}
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "two networks": ({"vpc": {"id": VPC, "name": "shop"}}, "vpc: has both id and name; allowed: exactly one of them"),
+    "no network": ({"vpc": {"ipRange": "10.0.0.0/20"}}, "vpc: has neither id nor name; allowed: exactly one of them"),
+    "a range of somebody else's": (
+        {"vpc": {"id": VPC, "ipRange": "10.0.0.0/20"}},
+        'vpc.ipRange: "10.0.0.0/20" is not allowed; allowed: only beside name',
+    ),
+    "a public range": (
+        {"vpc": {"name": "shop", "ipRange": "8.8.0.0/20"}},
+        'vpc.ipRange: "8.8.0.0/20" is not allowed; allowed: a private IPv4 network from /16 to /24',
+    ),
+    "a range that is too small": (
+        {"vpc": {"name": "shop", "ipRange": "10.0.0.0/29"}},
+        'vpc.ipRange: "10.0.0.0/29" is not allowed; allowed: a private IPv4 network from /16 to /24',
+    ),
+    "no UUID": ({"vpc": {"id": "shop"}}, 'vpc.id: "shop" is not allowed; allowed: the UUID of an existing VPC'),
+    "no address": (
+        {"controlPlaneFirewall": ["office"]},
+        'controlPlaneFirewall[0]: "office" is not allowed; allowed: a list of IP addresses and networks',
+    ),
+    "half an hour": (
+        {"maintenanceWindow": {"start": "04:30"}},
+        'maintenanceWindow.start: "04:30" is not allowed; allowed: a full hour in UTC, in quotes',
+    ),
+    "a day in upper case": (
+        {"maintenanceWindow": {"day": "Sunday", "start": "04:00"}},
+        'maintenanceWindow.day: "Sunday" is not allowed; allowed: any, or a day of the week in lower case',
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(mistake: str) -> None:
+    config, expected = MISTAKES[mistake]
+    (line,) = refused(config)
+    assert line.startswith(f"kong-doks:{expected}")
+    assert "; fix: " in line
 
 
 def test_a_minor_that_the_controller_is_not_tested_with_is_known() -> None:

@@ -398,12 +398,12 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
     assert Settings.model_validate({key: entry["default"] for key, entry in declared.items()}) == Settings()
     objects = {Registry, GatewayPolicies, Acme}
     types: dict[object, str] = {int: "integer", bool: "boolean", **dict.fromkeys(objects, "object")}
-    mappings = {"nodeAutoscale", "nodePools", "maintenanceWindow"}
+    mappings = {"nodeAutoscale", "nodePools", "maintenanceWindow", "vpc"}
     for key, entry in declared.items():
         assert entry["description"]
         expected = (
             "array"
-            if key in {"services", "aggregates", "consumers"}
+            if key in {"services", "aggregates", "consumers", "controlPlaneFirewall"}
             else "object"
             if key in mappings
             else types.get(fields[key].annotation, "string")

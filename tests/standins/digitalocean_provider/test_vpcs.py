@@ -1,0 +1,82 @@
+"""The `digitalocean` provider's private networks, and the firewall of a control plane."""
+
+import pytest
+from pulumi.runtime.proto import provider_pb2
+
+from sandbox.digitalocean.provider.properties import Properties
+from tests.reliability.part import until
+from tests.standins.digitalocean_provider.engine import Account, Engine, Refused
+from tests.standins.digitalocean_provider.test_clusters import PROGRAM, cluster
+
+SHOP: Properties = {"name": "shop", "region": "nyc1", "ipRange": "10.120.0.0/20"}
+NONE = provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_a_cluster_is_in_the_network_that_it_names_and_otherwise_in_the_regions_own(
+    account: Account, engine: Engine
+) -> None:
+    other = cluster(engine, name="other")
+    shop = engine.create("Vpc", SHOP)
+    assert engine.diff(shop, SHOP).changes == NONE
+    made = cluster(engine, vpcUuid=shop.id)
+    assert made.state["vpcUuid"] == shop.id != other.state["vpcUuid"]
+    assert account.cloud.vpcs[other.state["vpcUuid"]]["default"]
+    assert engine.diff(made, PROGRAM).changes == NONE
+    assert list(engine.diff(made, PROGRAM | {"vpcUuid": other.state["vpcUuid"]}).replaces) == ["vpcUuid"]
+
+
+def test_a_network_is_deleted_when_its_last_member_has_gone(account: Account, engine: Engine) -> None:
+    cluster(engine, name="other")
+    shop = engine.create("Vpc", SHOP)
+    made = cluster(engine, vpcUuid=shop.id)
+    engine.delete(made)
+    calls = account.calls_of(engine.delete, shop)
+    assert len(calls) > 1
+    assert {call.partition(" ")[0] for call in calls} == {"DELETE"}
+    assert shop.id not in account.cloud.vpcs
+    until(lambda: made.id not in account.cloud.clusters.records)
+
+
+def test_the_first_network_of_a_region_becomes_its_default_one_which_stays(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.digitalocean.provider.vpc.Vpc.delete_seconds", 0.1)
+    shop = engine.create("Vpc", SHOP)
+    with pytest.raises(Refused, match=r"403 .*Can not delete default VPCs"):
+        engine.delete(shop)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "a b"}, "Name must only contain"),
+        ({"name": "taken"}, "Name is already in use"),
+        ({"ipRange": "8.8.0.0/20"}, "IP range must be private"),
+        ({"ipRange": "10.121.0.0/20"}, "overlaps with another VPC"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(engine: Engine, changes: Properties, message: str) -> None:
+    engine.create("Vpc", {"name": "taken", "region": "fra1", "ipRange": "10.121.0.0/20"})
+    with pytest.raises(Refused, match=message):
+        engine.create("Vpc", SHOP | changes)
+
+
+def test_a_cluster_is_refused_a_network_of_another_region(engine: Engine) -> None:
+    other = engine.create("Vpc", SHOP | {"region": "fra1"})
+    with pytest.raises(Refused, match="VPC does not exist in this region"):
+        cluster(engine, vpcUuid=other.id)
+
+
+def test_a_firewall_is_set_and_changed_and_stays_where_the_program_says_nothing(
+    account: Account, engine: Engine
+) -> None:
+    firewall: Properties = {"controlPlaneFirewall": {"enabled": True, "allowedAddresses": ["203.0.113.0/24"]}}
+    made = cluster(engine, **firewall)
+    document = account.cloud.clusters.records[made.id].document
+    assert document["control_plane_firewall"] == {"enabled": True, "allowed_addresses": ["203.0.113.0/24"]}
+    assert engine.diff(made, PROGRAM | firewall).changes == NONE
+    assert engine.diff(made, PROGRAM).changes == NONE
+    off: Properties = {"controlPlaneFirewall": {"enabled": False, "allowedAddresses": []}}
+    updated = engine.update(made, PROGRAM | off)
+    assert document["control_plane_firewall"] == {"enabled": False, "allowed_addresses": []}
+    assert engine.diff(updated, PROGRAM | off).changes == NONE
