@@ -88,6 +88,10 @@ bench: .venv/.ready ## up of many services against kubectl, and an aggregate aga
 docs: .venv/.ready ## the reference pages that are generated from the configuration model
 	@$(PYTHON) -m docs.generate
 
+.PHONY: pictures
+pictures: .venv/.ready ## the pictures of the documentation that need nothing running
+	@$(PYTHON) -m tests.pictures
+
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@for file in sandbox/toolchain/requirements-go requirements requirements-dev requirements-tools policy/requirements apps/*/requirements; do \

@@ -44,11 +44,22 @@ def export(  # noqa: PLR0913 -- everything that has outputs
     outputs["registry"] = registry.endpoint
     for name, value in outputs.items():
         pulumi.export(name, value)
-    pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs))
+    parts: dict[str, pulumi.Input[str]] = {
+        "requests": pulumi.Output.all(*(service.request for service in services)).apply("\n".join),
+        "dashboards": "\n".join(f'eval "$(pulumi stack output {name})"' for name in monitoring.commands)
+        if monitoring
+        else "# none: gateway.monitoring installs Prometheus and Grafana",
+    }
+    pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs, parts))
 
 
-def _readme(text: str, outputs: Mapping[str, pulumi.Input[Any]]) -> pulumi.Output[str]:
-    """Fills in `${outputs.NAME}`, as Pulumi Cloud does for its own page of the stack."""
-    named = {name: outputs[name] for name in re.findall(r"\$\{outputs\.(\w+)\}", text)}
-    values: pulumi.Output[dict[str, Any]] = pulumi.Output.all(**named)
-    return values.apply(lambda known: re.sub(r"\$\{outputs\.(\w+)\}", lambda match: str(known[match[1]]), text))
+def _readme(
+    text: str, outputs: Mapping[str, pulumi.Input[Any]], parts: Mapping[str, pulumi.Input[str]]
+) -> pulumi.Output[str]:
+    """Fills in `${outputs.NAME}`, as Pulumi Cloud does for its own page of the stack, and the parts `${NAME}`."""
+    placeholder = r"\$\{(?:outputs\.)?(\w+)\}"
+    known = {**outputs, **parts}
+    values: pulumi.Output[dict[str, Any]] = pulumi.Output.all(
+        **{name: known[name] for name in re.findall(placeholder, text)}
+    )
+    return values.apply(lambda filled: re.sub(placeholder, lambda match: str(filled[match[1]]), text))

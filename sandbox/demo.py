@@ -19,7 +19,7 @@ from sandbox.host.paths import PROJECT
 
 STACK = "sandbox"
 _DOCTOR = f". {shlex.quote(str(SHELL))}; python -m ops doctor --stack {{stack}}"
-_LOOK_FURTHER = (
+LOOK_FURTHER = (
     ("pulumi stack output proxy_ip", "the gateway's address"),
     ("pulumi stack", "everything in the stack"),
     ("kubectl get all --all-namespaces", "what runs in the cluster"),
@@ -73,7 +73,7 @@ def up(console: Console, stack: str = STACK) -> None:
     except (DemoError, pulumi.PulumiError) as error:
         _show_commands(console, "find the fault", _FIND_THE_FAULT, stack)
         raise DemoError(f"{error}; fix: one of the commands above, then make up again") from None
-    _show_commands(console, "look further", _LOOK_FURTHER, stack)
+    _show_commands(console, "look further", LOOK_FURTHER, stack)
 
 
 def _ops(*arguments: str) -> None:

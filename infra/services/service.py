@@ -32,6 +32,7 @@ class Service(pulumi.ComponentResource):
     Attributes:
         name: of the service.
         url: of the service at the gateway.
+        request: command that calls it.
     """
 
     def __init__(  # noqa: PLR0913 -- images, namespace and what the route needs are what it builds on
@@ -58,6 +59,7 @@ class Service(pulumi.ComponentResource):
         """
         self.name = service.name
         self.url = pulumi.Output.concat(needs.gateway.url, service.path)
+        self.request = _request(service, self.url)
         super().__init__("kong-doks:service:Service", self.name, None, opts)
         child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
 
@@ -104,6 +106,13 @@ class Service(pulumi.ComponentResource):
             after(*needs.gateway.ready, *plugins, *needs.of(service)),
         )
         self.register_outputs({})
+
+
+def _request(service: ServiceSettings | Aggregate, url: pulumi.Output[str]) -> pulumi.Output[str]:
+    if isinstance(service, ServiceSettings) and service.protocol == "grpc":
+        return pulumi.Output.from_input(f"# gRPC on port 443: {service.path}")
+    credential = {"jwt": '-H "Authorization: Bearer $TOKEN" ', "key-auth": '-H "apikey: $KEY" '}
+    return pulumi.Output.concat("curl ", credential.get(service.auth or "", ""), url)
 
 
 def _pull_secret(

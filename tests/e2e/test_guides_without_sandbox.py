@@ -10,10 +10,11 @@ from moto.server import ThreadedMotoServer
 from tests.e2e.api_server import ApiServer
 from tests.e2e.pages import Guide
 from tests.reliability.part import Part, until
+from tests.reliability.whole import Whole
 
 
-class Typed(Part):
-    """The part of the stack without Kubernetes, whose reader types commands."""
+class Reader(Part):
+    """A stack whose reader types commands."""
 
     def types(self, commands: str, answer: str = "") -> str:
         variables = ["PULUMI_SKIP_CONFIRMATIONS=true"]
@@ -21,14 +22,25 @@ class Typed(Part):
         return self.run("env", *variables, "bash", "-euo", "pipefail", "-c", script).stdout
 
 
+class ReaderOfAll(Reader, Whole):
+    """The same, of a stack with a Kubernetes."""
+
+
 @pytest.fixture
-def part(tmp_path: Path) -> Iterator[Typed]:
-    part = Typed(tmp_path)
+def part(tmp_path: Path) -> Iterator[Reader]:
+    part = Reader(tmp_path)
     yield part
     part.stop()
 
 
-def test_the_guide_to_registries_works_as_typed(part: Typed) -> None:
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[ReaderOfAll]:
+    whole = ReaderOfAll(tmp_path)
+    yield whole
+    whole.stop()
+
+
+def test_the_guide_to_registries_works_as_typed(part: Reader) -> None:
     with Guide("how-to/choose-a-registry.md") as guide:
         part.types(guide.commands(), answer="planted-password")
     config = (part.project / "Pulumi.dev.yaml").read_text()
@@ -49,23 +61,26 @@ def endpoint() -> Iterator[str]:
     server.stop()
 
 
-def test_the_guide_to_a_state_in_a_bucket_works_as_typed(part: Typed, endpoint: str) -> None:
-    del part.environment["PULUMI_BACKEND_URL"]
+def test_the_guide_to_a_state_in_a_bucket_works_as_typed(whole: ReaderOfAll, endpoint: str) -> None:
+    del whole.environment["PULUMI_BACKEND_URL"]
     with Guide("how-to/keep-the-state-in-a-bucket.md") as guide:
         login = guide.commands().replace("...", "test").replace("https://nyc3.digitaloceanspaces.com", endpoint)
-        part.types(f"{login}\npulumi stack init dev")
-        part.up()
-        to_files = guide.commands()
-        part.types(guide.commands())
-        assert "KubernetesCluster" in (part.project / "backup.json").read_text()
+        whole.types(f"{login}\npulumi stack init dev")
+        whole.up()
+        # Pulumi's ~ is the user's home, whatever HOME is.
+        home = whole.project.parent / "files"
+        home.mkdir()
+        to_files = guide.commands().replace("~", str(home))
+        whole.types(guide.commands())
+        assert "KubernetesCluster" in (whole.project / "backup.json").read_text()
         # Another backend, without the stack.
-        part.types(f"{to_files}\npulumi stack ls")
-        restored = part.types(guide.commands().replace("<stack>", "dev"))
+        whole.types(f"{to_files}\npulumi stack ls")
+        restored = whole.types(guide.commands().replace("<stack>", "dev"))
         assert "state and account agree" in restored
-    assert part.ends_at_zero()
+    assert whole.ends_at_zero()
 
 
-def test_the_guide_to_another_size_works_as_typed(part: Typed, tmp_path: Path) -> None:
+def test_the_guide_to_another_size_works_as_typed(part: Reader, tmp_path: Path) -> None:
     part.up()
     (record,) = part.account.cloud.clusters.records.values()
     api_server = ApiServer(tmp_path)
@@ -80,7 +95,7 @@ def test_the_guide_to_another_size_works_as_typed(part: Typed, tmp_path: Path) -
     assert part.ends_at_zero()
 
 
-def test_the_guide_to_upgrades_works_as_typed(part: Typed) -> None:
+def test_the_guide_to_upgrades_works_as_typed(part: Reader) -> None:
     part.configure(kubernetesVersion="1.34")
     part.up()
     with Guide("how-to/upgrade-kubernetes.md") as guide:

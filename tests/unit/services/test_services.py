@@ -12,7 +12,7 @@ from tests.unit.configurations import ENV, FOO, shared
 from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
-    **shared("blue-green", "local", "several gateways", "third service"),
+    **shared("blue-green", "example everything", "example monitoring", "local", "several gateways", "third service"),
     "env as written": {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"env": ENV}]},
@@ -209,6 +209,20 @@ def test_the_outputs_say_where_everything_is(dev: Recording) -> None:
     readme = dev.outputs["readme"]
     assert "The gateway is at http://203.0.113.10 (address 203.0.113.10)." in readme
     assert "${" not in readme
+    assert "\ncurl http://203.0.113.10/foo\ncurl http://203.0.113.10/bar\n" in readme
+    assert "# none: gateway.monitoring" in readme
+
+
+def test_the_readme_output_has_a_request_to_each_service_and_the_dashboards(run: Callable[[str], Recording]) -> None:
+    everything = run("example everything")
+    readme = everything.outputs["readme"]
+    requests = re.findall(r"^(?:curl (?!-i ).*|# gRPC .*)$", readme, re.MULTILINE)
+    assert len(requests) == len([name for name in everything.outputs if name.endswith("_url") and name != "proxy_url"])
+    assert any('-H "Authorization: Bearer $TOKEN" ' in line for line in requests)
+    watched = run("example monitoring").outputs
+    dashboards = re.findall(r'^eval "\$\(pulumi stack output (\w+)\)"$', watched["readme"], re.MULTILINE)
+    assert dashboards == ["prometheus_command", "grafana_command", "grafana_password_command"]
+    assert set(dashboards) < set(watched)
 
 
 def test_a_cluster_of_ones_own_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
