@@ -25,7 +25,8 @@ Edges = Mapping[str, Collection[str]]
 
 def draw(boxes: Mapping[str, Box], edges: Edges, label: str) -> str:
     """Returns the SVG of a graph without cycles; arrows that others imply are left out."""
-    direct = _reduced({node: set(edges.get(node, ())) for node in boxes})
+    # Sorted: the program registers what is independent in any order.
+    direct = _reduced({node: set(edges.get(node, ())) for node in sorted(boxes)})
     columns, ways = _columns(direct)
     rows = max(len(column) for column in columns)
     width, height = len(columns) * _COLUMN + 2 * _MARGIN - (_COLUMN - _WIDTH), rows * _ROW + 2 * _MARGIN
@@ -40,7 +41,7 @@ def draw(boxes: Mapping[str, Box], edges: Edges, label: str) -> str:
     }
     for way in ways:
         _arrow(svg, [places[node] for node in way])
-    for node, box in boxes.items():
+    for node, box in sorted(boxes.items()):
         x, y = places[node]
         _add(svg, "rect", x=x, y=y, width=_WIDTH, height=_HEIGHT, rx=6, fill=box.color, stroke="#6b7280")
         lines = [box.title, box.subtitle] if box.subtitle else [box.title]
@@ -88,7 +89,7 @@ def _columns(edges: Mapping[str, set[str]]) -> tuple[list[list[str]], list[list[
             before.setdefault(right, set()).add(left)
     heights: dict[str, float] = {}
     for column in columns:
-        column.sort(key=lambda node: (_mean([heights[other] for other in before[node]]), node))
+        column.sort(key=lambda node: (_mean([heights[other] for other in sorted(before[node])]), node))
         heights |= {node: row - len(column) / 2 for row, node in enumerate(column)}
     return columns, ways
 

@@ -14,7 +14,7 @@ def _is_drawn(resource: Resource) -> bool:
 def resource_graph(recording: Recording) -> str:
     """Everything that the stack creates, with what each waits for; objects of one kind in one component are one box."""
     components = {each.urn: each for each in recording.resources if each.type.startswith("kong-doks:")}
-    resources = [each for each in recording.resources if _is_drawn(each)]
+    resources = sorted((each for each in recording.resources if _is_drawn(each)), key=lambda each: each.urn)
     groups: dict[str, list[Resource]] = {}
     group_of: dict[str, str] = {}
     for resource in resources:
@@ -52,7 +52,7 @@ def architecture(recording: Recording) -> str:
         "registry": Box("registry", f"{registry['subscriptionTierSlug']}, {registry['region']}", blue),
     }
     edges: dict[str, list[str]] = {"balancer": ["client"], "kong": ["balancer"]}
-    for ingress in recording.of("Ingress"):
+    for ingress in sorted(recording.of("Ingress"), key=lambda each: each.name):
         (path,) = ingress.inputs["spec"]["rules"][0]["http"]["paths"]
         service = path["backend"]["service"]["name"]
         deployment = recording.one("Deployment", ingress.name).inputs

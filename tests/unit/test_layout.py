@@ -52,7 +52,7 @@ def test_the_credential_program_needs_a_bare_python() -> None:
 
 def test_renovate_finds_every_pinned_version() -> None:
     text = (PROJECT / "infra" / "config" / "versions.py").read_text()
-    (manager,) = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
+    manager, _ = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
     (pattern,) = manager["matchStrings"]
     pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)
     assert len(pins) == 13

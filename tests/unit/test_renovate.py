@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-from infra.config import versions
 from tests.unit.configurations import PROJECT
 
 CONFIG: dict[str, Any] = json.loads((PROJECT / ".renovaterc.json").read_text())
@@ -14,13 +13,6 @@ def matched(manager: dict[str, Any], text: str) -> list[str]:
     """The current values that a custom manager finds."""
     (pattern,) = manager["matchStrings"]
     return [found["currentValue"] for found in re.finditer(pattern.replace("(?<", "(?P<"), text)]
-
-
-def test_every_pinned_version_has_its_comment() -> None:
-    pinned = [value for name, value in vars(versions).items() if name.isupper() and isinstance(value, str)]
-    manager = CONFIG["customManagers"][0]
-    assert manager["managerFilePatterns"] == ["infra/config/versions.py"]
-    assert sorted(matched(manager, (PROJECT / "infra/config/versions.py").read_text())) == sorted(pinned)
 
 
 def test_the_workflows_pulumi_is_found_and_proposed_with_the_sdks() -> None:
