@@ -79,10 +79,11 @@ sweep: .venv/.ready ## every cut of up and destroy, with the figures: hours
 	@$(PYTHON) -m tests.reliability.sweep --at kubernetes --chain
 
 .PHONY: bench
-bench: .venv/.ready ## up of many services against kubectl, and an aggregate against single requests
+bench: .venv/.ready ## up of many services against kubectl, an aggregate against single requests, requests during changes and faults
 	@$(PYTHON) -m sandbox tools
 	@$(PYTHON) -m tests.bench.fleet
 	@$(PYTHON) -m tests.bench.aggregation
+	@$(PYTHON) -m tests.bench.availability
 
 .PHONY: docs
 docs: .venv/.ready ## the reference pages that are generated from the configuration model

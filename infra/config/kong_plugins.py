@@ -193,7 +193,7 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, context: Cont
             | _protocols(grpc=grpc, https=context.https)
             | {f"headers.{name}": value for name, value in policies.when_headers.items()}
         ),
-        upstream=_annotations(upstream | _timeouts(policies.timeouts or Timeouts())),
+        upstream=_annotations(upstream | _timeouts(policies.kong_timeouts)),
     )
 
 

@@ -199,6 +199,11 @@ class RoutePolicies(Policies):
     strip_path: bool = Field(False, description="true or false", examples=[True])
     rewrite: UrlPath | None = Field(None, description='a path from "/" on', examples=["/api"])
 
+    @property
+    def kong_timeouts(self) -> Timeouts:
+        """The timeouts that Kong gets; Kong's own default is 60 seconds each."""
+        return self.timeouts or Timeouts()
+
     def access_control(self, gateway: Policies) -> Mapping[str, Any]:
         """Returns what decides who is refused, by key, except for groups; inherited from the gateway if unset."""
         lists = {

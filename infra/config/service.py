@@ -11,7 +11,7 @@ from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.node_pools import PoolName
 from infra.config.pod_resources import total
-from infra.config.policies import RoutePolicies
+from infra.config.policies import RoutePolicies, Timeouts
 from infra.config.registry import PullCredentials
 from infra.config.scaling import PodAutoscale, replicas_errors
 from infra.config.types import (
@@ -32,6 +32,8 @@ from infra.config.types import (
 LONGEST_VARIABLE = 128 << 10
 """Bytes of name and value: MAX_ARG_STRLEN of Linux."""
 PROJECT = Path(__file__).resolve().parents[2]
+CONNECT_SECONDS = 2.0
+"""Default of timeouts.connect with several pods: enough for a lost packet to be sent again."""
 DEFAULT_CPU_TARGET = 80
 """Percent of requests.cpu: Kubernetes' own default of an autoscaler."""
 COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
@@ -192,6 +194,15 @@ class Workload(RoutePolicies):
     egress: ServiceEgress = Field(
         ServiceEgress(), description="internet, services, namespaces, networks", examples=[{"services": ["bar"]}]
     )
+
+    @property
+    def kong_timeouts(self) -> Timeouts:
+        """With several pods, Kong soon tries another one: a pod of a lost node doesn't even refuse connections."""
+        timeouts = super().kong_timeouts
+        is_single = (self.autoscale.max if self.autoscale else self.replicas) == 1
+        if is_single or timeouts.connect is not None:
+            return timeouts
+        return timeouts.model_copy(update={"connect": CONNECT_SECONDS})
 
     @property
     def calls(self) -> Collection[str]:

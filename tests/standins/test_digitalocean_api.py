@@ -846,3 +846,21 @@ def test_the_default_type_goes_to_the_services_own_port_where_no_node_port_answe
         socket.create_connection(("127.77.0.10", port), timeout=5) as client,
     ):
         client.recv(1)
+
+
+def test_annotations_set_the_health_check_within_digitalocean_s_bounds(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    assert services.service is not None
+    annotations = services.service["metadata"]["annotations"]
+    controller.reconcile()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    assert balancer["health_check"]["unhealthy_threshold"] == 3
+    annotations[f"{PREFIX}healthcheck-unhealthy-threshold"] = "2"
+    controller.reconcile()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    assert balancer["health_check"]["unhealthy_threshold"] == 2
+    annotations[f"{PREFIX}healthcheck-unhealthy-threshold"] = "1"
+    controller.reconcile()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    assert balancer["health_check"]["unhealthy_threshold"] == 2

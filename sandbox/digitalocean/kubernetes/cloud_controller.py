@@ -25,6 +25,13 @@ NAME_LENGTH = 32
 KUBE_PROXY_HEALTH = 10256
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 GOING_BY_AUTOSCALER = "ToBeDeletedByClusterAutoscaler"
+_HEALTH_NUMBERS = {
+    "check_interval_seconds": 3,
+    "response_timeout_seconds": 3,
+    "unhealthy_threshold": 2,
+    "healthy_threshold": 2,
+}
+"""The least that DigitalOcean takes."""
 _CHANGEABLE = ("forwarding_rules", "enable_proxy_protocol", "size_unit", "droplet_ids", "health_check")
 logger = logging.getLogger(__name__)
 
@@ -162,7 +169,7 @@ class ServiceController:
             "tags": [f"k8s:{self._cluster['id']}"],
             "size_unit": int(annotations.get(f"{PREFIX}size-unit") or 1),
             "droplet_ids": droplets,
-            "health_check": HEALTH_CHECK | {"port": _health_port(service)},
+            "health_check": HEALTH_CHECK | {"port": _health_port(service)} | _health_numbers(annotations),
             "enable_proxy_protocol": proxied and annotations.get(f"{PREFIX}enable-proxy-protocol") == "true",
             "forwarding_rules": [
                 {
@@ -237,6 +244,17 @@ def _is_backend(node: Document) -> bool:
     return not (
         metadata.get("deletionTimestamp") or EXCLUDED in metadata.get("labels", {}) or GOING_BY_AUTOSCALER in taints
     )
+
+
+def _health_numbers(annotations: Document) -> Document:
+    """What annotations say about health checks. Raises ApiError: a number that DigitalOcean refuses."""
+    numbers = {}
+    for name, least in _HEALTH_NUMBERS.items():
+        if value := annotations.get(f"{PREFIX}healthcheck-{name.replace('_', '-')}"):
+            if not value.isdecimal() or int(value) < least:
+                raise ApiError(422, f"health_check.{name}: must be at least {least}")
+            numbers[name] = int(value)
+    return numbers
 
 
 def _health_port(service: Document) -> int:

@@ -12,6 +12,7 @@ from infra.config import kong_plugins as policies
 from infra.config.environment import gateway_environment
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
+from infra.config.service import Service
 from infra.config.transformations import Changes
 from tests.unit.configurations import OTHER_REGISTRY, POLICIES, shared
 from tests.unit.conftest import Recording
@@ -622,3 +623,19 @@ def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on()
         "tracing_sampling_rate": "1.0",
     }
     assert gateway_environment(GatewayPolicies()) == HEADER_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("config", "connect"),
+    [
+        ({}, None),
+        ({"replicas": 2}, "2000"),
+        ({"autoscale": {"min": 1, "max": 3}}, "2000"),
+        ({"replicas": 2, "timeouts": {"connect": 10}}, "10000"),
+        ({"replicas": 2, "timeouts": {"read": 10}}, "2000"),
+    ],
+)
+def test_kong_soon_tries_the_other_pod_of_a_service_that_has_one(config: dict[str, Any], connect: str | None) -> None:
+    service = Service.model_validate({"name": "foo", "path": "/foo", "image": "user/foo:1"} | config)
+    rules = policies.route_rules(service, GatewayPolicies(), plugin_configs.Context())
+    assert rules.upstream.get("konghq.com/connect-timeout") == connect

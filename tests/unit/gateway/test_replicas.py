@@ -170,3 +170,19 @@ def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
     }
     (plugin,) = policies.route_rules(limited, gateway, plugin_configs.Context()).plugins
     assert not plugin.secret_paths
+
+
+def test_the_load_balancer_of_several_pods_soon_takes_a_lost_node_out(several: Recording, dev: Recording) -> None:
+    prefix = "service.beta.kubernetes.io/do-loadbalancer-healthcheck-"
+    alone, annotations = (
+        recording.one("Release").inputs["values"]["proxy"]["annotations"] for recording in (dev, several)
+    )
+    assert not [name for name in alone if name.startswith(prefix)]
+    checks = {name.removeprefix(prefix): value for name, value in annotations.items() if name.startswith(prefix)}
+    # An interval, a time-out of 3 seconds each, at most twice: 12 seconds instead of 24.
+    assert checks == {
+        "check-interval-seconds": "3",
+        "response-timeout-seconds": "3",
+        "unhealthy-threshold": "2",
+        "healthy-threshold": "2",
+    }

@@ -1,0 +1,36 @@
+"""What `tests.bench.availability` measured, as the tables of docs/explanation/availability.md."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sandbox.host.paths import PROJECT
+
+PAGE = PROJECT / "docs" / "explanation" / "availability.md"
+_SETUPS = {"one": "one pod each, one node", "two": "two pods each, two nodes"}
+_MARKS = re.compile("(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    lines = [
+        f"{results['date']}, {results['machine']}, load {results['load']}, {results['rate']} requests a second.",
+        "",
+        "| event | setup | took, s | requests | failed | p50, ms | p99, ms | longest gap, s | failures over, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *_rows(results),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(results: Mapping[str, Any]) -> Iterator[str]:
+    for setup, name in _SETUPS.items():
+        for event, row in results.get(setup, {}).items():
+            outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(row["outcomes"].items()))
+            failed = f"{row['failures']} ({outcomes})" if outcomes else "0"
+            figures = (row["seconds"], row["requests"], failed, row["p50"], row["p99"], row["gap"], row["failing"])
+            yield f"| {event} | {name} | {' | '.join(map(str, figures))} |"
+
+
+def write(results: Mapping[str, Any]) -> None:
+    """Puts the tables between the page's marks."""
+    PAGE.write_text(_MARKS.sub(lambda _: tables(results), PAGE.read_text()))

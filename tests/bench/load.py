@@ -1,0 +1,106 @@
+"""Requests at a steady rate throughout an event, each on a connection of its own, and what became of them."""
+
+import asyncio
+import itertools
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+
+RATE = 50
+"""Requests a second."""
+TIMEOUT = 10.0
+"""Seconds after which a request has failed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: seconds from the start of the load, and its status or the name of its error."""
+
+    began: float
+    took: float
+    outcome: str
+
+    @property
+    def served(self) -> bool:
+        return self.outcome == "200"
+
+
+class Load:
+    """Requests to the paths in turns; `requests` are those that have ended."""
+
+    def __init__(self, address: str, paths: Sequence[str], headers: Mapping[str, str]) -> None:
+        self._urls = [f"http://{address}{path}" for path in paths]
+        self._headers = headers
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._send()))
+        self.requests: list[Request] = []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when every request has ended."""
+        self._stopped.set()
+        self._thread.join()
+
+    async def _send(self) -> None:
+        # As many clients, not one that keeps its connections: the load balancer and Kong choose anew for each.
+        connector = TCPConnector(force_close=True, limit=0)
+        timeout = ClientTimeout(total=TIMEOUT)
+        async with ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+            begin, tasks, number = time.monotonic(), set(), 0
+            while not self._stopped.is_set():
+                task = asyncio.create_task(self._ask(session, self._urls[number % len(self._urls)], begin))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                number += 1
+                await asyncio.sleep(max(begin + number / RATE - time.monotonic(), 0))
+            await asyncio.gather(*tasks)
+
+    async def _ask(self, session: ClientSession, url: str, begin: float) -> None:
+        began = time.monotonic()
+        try:
+            async with session.get(url) as answer:
+                await answer.read()
+                outcome = str(answer.status)
+        except (ClientError, TimeoutError) as error:
+            outcome = type(error).__name__
+        self.requests.append(Request(began - begin, time.monotonic() - began, outcome))
+
+
+@contextmanager
+def load(address: str, paths: Sequence[str], headers: Mapping[str, str], quiet: float) -> Iterator[Load]:
+    """Sends requests inside of the block, and for some quiet seconds before and after it."""
+    running = Load(address, paths, headers)
+    running.start()
+    try:
+        time.sleep(quiet)
+        yield running
+        time.sleep(quiet)
+    finally:
+        running.stop()
+
+
+def figures(requests: Sequence[Request]) -> dict[str, Any]:
+    """Sums up: milliseconds of the served requests, and seconds between two that were served after one another."""
+    served = sorted((request for request in requests if request.served), key=lambda request: request.began)
+    failures = [request for request in requests if not request.served]
+    ended = [0.0, *(request.began for request in served), max(request.began for request in requests)]
+    times = [request.took * 1000 for request in served]
+    quantiles = statistics.quantiles(times, n=100) if len(times) > 1 else [0.0] * 99
+    return {
+        "requests": len(requests),
+        "failures": len(failures),
+        "p50": round(quantiles[49], 1),
+        "p99": round(quantiles[98], 1),
+        "gap": round(max(after - before for before, after in itertools.pairwise(ended)), 2),
+        "failing": round(max(r.began for r in failures) - min(r.began for r in failures), 1) if failures else 0.0,
+        "outcomes": dict(Counter(request.outcome for request in failures)),
+    }
