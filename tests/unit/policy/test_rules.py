@@ -9,6 +9,7 @@ import pytest
 from ops.account import prices as account_prices
 from policy import prices, rules, state
 from policy.rules import CLUSTER, NODE_POOL, Config, Resource, Unknown
+from sandbox.digitalocean import catalog
 from tests.unit.configurations import PROJECT, shared
 from tests.unit.conftest import Recording
 
@@ -189,6 +190,7 @@ def test_a_node_size_without_a_price_is_over_any_budget() -> None:
 
 
 def test_the_prices_are_those_of_the_bill() -> None:
+    assert {size.slug: size.price_hourly for size in catalog.KUBERNETES_SIZES.values()} == prices.NODE_SIZES
     assert account_prices.hourly(account_prices.HIGH_AVAILABILITY) == prices.HIGH_AVAILABILITY
     assert account_prices.hourly(account_prices.LOAD_BALANCER["REGIONAL"]) == prices.LOAD_BALANCER
 
