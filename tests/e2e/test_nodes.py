@@ -107,6 +107,7 @@ def test_pods_on_two_nodes_reach_each_other_and_the_names_of_services(stack: Sta
         stack.run("kubectl", "scale", "deployment/foo-deployment", "--replicas=1")
 
 
+@pytest.mark.soak
 def test_a_node_whose_droplet_is_deleted_is_replaced_and_billed_no_more(stack: Stack, pool: Pool) -> None:
     lost = pool.nodes[1]
     stack.api("DELETE", f"/v2/droplets/{lost['droplet_id']}")
@@ -119,6 +120,7 @@ def test_a_node_whose_droplet_is_deleted_is_replaced_and_billed_no_more(stack: S
     assert names <= billed
 
 
+@pytest.mark.soak
 def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, pool: Pool) -> None:
     first = pool.nodes[0]
     stack.api("DELETE", f"{pool.path}/nodes/{first['id']}?replace=1")
@@ -129,6 +131,7 @@ def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, po
     eventually(lambda: serves(stack, "/foo") and serves(stack, "/bar"), 60)
 
 
+@pytest.mark.soak
 def test_a_budget_of_disruption_holds_a_node_until_it_is_met(stack: Stack, pool: Pool) -> None:
     spread(stack)
     stack.run("kubectl", "create", "poddisruptionbudget", "all", "--selector=app=foo", "--min-available=2")
@@ -151,3 +154,24 @@ def test_more_nodes_than_the_machine_has_room_for_are_refused_with_the_reason(po
         pool.resize(5)
     assert "at most 4 nodes" in refusal.value.response.json()["message"]  # type: ignore[attr-defined]
     assert len(pool.nodes) == 2
+
+
+@pytest.mark.soak
+def test_a_pod_without_room_makes_a_node_come_that_goes_with_it(stack: Stack, pool: Pool) -> None:
+    bounds = {"name": pool.name, "auto_scale": True, "min_nodes": 1, "max_nodes": 2, "count": 1}
+    stack.api("PUT", pool.path, json=bounds)
+    pool.wait(1)
+    try:
+        # More than the first node has left beside DigitalOcean's own pods, the stack's and CoreDNS.
+        stack.run("kubectl", "create", "deployment", "large", "--image=docker.io/library/pause:3.10")
+        stack.run("kubectl", "set", "resources", "deployment/large", "--requests=memory=600Mi")
+        pool.wait(2)
+        stack.run("kubectl", "rollout", "status", "deployment/large", "--timeout=60s")
+        (newest,) = nodes_of(stack, "large")
+        assert newest == pool.nodes[1]["name"]
+        stack.run("kubectl", "delete", "deployment", "large")
+        pool.wait(1)
+        assert newest not in {node["name"] for node in pool.nodes}
+    finally:
+        stack.run("kubectl", "delete", "deployment", "large", "--ignore-not-found")
+        stack.api("PUT", pool.path, json={"name": pool.name, "auto_scale": False, "count": 1})

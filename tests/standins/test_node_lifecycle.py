@@ -1,0 +1,163 @@
+"""What an account asks of a cluster's machines while its nodes come and go, in which order."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from werkzeug.serving import make_server
+
+from sandbox.digitalocean import Cloud, NodeRecord, Settings, create_app
+
+TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
+VERSION, NEXT = "1.34.10-do.0", "1.35.7-do.0"
+Document = dict[str, Any]
+
+
+class Machines:
+    """Notes what it is asked for; node names are replaced by the order in which they came."""
+
+    server, ca_pem, admin_token = "https://127.0.0.1:1", b"", ""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.records: list[NodeRecord] = []
+
+    def start(self, node: NodeRecord) -> "Machines":
+        self.records.append(node)
+        return self
+
+    def join(self, node: NodeRecord) -> None:
+        self.records.append(node)
+        self._note("join", node.name)
+
+    def drain(self, node: str) -> None:
+        self._note("drain", node)
+
+    def leave(self, node: str) -> None:
+        self._note("leave", node)
+
+    def lose(self, node: str) -> None:
+        self._note("lose", node)
+
+    def mark(self, node: NodeRecord, before: NodeRecord) -> None:
+        if (node.labels, node.taints) != (before.labels, before.taints):
+            self._note("mark", node.name)
+
+    def stop(self) -> None: ...
+
+    def _note(self, call: str, name: str) -> None:
+        self.calls.append(f"{call} {[record.name for record in self.records].index(name) + 1}")
+
+
+class Account:
+    """An account with a cluster of two nodes."""
+
+    def __init__(self) -> None:
+        self.machines = Machines()
+        quick = Settings(cluster_delete=0, cluster_upgrade=0, node_create=0, node_delete=0, machines=4)
+        self.cloud = Cloud(TOKEN, lambda record: self.machines.start(record.node), quick, real_kubernetes=False)
+        self._server = make_server("127.0.0.1", 0, create_app(self.cloud), threaded=True)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        url, bearer = f"http://127.0.0.1:{self._server.port}", {"Authorization": f"Bearer {TOKEN}"}
+        self.http = httpx.Client(base_url=url, headers=bearer, trust_env=False)
+        pool = {"name": "default", "size": "s-1vcpu-2gb", "count": 2}
+        body = {"name": "c", "region": "nyc1", "version": VERSION, "surge_upgrade": True, "node_pools": [pool]}
+        created = self.http.post("/v2/kubernetes/clusters", json=body).raise_for_status().json()["kubernetes_cluster"]
+        self.cluster = f"/v2/kubernetes/clusters/{created['id']}"
+        self.pool = f"{self.cluster}/node_pools/{created['node_pools'][0]['id']}"
+        self.settle(2)
+        self.machines.calls.clear()
+
+    def settle(self, count: int) -> list[Document]:
+        """Waits until a number of nodes run and nothing changes; returns them."""
+
+        def settled() -> bool:
+            (record,) = self.cloud.clusters.records.values()
+            (pool,) = record.document["node_pools"]
+            states = [node["status"]["state"] for node in pool["nodes"]]
+            return record.state == "running" and states == ["running"] * count
+
+        with self.cloud.scheduler.lock:
+            assert self._wait(settled)
+        nodes: list[Document] = self.http.get(self.pool).json()["node_pool"]["nodes"]
+        return nodes
+
+    def _wait(self, settled: Any) -> bool:  # noqa: ANN401 -- a function without arguments
+        for _ in range(500):
+            if settled():
+                return True
+            self.cloud.scheduler.lock.wait(0.02)
+        return False
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self.cloud.stop()
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    account = Account()
+    yield account
+    account.stop()
+
+
+def test_a_surge_upgrade_has_a_new_node_before_an_old_one_is_drained(account: Account) -> None:
+    account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).raise_for_status()
+    account.settle(2)
+    order = ["join 3", "drain 1", "leave 1", "join 4", "drain 2", "leave 2"]
+    assert account.machines.calls == order
+    versions = [record.labels["doks.digitalocean.com/version"] for record in account.machines.records]
+    assert versions == [VERSION, VERSION, NEXT, NEXT]
+    assert account.http.get(account.cluster).json()["kubernetes_cluster"]["version"] == NEXT
+
+
+def test_an_upgrade_without_surge_drains_first(account: Account) -> None:
+    account.http.put(account.cluster, json={"name": "c", "surge_upgrade": False}).raise_for_status()
+    account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).raise_for_status()
+    account.settle(2)
+    assert account.machines.calls == ["drain 1", "leave 1", "join 3", "drain 2", "leave 2", "join 4"]
+
+
+@pytest.mark.parametrize(
+    ("query", "calls", "count"),
+    [
+        ("", ["drain 1", "leave 1"], 1),
+        ("?skip_drain=1", ["leave 1"], 1),
+        ("?replace=1", ["drain 1", "leave 1", "join 3"], 2),
+        ("?replace=1&skip_drain=1", ["leave 1", "join 3"], 2),
+    ],
+)
+def test_a_node_is_deleted_as_the_query_asks(account: Account, query: str, calls: list[str], count: int) -> None:
+    first, _ = account.settle(2)
+    account.http.delete(f"{account.pool}/nodes/{first['id']}{query}").raise_for_status()
+    account.settle(count)
+    assert account.machines.calls == calls
+    assert account.http.get(account.pool).json()["node_pool"]["count"] == count
+
+
+def test_a_node_whose_droplet_is_deleted_is_replaced_once_that_is_noticed(account: Account) -> None:
+    first, second = account.settle(2)
+    account.http.delete(f"/v2/droplets/{first['droplet_id']}").raise_for_status()
+    with account.cloud.scheduler.lock:
+        account.cloud.scheduler.lock.wait_for(lambda: len(account.machines.calls) == 3, 10)
+    assert account.machines.calls == ["lose 1", "leave 1", "join 3"]
+    names = {node["name"] for node in account.settle(2)}
+    assert second["name"] in names
+    assert first["name"] not in names
+
+
+def test_labels_of_a_pool_reach_its_nodes(account: Account) -> None:
+    body = {"name": "default", "count": 2, "labels": {"tier": "web"}}
+    account.http.put(account.pool, json=body).raise_for_status()
+    with account.cloud.scheduler.lock:
+        account.cloud.scheduler.lock.wait_for(lambda: len(account.machines.calls) == 2, 10)
+    assert sorted(account.machines.calls) == ["mark 1", "mark 2"]
+
+
+def test_more_nodes_than_the_sandbox_has_machines_for_are_refused(account: Account) -> None:
+    refusal = account.http.put(account.pool, json={"name": "default", "count": 5})
+    assert refusal.status_code == 422
+    assert "at most 4 nodes, not 5" in refusal.json()["message"]
+    assert len(account.settle(2)) == 2
