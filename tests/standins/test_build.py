@@ -68,7 +68,7 @@ def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("tool", "module"), [("prometheus", "prometheus"), ("pebble", "certificates")], ids=["monitoring", "certificates"]
+    ("tool", "module"), [("prometheus", "prometheus"), ("pebble", "certificates"), ("metrics-server", "metrics")]
 )
 def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(
     tool: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
