@@ -1,7 +1,9 @@
 """The run steps of the workflows that users get, executed as GitHub would, as far as they need no GitHub."""
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import yaml
 
 from sandbox.host.paths import PROJECT
 from tests.e2e.test_policy_pack import Guarded
+from tests.standins.digitalocean_provider.engine import TOKEN
 
 NOT_HERE = {
     "Install the program's packages": "the sandbox's language host can't install",
@@ -27,6 +30,15 @@ def steps(file: str, job: str = "") -> Iterator[dict[str, Any]]:
     return (step for step in listed if "run" in step)
 
 
+def scopes_of_preview() -> list[str]:
+    """The scopes that the guide lists for the token of the environment `preview`."""
+    text = (PROJECT / "docs" / "how-to" / "use-github-actions.md").read_text()
+    listed = text.partition("The token of `preview`")[2].partition("\n   `access_cluster`")[0]
+    scopes = re.findall(r"`([a-z_]+:[a-z_]+)`", listed)
+    assert {scope for scope in scopes if not scope.endswith(":read")} == {"kubernetes:access_cluster"}
+    return scopes
+
+
 class Runner(Guarded):
     """A machine with the project, where `gh` notes what it is called with."""
 
@@ -38,6 +50,13 @@ class Runner(Guarded):
         github.write_text(f'#!/bin/sh\necho "$@" >> {self.calls}\n')
         github.chmod(0o755)
         assert self.succeeds("actions/setup/action.yml")
+
+    @contextmanager
+    def token(self, scopes: list[str]) -> Iterator[None]:
+        """Gives the token these scopes only."""
+        self.account.cloud.tokens = {TOKEN: scopes}
+        yield
+        self.account.cloud.tokens = {TOKEN: None}
 
     def succeeds(self, file: str, job: str = "") -> bool:
         """Runs the steps of a job, each in a shell of its own; after a failure only those that ask for it.
@@ -73,8 +92,9 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 @pytest.mark.soak
 def test_the_steps_of_the_workflows_work_on_a_stack(runner: Runner) -> None:
     assert runner.succeeds("workflows/up.yml", "up"), runner.printed
-    # Nothing has changed since: no false alarm.
-    assert runner.succeeds("workflows/nightly.yml", "check"), runner.printed
+    # Nothing has changed since: no false alarm, with the token that can only read.
+    with runner.token(scopes_of_preview()):
+        assert runner.succeeds("workflows/nightly.yml", "check"), runner.printed
     assert not runner.calls.exists()
 
     runner.kubectl("delete", "deployment", "foo-deployment", "--namespace", "services")
