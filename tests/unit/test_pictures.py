@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from sandbox import demo
 from tests.pictures import graph, terminal
 from tests.pictures.drawing import Box, draw
 from tests.unit.configurations import PROJECT
@@ -30,6 +31,22 @@ def test_a_picture_is_shown_in_a_page_and_loads_nothing(file: Path) -> None:
     assert f"{file.name})" in pages
 
 
+def texts(file: Path) -> str:
+    """The text of a picture of a terminal."""
+    return " ".join("".join(ET.fromstring(file.read_text()).itertext()).replace("\xa0", " ").split())  # noqa: S314 -- drawn here
+
+
+def test_the_picture_of_make_up_ends_with_the_commands_that_it_prints() -> None:
+    shown = texts(FOLDER / "make-up.svg")
+    commands = [command.format(stack=demo.STACK) for command, _ in demo.LOOK_FURTHER]
+    assert [command for command in commands if command not in shown] == []
+    assert "Hello from the foo microservice" in shown
+
+
+def test_the_picture_of_the_bill_has_the_price_of_the_tutorial() -> None:
+    assert "billed: $0.03572 an hour, $24.00 a month" in texts(FOLDER / "bill.svg")
+
+
 def test_an_arrow_that_others_imply_is_left_out() -> None:
     boxes = {name: Box(name) for name in "abc"}
     svg = draw(boxes, {"b": ["a"], "c": ["a", "b"]}, "three")
@@ -44,3 +61,9 @@ def test_a_long_output_is_shown_without_its_middle() -> None:
     assert "line-99." in svg
     assert "line-50." not in svg
     assert "54" in svg
+
+
+def test_a_line_that_a_progress_display_erased_is_not_shown() -> None:
+    svg = terminal.picture("wait", "\x1b[?25l|\x1b[32m wait\x1b[0m\n\x1b[1A\x1b[2Kdone\n")
+    assert "done" in svg
+    assert svg.count("wait") == 1  # the title
