@@ -1,1 +1,1 @@
-"""Kubernetes on one node: control plane, kubelet, containerd and network policies."""
+"""Kubernetes: a control plane, nodes with kubelet and containerd, their network and its policies."""

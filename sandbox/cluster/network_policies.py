@@ -41,9 +41,7 @@ def close(namespaces: Namespaces) -> None:
 
 
 def command(node: str, kubeconfig: Path) -> Command:
-    # It gives a packet up that it hasn't answered within 100 ms, and the packet is lost: others must not delay it.
-    priority: Command = ["nice", "--adjustment=-10"]
-    return [*priority, tool("hyperkube"), NAME, f"--kubeconfig={kubeconfig}", f"--node={node}", f"--queue={_QUEUE}"]
+    return [tool("hyperkube"), NAME, f"--kubeconfig={kubeconfig}", f"--node={node}", f"--queue={_QUEUE}"]
 
 
 def answers(namespaces: Namespaces) -> bool:
