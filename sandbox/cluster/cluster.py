@@ -148,7 +148,7 @@ class Kubernetes:
         """Ends a node at once, as a loss of power would; returns when Kubernetes calls it not ready, after its time."""
         self._end(node)
         with self._client() as client:
-            while node_is_ready(client, node):
+            while not _is_lost(client, node):
                 time.sleep(1)
 
     def _end(self, node: str) -> None:
@@ -237,6 +237,13 @@ class Kubernetes:
         command += ["apply", "--server-side", f"--filename={manifest}"]
         # Without the machine's environment, which may have a proxy. kubectl keeps a cache in its home.
         subprocess.run(command, check=True, env=PATH | {"HOME": str(self._directory)}, stdout=subprocess.DEVNULL)
+
+
+def _is_lost(client: httpx.Client, node: str) -> bool:
+    try:
+        return not node_is_ready(client, node)
+    except ConnectionError:  # the API server may be away
+        return False
 
 
 def _is_there(client: httpx.Client, path: str) -> bool:

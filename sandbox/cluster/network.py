@@ -15,6 +15,8 @@ from sandbox.host.addresses import CONTROL_PLANE, NODE_ADDRESSES, NODE_GATEWAY, 
 
 _BRIDGE = "nodes"
 _MACHINE = "machine"
+_HARDWARE = "02:00:00:74:00:ff"
+"""The bridge's own address. By itself it takes one of its ports', another one as soon as that node has gone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def connect_control_plane(control_plane: Namespaces) -> None:
     for place in PLACES:
         _ip(*_neighbour(place, LINK).split()[1:])
     control_plane.run(f"""
-ip link add {_BRIDGE} type bridge
+ip link add {_BRIDGE} address {_HARDWARE} type bridge
 ip link set {_MACHINE} master {_BRIDGE} up
 ip address add {CONTROL_PLANE}/24 dev {_BRIDGE}
 ip link set {_BRIDGE} up
