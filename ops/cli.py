@@ -88,13 +88,16 @@ def preflight(stack: StackName = "", as_json: Json = False) -> None:
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         checks = []
-        with errors.status("reading the account"):
+        with errors.status("reading the account") as progress:
             for check in preflights.preflight(api, opened):
                 checks.append(check)
                 if not as_json:
+                    # On a terminal the line would continue the progress, which is on stderr.
+                    progress.stop()
                     mark = "[green]ok[/green]  " if check.ok else "[red]FAIL[/red]"
                     console.print(f"{mark} {check.name}: ", end="")
                     console.print(check.said + (f"; fix: {check.fix}" if check.fix else ""), markup=False)
+                    progress.start()
     ready = all(check.ok for check in checks)
     if as_json:
         _print_json({"stack": opened.name, "ready": ready, "checks": _plain(checks)})

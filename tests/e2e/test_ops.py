@@ -1,6 +1,7 @@
 """The commands of ops/, as a person runs them, against an account without a Kubernetes; pulumi answers from files."""
 
 import contextlib
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from ops import preflight
+from ops import cli, preflight
 from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
+from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 
@@ -366,6 +369,18 @@ def test_a_good_start_is_confirmed_and_changes_nothing(terminal: Terminal) -> No
     done = terminal.ops("preflight")
     assert done.returncode == 0, done.stdout
     assert terminal.account.cloud.ledger.entries == []
+
+
+def test_preflight_shows_each_check_on_a_line_of_its_own_beside_its_progress(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    for name in ("console", "errors"):
+        monkeypatch.setattr(cli, name, Console(file=screen, force_terminal=True, highlight=False, soft_wrap=True))
+    terminal.ops("preflight")
+    lines = [line.plain for line in shown(screen.getvalue())]
+    assert [line for line in lines if not line.startswith(("ok ", "FAIL ", "stack dev: "))] == []
+    assert len(lines) > 5
 
 
 def test_exactly_the_scopes_that_preflight_asks_for_are_enough_for_it(terminal: Terminal) -> None:

@@ -21,7 +21,7 @@ def environment() -> dict[str, str]:
 
 def picture(title: str, printed: str) -> str:
     """Returns the SVG; of a long output the middle is left out, with a line that says so."""
-    lines = _shown(printed)
+    lines = shown(printed)
     if len(lines) > _LINES:
         half = _LINES // 2
         lines = [*lines[:half], Text(f"    [{len(lines) - 2 * half} more lines]"), *lines[-half:]]
@@ -33,7 +33,7 @@ def picture(title: str, printed: str) -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
-def _shown(printed: str) -> list[Text]:
+def shown(printed: str) -> list[Text]:
     """The lines that are on the terminal in the end, without those of a progress display that were erased."""
     screen = pyte.Screen(_COLUMNS, _HISTORY)
     pyte.Stream(screen).feed(re.sub(r"\r?\n", "\r\n", printed))
