@@ -1,6 +1,7 @@
 """Node pools, upgrades and protection with Pulumi's engine: the cluster is never replaced."""
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,4 +167,18 @@ def test_a_cluster_is_replaced_where_that_is_allowed(part: Part) -> None:
     assert document(part)["region"] == "ams3"
     part.configure(region="ams3")
     assert has_no_changes(part)
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_pool_that_a_killed_up_lost_is_adopted(part: Part) -> None:
+    part.up()
+    part.account.settings.node_create = 8
+    part.configure(nodePools={"batch": {"size": SMALL, "labels": {"tier": "batch"}}})
+    part.cut("up", signal.SIGKILL, lambda: part.has("POST", "node_pools"))
+    lost = pools(part)["batch-s-2vcpu-4gb"]
+    assert "pulumi import" in " ".join(part.mend())
+    assert pools(part)["batch-s-2vcpu-4gb"]["id"] == lost["id"]
+    assert has_no_changes(part)
+    assert part.doctor() == []
     assert part.ends_at_zero()
