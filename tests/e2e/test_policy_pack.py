@@ -78,7 +78,7 @@ def test_an_update_that_would_replace_the_cluster_is_refused(guarded: Guarded) -
     guarded.types(Guide("how-to/write-a-policy.md").commands())
     update = "pulumi up --yes --skip-preview --policy-pack policy"
     guarded.types(update)
-    guarded.configure(nodeSize="s-2vcpu-4gb")
+    guarded.configure(nodeSize="s-2vcpu-4gb", allowReplace=True)
     assert ("cluster-replacement", "mandatory") in violated(guarded.types(update, status=1))
     assert guarded.clusters_ever() == 1
     # Unchanged after the refusal: nothing is left to do.
