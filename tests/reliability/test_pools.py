@@ -182,3 +182,24 @@ def test_a_pool_that_a_killed_up_lost_is_adopted(part: Part) -> None:
     assert has_no_changes(part)
     assert part.doctor() == []
     assert part.ends_at_zero()
+
+
+@pytest.mark.soak
+def test_a_private_network_of_the_stack_is_deleted_once_the_cluster_has_left_it(part: Part) -> None:
+    part.account.cloud.vpcs.default_of("nyc1")
+    part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}, controlPlaneFirewall=["203.0.113.0/24"])
+    part.up()
+    shop = next(each for each in part.account.cloud.vpcs.values() if each["name"] == "shop")
+    assert document(part)["vpc_uuid"] == shop["id"]
+    assert document(part)["control_plane_firewall"]["enabled"]
+    assert has_no_changes(part, "--refresh")
+    part.configure(vpc={"name": "other"}, controlPlaneFirewall=["203.0.113.0/24"])
+    assert 'vpc.name: "other" would replace cluster mycluster; allowed: shop' in part.up(check=False).stdout
+    part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})
+    part.up()
+    assert not document(part)["control_plane_firewall"]["enabled"]
+    part.up()
+    assert has_no_changes(part)
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+    assert [each["name"] for each in part.account.cloud.vpcs.values()] == ["default-nyc1"]
