@@ -156,9 +156,7 @@ def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping
     open_pools = [key for key, pool in settings.all_pools.items() if not pool.repels]
     half = Amount(DOKS_CLUSTER.cpu // 2, DOKS_CLUSTER.memory // 2)
     pods = [pod for _, pod, count in _pods(settings) for _ in range(count)]
-    # Pods that run in one pool only come first: the others may go elsewhere.
-    by_size = sorted([*pods, *_surges(settings), Pod(half), Pod(half)], key=lambda pod: pod.amount, reverse=True)
-    for pod in sorted(by_size, key=lambda pod: pod.pool is None):
+    for pod in sorted([*pods, *_surges(settings), Pod(half), Pod(half)], key=lambda pod: pod.amount, reverse=True):
         places = [pod.pool] if pod.pool else open_pools
         if any(place not in sizes for place in places):
             continue
