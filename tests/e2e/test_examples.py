@@ -288,7 +288,7 @@ CHECKS: dict[str, list[Check]] = {
 
 AROUND: dict[str, Callable[[Stack], AbstractContextManager[None]]] = {"observability": collectors}
 """What there has to be beside the stack."""
-# test_monitoring.py: its Grafana can't be had here. The nodes of further pools are records, so their pods would wait.
+# test_monitoring.py: its Grafana can't be had here. Further pools are tested without the sandbox, by tests/reliability.
 ELSEWHERE = {"autoscale", "monitoring", "node-pools"}
 
 
