@@ -85,6 +85,10 @@ def _proxy_protocol(config: Settings) -> dict[str, Any]:
         annotations[f"{_LOAD_BALANCER_ANNOTATION}hostname"] = config.tls.domain
     return {
         "annotations": annotations,
+        # A node sends connections to its own pods of Kong only, and the load balancer's check asks for these: it leaves
+        # a node as soon as its pod does, and no other node sends connections to a lost one's pod until Kubernetes has
+        # noticed. A single pod may move to another node, which the load balancer hasn't checked yet.
+        **({"externalTrafficPolicy": "Local"} if config.gateway.min_replicas > 1 else {}),
         "http": {"parameters": ["proxy_protocol"]},
         "tls": {"parameters": ["http2", "proxy_protocol"]},
     }

@@ -186,3 +186,13 @@ def test_the_load_balancer_of_several_pods_soon_takes_a_lost_node_out(several: R
         "unhealthy-threshold": "2",
         "healthy-threshold": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [("several gateways", "Local"), ("autoscaled gateways", "Local"), ("one gateway or more", None), ("dev", None)],
+)
+def test_a_node_sends_connections_to_its_own_pods_of_kong_where_there_are_always_several(
+    run: Callable[[str], Recording], name: str, policy: str | None
+) -> None:
+    assert run(name).one("Release", "kong").inputs["values"]["proxy"].get("externalTrafficPolicy") == policy
