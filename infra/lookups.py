@@ -99,14 +99,14 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     cluster = live_cluster(account, identifier) if identifier else None
     if cluster is None:
         # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
-        return ClusterPlan(newest_patch(config.kubernetes_version), ["version"])
+        return ClusterPlan(newest_patch(config.first_version), ["version"])
     if config.vpc and config.vpc.name:
         cluster = cluster._replace(vpc_name=vpc_name(account, cluster.vpc))
     replacements = list(cluster_changes.replacements(config, cluster))
     if replacements and config.allow_replace:
-        return ClusterPlan(newest_patch(config.kubernetes_version), [])
+        return ClusterPlan(newest_patch(config.first_version), [])
     errors = replacements
-    if cluster.minor != config.kubernetes_version:
+    if config.kubernetes_version not in ("", cluster.minor):
         offered = [cluster_changes.minor_of(version) for version in _offered()]
         if error := cluster_changes.upgrade_error(config, cluster, offered):
             errors.append(error)

@@ -141,7 +141,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     for_nodes = {each.slug for each in options.sizes}
     yield from _check_pools(settings, [size for slug, size in sizes.items() if slug in for_nodes])
     if own is None:
-        yield _choice("kubernetesVersion", settings.kubernetes_version, minors)
+        yield _choice("kubernetesVersion", settings.first_version, minors)
         yield from _check_catalogue(stack, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
     else:

@@ -86,7 +86,7 @@ class ClusterSettings(Model):
     protect: bool | None = Field(None, description="true or false (true, except for stack dev)", examples=[False])
     allow_replace: bool = Field(False, description="true or false", examples=[False])
     kubernetes_version: str = Field(
-        versions.KUBERNETES, pattern=r"^1\.[0-9]{2}$", description="a minor version, in quotes", examples=['"1.35"']
+        "", pattern=r"^(1\.[0-9]{2})?$", description="a minor version, in quotes", examples=['"1.35"']
     )
     auto_upgrade: bool = Field(False, description="true or false", examples=[True])
     maintenance_window: MaintenanceWindow | None = Field(
@@ -103,6 +103,11 @@ class ClusterSettings(Model):
     def creates_cluster(self) -> bool:
         """True if the stack creates its cluster instead of using an existing one."""
         return not self.kube_context
+
+    @property
+    def first_version(self) -> str:
+        """The minor version of Kubernetes that the cluster is created with."""
+        return self.kubernetes_version or versions.KUBERNETES
 
     @property
     def default_pool(self) -> NodePool:

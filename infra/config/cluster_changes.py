@@ -66,6 +66,8 @@ def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequ
         cluster: as it is now.
         offered: minor versions of new clusters.
     """
+    if not settings.kubernetes_version:
+        return None
     wanted, step = settings.kubernetes_version, number_of(settings.kubernetes_version) - number_of(cluster.minor)
     key = "kubernetesVersion"
     following = f"1.{number_of(cluster.minor) + 1}"
@@ -91,6 +93,8 @@ def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequ
 
 def is_upgrade(settings: ClusterSettings, cluster: LiveCluster) -> bool:
     """True if `up` has to upgrade the cluster. One that is being upgraded already still shows its old version."""
+    if not settings.kubernetes_version:
+        return False
     step = number_of(settings.kubernetes_version) - number_of(cluster.minor)
     return step == 1 and cluster.status != "upgrading"
 

@@ -50,10 +50,12 @@ def live(
 GONE = live() | {"live": {}}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live": live(),
-    "live at an older minor": live("1.34.10-do.0"),
-    "live and being upgraded": live("1.34.10-do.0", "upgrading"),
-    "live two minors behind": live("1.33.9-do.0"),
-    "live at a newer minor": live("1.36.3-do.0"),
+    "live at an older minor": live("1.34.10-do.0", kubernetesVersion="1.35"),
+    "live at an older minor that nothing names": live("1.33.9-do.0"),
+    "live at a newer minor that nothing names": live("1.36.3-do.0"),
+    "live and being upgraded": live("1.34.10-do.0", "upgrading", kubernetesVersion="1.35"),
+    "live two minors behind": live("1.33.9-do.0", kubernetesVersion="1.35"),
+    "live at a newer minor": live("1.36.3-do.0", kubernetesVersion="1.35"),
     "live, upgraded by DigitalOcean": live("1.34.10-do.0", kubernetesVersion="1.33"),
     "live at a minor without an upgrade": live("1.35.7-do.1", kubernetesVersion="1.36"),
     "live in another region": live(region="fra1"),
@@ -98,6 +100,12 @@ def test_a_cluster_of_the_minor_before_is_upgraded_to_the_newest_patch_on_offer_
     run: Callable[[str], Recording],
 ) -> None:
     assert cluster(run("live at an older minor")) == ("1.35.7-do.1", KEPT)
+
+
+def test_a_cluster_whose_version_nothing_names_keeps_it(run: Callable[[str], Recording]) -> None:
+    """An update of this project that is tested with another minor upgrades nobody's cluster."""
+    assert cluster(run("live at an older minor that nothing names")) == ("1.33.9-do.0", ["version", *KEPT])
+    assert cluster(run("live at a newer minor that nothing names")) == ("1.36.3-do.0", ["version", *KEPT])
 
 
 def test_a_cluster_that_is_being_upgraded_is_not_upgraded_again(run: Callable[[str], Recording]) -> None:
