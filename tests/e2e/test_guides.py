@@ -73,7 +73,10 @@ def test_the_tutorial_of_digitalocean_works_as_typed_from_an_empty_account_to_an
         Guide("how-to/leave-without-a-bill.md") as leaving,
     ):
         assert tutorial.commands("git clone", "export DIGITALOCEAN_TOKEN") == ""
-        assert tutorial.commands("pulumi login", "pulumi stack init", "pulumi install") == ""
+        assert (
+            tutorial.commands("export PULUMI_CONFIG_PASSPHRASE", "pulumi login", "pulumi stack init", "pulumi install")
+            == ""
+        )
         assert "$24.00" in stack.types(tutorial.commands())
         stack.types(tutorial.commands())
         (stack.folder / "kubeconfig").write_text(stack.output("kubeconfig"))

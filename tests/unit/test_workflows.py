@@ -94,3 +94,11 @@ def test_a_tag_that_is_no_release_is_refused(tag: str, version: str, problem: st
 def test_the_changelog_collects_the_next_release() -> None:
     text = (PROJECT / "CHANGELOG.md").read_text()
     assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "Unreleased"
+
+
+def test_a_workflow_that_destroys_its_own_stack_can() -> None:
+    """The cluster of every stack but `dev` is protected."""
+    destroying = [text for text in (file.read_text() for file in WORKFLOWS) if "pulumi destroy" in text]
+    assert destroying
+    for text in destroying:
+        assert text.index("pulumi config set protect false") < text.index("pulumi up") < text.index("pulumi destroy")
