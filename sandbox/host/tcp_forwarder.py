@@ -1,6 +1,7 @@
 """Forwards TCP connections: between network namespaces that share no route, and from load balancers to nodes."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -126,5 +127,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Resets the connection: an ordinary close would look like an empty answer."""
     connection = writer.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # closed meanwhile
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
