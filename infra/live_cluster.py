@@ -36,10 +36,12 @@ def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
     )
 
 
-def vpc_name(account: Account, identifier: str) -> str:
-    """Returns the name of a private network."""
-    document = _get(account, f"vpcs/{identifier}") or {}
-    return str(document["vpc"]["name"]) if document else ""
+def with_vpc(account: Account, cluster: LiveCluster) -> LiveCluster:
+    """Returns the cluster with the name and the addresses of its private network."""
+    document = _get(account, f"vpcs/{cluster.vpc}")
+    if document is None:
+        return cluster
+    return cluster._replace(vpc_name=document["vpc"]["name"], vpc_range=document["vpc"]["ip_range"])
 
 
 def available_upgrades(account: Account, identifier: str) -> list[str]:

@@ -19,7 +19,7 @@ from infra.config.cluster_changes import LiveCluster
 from infra.config.errors import error_line
 from infra.config.settings import Settings
 from infra.kubernetes.chart_archive import chart_archive, download
-from infra.live_cluster import available_upgrades, live_cluster, vpc_name
+from infra.live_cluster import available_upgrades, live_cluster, with_vpc
 from infra.loader import Account, config_key, exit_with_error
 
 Answer = TypeVar("Answer")
@@ -101,7 +101,7 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
         # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
         return ClusterPlan(newest_patch(config.first_version), ["version"])
     if config.vpc and config.vpc.name:
-        cluster = cluster._replace(vpc_name=vpc_name(account, cluster.vpc))
+        cluster = with_vpc(account, cluster)
     replacements = list(cluster_changes.replacements(config, cluster))
     if replacements and config.allow_replace:
         return ClusterPlan(newest_patch(config.first_version), [])

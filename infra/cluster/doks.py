@@ -37,7 +37,7 @@ class DoksCluster(Cluster):
             ha=config.ha,
             auto_upgrade=config.auto_upgrade,
             surge_upgrade=True,
-            vpc_uuid=_vpc(config, child),
+            vpc_uuid=_vpc(config, plan, child),
             control_plane_firewall=_firewall(config, plan),
             maintenance_policy=_maintenance(config.maintenance_window),
             # `destroy` reads it from the state, so it has to be there from the first `up`.
@@ -83,7 +83,7 @@ class DoksCluster(Cluster):
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
 
 
-def _vpc(config: ClusterSettings, opts: pulumi.ResourceOptions) -> pulumi.Input[str] | None:
+def _vpc(config: ClusterSettings, plan: ClusterPlan, opts: pulumi.ResourceOptions) -> pulumi.Input[str] | None:
     """Creates the private network, unless it exists; None: the region's default one."""
     if config.vpc is None:
         return None
@@ -91,7 +91,11 @@ def _vpc(config: ClusterSettings, opts: pulumi.ResourceOptions) -> pulumi.Input[
         return config.vpc.id
     # The cluster's deletion is answered before its nodes are gone. Until then DigitalOcean refuses that of the network,
     # which the provider repeats, for two minutes by default.
-    patient = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(delete="30m"))
+    patient = pulumi.ResourceOptions(
+        custom_timeouts=pulumi.CustomTimeouts(delete="30m"),
+        # Pulumi replaces whatever depends on a replaced resource, whatever that ignores: the cluster would be deleted.
+        ignore_changes=["ipRange", "region"] if "vpcUuid" in plan.ignored else None,
+    )
     return digitalocean.Vpc(
         "vpc",
         name=config.vpc.name,

@@ -22,6 +22,8 @@ class LiveCluster(NamedTuple):
     """UUID."""
     vpc_name: str = ""
     """Empty: not read, since the configuration names no VPC."""
+    vpc_range: str = ""
+    """Of its addresses; read with its name."""
     has_firewall: bool = False
     """True if a firewall guards its control plane."""
 
@@ -53,6 +55,9 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if settings.vpc and settings.vpc.name and settings.vpc.name != (cluster.vpc_name or settings.vpc.name):
         fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or remove vpc, {advice}"
         yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
+    if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
+        fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
+        yield ConfigError("vpc.ipRange", str(settings.vpc.ip_range), cluster.vpc_range, fix, problem)
     if cluster.node_size and settings.node_size != cluster.node_size:
         fix = f"python -m ops resize-pool, which moves the nodes to the new size, {advice}"
         yield ConfigError("nodeSize", settings.node_size, cluster.node_size, fix, problem)

@@ -41,7 +41,7 @@ def live(
         "outputs": {"cluster_id": "c1"},
         "live": {
             "cluster": cluster | {"node_pools": pools, "vpc_uuid": VPC},
-            "vpc_name": "shop",
+            "vpc": {"name": "shop", "ip_range": "10.120.0.0/20"},
             "upgrades": ["1.35.7-do.1", "1.35.7-do.0"],
         },
     }
@@ -67,6 +67,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "gone": GONE,
     "live in this VPC": live(vpc={"id": VPC}),
     "live in the VPC of this name": live(vpc={"name": "shop"}),
+    "live in the VPC of this name and range": live(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}),
+    "live in a VPC of another range": live(vpc={"name": "shop", "ipRange": "10.130.0.0/20"}),
     "live in another VPC": live(vpc={"id": OTHER}),
     "live in a VPC of another name": live(vpc={"name": "other"}),
     "live behind a firewall": guarded(live()),
@@ -149,6 +151,11 @@ REFUSED = {
         "fix: pulumi config set --path vpc.name shop, or remove vpc, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
+    "live in a VPC of another range": (
+        'kong-doks:vpc.ipRange: "10.130.0.0/20" would replace cluster mycluster; allowed: 10.120.0.0/20; '
+        "fix: pulumi config set --path vpc.ipRange 10.120.0.0/20, "
+        "or allowReplace true, which deletes the cluster with all that is in it"
+    ),
     "live in another region": (
         'kong-doks:region: "fra1" would replace cluster mycluster; allowed: nyc1; fix: pulumi config set region nyc1, '
         "or allowReplace true, which deletes the cluster with all that is in it"
@@ -200,7 +207,9 @@ def test_upgrades_by_digitalocean_are_a_choice(dev: Recording, run: Callable[[st
     assert "maintenancePolicy" not in dev.one("KubernetesCluster").inputs
 
 
-@pytest.mark.parametrize("name", ["live in this VPC", "live in the VPC of this name"])
+@pytest.mark.parametrize(
+    "name", ["live in this VPC", "live in the VPC of this name and range", "live in the VPC of this name"]
+)
 def test_a_cluster_stays_in_its_private_network(run: Callable[[str], Recording], name: str) -> None:
     assert cluster(run(name)) == ("1.35.6-do.0", ["version", *KEPT])
 
@@ -215,6 +224,12 @@ def test_a_private_network_is_created_before_the_cluster_and_patiently_deleted_a
     assert vpc.parent == owner.parent
     assert owner.inputs["vpcUuid"] == "vpc-id"
     assert "Vpc vpc" in recording.before(owner)
+
+
+def test_the_private_network_of_a_cluster_that_exists_is_never_replaced(run: Callable[[str], Recording]) -> None:
+    """With it Pulumi would replace the cluster, whatever that ignores."""
+    assert run("live in the VPC of this name").one("Vpc").ignore_changes == ["ipRange", "region"]
+    assert run("in a VPC").one("Vpc").ignore_changes == []
 
 
 def test_an_existing_private_network_is_not_created(run: Callable[[str], Recording]) -> None:
