@@ -4,6 +4,7 @@ It is read over HTTP: the provider's look-up finds clusters by name, and creates
 """
 
 import os
+import re
 import time
 from http import HTTPStatus
 from typing import Any
@@ -55,6 +56,7 @@ def _get(account: Account, path: str) -> dict[str, Any] | None:
     # Importing httpx takes 0.1 s, which a first `up` doesn't need.
     import httpx  # noqa: PLC0415
 
+    _check_token(account)
     endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
     headers = {"Authorization": f"Bearer {account.token}"}
     problem = ""
@@ -81,6 +83,16 @@ def _get(account: Account, path: str) -> dict[str, Any] | None:
         f"DigitalOcean API call failed: GET {path}: {problem}; allowed: a valid token with permission to read; "
         "fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
     )
+
+
+def _check_token(account: Account) -> None:
+    """Ends the program for a token that can't be a header: httpx would repeat it in its own error."""
+    if re.fullmatch("[!-~]+", account.token or ""):
+        return
+    key = "digitalocean:token" if account.stack else "DIGITALOCEAN_TOKEN"
+    problem = "has a blank, a line break or another character that no token has" if account.token else "is missing"
+    fix = "pulumi config set --secret digitalocean:token" if account.stack else "export DIGITALOCEAN_TOKEN=dop_v1_..."
+    exit_with_error(f"{key}: {problem}; allowed: one word; fix: {fix}")
 
 
 def _pause() -> float:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _list(value: object) -> object:
@@ -14,9 +14,9 @@ Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
 class Document(BaseModel):
-    """One document; fields that ops doesn't read are ignored."""
+    """One document; fields that ops doesn't read are ignored. No error repeats a value: it may be a credential."""
 
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
 
 
 class Team(Document):
@@ -168,4 +168,5 @@ class RegistryOptions(Document):
 class Credentials(Document):
     server: str
     certificate_authority_data: str
-    token: str
+    token: Annotated[str, Field(pattern="^[!-~]+$")]
+    """One word: httpx would repeat another one in its own error."""

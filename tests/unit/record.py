@@ -328,7 +328,8 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
     answers = functools.partial(internet, run.get("live", {}))
     client = functools.partial(httpx.Client, transport=httpx.MockTransport(answers))
     httpx.Client = client  # type: ignore[assignment, misc]
-    os.environ["PULUMI_CONFIG"] = json.dumps(configuration(run["stack"], run.get("config", {})))
+    config = json.dumps(configuration(run["stack"], run.get("config", {})))
+    os.environ.update({"DIGITALOCEAN_TOKEN": "dop_v1_test", "PULUMI_CONFIG": config})
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
     recorder, engine = (

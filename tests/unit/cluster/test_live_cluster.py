@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra.config import versions
 from infra.config.cluster_changes import unsupported
 from infra.config.settings import Settings
+from infra.live_cluster import live_cluster
+from infra.loader import Account
 from tests.unit.conftest import Recording
 from tests.unit.loading import refused
 
@@ -298,3 +301,33 @@ def test_a_minor_that_the_controller_is_not_tested_with_is_known() -> None:
 
 def test_every_stack_but_dev_is_protected_by_default() -> None:
     assert {name for name in ("dev", "prod", "develop") if Settings().is_protected(name)} == {"prod", "develop"}
+
+
+_ENVIRONMENT = "allowed: one word; fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
+_CONFIGURATION = "allowed: one word; fix: pulumi config set --secret digitalocean:token"
+
+
+@pytest.mark.parametrize(
+    ("token", "stack", "begin", "end"),
+    [
+        ("dop_v1_secret\r", None, "DIGITALOCEAN_TOKEN: has a blank, ", _ENVIRONMENT),
+        ("dop_v1_secret\n", None, "DIGITALOCEAN_TOKEN: has a blank, ", _ENVIRONMENT),
+        ("dop_v1_sécret", None, "DIGITALOCEAN_TOKEN: has a blank, ", _ENVIRONMENT),
+        ("two words", "dev", "digitalocean:token: has a blank, ", _CONFIGURATION),
+        (None, None, "DIGITALOCEAN_TOKEN: is missing; ", _ENVIRONMENT),
+    ],
+)
+def test_a_token_that_is_none_is_never_sent_nor_repeated(
+    monkeypatch: pytest.MonkeyPatch, token: str | None, stack: str | None, begin: str, end: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    monkeypatch.setenv("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN", "0.01")
+    # Nothing listens there.
+    account = Account(api_endpoint="http://127.0.0.1:1", stack=stack, token=token)
+    with pytest.raises(SystemExit):
+        live_cluster(account, "c1")
+    (line,) = said
+    assert line.startswith(begin)
+    assert line.endswith(end)
+    assert "secret" not in line.replace("--secret", "")
