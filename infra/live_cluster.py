@@ -33,7 +33,6 @@ def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
         status=cluster["status"]["state"],
         node_size=sizes[0] if sizes else "",
         vpc=cluster.get("vpc_uuid") or "",
-        has_firewall=bool((cluster.get("control_plane_firewall") or {}).get("enabled")),
     )
 
 

@@ -29,15 +29,10 @@ _UNUSABLE = (OSError, yaml.YAMLError, tarfile.TarError, EOFError, LookupError, T
 
 
 class ClusterPlan(NamedTuple):
-    """The version of a cluster, and its inputs that Pulumi leaves as they are.
-
-    Attributes:
-        has_firewall: a firewall guards its control plane now. Without its key the provider would leave it there.
-    """
+    """The version of a cluster, and its inputs that Pulumi leaves as they are."""
 
     version: str
     ignored: Sequence[str]
-    has_firewall: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +111,9 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
         exit_with_error(*(config_key(error_line(error, hidden=False)) for error in errors))
     # Even if the state is older than the cluster, as after a resize whose refresh was interrupted.
     kept = ["region", "nodePool.size", "vpcUuid"]
-    firewall = cluster.has_firewall
     if cluster_changes.is_upgrade(config, cluster):
-        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept, firewall)
-    return ClusterPlan(cluster.version, ["version", *kept], firewall)
+        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept)
+    return ClusterPlan(cluster.version, ["version", *kept])
 
 
 def _warn_of_version(cluster: LiveCluster) -> None:

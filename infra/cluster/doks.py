@@ -38,7 +38,7 @@ class DoksCluster(Cluster):
             auto_upgrade=config.auto_upgrade,
             surge_upgrade=True,
             vpc_uuid=_vpc(config, plan, child),
-            control_plane_firewall=_firewall(config, plan),
+            control_plane_firewall=_firewall(config),
             maintenance_policy=_maintenance(config.maintenance_window),
             # `destroy` reads it from the state, so it has to be there from the first `up`.
             destroy_all_associated_resources=True,
@@ -105,13 +105,14 @@ def _vpc(config: ClusterSettings, plan: ClusterPlan, opts: pulumi.ResourceOption
     ).id
 
 
-def _firewall(
-    config: ClusterSettings, plan: ClusterPlan
-) -> digitalocean.KubernetesClusterControlPlaneFirewallArgs | None:
-    addresses = [str(address) for address in config.control_plane_firewall]
-    if not addresses and not plan.has_firewall:
+def _firewall(config: ClusterSettings) -> digitalocean.KubernetesClusterControlPlaneFirewallArgs | None:
+    """Guards the API server, or switches its firewall off; None: it stays as it is, as one that was set by hand."""
+    networks = config.control_plane_firewall
+    if not networks:
         return None
-    return digitalocean.KubernetesClusterControlPlaneFirewallArgs(enabled=bool(addresses), allowed_addresses=addresses)
+    is_open = any(network.prefixlen == 0 for network in networks)
+    addresses = [] if is_open else [str(network) for network in networks]
+    return digitalocean.KubernetesClusterControlPlaneFirewallArgs(enabled=not is_open, allowed_addresses=addresses)
 
 
 def _maintenance(window: MaintenanceWindow | None) -> digitalocean.KubernetesClusterMaintenancePolicyArgs | None:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from infra.config import versions
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.node_pools import DEFAULT_POOL, SIZE, Autoscale, NodePool, PoolName
-from infra.config.types import ClusterName, Model, Network
+from infra.config.types import ClusterName, Ipv4Network, Model
 
 
 class MaintenanceWindow(Model):
@@ -42,7 +42,7 @@ class Vpc(Model):
         description="letters, digits, dots and hyphens",
         examples=["shop"],
     )
-    ip_range: Network | None = Field(
+    ip_range: Ipv4Network | None = Field(
         None, description="a private IPv4 network from /16 to /24", examples=["10.120.0.0/20"]
     )
 
@@ -59,11 +59,7 @@ class Vpc(Model):
             return
         if self.id:
             yield ConfigError("ipRange", str(self.ip_range), "only beside name", "remove ipRange")
-        elif (
-            self.ip_range.version != 4  # noqa: PLR2004 -- IPv4
-            or not self.ip_range.is_private
-            or not _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE
-        ):
+        elif not self.ip_range.is_private or not _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE:
             allowed = "a private IPv4 network from /16 to /24"
             yield ConfigError("ipRange", str(self.ip_range), allowed, "write for example 10.120.0.0/20")
 
@@ -93,8 +89,8 @@ class ClusterSettings(Model):
         None, description="day, start", examples=['{day: sunday, start: "04:00"}']
     )
     vpc: Vpc | None = Field(None, description="id; or name, ipRange", examples=["{name: shop}"])
-    control_plane_firewall: list[Network] = Field(
-        [], description="a list of IP addresses and networks", examples=["[203.0.113.0/24]"]
+    control_plane_firewall: list[Ipv4Network] = Field(
+        [], description="a list of IPv4 addresses and networks", examples=["[203.0.113.0/24]"]
     )
     ha: bool = Field(False, description="true or false", examples=[False])
     kube_context: str = Field("", description="a context of your kubeconfig", examples=["docker-desktop"])

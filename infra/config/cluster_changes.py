@@ -24,8 +24,6 @@ class LiveCluster(NamedTuple):
     """Empty: not read, since the configuration names no VPC."""
     vpc_range: str = ""
     """Of its addresses; read with its name."""
-    has_firewall: bool = False
-    """True if a firewall guards its control plane."""
 
     @property
     def minor(self) -> str:

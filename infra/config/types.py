@@ -112,6 +112,7 @@ def _is_text(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
 
 
 Network = Annotated[IPvAnyNetwork, BeforeValidator(_is_text)]
+Ipv4Network = Annotated[ipaddress.IPv4Network, BeforeValidator(_is_text)]
 # Kong allows fewer characters than HTTP (RFC 9110, 5.6.2).
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]

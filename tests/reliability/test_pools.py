@@ -197,6 +197,9 @@ def test_a_private_network_of_the_stack_is_deleted_once_the_cluster_has_left_it(
     assert 'vpc.name: "other" would replace cluster mycluster; allowed: shop' in part.up(check=False).stdout
     part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})
     part.up()
+    assert document(part)["control_plane_firewall"]["enabled"]
+    part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}, controlPlaneFirewall=["0.0.0.0/0"])
+    part.up()
     assert not document(part)["control_plane_firewall"]["enabled"]
     part.up()
     assert has_no_changes(part)

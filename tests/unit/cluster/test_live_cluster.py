@@ -19,13 +19,6 @@ VPC = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"
 OTHER = "00000000-9653-4bd1-bef5-d6bff52042e4"
 
 
-def guarded(recorded: dict[str, Any]) -> dict[str, Any]:
-    """The same with a firewall before the control plane."""
-    firewall = {"control_plane_firewall": {"enabled": True, "allowed_addresses": ["203.0.113.0/24"]}}
-    live = recorded["live"]
-    return recorded | {"live": live | {"cluster": live["cluster"] | firewall}}
-
-
 def live(
     version: str = "1.35.6-do.0",
     status: str = "running",
@@ -38,12 +31,13 @@ def live(
         {"size": size, "tags": ["k8s", "terraform:default-node-pool"]},
     ]
     cluster = {"id": "c1", "name": "mycluster", "region": "nyc1", "version": version, "status": {"state": status}}
+    firewall = {"enabled": True, "allowed_addresses": ["203.0.113.0/24"]}
     return {
         "stack": "dev",
         "config": {f"kong-doks:{key}": value for key, value in config.items()},
         "outputs": {"cluster_id": "c1"},
         "live": {
-            "cluster": cluster | {"node_pools": pools, "vpc_uuid": VPC},
+            "cluster": cluster | {"node_pools": pools, "vpc_uuid": VPC, "control_plane_firewall": firewall},
             "vpc": {"name": "shop", "ip_range": "10.120.0.0/20"},
             "upgrades": ["1.35.7-do.1", "1.35.7-do.0"],
         },
@@ -74,12 +68,12 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live in a VPC of another range": live(vpc={"name": "shop", "ipRange": "10.130.0.0/20"}),
     "live in another VPC": live(vpc={"id": OTHER}),
     "live in a VPC of another name": live(vpc={"name": "other"}),
-    "live behind a firewall": guarded(live()),
+    "live, to be opened": live(controlPlaneFirewall=["0.0.0.0/0"]),
     "in a VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"name": "shop", "ipRange": "10.120.0.0/20"}}},
     "in an existing VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"id": VPC}}},
     "behind a firewall": {
         "stack": "dev",
-        "config": {"kong-doks:controlPlaneFirewall": ["203.0.113.7", "2001:db8::/32"]},
+        "config": {"kong-doks:controlPlaneFirewall": ["203.0.113.7", "198.51.100.0/24"]},
     },
     "staging": {"stack": "staging"},
     "staging, unprotected": {"stack": "staging", "config": {"kong-doks:protect": False}},
@@ -245,13 +239,17 @@ def test_the_control_plane_is_open_unless_addresses_are_named(dev: Recording, ru
     assert "controlPlaneFirewall" not in dev.one("KubernetesCluster").inputs
     assert run("behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"] == {
         "enabled": True,
-        "allowedAddresses": ["203.0.113.7/32", "2001:db8::/32"],
+        "allowedAddresses": ["203.0.113.7/32", "198.51.100.0/24"],
     }
 
 
-def test_a_firewall_whose_key_was_removed_is_switched_off(run: Callable[[str], Recording]) -> None:
-    """Without the argument the provider would leave it as it is."""
-    firewall = run("live behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"]
+def test_a_firewall_of_somebody_else_s_is_left_alone(run: Callable[[str], Recording]) -> None:
+    """Without the argument the provider leaves it as it is."""
+    assert "controlPlaneFirewall" not in run("live").one("KubernetesCluster").inputs
+
+
+def test_a_firewall_is_switched_off_where_the_configuration_says_so(run: Callable[[str], Recording]) -> None:
+    firewall = run("live, to be opened").one("KubernetesCluster").inputs["controlPlaneFirewall"]
     assert firewall == {"enabled": False, "allowedAddresses": []}
 
 
@@ -273,7 +271,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no UUID": ({"vpc": {"id": "shop"}}, 'vpc.id: "shop" is not allowed; allowed: the UUID of an existing VPC'),
     "no address": (
         {"controlPlaneFirewall": ["office"]},
-        'controlPlaneFirewall[0]: "office" is not allowed; allowed: a list of IP addresses and networks',
+        'controlPlaneFirewall[0]: "office" is not allowed; allowed: a list of IPv4 addresses and networks',
+    ),
+    "an address of IPv6": (
+        {"controlPlaneFirewall": ["203.0.113.7", "2001:db8::/32"]},
+        'controlPlaneFirewall[1]: "2001:db8::/32" is not allowed; allowed: a list of IPv4 addresses and networks',
     ),
     "half an hour": (
         {"maintenanceWindow": {"start": "04:30"}},
