@@ -95,8 +95,11 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     if cluster is None:
         # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
         return ClusterPlan(newest_patch(config.first_version), ["version"])
-    if config.vpc and config.vpc.name:
-        cluster = with_vpc(account, cluster)
+    owns_vpc = cluster.vpc != "" and cluster.vpc == previous_output("vpc_id")
+    if owns_vpc or (config.vpc and config.vpc.name):
+        cluster = with_vpc(account, cluster)._replace(owns_vpc=owns_vpc)
+    if error := cluster_changes.vpc_error(config, cluster):
+        exit_with_error(config_key(error_line(error, hidden=False)))
     replacements = list(cluster_changes.replacements(config, cluster))
     if replacements and config.allow_replace:
         return ClusterPlan(newest_patch(config.first_version), [])

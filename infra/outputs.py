@@ -40,6 +40,9 @@ def export(  # noqa: PLR0913 -- everything that has outputs
         outputs[f"{service.name}_url"] = service.url
     outputs |= monitoring.commands if monitoring else {}
     outputs["cluster_id"] = cluster.id
+    if cluster.vpc_id is not None:
+        # The next `up` reads it: infra/lookups.py.
+        outputs["vpc_id"] = cluster.vpc_id
     outputs["kubeconfig"] = cluster.kubeconfig
     outputs["registry"] = registry.endpoint
     for name, value in outputs.items():

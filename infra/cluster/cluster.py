@@ -25,6 +25,7 @@ class Cluster(pulumi.ComponentResource):
         provider: of Kubernetes objects.
         resource: the cluster that the stack creates; None: an existing one.
         id: its UUID; None: an existing cluster.
+        vpc_id: UUID of the private network that the stack creates; None: it creates none.
         kubeconfig: of the cluster that the stack creates; None: the user has one.
         kube_context: the context of the user's kubeconfig; None: the stack creates the cluster.
         pools: node pools by their keys of the configuration.
@@ -34,6 +35,7 @@ class Cluster(pulumi.ComponentResource):
     provider: kubernetes.Provider
     resource: pulumi.CustomResource | None = None
     id: pulumi.Output[str] | None = None
+    vpc_id: pulumi.Output[str] | None = None
     kubeconfig: pulumi.Output[str] | None = None
     kube_context: str | None = None
     pools: Mapping[str, Pool] = {}

@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from infra.cluster.cluster import Cluster, Pool
 from infra.cluster.kubeconfig import kubeconfig
-from infra.config.cluster import ClusterSettings, MaintenanceWindow
+from infra.config.cluster import ClusterSettings, MaintenanceWindow, Vpc
 from infra.config.node_pools import NodePool
 from infra.loader import Account
 from infra.lookups import ClusterPlan
@@ -28,6 +28,9 @@ class DoksCluster(Cluster):
         """
         super().__init__("kong-doks:cluster:Cluster", name)
         child = pulumi.ResourceOptions(parent=self)
+        vpc_id: pulumi.Input[str] | None = config.vpc.id if config.vpc else None
+        if config.vpc and config.vpc.name:
+            vpc_id = self.vpc_id = _vpc(config.vpc, config.region, plan, child).id
         cluster = digitalocean.KubernetesCluster(
             name,
             name=config.cluster_name,
@@ -37,7 +40,7 @@ class DoksCluster(Cluster):
             ha=config.ha,
             auto_upgrade=config.auto_upgrade,
             surge_upgrade=True,
-            vpc_uuid=_vpc(config, plan, child),
+            vpc_uuid=vpc_id,
             control_plane_firewall=_firewall(config),
             maintenance_policy=_maintenance(config.maintenance_window),
             # `destroy` reads it from the state, so it has to be there from the first `up`.
@@ -83,12 +86,7 @@ class DoksCluster(Cluster):
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
 
 
-def _vpc(config: ClusterSettings, plan: ClusterPlan, opts: pulumi.ResourceOptions) -> pulumi.Input[str] | None:
-    """Creates the private network, unless it exists; None: the region's default one."""
-    if config.vpc is None:
-        return None
-    if config.vpc.id:
-        return config.vpc.id
+def _vpc(vpc: Vpc, region: str, plan: ClusterPlan, opts: pulumi.ResourceOptions) -> digitalocean.Vpc:
     # The cluster's deletion is answered before its nodes are gone. Until then DigitalOcean refuses that of the network,
     # which the provider repeats, for two minutes by default.
     patient = pulumi.ResourceOptions(
@@ -98,11 +96,11 @@ def _vpc(config: ClusterSettings, plan: ClusterPlan, opts: pulumi.ResourceOption
     )
     return digitalocean.Vpc(
         "vpc",
-        name=config.vpc.name,
-        region=config.region,
-        ip_range=str(config.vpc.ip_range) if config.vpc.ip_range else None,
+        name=vpc.name,
+        region=region,
+        ip_range=str(vpc.ip_range) if vpc.ip_range else None,
         opts=pulumi.ResourceOptions.merge(opts, patient),
-    ).id
+    )
 
 
 def _firewall(config: ClusterSettings) -> digitalocean.KubernetesClusterControlPlaneFirewallArgs | None:

@@ -21,9 +21,11 @@ class LiveCluster(NamedTuple):
     vpc: str = ""
     """UUID."""
     vpc_name: str = ""
-    """Empty: not read, since the configuration names no VPC."""
+    """Empty: not read, since neither the configuration names a VPC nor the stack has made one."""
     vpc_range: str = ""
     """Of its addresses; read with its name."""
+    owns_vpc: bool = False
+    """True if the stack made its VPC."""
 
     @property
     def minor(self) -> str:
@@ -51,7 +53,8 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
         fix = f"pulumi config set --path vpc.id {cluster.vpc}, {advice}"
         yield ConfigError("vpc.id", settings.vpc.id, cluster.vpc, fix, problem)
     if settings.vpc and settings.vpc.name and settings.vpc.name != (cluster.vpc_name or settings.vpc.name):
-        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or remove vpc, {advice}"
+        removal = "" if cluster.owns_vpc else ", or remove vpc"
+        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}{removal}, {advice}"
         yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
     if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
         fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
@@ -59,6 +62,15 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if cluster.node_size and settings.node_size != cluster.node_size:
         fix = f"python -m ops resize-pool, which moves the nodes to the new size, {advice}"
         yield ConfigError("nodeSize", settings.node_size, cluster.node_size, fix, problem)
+
+
+def vpc_error(settings: ClusterSettings, cluster: LiveCluster) -> ConfigError | None:
+    """Returns why the stack has to go on making its VPC: DigitalOcean deletes none that has members."""
+    vpc = settings.vpc
+    if not cluster.owns_vpc or (vpc and (vpc.name or vpc.id != cluster.vpc)):
+        return None
+    problem = f"would delete the VPC that cluster {cluster.name} is in"
+    return ConfigError("vpc", None, f"name: {cluster.vpc_name}", f"write vpc: {{name: {cluster.vpc_name}}}", problem)
 
 
 def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequence[str]) -> ConfigError | None:

@@ -44,6 +44,11 @@ def live(
     }
 
 
+def in_own_vpc(recorded: dict[str, Any], vpc: str = VPC) -> dict[str, Any]:
+    """The same after an `up` that made a VPC: that of the cluster, or another one."""
+    return recorded | {"outputs": recorded["outputs"] | {"vpc_id": vpc}}
+
+
 GONE = live() | {"live": {}}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live": live(),
@@ -63,9 +68,13 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live, to be replaced": live(size="s-2vcpu-4gb", allowReplace=True),
     "gone": GONE,
     "live in this VPC": live(vpc={"id": VPC}),
-    "live in the VPC of this name": live(vpc={"name": "shop"}),
     "live in the VPC of this name and range": live(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}),
     "live in a VPC of another range": live(vpc={"name": "shop", "ipRange": "10.130.0.0/20"}),
+    "live in its own VPC": in_own_vpc(live(vpc={"name": "shop"})),
+    "live in its own VPC, which nothing names": in_own_vpc(live()),
+    "live in its own VPC, which the id names": in_own_vpc(live(vpc={"id": VPC}, region="fra1", allowReplace=True)),
+    "live in its own VPC, to be replaced in another": in_own_vpc(live(vpc={"id": OTHER}, allowReplace=True)),
+    "live beside its own VPC": in_own_vpc(live(), OTHER),
     "live in another VPC": live(vpc={"id": OTHER}),
     "live in a VPC of another name": live(vpc={"name": "other"}),
     "live, to be opened": live(controlPlaneFirewall=["0.0.0.0/0"]),
@@ -153,6 +162,14 @@ REFUSED = {
         "fix: pulumi config set --path vpc.ipRange 10.120.0.0/20, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
+    "live in its own VPC, which nothing names": (
+        "kong-doks:vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop; "
+        "fix: write vpc: {name: shop}"
+    ),
+    "live in its own VPC, which the id names": (
+        "kong-doks:vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop; "
+        "fix: write vpc: {name: shop}"
+    ),
     "live in another region": (
         'kong-doks:region: "fra1" would replace cluster mycluster; allowed: nyc1; fix: pulumi config set region nyc1, '
         "or allowReplace true, which deletes the cluster with all that is in it"
@@ -205,7 +222,8 @@ def test_upgrades_by_digitalocean_are_a_choice(dev: Recording, run: Callable[[st
 
 
 @pytest.mark.parametrize(
-    "name", ["live in this VPC", "live in the VPC of this name and range", "live in the VPC of this name"]
+    "name",
+    ["live in this VPC", "live in the VPC of this name and range", "live in its own VPC", "live beside its own VPC"],
 )
 def test_a_cluster_stays_in_its_private_network(run: Callable[[str], Recording], name: str) -> None:
     assert cluster(run(name)) == ("1.35.6-do.0", ["version", *KEPT])
@@ -225,8 +243,18 @@ def test_a_private_network_is_created_before_the_cluster_and_patiently_deleted_a
 
 def test_the_private_network_of_a_cluster_that_exists_is_never_replaced(run: Callable[[str], Recording]) -> None:
     """With it Pulumi would replace the cluster, whatever that ignores."""
-    assert run("live in the VPC of this name").one("Vpc").ignore_changes == ["ipRange", "region"]
+    assert run("live in its own VPC").one("Vpc").ignore_changes == ["ipRange", "region"]
     assert run("in a VPC").one("Vpc").ignore_changes == []
+
+
+def test_a_private_network_is_left_with_the_cluster_that_leaves_it(run: Callable[[str], Recording]) -> None:
+    assert cluster(run("live in its own VPC, to be replaced in another")) == ("1.35.7-do.1", [])
+
+
+def test_a_private_network_of_the_stack_is_an_output(dev: Recording, run: Callable[[str], Recording]) -> None:
+    """The next `up` knows by it that it must not delete the network."""
+    assert run("in a VPC").outputs["vpc_id"] == "vpc-id"
+    assert "vpc_id" not in {*dev.outputs, *run("in an existing VPC").outputs}
 
 
 def test_an_existing_private_network_is_not_created(run: Callable[[str], Recording]) -> None:
