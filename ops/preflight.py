@@ -1,6 +1,6 @@
 """Checks that `pulumi up` can work, before it costs anything."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -140,15 +140,18 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     yield _check_room(stack, options, sizes)
     for_nodes = {each.slug for each in options.sizes}
     yield from _check_pools(settings, [size for slug, size in sizes.items() if slug in for_nodes])
+    owned_vpcs = state.of(states.VPC)
+    vpcs = list(api.list("vpcs", "vpcs", VpcDocument)) if settings.vpc or owned_vpcs else []
     if own is None:
         yield _choice("kubernetesVersion", settings.first_version, minors)
         yield from _check_catalogue(stack, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
     else:
-        yield _check_upgrade(own, settings, minors)
-        yield from _check_replacement(own, settings)
+        live = _live(own, vpcs, owned_vpcs)
+        yield _check_upgrade(live, settings, minors)
+        yield from _check_replacement(live, settings)
     if own is None and settings.vpc:
-        yield _check_vpc(settings.vpc, settings.region, list(api.list("vpcs", "vpcs", VpcDocument)))
+        yield _check_vpc(settings.vpc, settings.region, vpcs, owned_vpcs)
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
@@ -222,14 +225,16 @@ def _choice(key: str, value: str, choices: list[str], where: str = "", option: s
     return Check(key, False, f'"{value}" is not on offer{where}; allowed: {shown}', fix)
 
 
-def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument]) -> Check:
-    """The private network of a new cluster."""
+def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collection[str]) -> Check:
+    """The private network of a new cluster; the stack may have made it in an `up` that failed."""
     here = {each.id: each for each in found if each.region == region}
     if vpc.id:
         if vpc.id in here:
             return Check("vpc", True, f"{here[vpc.id].name} is there")
         fix = f"pulumi config set --path vpc.id {next(iter(here))}" if here else "write vpc: {name: ...}"
         return Check("vpc", False, f'VPC "{vpc.id}" is not there in {region}', fix)
+    if any(each.id in owned for each in here.values()):
+        return Check("vpc", True, "is there, and this stack's")
     if any(each.name == vpc.name for each in found):
         return Check("vpc", False, f'a VPC "{vpc.name}" is there already', "write vpc: {id: ...}, or another name")
     if not any(each.default for each in here.values()):
@@ -250,16 +255,25 @@ def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     return Check("clusterName", False, f'a cluster "{name}" is there already, {owner}', fix)
 
 
-def _live(cluster: Cluster) -> LiveCluster:
+def _live(cluster: Cluster, vpcs: Iterable[VpcDocument], owned_vpcs: Collection[str]) -> LiveCluster:
     sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
+    vpc = next((each for each in vpcs if each.id == cluster.vpc_uuid), None)
     return LiveCluster(
-        cluster.name, cluster.region, cluster.version, cluster.status.state, sizes[0] if sizes else "", cluster.vpc_uuid
+        name=cluster.name,
+        region=cluster.region,
+        version=cluster.version,
+        status=cluster.status.state,
+        node_size=sizes[0] if sizes else "",
+        vpc=cluster.vpc_uuid,
+        vpc_name=vpc.name if vpc else "",
+        vpc_range=vpc.ip_range if vpc else "",
+        owns_vpc=cluster.vpc_uuid in owned_vpcs,
     )
 
 
-def _check_upgrade(cluster: Cluster, settings: Settings, offered: list[str]) -> Check:
+def _check_upgrade(live: LiveCluster, settings: Settings, offered: list[str]) -> Check:
     """An upgrade of the cluster, and what it may break."""
-    live, key = _live(cluster), "kubernetesVersion"
+    key = "kubernetesVersion"
     if error := cluster_changes.upgrade_error(settings, live, offered):
         return Check(key, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
     if not cluster_changes.is_upgrade(settings, live):
@@ -273,9 +287,11 @@ def _check_upgrade(cluster: Cluster, settings: Settings, offered: list[str]) -> 
     return Check(key, True, said)
 
 
-def _check_replacement(cluster: Cluster, settings: Settings) -> Iterator[Check]:
+def _check_replacement(cluster: LiveCluster, settings: Settings) -> Iterator[Check]:
     """Settings that are fixed when a cluster is created."""
-    for error in cluster_changes.replacements(settings, _live(cluster)):
+    if error := cluster_changes.vpc_error(settings, cluster):
+        yield Check(error.key, False, f"{error.problem}; allowed: {error.allowed}", error.fix)
+    for error in cluster_changes.replacements(settings, cluster):
         if settings.allow_replace:
             said = f"{error.allowed} becomes {error.value}: pulumi up deletes cluster {cluster.name} with all in it"
             yield Check(error.key, True, said)

@@ -90,6 +90,7 @@ class Vpc(Document):
     id: str
     name: str
     region: str
+    ip_range: str = ""
     default: bool = False
 
 

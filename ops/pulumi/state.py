@@ -14,6 +14,7 @@ REGISTRY = "digitalocean:index/containerRegistry:ContainerRegistry"
 DOCKER_CREDENTIALS = (
     "digitalocean:index/containerRegistryDockerCredentials:ContainerRegistryDockerCredentials"  # a type token
 )
+VPC = "digitalocean:index/vpc:Vpc"
 RECORD = "digitalocean:index/dnsRecord:DnsRecord"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 NAMESPACE = "kubernetes:core/v1:Namespace"

@@ -169,6 +169,12 @@ class Terminal:
         identifier: str = self.api("POST", "/v2/volumes", body)["volume"]["id"]
         return identifier
 
+    def vpc(self, name: str) -> str:
+        """A private network that somebody created."""
+        body = {"name": name, "region": "nyc1", "ip_range": "10.120.0.0/20"}
+        identifier: str = self.api("POST", "/v2/vpcs", body)["vpc"]["id"]
+        return identifier
+
     def registry(self, name: str, tier: str = "basic") -> None:
         self.api("POST", "/v2/registries", {"name": name, "subscription_tier_slug": tier, "region": "nyc3"})
 

@@ -299,7 +299,31 @@ def test_a_private_network_is_looked_for_before_the_cluster_costs(pools: Pools) 
     assert "is there already" in pools.failed()["vpc"]["said"]
     pools.configure(vpc={"name": "shop"}, region="fra1")
     assert "becomes its default one, which DigitalOcean never deletes" in pools.failed()["vpc"]["said"]
+    # An `up` that failed has made it.
+    shop = pools.vpc("shop")
+    pools.configure(vpc={"name": "shop"})
+    assert "is there already" in pools.failed()["vpc"]["said"]
+    pools.remembers(VPC=shop)
+    assert pools.failed() == {}
     pools.account.cloud.tokens = {TOKEN: ["kubernetes:read"]}
     assert {"vpc:read", "vpc:create", "vpc:delete"} <= set(
         pools.failed()["scopes"]["said"].removeprefix("missing: ").split(", ")
     )
+
+
+def test_what_up_refuses_of_a_private_network_is_said_before(pools: Pools) -> None:
+    pools.delete_cluster(pools.id)
+    shop = pools.vpc("shop")
+    cluster = pools.cluster(vpc_uuid=shop)
+    pools.remembers(CLUSTER=cluster, VPC=shop)
+    pools.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})
+    assert pools.failed() == {}
+    pools.configure(vpc={"name": "other", "ipRange": "10.130.0.0/20"})
+    failed = pools.failed()
+    assert failed["vpc.name"]["said"] == '"other" would replace cluster mycluster; allowed: shop'
+    assert failed["vpc.ipRange"]["said"] == '"10.130.0.0/20" would replace cluster mycluster; allowed: 10.120.0.0/20'
+    for vpc in ({}, {"id": shop}):
+        pools.configure(vpc=vpc, allowReplace=True)
+        failed = pools.failed()
+        assert failed["vpc"]["said"] == "would delete the VPC that cluster mycluster is in; allowed: name: shop"
+        assert failed["vpc"]["fix"] == "write vpc: {name: shop}"
