@@ -104,6 +104,7 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     if replacements and config.allow_replace:
         return ClusterPlan(newest_patch(config.first_version), [])
     errors = replacements
+    offered: list[str] = []
     if config.kubernetes_version not in ("", cluster.minor):
         offered = [cluster_changes.minor_of(version) for version in _offered()]
         if error := cluster_changes.upgrade_error(config, cluster, offered):
@@ -115,7 +116,7 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     # Even if the state is older than the cluster, as after a resize whose refresh was interrupted.
     kept = ["region", "nodePool.size", "vpcUuid"]
     if cluster_changes.is_upgrade(config, cluster):
-        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier)), kept)
+        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier), offered), kept)
     return ClusterPlan(cluster.version, ["version", *kept])
 
 
@@ -130,16 +131,21 @@ def _warn_of_version(cluster: LiveCluster) -> None:
         )
 
 
-def _upgrade(config: ClusterSettings, cluster: LiveCluster, available: Sequence[str]) -> str:
-    """Returns the newest patch that DigitalOcean can upgrade the cluster to."""
+def _upgrade(config: ClusterSettings, cluster: LiveCluster, available: Sequence[str], offered: Sequence[str]) -> str:
+    """Returns the newest patch that DigitalOcean can upgrade the cluster to: of its own minor version first."""
     wanted = config.kubernetes_version
-    newest = next((version for version in available if cluster_changes.minor_of(version) == wanted), None)
+    minors = list(dict.fromkeys(map(cluster_changes.minor_of, available)))
+    newest = cluster_changes.upgrade_to(config, cluster, available) if wanted in (*offered, *minors) else None
     if newest is None:
-        minors = list(dict.fromkeys(map(cluster_changes.minor_of, available)))
         exit_with_error(
             f'{config_key("kubernetesVersion")}: "{wanted}" is not on offer for cluster {cluster.name}, which runs '
             f"{cluster.version}; allowed: {', '.join(dict.fromkeys([cluster.minor, *minors]))}; "
             f"fix: pulumi config set kubernetesVersion {cluster.minor}"
+        )
+    if cluster_changes.minor_of(newest) == cluster.minor:
+        pulumi.log.warn(
+            f"{config_key('kubernetesVersion')}: cluster {cluster.name} is upgraded to {newest} first, the newest "
+            f'patch of {cluster.minor}; fix: pulumi up again for "{wanted}", when the cluster runs again'
         )
     return newest
 

@@ -1,6 +1,6 @@
 """Checks that `pulumi up` can work, before it costs anything."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from infra.config import capacity, cluster_changes
 from infra.config.cluster import Vpc
 from infra.config.cluster_changes import LiveCluster, minor_of
 from infra.config.settings import Settings
-from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size
+from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size, Slug
 from ops.account.documents import Vpc as VpcDocument
 from ops.account.inventory import registries
 from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
@@ -148,7 +148,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
     else:
         live = _live(own, vpcs, owned_vpcs)
-        yield _check_upgrade(live, settings, minors)
+        yield _check_upgrade(live, settings, minors, lambda: _upgrades(api, own.id))
         yield from _check_replacement(live, settings)
     if own is None and settings.vpc:
         yield _check_vpc(settings.vpc, settings.region, vpcs, owned_vpcs)
@@ -271,7 +271,15 @@ def _live(cluster: Cluster, vpcs: Iterable[VpcDocument], owned_vpcs: Collection[
     )
 
 
-def _check_upgrade(live: LiveCluster, settings: Settings, offered: list[str]) -> Check:
+def _upgrades(api: Api, cluster: str) -> list[str]:
+    """Versions that DigitalOcean can upgrade the cluster to."""
+    found = api.list(f"kubernetes/clusters/{cluster}/upgrades", "available_upgrade_versions", Slug, null_is_empty=True)
+    return [each.slug for each in found]
+
+
+def _check_upgrade(
+    live: LiveCluster, settings: Settings, offered: list[str], available: Callable[[], list[str]]
+) -> Check:
     """An upgrade of the cluster, and what it may break."""
     key = "kubernetesVersion"
     if error := cluster_changes.upgrade_error(settings, live, offered):
@@ -283,7 +291,22 @@ def _check_upgrade(live: LiveCluster, settings: Settings, offered: list[str]) ->
         return _choice(key, wanted, [live.minor, *(each for each in offered if each != live.minor)])
     if broken := cluster_changes.unsupported(wanted):
         return Check(key, False, f"{live.version} to {wanted}: {broken}", f"pulumi config set {key} {live.minor}")
-    said = f"pulumi up upgrades cluster {live.name} from {live.version} to {wanted}; its nodes are replaced one by one"
+    return _check_upgrades(live, settings, available())
+
+
+def _check_upgrades(live: LiveCluster, settings: Settings, available: list[str]) -> Check:
+    """What DigitalOcean can upgrade the cluster to, on the way to the wanted version."""
+    key, wanted = "kubernetesVersion", settings.kubernetes_version
+    newest = cluster_changes.upgrade_to(settings, live, available)
+    if newest is None:
+        said = f'"{wanted}" is not on offer for cluster {live.name}, which runs {live.version}'
+        return Check(key, False, said, f"pulumi config set {key} {live.minor}")
+    is_first = minor_of(newest) == live.minor
+    aim = f"{newest} first, the newest patch of {live.minor}" if is_first else wanted
+    again = f"; pulumi up again for {wanted}, when the cluster runs again" if is_first else ""
+    said = (
+        f"pulumi up upgrades cluster {live.name} from {live.version} to {aim}; its nodes are replaced one by one{again}"
+    )
     return Check(key, True, said)
 
 

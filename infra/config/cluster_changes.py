@@ -1,5 +1,6 @@
 """Changes of a cluster that exists: upgrades, and what would replace it. Pure: read by the program and by `ops`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -112,6 +113,26 @@ def is_upgrade(settings: ClusterSettings, cluster: LiveCluster) -> bool:
         return False
     step = number_of(settings.kubernetes_version) - number_of(cluster.minor)
     return step == 1 and cluster.status != "upgrading"
+
+
+def upgrade_to(settings: ClusterSettings, cluster: LiveCluster, available: Sequence[str]) -> str | None:
+    """Returns the version that `up` upgrades the cluster to; None: DigitalOcean offers none on the way.
+
+    DigitalOcean allows the next minor version on the newest patch of the present one only, so such a patch comes first.
+
+    Args:
+        settings: the cluster's keys.
+        cluster: as it is now.
+        available: versions that DigitalOcean can upgrade it to.
+    """
+    newer = [version for version in available if _order(version) > _order(cluster.version)]
+    of_minors = {minor_of(version): version for version in sorted(newer, key=_order)}
+    return of_minors.get(cluster.minor) or of_minors.get(settings.kubernetes_version)
+
+
+def _order(version: str) -> list[int]:
+    """Returns what versions such as 1.35.7-do.0 are sorted by."""
+    return [int(number) for number in re.findall(r"[0-9]+", version)]
 
 
 def unsupported(minor: str) -> str:

@@ -538,6 +538,18 @@ def test_an_upgrade_is_checked_against_the_version_that_the_cluster_has(
         assert fix in failed["kubernetesVersion"]["fix"]
 
 
+def test_a_patch_that_an_upgrade_takes_first_is_said(terminal: Terminal) -> None:
+    terminal.account.settings.versions = ("1.35.7-do.0", "1.34.10-do.0", "1.34.9-do.0")
+    terminal.remembers(CLUSTER=terminal.cluster(version="1.34.9-do.0"))
+    terminal.configure(kubernetesVersion="1.35")
+    checks = {check["name"]: check for check in terminal.json("preflight")["checks"]}
+    assert checks["kubernetesVersion"]["ok"]
+    assert checks["kubernetesVersion"]["said"] == (
+        "pulumi up upgrades cluster mycluster from 1.34.9-do.0 to 1.34.10-do.0 first, the newest patch of 1.34; "
+        "its nodes are replaced one by one; pulumi up again for 1.35, when the cluster runs again"
+    )
+
+
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 1
     terminal.cluster(name="theirs")

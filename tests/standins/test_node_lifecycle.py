@@ -113,6 +113,17 @@ def test_a_surge_upgrade_has_a_new_node_before_an_old_one_is_drained(account: Ac
     assert account.http.get(account.cluster).json()["kubernetes_cluster"]["version"] == NEXT
 
 
+def test_the_next_minor_is_on_offer_on_the_newest_patch_only(account: Account) -> None:
+    def offered() -> list[str]:
+        answer = account.http.get(f"{account.cluster}/upgrades").raise_for_status().json()
+        return [each["slug"] for each in answer["available_upgrade_versions"]]
+
+    assert offered() == [NEXT]
+    account.cloud.settings.versions = (NEXT, "1.34.11-do.0", VERSION)
+    assert offered() == ["1.34.11-do.0"]
+    assert account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).status_code == 422
+
+
 def test_an_upgrade_without_surge_drains_first(account: Account) -> None:
     account.http.put(account.cluster, json={"name": "c", "surge_upgrade": False}).raise_for_status()
     account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).raise_for_status()

@@ -51,6 +51,7 @@ class Recording:
     outputs: dict[str, Any]
     invoked: list[str]
     errors: list[str]
+    warnings: list[str]
     status: int
 
     def of(self, kind: str) -> list[Resource]:

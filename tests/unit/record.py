@@ -250,10 +250,13 @@ class Engine(mocks.MockEngine):
     def __init__(self) -> None:
         super().__init__(None)
         self.errors: list[str] = []
+        self.warnings: list[str] = []
 
     def Log(self, request: engine_pb2.LogRequest) -> object:  # noqa: N802
         if request.severity == engine_pb2.ERROR:
             self.errors.append(request.message)
+        elif request.severity == engine_pb2.WARNING:
+            self.warnings.append(request.message)
         return empty_pb2.Empty()
 
 
@@ -360,6 +363,7 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": recorder.outputs,
         "invoked": recorder.invoked,
         "errors": engine.errors,
+        "warnings": engine.warnings,
         "status": status,
     }
 

@@ -160,10 +160,13 @@ def _is_set(value: object) -> bool:
 
 
 def _upgrades(document: Document) -> list[str]:
+    """Returns newer patches of the cluster's minor version; where there are none, those of the next one."""
     major, minor, *_ = now = catalog.version_key(document["version"])
-    return [
-        v for v in cloud.settings.versions if now < (key := catalog.version_key(v)) and key[:2] <= (major, minor + 1)
+    newer = [
+        (catalog.version_key(each)[:2], each) for each in cloud.settings.versions if catalog.version_key(each) > now
     ]
+    patches = [each for of, each in newer if of == (major, minor)]
+    return patches or [each for of, each in newer if of == (major, minor + 1)]
 
 
 @family.serves(f"GET {CLUSTER}/upgrades", "kubernetes:read")

@@ -53,6 +53,10 @@ GONE = live() | {"live": {}}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live": live(),
     "live at an older minor": live("1.34.10-do.0", kubernetesVersion="1.35"),
+    "live at an older patch of an older minor": live("1.34.9-do.0", kubernetesVersion="1.35")
+    | {"live": live("1.34.9-do.0")["live"] | {"upgrades": ["1.35.7-do.1", "1.34.9-do.2", "1.34.10-do.0"]}},
+    "live at an older minor whose newest patch alone is on offer": live("1.34.9-do.0", kubernetesVersion="1.35")
+    | {"live": live("1.34.9-do.0")["live"] | {"upgrades": ["1.34.10-do.0"]}},
     "live at an older minor that nothing names": live("1.33.9-do.0"),
     "live at a newer minor that nothing names": live("1.36.3-do.0"),
     "live and being upgraded": live("1.34.10-do.0", "upgrading", kubernetesVersion="1.35"),
@@ -108,6 +112,19 @@ def test_a_cluster_of_the_minor_before_is_upgraded_to_the_newest_patch_on_offer_
     run: Callable[[str], Recording],
 ) -> None:
     assert cluster(run("live at an older minor")) == ("1.35.7-do.1", KEPT)
+
+
+@pytest.mark.parametrize("name", [each for each in CONFIGURATIONS if "patch" in each])
+def test_a_cluster_gets_the_newest_patch_of_its_minor_before_the_next_minor(
+    run: Callable[[str], Recording], name: str
+) -> None:
+    recording = run(name)
+    assert cluster(recording) == ("1.34.10-do.0", KEPT)
+    (warning,) = [line for line in recording.warnings if "kubernetesVersion" in line]
+    assert warning == (
+        "kong-doks:kubernetesVersion: cluster mycluster is upgraded to 1.34.10-do.0 first, the newest patch of 1.34; "
+        'fix: pulumi up again for "1.35", when the cluster runs again'
+    )
 
 
 def test_a_cluster_whose_version_nothing_names_keeps_it(run: Callable[[str], Recording]) -> None:
