@@ -461,11 +461,12 @@ def resize_pool(
     stack: StackName = "",
     seconds: Annotated[float, typer.Option(help="How long each wait may take.")] = 1800,
     yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Also where pods lack room or a controller.")] = False,
     as_json: Json = False,
 ) -> None:
     """Move the nodes of the default pool to the configured nodeSize: new ones first, then the old ones are drained.
 
-    The cluster stays. After an interruption the same command goes on.
+    The cluster stays. After an interruption the same command goes on, or takes it back if nodeSize is the old one.
     """
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
@@ -473,15 +474,18 @@ def resize_pool(
         if not resources:
             raise OpsError(f"stack {opened.name} has no cluster yet; fix: pulumi up --stack {opened.name}")
         (cluster, resource), *_ = resources.items()
+        status = errors.status("reading the cluster")
+
+        def report(what: str) -> None:
+            status.update(escape(what))
+
+        resize = default_pool.Resize(api, cluster, settings, seconds, report, force=force)
+        if warning := resize.check():
+            errors.print(f"nodeSize: {warning}", style="yellow", markup=False)
         if not yes:
-            question = f"Create nodes of size {settings.node_size}, drain the old ones and delete them?"
-            typer.confirm(question, abort=True, err=True)
-        with errors.status("reading the cluster") as status:
-
-            def report(what: str) -> None:
-                status.update(escape(what))
-
-            said = default_pool.Resize(api, cluster, settings, seconds, report).run()
+            typer.confirm(resize.question(), abort=True, err=True)
+        with status:
+            said = resize.run()
             # Pulumi's state gets the new pool.
             opened.pulumi("refresh", "--yes", "--skip-preview", "--target", resource["urn"], "--stack", opened.name)
     _done(f"cluster {cluster}", f"{said} (pulumi up --stack {opened.name})", opened, as_json=as_json)

@@ -2,26 +2,29 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+from infra.config import capacity
 from infra.config.settings import Settings
 from ops.account.documents import Cluster, NodePool
 from ops.account.ownership import DEFAULT_POOL_TAG
 from ops.cluster.client import connected
-from ops.cluster.drain import drain
+from ops.cluster.drain import check_controllers, drain
 from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 
 _PAUSE = 2
 
 
-def request(settings: Settings, name: str = "", tags: Iterable[str] = (DEFAULT_POOL_TAG,)) -> dict[str, Any]:
-    """Returns the request for the pool as it is configured."""
+def request(
+    settings: Settings, name: str = "", tags: Iterable[str] = (DEFAULT_POOL_TAG,), count: int = 0
+) -> dict[str, Any]:
+    """Returns the request for the pool as it is configured; an autoscaled one starts within its bounds with `count`."""
     pool = settings.default_pool
     body: dict[str, Any] = {"name": name or settings.default_pool_name, "size": pool.size, "tags": [*tags]}
     if pool.autoscale:
         scale = {"auto_scale": True, "min_nodes": pool.least, "max_nodes": pool.most}
-        return body | {"count": pool.least} | scale
+        return body | {"count": min(max(count, pool.least), pool.most)} | scale
     return body | {"count": pool.most}
 
 
@@ -30,11 +33,23 @@ def interim_name(settings: Settings) -> str:
     return f"{settings.cluster_name}-next-pool"
 
 
+class _Found(NamedTuple):
+    """The pools of a resize: the new one, if it has begun, and the cluster's own ones."""
+
+    new: NodePool | None
+    old: list[NodePool]
+
+    def can_go_back_to(self, size: str) -> bool:
+        """True if nothing but the new pool has to go: the old ones of this size are as they were."""
+        is_untouched = self.new is not None and DEFAULT_POOL_TAG not in self.new.tags
+        return is_untouched and bool(self.old) and all(pool.size == size for pool in self.old)
+
+
 class Resize:
     """Moves a cluster's own node pool to the configured size: new nodes first, then the old ones are drained and go.
 
     Each step looks at what is there, so the same command goes on after an interruption. Pulumi's provider recognises
-    the pool by its tag, which the new pool has before the old one goes.
+    the pool by its tag, which the new pool has before the old one goes. Until then the old size can be put back.
 
     Args:
         api: the account.
@@ -42,18 +57,51 @@ class Resize:
         settings: the stack's configuration.
         seconds: how long each wait may take.
         report: gets what is waited for.
+        force: also where pods lack room or a controller.
     """
 
-    def __init__(
-        self, api: Api, cluster: str, settings: Settings, seconds: float, report: Callable[[str], None]
+    def __init__(  # noqa: PLR0913 -- the options of the command
+        self,
+        api: Api,
+        cluster: str,
+        settings: Settings,
+        seconds: float,
+        report: Callable[[str], None],
+        *,
+        force: bool = False,
     ) -> None:
         self._api = api
         self._cluster = cluster
         self._settings = settings
         self._seconds = seconds
         self._report = report
+        self._force = force
         self._path = f"kubernetes/clusters/{segment(cluster)}"
         self._interim = interim_name(settings)
+
+    def check(self) -> str:
+        """Looks whether the pods can move, before anything costs. Returns a warning; empty without one.
+
+        Raises:
+            OpsError: there is no pool to move, or a resize that hasn't begun would leave pods without a node.
+        """
+        found = self._find()
+        if found.new is None and not self._is_done(found):
+            shortage = capacity.shortage(self._settings)
+            if shortage and not self._force:
+                raise OpsError(f"nodeSize: {shortage}, or --force")
+            if not self._force:
+                with connected(self._api, self._cluster) as kubernetes:
+                    check_controllers(kubernetes, [node.name for pool in found.old for node in pool.nodes])
+            return shortage
+        return "" if found.can_go_back_to(self._settings.node_size) else capacity.shortage(self._settings)
+
+    def question(self) -> str:
+        """Returns what a person is asked before `run`."""
+        size = self._settings.node_size
+        if self._find().can_go_back_to(size):
+            return f"Drain the new nodes, delete them, and stay on those of size {size}?"
+        return f"Create nodes of size {size}, drain the old ones and delete them?"
 
     def run(self) -> str:
         """Returns what was done.
@@ -61,53 +109,87 @@ class Resize:
         Raises:
             OpsError: a step failed, or took too long.
         """
-        size, name = self._settings.node_size, self._settings.default_pool_name
-        found = self._pools()
-        new = next((pool for pool in found if pool.name == self._interim), None)
-        old = [
-            pool
-            for pool in found
-            if pool.name != self._interim and (pool.name == name or DEFAULT_POOL_TAG in pool.tags)
-        ]
-        if new is None and all(pool.size == size for pool in old):
+        size, found = self._settings.node_size, self._find()
+        new, old = found
+        if self._is_done(found):
             return f"has nodes of size {size} already"
+        if new and new.size != size:
+            if not found.can_go_back_to(size):
+                raise OpsError(
+                    f"node pool {new.name} of an interrupted resize has size {new.size}; allowed: {size}; "
+                    f"fix: pulumi config set nodeSize {new.size}, and finish that one first"
+                )
+            self._delete(new.id)
+            return f"stays on nodes of size {size}"
         if new is None:
-            answer = self._api.create(f"{self._path}/node_pools", request(self._settings, self._interim, tags=()))
-            new = NodePool.model_validate(answer["node_pool"])
-        if new.size != size:
-            raise OpsError(
-                f"node pool {new.name} of an interrupted resize has size {new.size}; allowed: {size}; "
-                f"fix: pulumi config set nodeSize {new.size}, and finish that one first"
-            )
-        self._wait(new.id, lambda pool: pool is not None and pool.runs, f"waiting for nodes of size {size}")
+            count = sum(pool.count for pool in old)
+            body = request(self._settings, self._interim, tags=(), count=count)
+            new = NodePool.model_validate(self._api.create(f"{self._path}/node_pools", body)["node_pool"])
+        self._wait(
+            new.id,
+            lambda pool: pool is not None and pool.runs,
+            f"waiting for nodes of size {size}",
+            "".join(
+                f", or first pulumi config set nodeSize {pool.size}, which keeps the old nodes" for pool in old[:1]
+            ),
+        )
         self._change(new.id, self._interim, [DEFAULT_POOL_TAG])
         for pool in old:
-            self._change(pool.id, pool.name, [])
-            self._delete(pool)
-        self._change(new.id, name, [DEFAULT_POOL_TAG])
+            if DEFAULT_POOL_TAG in pool.tags or pool.auto_scale:
+                # Its autoscaler would replace what is drained.
+                self._change(pool.id, pool.name, [], scales=False)
+            self._delete(pool.id)
+        self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
         return f"runs on nodes of size {size}"
 
-    def _delete(self, pool: NodePool) -> None:
+    def _find(self) -> _Found:
+        """Reads the pools.
+
+        Raises:
+            OpsError: the cluster's own pool is gone, and there is no new one.
+        """
+        name, pools = self._settings.default_pool_name, self._pools()
+        new = next((pool for pool in pools if pool.name == self._interim), None)
+        old = [
+            pool
+            for pool in pools
+            if pool.name != self._interim and (pool.name == name or DEFAULT_POOL_TAG in pool.tags)
+        ]
+        if new is None and not old:
+            raise OpsError(
+                f"cluster {self._cluster} has no default node pool; fix: python -m ops add-pool {self._cluster}"
+            )
+        return _Found(new, old)
+
+    def _is_done(self, found: _Found) -> bool:
+        return found.new is None and all(pool.size == self._settings.node_size for pool in found.old)
+
+    def _delete(self, identifier: str) -> None:
         """Drains a pool before DigitalOcean does, which doesn't document for how long it respects budgets."""
+        # The nodes that it has now: it may have grown since it was read.
+        nodes = [node.name for pool in self._pools() if pool.id == identifier for node in pool.nodes]
         with connected(self._api, self._cluster, self._seconds + 300) as kubernetes:
-            drain(kubernetes, [node.name for node in pool.nodes], self._seconds, self._report)
-        self._api.call("DELETE", f"{self._path}/node_pools/{segment(pool.id)}")
-        self._wait(pool.id, lambda pool: pool is None, "waiting until the old nodes are gone")
+            drain(kubernetes, nodes, self._seconds, self._report, force=self._force)
+        self._api.call("DELETE", f"{self._path}/node_pools/{segment(identifier)}")
+        self._wait(identifier, lambda pool: pool is None, "waiting until the nodes are gone")
 
     def _pools(self) -> list[NodePool]:
         return self._api.read(self._path, "kubernetes_cluster", Cluster).node_pools
 
-    def _wait(self, identifier: str, condition: Callable[[NodePool | None], bool], what: str) -> None:
+    def _wait(
+        self, identifier: str, condition: Callable[[NodePool | None], bool], what: str, otherwise: str = ""
+    ) -> None:
         end = time.monotonic() + self._seconds
         while not condition(next((pool for pool in self._pools() if pool.id == identifier), None)):
             if time.monotonic() >= end:
-                raise OpsError(f"{what}: not after {self._seconds:.0f} s; fix: the same command again")
+                raise OpsError(f"{what}: not after {self._seconds:.0f} s; fix: the same command again{otherwise}")
             self._report(what)
             time.sleep(_PAUSE)
 
-    def _change(self, identifier: str, name: str, tags: list[str]) -> None:
-        """Changes a pool's name and tags; the rest of the request is as the pool is."""
+    def _change(self, identifier: str, name: str, tags: list[str], *, scales: bool = True) -> None:
+        """Changes a pool's name and tags; the rest stays, but for an autoscaler that is to end."""
         pool = next(pool for pool in self._pools() if pool.id == identifier)
-        scale = {"auto_scale": True, "min_nodes": pool.min_nodes, "max_nodes": pool.max_nodes}
-        body = {"name": name, "count": pool.count, "tags": tags} | (scale if pool.auto_scale else {})
+        body: dict[str, Any] = {"name": name, "count": pool.count, "tags": tags, "auto_scale": False}
+        if pool.auto_scale and scales:
+            body |= {"auto_scale": True, "min_nodes": pool.min_nodes, "max_nodes": pool.max_nodes}
         self._api.call("PUT", f"{self._path}/node_pools/{segment(identifier)}", body)

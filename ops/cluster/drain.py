@@ -13,7 +13,9 @@ _MIRROR = "kubernetes.io/config.mirror"
 _DONE = ("Succeeded", "Failed")
 
 
-def drain(kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: Callable[[str], None]) -> None:
+def drain(
+    kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: Callable[[str], None], *, force: bool
+) -> None:
     """Cordons the nodes, and evicts their pods until none is left.
 
     Args:
@@ -21,10 +23,13 @@ def drain(kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: 
         nodes: names; those that are gone are left out.
         seconds: how long at most.
         report: gets what is waited for.
+        force: also pods that nothing starts again.
 
     Raises:
         OpsError: pods are left, as those that a disruption budget keeps. The nodes stay cordoned.
     """
+    if not force:
+        check_controllers(kubernetes, nodes)
     there = [node for node in nodes if kubernetes.find(f"/api/v1/nodes/{node}")]
     for node in there:
         kubernetes.merge(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
@@ -40,6 +45,26 @@ def drain(kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: 
             )
         report(f"{len(left)} pods still on the old nodes: {named}")
         time.sleep(_PAUSE)
+
+
+def check_controllers(kubernetes: Kubernetes, nodes: Sequence[str]) -> None:
+    """Refuses what a drain would end for good, as `kubectl drain` does.
+
+    Raises:
+        OpsError: pods on the nodes have no controller.
+    """
+    bare = [
+        _name(pod)
+        for node in nodes
+        for pod in _pods(kubernetes, node)
+        if not _is_going(pod)
+        and not any(owner.get("controller") for owner in pod["metadata"].get("ownerReferences") or [])
+    ]
+    if bare:
+        raise OpsError(
+            f"pods without a controller, which nothing would start again: {', '.join(sorted(bare))}; "
+            "allowed: pods of a Deployment or the like; fix: delete them, or --force"
+        )
 
 
 def _pods(kubernetes: Kubernetes, node: str) -> list[Document]:

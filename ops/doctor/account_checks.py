@@ -217,11 +217,16 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
             f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
             [["pulumi config set ha true", UP_REFRESH]],
         )
-    if any(pool.name == interim_name(snapshot.settings) for pool in cluster.node_pools):
+    interim = next((pool for pool in cluster.node_pools if pool.name == interim_name(snapshot.settings)), None)
+    if interim:
+        resize = "python -m ops resize-pool --yes"
+        # Until the new pool is the cluster's own, the old size can be put back.
+        own = [] if DEFAULT_POOL_TAG in interim.tags else [p for p in cluster.node_pools if DEFAULT_POOL_TAG in p.tags]
+        kept = [pool.size for pool in own if pool.size != snapshot.settings.node_size]
         yield Finding(
             Problem.NODE_POOL_RESIZE,
             f"the node pool of cluster {cluster.id} is half moved to another size: a resize was interrupted",
-            [["python -m ops resize-pool --yes"]],
+            [[resize], *([f"pulumi config set nodeSize {size}", resize] for size in kept)],
         )
         return
     pool = (outputs.get("nodePool") or {}).get("id")

@@ -62,9 +62,14 @@ class Pools(Terminal):
         (node,) = self.pools["mycluster-default-pool"]["nodes"]
         self.api_server.objects.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["name"]}})
         for name in names:
-            there = pod(name)
-            there["spec"]["nodeName"] = node["name"]
-            self.api_server.objects.append(there)
+            self.starts(name, node)
+
+    def starts(self, name: str, node: dict[str, Any], **metadata: object) -> None:
+        """A pod of a Deployment runs on a node."""
+        there = pod(name)
+        there["metadata"] |= {"ownerReferences": [{"kind": "ReplicaSet", "name": name, "controller": True}]} | metadata
+        there["spec"]["nodeName"] = node["name"]
+        self.api_server.objects.append(there)
 
     @property
     def pods(self) -> list[str]:
@@ -258,6 +263,125 @@ def test_an_autoscaled_default_pool_keeps_its_bounds(pools: Pools) -> None:
     assert pools.ops("resize-pool", "--yes").returncode == 0
     (pool,) = pools.pools.values()
     assert (pool["auto_scale"], pool["min_nodes"], pool["max_nodes"], pool["count"]) == (True, 2, 3, 2)
+
+
+MANY = [{"name": "foo", "path": "/foo", "build": "apps/foo", "replicas": 60}]
+
+
+def test_pods_without_room_on_the_new_size_are_said_before_the_question(pools: Pools) -> None:
+    pools.configure(nodeSize=LARGER, services=MANY)
+    done = pools.ops("resize-pool")
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("nodeSize: the pods request ")
+    assert line.endswith(", or --force")
+    assert len(pools.pools) == 1
+    done = pools.ops("resize-pool", "--yes", "--force")
+    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeSize:")
+
+
+def test_a_resize_that_has_begun_goes_on_with_a_warning_of_too_little_room(pools: Pools) -> None:
+    pools.add(name="mycluster-next-pool")
+    pools.configure(nodeSize=LARGER, services=MANY)
+    done = pools.ops("resize-pool", "--yes")
+    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeSize:")
+    assert pools.pools["mycluster-default-pool"]["size"] == LARGER
+
+
+def test_a_pod_that_nothing_starts_again_is_evicted_by_force_only(pools: Pools) -> None:
+    pools.runs("foo")
+    (node,) = pools.pools["mycluster-default-pool"]["nodes"]
+    pools.starts("bare", node, ownerReferences=[{"kind": "Node", "name": "it"}])
+    pools.configure(nodeSize=LARGER)
+    done = pools.ops("resize-pool", "--yes")
+    assert done.returncode == 3
+    assert done.stderr.startswith(
+        "pods without a controller, which nothing would start again: default/bare-1; allowed: "
+    )
+    assert len(pools.pools) == 1
+    # It came while the new nodes were waited for.
+    pools.add(name="mycluster-next-pool")
+    assert "default/bare-1; allowed: " in pools.ops("resize-pool", "--yes").stderr
+    assert pools.pods == ["foo-1", "bare-1"]
+    assert pools.ops("resize-pool", "--yes", "--force").returncode == 0
+    assert pools.pods == []
+
+
+def test_a_resize_that_cannot_end_is_taken_back(pools: Pools) -> None:
+    pools.runs("foo")
+    old = pools.pools["mycluster-default-pool"]
+    pools.account.settings.node_create = 3600
+    pools.configure(nodeSize=LARGER)
+    done = pools.ops("resize-pool", "--yes", "--seconds", "0.1")
+    assert done.returncode == 3
+    assert done.stderr.startswith("waiting for nodes of size s-2vcpu-4gb: not after 0 s; fix: the same command again, ")
+    assert done.stderr.endswith("or first pulumi config set nodeSize s-1vcpu-2gb, which keeps the old nodes\n")
+    (finding,) = pools.findings()
+    assert finding["fixes"][1] == [
+        "pulumi config set nodeSize s-1vcpu-2gb --stack dev",
+        "python -m ops resize-pool --yes --stack dev",
+    ]
+    pools.configure(nodeSize="s-1vcpu-2gb")
+    asked = pools.ops("resize-pool", typing="n\n")
+    assert asked.returncode == 1
+    assert "Drain the new nodes, delete them, and stay on those of size s-1vcpu-2gb?" in asked.stderr
+    done = pools.ops("resize-pool", "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stays on nodes of size s-1vcpu-2gb" in done.stdout
+    (pool,) = pools.pools.values()
+    assert (pool["id"], pool["count"]) == (old["id"], 1)
+    assert pools.pods == ["foo-1"]
+
+
+def test_a_deleted_default_pool_is_not_taken_for_a_resized_one(pools: Pools) -> None:
+    pools.add()
+    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
+    until(lambda: "mycluster-default-pool" not in pools.pools)
+    done = pools.ops("resize-pool", "--yes")
+    fix = f"fix: python -m ops add-pool {pools.id}\n"
+    assert (done.returncode, done.stderr) == (3, f"cluster {pools.id} has no default node pool; {fix}")
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 2), (3, 3), (5, 4)])
+def test_a_new_autoscaled_pool_starts_with_as_many_nodes_as_the_old_one_has(
+    pools: Pools, count: int, expected: int
+) -> None:
+    default = pools.pools["mycluster-default-pool"]
+    default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 5}
+    pools.account.cloud.clusters.resize(pools.record, default, count)
+    pools.configure(nodeSize=LARGER, nodeAutoscale={"min": 2, "max": 4})
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    (pool,) = pools.pools.values()
+    assert pool["count"] == expected
+
+
+def test_an_old_pool_that_grows_meanwhile_is_drained_whole_and_no_longer_grows(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools.runs("foo")
+    default = pools.pools["mycluster-default-pool"]
+    default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 5}
+    pools.configure(nodeSize=LARGER, nodeAutoscale={"min": 1, "max": 5})
+    send = Api._document  # noqa: SLF001 -- the one place that all requests pass
+
+    def document(self: Api, method: str, *rest: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 -- as it is
+        answer = send(self, method, *rest, **options)
+        if method == "POST":
+            pools.account.cloud.clusters.resize(pools.record, default, 2)
+            node = default["nodes"][1]
+            pools.api_server.objects.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["name"]}})
+            pools.starts("late", node)
+        return answer
+
+    monkeypatch.setattr(Api, "_document", document)
+    pools.api_server.kept = {"late-1"}
+    done = pools.ops("resize-pool", "--yes", "--seconds", "1")
+    assert "default/late-1 kept by disruption budgets" in done.stderr
+    assert (default["auto_scale"], default["count"]) == (False, 2)
+    assert pools.pools["mycluster-next-pool"]["auto_scale"]
+    pools.api_server.kept = set()
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    assert pools.pods == []
 
 
 def test_a_person_is_asked_before_nodes_are_created(pools: Pools) -> None:
