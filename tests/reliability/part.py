@@ -37,6 +37,7 @@ existing = existing_registry(registry.name) if registry.existing else None
 cluster = DoksCluster("cluster", config, account, plan_cluster(config, account))
 DigitalOceanRegistry("registry", registry, existing)
 pulumi.export("cluster_id", cluster.id)
+pulumi.export("vpc_id", cluster.vpc_id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
 QUIET = ("--yes", "--skip-preview", "--non-interactive")

@@ -195,6 +195,14 @@ def test_a_private_network_of_the_stack_is_deleted_once_the_cluster_has_left_it(
     assert has_no_changes(part, "--refresh")
     part.configure(vpc={"name": "other"}, controlPlaneFirewall=["203.0.113.0/24"])
     assert 'vpc.name: "other" would replace cluster mycluster; allowed: shop' in part.up(check=False).stdout
+    part.configure(vpc={"name": "shop", "ipRange": "10.130.0.0/20"})
+    assert 'vpc.ipRange: "10.130.0.0/20" would replace cluster mycluster' in part.up(check=False).stdout
+    for vpc in ({}, {"id": shop["id"]}):
+        part.configure(vpc=vpc)
+        assert "vpc: would delete the VPC that cluster mycluster is in" in part.up(check=False).stdout
+    part.configure(vpc={"name": "shop"})
+    part.up()
+    assert has_no_changes(part, "--refresh")
     part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})
     part.up()
     assert document(part)["control_plane_firewall"]["enabled"]
