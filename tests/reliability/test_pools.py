@@ -143,10 +143,17 @@ def test_a_cluster_is_upgraded_in_place_and_what_digitalocean_installs_changes_n
 def test_a_protected_cluster_is_destroyed_once_the_configuration_says_so(part: Part) -> None:
     part.configure(protect=True)
     part.up()
-    refused = part.destroy(check=False)
+    before = part.resources()
+    part.account.cloud.calls.clear()
+    refused = part.run("pulumi", "destroy", "--yes", "--non-interactive", check=False)
     assert refused.returncode != 0
     assert "protect" in refused.stdout + refused.stderr
-    assert len(part.resources()) > 0
+    assert changes(part) == []
+    assert part.resources() == before
+    # Without a preview the engine deletes what isn't protected, and then refuses the rest: the guides warn of it.
+    assert part.destroy(check=False).returncode != 0
+    assert 0 < len(part.resources()) < len(before)
+    assert not part.account.cloud.registries.documents
     assert part.account.cloud.clusters.records
     part.configure(protect=False)
     part.up()
