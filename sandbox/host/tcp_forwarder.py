@@ -105,7 +105,9 @@ class TcpForwarder:
 
 async def _pass_on(target: Target, client: Connection) -> None:
     """Copies both ways until both ends have closed. Raises (a group of) OSErrors: a connection failed."""
-    server = await asyncio.wait_for(asyncio.open_connection(target.host, target.port), _CONNECT_SECONDS)
+    # `wait_for` of Python 3.11 loses a cancellation that comes with the connection.
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        server = await asyncio.open_connection(target.host, target.port)
     try:
         if target.proxy_protocol:
             here, peer = client[1].get_extra_info("sockname"), client[1].get_extra_info("peername")

@@ -69,7 +69,7 @@ def test_the_guide_to_policies_works_as_typed(guarded: Guarded) -> None:
         rules, main = (guarded.project / "policy" / name for name in ("rules.py", "__main__.py"))
         rules.write_text(f"{rules.read_text()}\n\n{function}")
         before = "\n        _whole_stack(\n"
-        main.write_text(main.read_text().replace(before, f"\n{entry.rstrip()}{before}", 1))
+        main.write_text(main.read_text().replace(before, f"\n{entry.rstrip()},{before}", 1))
         assert violated(guarded.types(preview, status=1)) == {by_tag, ("single-node", "mandatory")}
 
 
