@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e import inside
 from tests.e2e.stack import Stack, control, eventually
 
 Document = dict[str, Any]
@@ -163,15 +164,19 @@ def test_a_pod_without_room_makes_a_node_come_that_goes_with_it(stack: Stack, po
     pool.wait(1)
     try:
         # More than the first node has left beside DigitalOcean's own pods, the stack's and CoreDNS.
-        stack.run("kubectl", "create", "deployment", "large", "--image=docker.io/library/pause:3.10")
-        stack.run("kubectl", "set", "resources", "deployment/large", "--requests=memory=600Mi")
+        # Namespace default admits restricted pods only: a Deployment of other pods would have none pending.
+        large = inside.pod("large", "python", "-c", "import time; time.sleep(3600)")
+        large["metadata"]["labels"] = {"app": "large"}
+        large["spec"]["containers"][0]["resources"] = {"requests": {"memory": "600Mi"}}
+        created = inside.create(stack, "default", large)
+        assert created.returncode == 0, created.stderr
         pool.wait(2)
-        stack.run("kubectl", "rollout", "status", "deployment/large", "--timeout=60s")
+        stack.run("kubectl", "wait", "pod/large", "--for=condition=Ready", "--timeout=60s")
         (newest,) = nodes_of(stack, "large")
         assert newest == pool.nodes[1]["name"]
-        stack.run("kubectl", "delete", "deployment", "large")
+        stack.run("kubectl", "delete", "pod", "large")
         pool.wait(1)
         assert newest not in {node["name"] for node in pool.nodes}
     finally:
-        stack.run("kubectl", "delete", "deployment", "large", "--ignore-not-found")
+        stack.run("kubectl", "delete", "pod", "large", "--ignore-not-found")
         stack.api("PUT", pool.path, json={"name": pool.name, "auto_scale": False, "count": 1})
