@@ -11,7 +11,7 @@ from hypothesis import settings
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
 from sandbox.host.paths import LOGS, PROJECT
-from tests.e2e.stack import Stack, control
+from tests.e2e.stack import Stack, control, copy_checkout
 from tests.standins.gateway import Gateway, running, served
 
 # How much Hypothesis tries: a little each time, the same; much more, and different each time, with `make soak`.
@@ -79,18 +79,7 @@ def sandbox() -> Iterator[None]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout that tests may edit."""
     folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=PROJECT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if name.startswith(("sandbox/", "tests/")) or not (PROJECT / name).is_file():
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes((PROJECT / name).read_bytes())
+    copy_checkout(folder, without=("sandbox/", "tests/"))
     return folder
 
 

@@ -25,8 +25,6 @@ from sandbox.host.process import Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
 
-__all__ = ["Kubernetes", "Node"]
-
 _MANIFESTS = Path(__file__).parent / "manifests"
 _START_SECONDS = 90
 _DRAIN_SECONDS = 60

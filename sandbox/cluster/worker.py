@@ -44,7 +44,7 @@ class Worker:
         """
         self.node = node
         self.place = place
-        self._credentials = directory
+        self._cluster_directory = directory
         self._directory = directory / "nodes" / str(place.number)
         self._control_plane = control_plane
         self._forwarder = forwarder
@@ -62,7 +62,7 @@ class Worker:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._directory.mkdir(parents=True)
         kubeconfig, certificate = credentials.add_node(self.node.name, self.place.address)
-        node.configure(self.node, self.place, self._directory, self._credentials / "ca.crt", certificate)
+        node.configure(self.node, self.place, self._directory, self._cluster_directory / "ca.crt", certificate)
         namespaces = self._namespaces = Namespaces(self._directory, self._logs)
         network_policies.close(namespaces)
         network.connect_node(self._control_plane, namespaces, self.place)
@@ -81,7 +81,7 @@ class Worker:
         if not self._namespaces:
             return
         namespaces, name = self._namespaces, network_policies.NAME
-        command = network_policies.command(self.node.name, self._credentials / f"{name}.kubeconfig")
+        command = network_policies.command(self.node.name, self._cluster_directory / f"{name}.kubeconfig")
         agent = self._run(name, namespaces.command(*command))
         agent.wait_until(lambda: network_policies.answers(namespaces))
 

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from rich.console import Console
 from sandbox.host.paths import PROJECT, RUN
 from tests.bench import availability_page as page
 from tests.bench.load import RATE, figures, load
-from tests.e2e.stack import Stack, control, eventually, stack_file
+from tests.e2e.stack import Stack, control, copy_checkout, eventually, stack_file
 
 RESULTS = PROJECT / "tests" / "bench" / "availability.json"
 QUIET = 3.0
@@ -279,12 +278,7 @@ def running(setup: str) -> Iterator[Lab]:
         if SETUPS[setup].get("gateway"):
             sandbox("image", "valkey")
         with tempfile.TemporaryDirectory() as folder:
-            names = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, check=True, capture_output=True, text=True)
-            for name in filter(None, names.stdout.split("\0")):
-                if not name.startswith(("sandbox/", "tests/")):
-                    target = Path(folder) / name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(PROJECT / name, target)
+            copy_checkout(Path(folder), without=("sandbox/", "tests/"))
             control("PUT", "settings", json={"node_create": NODE})
             lab = Lab(Path(folder), setup)
             lab.change()
@@ -297,7 +291,7 @@ def running(setup: str) -> Iterator[Lab]:
 
 def measure(lab: Lab, event: Event) -> dict[str, Any]:
     before = os.times()
-    with load(lab.address, PATHS, {}, QUIET) as requests:
+    with load(lab.address, PATHS, QUIET) as requests:
         event.act(lab)
     after = os.times()
     return figures(requests.requests) | {"seconds": round(after.elapsed - before.elapsed - 2 * QUIET, 1)}

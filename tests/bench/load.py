@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,9 +35,8 @@ class Request:
 class Load:
     """Requests to the paths in turns; `requests` are those that have ended."""
 
-    def __init__(self, address: str, paths: Sequence[str], headers: Mapping[str, str]) -> None:
+    def __init__(self, address: str, paths: Sequence[str]) -> None:
         self._urls = [f"http://{address}{path}" for path in paths]
-        self._headers = headers
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()))
         self.requests: list[Request] = []
@@ -53,8 +52,7 @@ class Load:
     async def _send(self) -> None:
         # As many clients, not one that keeps its connections: the load balancer and Kong choose anew for each.
         connector = TCPConnector(force_close=True, limit=0)
-        timeout = ClientTimeout(total=TIMEOUT)
-        async with ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session:
+        async with ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT)) as session:
             begin, tasks, number = time.monotonic(), set(), 0
             while not self._stopped.is_set():
                 task = asyncio.create_task(self._ask(session, self._urls[number % len(self._urls)], begin))
@@ -76,9 +74,9 @@ class Load:
 
 
 @contextmanager
-def load(address: str, paths: Sequence[str], headers: Mapping[str, str], quiet: float) -> Iterator[Load]:
+def load(address: str, paths: Sequence[str], quiet: float) -> Iterator[Load]:
     """Sends requests inside of the block, and for some quiet seconds before and after it."""
-    running = Load(address, paths, headers)
+    running = Load(address, paths)
     running.start()
     try:
         time.sleep(quiet)

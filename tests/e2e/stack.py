@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -21,6 +22,16 @@ def stack_file(file: Path) -> dict[str, Any]:
     """Returns a stack file whose own keys have no namespace, as they are before Pulumi writes the file."""
     document: dict[str, Any] = yaml.safe_load(file.read_text())
     return document | {"config": {key.removeprefix("kong-doks:"): value for key, value in document["config"].items()}}
+
+
+def copy_checkout(folder: Path, without: tuple[str, ...] = ()) -> None:
+    """Copies the files of the checkout that git doesn't ignore, with their times; leaves out paths with a prefix."""
+    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    listed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+    for name in listed.split("\0"):
+        if (PROJECT / name).is_file() and not name.startswith(without):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, folder / name)
 
 
 class Stack:

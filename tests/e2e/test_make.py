@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import yaml
 
 from sandbox.host.paths import PROJECT
 from tests.e2e.pages import Guide
-from tests.e2e.stack import stack_file
+from tests.e2e.stack import copy_checkout, stack_file
 
 
 class Checkout:
@@ -20,17 +19,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=PROJECT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines()
-        for name in listed:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            if (PROJECT / name).is_file():
-                shutil.copy2(PROJECT / name, folder / name)  # with its time: `make` installs nothing
+        copy_checkout(folder)  # with the files' times: `make` installs nothing
         (folder / ".venv").symlink_to(PROJECT / ".venv")
 
     def types(self, commands: str) -> str:

@@ -14,6 +14,7 @@ from infra.config import versions
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
 from tests.e2e.pages import Guide
+from tests.e2e.stack import copy_checkout
 from tests.reliability.whole import Whole
 
 pytestmark = pytest.mark.soak
@@ -77,10 +78,7 @@ class Cloned(Owned):
     def publish(self) -> None:
         """Publishes what is in the checkout."""
         git(self.upstream, "rm", "--quiet", "-r", ".")
-        for name in git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-            if (PROJECT / name).is_file():
-                (self.upstream / name).parent.mkdir(parents=True, exist_ok=True)
-                (self.upstream / name).write_bytes((PROJECT / name).read_bytes())
+        copy_checkout(self.upstream)
         self._commit("present")
         git(self.upstream, "tag", "v9.9.9")
 

@@ -22,6 +22,7 @@ class Cluster:
         (self.pool,) = self.record.document["node_pools"]
         self.pods: list[Document] = []
         self.tainted: list[str] = []
+        self.status = httpx.codes.OK
         client = httpx.Client(transport=httpx.MockTransport(self._patch), base_url="https://kubernetes")
         self.autoscaler = Autoscaler(client, cloud.clusters, self.record, cloud.scheduler)
         self._lock = cloud.scheduler.lock
@@ -29,7 +30,7 @@ class Cluster:
 
     def _patch(self, request: httpx.Request) -> httpx.Response:
         self.tainted.append(request.url.path.rpartition("/")[2])
-        return httpx.Response(200)
+        return httpx.Response(self.status)
 
     @property
     def names(self) -> list[str]:
@@ -137,6 +138,20 @@ def test_a_node_without_pods_goes_after_ten_looks_but_never_the_last(cluster: Cl
     assert cluster.pool["count"] == 1
     assert cluster.tainted in ([first], [second])
     cluster.look(30)
+    assert cluster.pool["count"] == 1
+
+
+def test_a_node_that_cannot_be_tainted_stays_until_it_can(cluster: Cluster) -> None:
+    cluster.pods.append(pod(resources=LARGE))
+    cluster.look()
+    cluster.pods.clear()
+    cluster.look(9)
+    cluster.status = httpx.codes.SERVICE_UNAVAILABLE
+    with pytest.raises(httpx.HTTPStatusError):
+        cluster.look()
+    assert cluster.pool["count"] == 2
+    cluster.status = httpx.codes.OK
+    cluster.look()
     assert cluster.pool["count"] == 1
 
 

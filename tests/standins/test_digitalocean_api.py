@@ -21,7 +21,8 @@ from azure.core.pipeline.policies import HeadersPolicy
 from pydo import Client
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, NodeRecord, Settings, create_app
+from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
+from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
 
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
@@ -41,7 +42,7 @@ QUICK = {
 }
 
 
-class FakeKubernetes:
+class FakeKubernetes(Nameless):
     server = "https://127.0.0.1:16443"
     ca_pem = b"-----BEGIN CERTIFICATE-----\n"
     admin_token = "admin"  # noqa: S105 -- a word, no secret
@@ -51,12 +52,6 @@ class FakeKubernetes:
 
     def stop(self) -> None:
         self.stopped = True
-
-    def join(self, node: NodeRecord) -> None: ...
-    def drain(self, node: str) -> None: ...
-    def leave(self, node: str) -> None: ...
-    def lose(self, node: str) -> None: ...
-    def mark(self, node: NodeRecord, before: NodeRecord) -> None: ...
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """The autoscaler of node pools: a pending pod makes a node come, a node that isn't needed goes.
 
 It does what cluster-autoscaler does with its defaults, which DigitalOcean runs in the control plane, by simple sums:
-requests of CPU and memory, node selectors and taints; affinity, spread and volumes count for nothing. Its times are a
-sixtieth of cluster-autoscaler's.
+requests of CPU and memory, node selectors and taints; affinity, spread and volumes count for nothing, nor do pods of
+DaemonSets in the use of a node (`--ignore-daemonsets-utilization`). Its times are a sixtieth of cluster-autoscaler's.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from infra.config.types import quantity
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.kubernetes.cloud_controller import GOING_BY_AUTOSCALER as GOING
@@ -23,7 +25,6 @@ UNNEEDED_SECONDS = 10.0
 """Ten minutes of cluster-autoscaler, which is also how long it lets a pool rest after it has grown."""
 UTILIZATION = 0.5
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-_UNITS = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
 class Amount(NamedTuple):
@@ -68,12 +69,7 @@ def requested(pod: Document) -> Amount:
 
 
 def _amount(quantities: Mapping[str, str]) -> Amount:
-    return Amount(_number(quantities.get("cpu", "0")), _number(quantities.get("memory", "0")))
-
-
-def _number(quantity: str) -> float:
-    unit = next((unit for unit in _UNITS if quantity.endswith(unit)), "")
-    return float(quantity.removesuffix(unit)) * _UNITS.get(unit, 1)
+    return Amount(quantity(quantities.get("cpu", "0")), quantity(quantities.get("memory", "0")))
 
 
 def _tolerates(spec: Document, taint: Mapping[str, str]) -> bool:
@@ -125,14 +121,14 @@ class State:
         labels = {"doks.digitalocean.com/node-pool": pool["name"], "doks.digitalocean.com/node-pool-id": pool["id"]}
         return Room(labels | pool["labels"], pool["taints"], allocatable)
 
-    def is_unneeded(self, name: str, threshold: float) -> bool:
+    def is_unneeded(self, name: str) -> bool:
         """Reports whether a node is little used, and all of its pods may move to the others, and fit there."""
         node = self.nodes[name]
         pods = [pod for pod in self.pods_on(name) if _owner(pod) != "DaemonSet"]
         used, whole = NOTHING, _amount(node["status"]["allocatable"])
         for pod in pods:
             used = used.plus(requested(pod))
-        if max(used.cpu / whole.cpu, used.memory / whole.memory) >= threshold or not all(map(_may_move, pods)):
+        if max(used.cpu / whole.cpu, used.memory / whole.memory) >= UTILIZATION or not all(map(_may_move, pods)):
             return False
         rooms = [
             self.room(other)
@@ -187,12 +183,10 @@ class Autoscaler:
     def _run(self) -> None:
         while not self._stopped.wait(SCAN_SECONDS):
             if any(pool["auto_scale"] for pool in self._record.document["node_pools"]):
-                try:
+                with contextlib.suppress(httpx.HTTPError):  # tried again at the next look
                     state = State(self._items("/api/v1/nodes"), self._items("/api/v1/pods"))
-                except httpx.HTTPError:
-                    continue  # at the next look
-                with self._scheduler.lock:
-                    self.reconcile(state)
+                    with self._scheduler.lock:
+                        self.reconcile(state)
 
     def reconcile(self, state: State) -> None:
         """One look: a node more, or a node less, or neither."""
@@ -217,9 +211,6 @@ class Autoscaler:
         return None
 
     def _shrink(self, pools: list[Document], state: State) -> None:
-        configuration = self._record.document["cluster_autoscaler_configuration"] or {}
-        threshold = float(configuration.get("scale_down_utilization_threshold") or UTILIZATION)
-        wait = _seconds(configuration.get("scale_down_unneeded_time")) / 60 or UNNEEDED_SECONDS
         candidates = {
             node["name"]: (pool, node)
             for pool in pools
@@ -228,11 +219,9 @@ class Autoscaler:
             and node["status"]["state"] == "running"
             and node["name"] in state.nodes
         }
-        self._unneeded = {
-            name: self._unneeded.get(name, 0) + 1 for name in candidates if state.is_unneeded(name, threshold)
-        }
+        self._unneeded = {name: self._unneeded.get(name, 0) + 1 for name in candidates if state.is_unneeded(name)}
         for name, looks in self._unneeded.items():
-            if looks * SCAN_SECONDS >= wait:
+            if looks * SCAN_SECONDS >= UNNEEDED_SECONDS:
                 self._taint(name, state.nodes[name])
                 pool, node = candidates[name]
                 self._clusters.remove(self._record, pool, node, drained=True)
@@ -246,7 +235,7 @@ class Autoscaler:
             f"/api/v1/nodes/{name}",
             json={"spec": {"taints": taints}},
             headers={"Content-Type": "application/merge-patch+json"},
-        )
+        ).raise_for_status()
 
     def _items(self, path: str) -> list[Document]:
         items: list[Document] = self._kubernetes.get(path).raise_for_status().json()["items"]
@@ -256,15 +245,3 @@ class Autoscaler:
 def _allocatable(pool: Document) -> Amount:
     size = catalog.SIZES[pool["size"]]
     return Amount(size.vcpus - 0.1, size.memory_mib_for_pods * 2**20)
-
-
-def _seconds(duration: str | None) -> float:
-    """Reads a duration such as 1m30s; 0 for none."""
-    seconds, number = 0.0, ""
-    for character in duration or "":
-        if character in "hms":
-            seconds += float(number) * {"h": 3600, "m": 60, "s": 1}[character]
-            number = ""
-        else:
-            number += character
-    return seconds

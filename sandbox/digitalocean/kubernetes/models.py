@@ -76,8 +76,6 @@ class NodeRecord:
     name: str
     provider_id: str
     size: catalog.Size
-    count: int
-    """Nodes that its pool begins with."""
     labels: dict[str, str]
     taints: list[dict[str, str]]
 
@@ -156,7 +154,7 @@ def _record_of(cluster: Document, pool: Document, node: Document, version: str =
         **pool["labels"],
     }
     provider_id = f"digitalocean://{node['droplet_id']}"
-    return NodeRecord(node["name"], provider_id, size, pool["count"], labels, pool["taints"])
+    return NodeRecord(node["name"], provider_id, size, labels, pool["taints"])
 
 
 class Clusters:

@@ -12,7 +12,8 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, KubernetesLike, NodeRecord, Settings, create_app
+from sandbox.digitalocean import Cloud, ClusterRecord, KubernetesLike, Settings, create_app
+from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
 
 TOKEN = "dop_v1_" + "5" * 64
@@ -126,17 +127,10 @@ class Engine:
 
 
 @dataclass
-class FakeKubernetes:
+class FakeKubernetes(Nameless):
     server: str = "https://127.0.0.1:16443"
     ca_pem: bytes = b"-----BEGIN CERTIFICATE-----"
     admin_token: str = ""
-
-    def stop(self) -> None: ...
-    def join(self, node: NodeRecord) -> None: ...
-    def drain(self, node: str) -> None: ...
-    def leave(self, node: str) -> None: ...
-    def lose(self, node: str) -> None: ...
-    def mark(self, node: NodeRecord, before: NodeRecord) -> None: ...
 
 
 class Account:

@@ -170,7 +170,9 @@ def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
     monkeypatch.setattr(
         FakeKubernetes, "join", lambda _, node: steps.append(("join", node.name, len(account.cloud.droplets)))
     )
-    monkeypatch.setattr(FakeKubernetes, "leave", lambda _, node: steps.append(("leave", node, len(before))))
+    monkeypatch.setattr(
+        FakeKubernetes, "leave", lambda _, node: steps.append(("leave", node, len(account.cloud.droplets)))
+    )
     account.cloud.clusters.upgrade(record, "1.36.3-do.0")
     until(lambda: record.state == "running")
     after = {node["name"] for each in record.document["node_pools"] for node in each["nodes"]}
@@ -180,14 +182,16 @@ def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
     assert before & after == set()
     assert all(each["count"] == len(each["nodes"]) for each in record.document["node_pools"])
     assert record.document["version"] == "1.36.3-do.0"
-    assert [step for step, _, _ in steps[:2]] == (["join", "leave"] if surge else ["leave", "join"])
+    assert [(step, billed) for step, _, billed in steps[:2]] == (
+        [("join", 4), ("leave", 4)] if surge else [("leave", 3), ("join", 3)]
+    )
 
 
 def test_upgrades_are_to_later_patches_and_the_next_minor(account: Account, engine: Engine) -> None:
     owner = cluster(engine, version="1.34.10-do.0")
-    routes = account.cloud.clusters.records[owner.id]
-    assert routes.document["version"] == "1.34.10-do.0"
+    record = account.cloud.clusters.records[owner.id]
+    assert record.document["version"] == "1.34.10-do.0"
     with pytest.raises(Refused, match="invalid version slug"):
         engine.update(owner, owner.inputs | {"version": "1.36.3-do.0"})
     engine.update(owner, owner.inputs | {"version": "1.35.7-do.0"})
-    until(lambda: routes.document["version"] == "1.35.7-do.0")
+    until(lambda: record.document["version"] == "1.35.7-do.0")
