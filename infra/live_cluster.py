@@ -10,11 +10,10 @@ from http import HTTPStatus
 from typing import Any
 
 from infra.config.cluster_changes import LiveCluster
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.loader import Account, exit_with_error
 
 ENDPOINT = "https://api.digitalocean.com"
-_DEFAULT_POOL_TAG = "terraform:default-node-pool"
-"""The tag by which Pulumi's provider recognises a cluster's own node pool."""
 _ATTEMPTS = 5
 _SECONDS = 30
 
@@ -25,7 +24,7 @@ def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
     if document is None:
         return None
     cluster = document["kubernetes_cluster"]
-    sizes = [pool["size"] for pool in cluster["node_pools"] if _DEFAULT_POOL_TAG in (pool.get("tags") or [])]
+    sizes = [pool["size"] for pool in cluster["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
     return LiveCluster(
         name=cluster["name"],
         region=cluster["region"],

@@ -160,8 +160,7 @@ def newest_patch(minor: str) -> str:
     newest = invoke_or_exit(lambda: digitalocean.get_kubernetes_versions(version_prefix=f"{minor}.")).latest_version
     if not newest:
         minors = list(dict.fromkeys(map(cluster_changes.minor_of, _offered())))
-        newest_supported = int(versions.KUBERNETES.split(".")[1])
-        supported = [version for version in minors if int(version.split(".")[1]) <= newest_supported]
+        supported = [version for version in minors if not cluster_changes.unsupported(version)]
         exit_with_error(
             f'{config_key("kubernetesVersion")}: "{minor}" is not on offer; allowed: {", ".join(minors)}; '
             f"fix: pulumi config set kubernetesVersion {(supported or minors)[0]}"

@@ -10,11 +10,12 @@ from pydantic import BaseModel
 from infra.config import capacity, cluster_changes
 from infra.config.cluster import Vpc
 from infra.config.cluster_changes import LiveCluster, minor_of
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.settings import Settings
 from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size, Slug
 from ops.account.documents import Vpc as VpcDocument
 from ops.account.inventory import registries
-from ops.account.ownership import DEFAULT_POOL_TAG, Ownership, resources_of_other_stacks
+from ops.account.ownership import Ownership, resources_of_other_stacks
 from ops.digitalocean import Api, ApiError
 from ops.pulumi import state as states
 from ops.pulumi.stack import Stack
@@ -136,22 +137,22 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
     options = api.read("kubernetes/options", "options", ClusterOptions)
     minors = list(dict.fromkeys(minor_of(each.slug) for each in options.versions))
-    sizes = {each.slug: each for each in api.list("sizes", "sizes", Size)}
-    yield _check_room(stack, options, sizes)
     for_nodes = {each.slug for each in options.sizes}
-    yield from _check_pools(settings, [size for slug, size in sizes.items() if slug in for_nodes])
+    sizes = {each.slug: each for each in api.list("sizes", "sizes", Size) if each.slug in for_nodes}
+    yield _check_room(settings, sizes)
+    yield from _check_pools(settings, sizes)
     owned_vpcs = state.of(states.VPC)
     vpcs = list(api.list("vpcs", "vpcs", VpcDocument)) if settings.vpc or owned_vpcs else []
     if own is None:
         yield _choice("kubernetesVersion", settings.first_version, minors)
-        yield from _check_catalogue(stack, options, sizes)
+        yield from _check_catalogue(settings, options, sizes)
         yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
+        if settings.vpc:
+            yield _check_vpc(settings.vpc, settings.region, vpcs, owned_vpcs)
     else:
         live = _live(own, vpcs, owned_vpcs)
         yield _check_upgrade(live, settings, minors, lambda: _upgrades(api, own.id))
         yield from _check_replacement(live, settings)
-    if own is None and settings.vpc:
-        yield _check_vpc(settings.vpc, settings.region, vpcs, owned_vpcs)
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
@@ -179,12 +180,10 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
         yield Check("state", False, said, fix)
 
 
-def _check_room(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Check:
+def _check_room(settings: Settings, sizes: Mapping[str, Size]) -> Check:
     """The pods, with the one that an update adds, on the nodes."""
-    settings = stack.settings
-    for_nodes = {each.slug for each in options.sizes}
     for pool in settings.all_pools.values():
-        if pool.size not in sizes or pool.size not in for_nodes:
+        if pool.size not in sizes:
             return Check("room", True, f"unknown: {pool.size} is no size for nodes")
 
     def size_of(slug: str) -> capacity.NodeSize:
@@ -194,26 +193,24 @@ def _check_room(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]
     return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
 
 
-def _fitting(settings: Settings, sizes: Iterable[Size]) -> list[str]:
+def _fitting(settings: Settings, sizes: Mapping[str, Size]) -> list[str]:
     """Slugs of the sizes that nodes may have in the region, the cheapest first."""
     return [
         size.slug
-        for size in sorted(sizes, key=lambda size: size.price_monthly)
+        for size in sorted(sizes.values(), key=lambda size: size.price_monthly)
         if size.memory >= SMALLEST_NODE_MIB and size.available and settings.region in size.regions
     ]
 
 
-def _check_catalogue(stack: Stack, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:
-    settings = stack.settings
+def _check_catalogue(settings: Settings, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:
     yield _choice("region", settings.region, [each.slug for each in options.regions])
-    offered = _fitting(settings, [sizes[each.slug] for each in options.sizes if each.slug in sizes])
-    yield _choice("nodeSize", settings.node_size, offered, f" in {settings.region}")
+    yield _choice("nodeSize", settings.node_size, _fitting(settings, sizes), f" in {settings.region}")
 
 
-def _check_pools(settings: Settings, for_nodes: list[Size]) -> Iterator[Check]:
+def _check_pools(settings: Settings, sizes: Mapping[str, Size]) -> Iterator[Check]:
     for key, pool in settings.node_pools.items():
         yield _choice(
-            f"nodePools.{key}.size", pool.size, _fitting(settings, for_nodes), f" in {settings.region}", "--path "
+            f"nodePools.{key}.size", pool.size, _fitting(settings, sizes), f" in {settings.region}", "--path "
         )
 
 

@@ -24,9 +24,7 @@ from pulumi_policy.proxy import UnknownValueError
 from policy import rules, state
 
 _ALLOW = {"allow": {"type": "boolean", "default": False}}
-_REGIONS = ("nyc1", "nyc2", "nyc3", "ams3", "atl1", "blr1", "fra1", "lon1", "sfo2", "sfo3", "sgp1", "syd1", "tor1")
 _STRINGS = {"type": "string"}
-
 
 _declared: dict[str, rules.Resource] = {}
 """Inputs of the resources that the program has registered so far, by URN.
@@ -135,7 +133,7 @@ PolicyPack(
             "Resources of DigitalOcean are in allowed regions.",
             rules.region_not_allowed,
             EnforcementLevel.MANDATORY,
-            {"regions": {"type": "array", "items": _STRINGS, "minItems": 1, "default": list(_REGIONS)}},
+            {"regions": {"type": "array", "items": _STRINGS, "minItems": 1, "default": list(rules.REGIONS)}},
         ),
         _whole_stack(
             "over-budget",

@@ -24,6 +24,8 @@ _ADMIN_PORTS = {8001, 8444, 8002, 8445}
 """Kong's defaults: the admin API and Kong Manager, each over HTTP and HTTPS."""
 _REPLACING = ("region", "vpcUuid", "workerSubnetUuid", "clusterSubnet", "serviceSubnet", "isolatedWorkers")
 """Properties of a cluster that can't be changed in place, beside its default pool's size (the provider's ForceNew)."""
+REGIONS = ("nyc1", "nyc2", "nyc3", "ams3", "atl1", "blr1", "fra1", "lon1", "sfo2", "sfo3", "sgp1", "syd1", "tor1")
+"""DigitalOcean's regions, which the pack's configuration restricts."""
 _HA_BY_DEFAULT = (1, 36)
 """Kubernetes version from which DigitalOcean makes a control plane highly available if `ha` is left out."""
 
@@ -35,7 +37,7 @@ class Unknown(Enum):
 
 
 class Resource(NamedTuple):
-    """A resource as Pulumi will store it: its inputs, or in a rule for the whole stack its state."""
+    """A resource with its inputs; one that is read from the state has its outputs as well."""
 
     type: str
     urn: str

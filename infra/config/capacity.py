@@ -80,12 +80,8 @@ class Pod(NamedTuple):
     """The node pool that it runs on; None: any whose taints don't repel it."""
 
 
-def requests(settings: Settings) -> Iterator[tuple[str, Amount, int]]:
-    """Yields each kind of pod of the stack, with what one of them requests and how many there are at most."""
-    return ((name, pod.amount, count) for name, pod, count in _pods(settings))
-
-
-def _pods(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
+def pod_kinds(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
+    """Yields each kind of pod of the stack with its name, and how many there are at most."""
     yield "Kong", Pod(_amount(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas
     if settings.needs_rate_limit_store:
         yield "rate-limit store", Pod(_amount(RATE_LIMIT_STORE)), 1
@@ -119,7 +115,7 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
     place = _full_pool(settings, sizes, nodes)
     if place is None:
         return ""
-    pods = [pod for _, pod, count in _pods(settings) for _ in range(count)]
+    pods = [pod for _, pod, count in pod_kinds(settings) for _ in range(count)]
     total = Amount(0, 0)
     for pod in [*pods, *_surges(settings)]:
         if (pod.pool or DEFAULT_POOL) == place:
@@ -155,7 +151,7 @@ def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping
     free = [(key, size.allocatable.minus(DOKS_NODE)) for key, size in sizes.items() for _ in range(nodes[key])]
     open_pools = [key for key, pool in settings.all_pools.items() if not pool.repels]
     half = Amount(DOKS_CLUSTER.cpu // 2, DOKS_CLUSTER.memory // 2)
-    pods = [pod for _, pod, count in _pods(settings) for _ in range(count)]
+    pods = [pod for _, pod, count in pod_kinds(settings) for _ in range(count)]
     for pod in sorted([*pods, *_surges(settings), Pod(half), Pod(half)], key=lambda pod: pod.amount, reverse=True):
         places = [pod.pool] if pod.pool else open_pools
         if any(place not in sizes for place in places):
@@ -175,7 +171,7 @@ def _surges(settings: Settings) -> Iterator[Pod]:
 
     The old pod of monitoring ends first. One rollout at a time adds a pod to a pool.
     """
-    rolling = [pod for name, pod, _ in _pods(settings) if name == "Kong" or name.startswith("service ")]
+    rolling = [pod for name, pod, _ in pod_kinds(settings) if name == "Kong" or name.startswith("service ")]
     for place in dict.fromkeys(pod.pool for pod in rolling):
         amounts = [pod.amount for pod in rolling if pod.pool == place]
         yield Pod(Amount(max(amount.cpu for amount in amounts), max(amount.memory for amount in amounts)), place)

@@ -10,6 +10,8 @@ from infra.config.types import Model
 
 DEFAULT_POOL = "default"
 """The pool that a cluster is created with. Its keys are `nodeSize`, `nodeCount` and `nodeAutoscale`."""
+DEFAULT_POOL_TAG = "terraform:default-node-pool"
+"""The tag by which Pulumi's provider recognises a cluster's default pool."""
 SIZE = r"^[a-z0-9_]+(-[a-z0-9.]+)+$"
 _LONGEST_LABEL = 63
 _LONGEST_PART = 63 + 1 + 253

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops.account.documents import Cluster, Registry
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
@@ -19,8 +20,6 @@ from ops.pulumi.state import CLUSTER, REGISTRY, State
 
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
-DEFAULT_POOL_TAG = "terraform:default-node-pool"
-"""The tag by which Pulumi's provider recognises a cluster's own node pool."""
 DEFAULT_CLUSTER_NAME = "mycluster"
 _CLOCK_SKEW = timedelta(minutes=5)
 _UPDATES = 100

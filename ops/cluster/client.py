@@ -14,7 +14,7 @@ from ops.account.documents import Credentials
 from ops.digitalocean import Api, one_line, segment
 from ops.errors import OpsError
 
-_CREDENTIAL_SECONDS = 300
+CREDENTIAL_SECONDS = 300
 
 
 class Kubernetes:
@@ -111,7 +111,7 @@ def through_context(context: str) -> Iterator[Kubernetes]:
 
 
 @contextmanager
-def connected(api: Api, identifier: str, seconds: float = _CREDENTIAL_SECONDS) -> Iterator[Kubernetes]:
+def connected(api: Api, identifier: str, seconds: float = CREDENTIAL_SECONDS) -> Iterator[Kubernetes]:
     """Connects to a cluster's API server, with a credential for so many seconds.
 
     Raises:

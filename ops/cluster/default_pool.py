@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from infra.config import capacity
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.settings import Settings
 from ops.account.documents import Cluster, NodePool
-from ops.account.ownership import DEFAULT_POOL_TAG
-from ops.cluster.client import connected
+from ops.cluster.client import CREDENTIAL_SECONDS, connected
 from ops.cluster.drain import check_controllers, drain
 from ops.digitalocean import Api, segment
 from ops.errors import OpsError
@@ -168,7 +168,8 @@ class Resize:
         """Drains a pool before DigitalOcean does, which doesn't document for how long it respects budgets."""
         # The nodes that it has now: it may have grown since it was read.
         nodes = [node.name for pool in self._pools() if pool.id == identifier for node in pool.nodes]
-        with connected(self._api, self._cluster, self._seconds + 300) as kubernetes:
+        # The credential outlives the drain: the last round may begin just before the end.
+        with connected(self._api, self._cluster, self._seconds + CREDENTIAL_SECONDS) as kubernetes:
             drain(kubernetes, nodes, self._seconds, self._report, force=self._force)
         self._api.call("DELETE", f"{self._path}/node_pools/{segment(identifier)}")
         self._wait(identifier, lambda pool: pool is None, "waiting until the nodes are gone")

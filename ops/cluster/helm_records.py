@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from ops.cluster.client import Kubernetes
 from ops.digitalocean import segment
 
-NAMESPACES = {"kong": "kong", "cert-manager": "cert-manager", "prometheus": "monitoring", "grafana": "monitoring"} | {
-    "metrics-server": "kube-system"
+NAMESPACES = {
+    "kong": "kong",
+    "cert-manager": "cert-manager",
+    "prometheus": "monitoring",
+    "grafana": "monitoring",
+    "metrics-server": "kube-system",
 }
 """Namespace of each release that the program installs; the resource in the state has the release's name."""
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops.account import prices
 from ops.account.documents import Cluster, NodePool
 from ops.account.inventory import GOING, BilledResource
-from ops.account.ownership import DEFAULT_POOL_TAG
 from ops.cluster.default_pool import interim_name
 from ops.doctor.findings import Finding, Problem
 from ops.doctor.snapshot import Snapshot

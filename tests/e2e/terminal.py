@@ -11,8 +11,8 @@ import httpx
 import yaml
 from typer.testing import CliRunner
 
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops import preflight
-from ops.account.ownership import DEFAULT_POOL_TAG
 from ops.cli import app
 from ops.pulumi import state as states
 from sandbox.host.paths import PROJECT

@@ -30,7 +30,7 @@ def changed(stack: Stack) -> Iterator[Configured]:
         stack.pulumi("config", "set", "--secret", "--path", "kong-doks:consumers[0].apiKey", "planted-key-of-carol")
         changed.up(*SERVICES, CLOSED)
         with Guide("how-to/use-grpc.md") as guide:
-            guide.commands("grpcurl", "proxy_ip")
+            assert guide.commands("grpcurl", "proxy_ip") == ""
         yield changed
 
 

@@ -13,34 +13,23 @@ from tests.reliability.part import Part, until
 from tests.reliability.whole import Whole
 
 
-class Reader(Part):
-    """A stack whose reader types commands."""
-
-    def types(self, commands: str, answer: str = "") -> str:
-        variables = ["PULUMI_SKIP_CONFIRMATIONS=true"]
-        script = f"exec < <(printf %s '{answer}')\n{commands}"
-        return self.run("env", *variables, "bash", "-euo", "pipefail", "-c", script).stdout
-
-
-class ReaderOfAll(Reader, Whole):
-    """The same, of a stack with a Kubernetes."""
-
-
 @pytest.fixture
-def part(tmp_path: Path) -> Iterator[Reader]:
-    part = Reader(tmp_path)
+def part(tmp_path: Path) -> Iterator[Part]:
+    part = Part(tmp_path)
+    part.environment["PULUMI_SKIP_CONFIRMATIONS"] = "true"
     yield part
     part.stop()
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> Iterator[ReaderOfAll]:
-    whole = ReaderOfAll(tmp_path)
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    whole = Whole(tmp_path)
+    whole.environment["PULUMI_SKIP_CONFIRMATIONS"] = "true"
     yield whole
     whole.stop()
 
 
-def test_the_guide_to_registries_works_as_typed(part: Reader) -> None:
+def test_the_guide_to_registries_works_as_typed(part: Part) -> None:
     with Guide("how-to/choose-a-registry.md") as guide:
         part.types(guide.commands(), answer="planted-password")
     config = (part.project / "Pulumi.dev.yaml").read_text()
@@ -61,7 +50,7 @@ def endpoint() -> Iterator[str]:
     server.stop()
 
 
-def test_the_guide_to_a_state_in_a_bucket_works_as_typed(whole: ReaderOfAll, endpoint: str) -> None:
+def test_the_guide_to_a_state_in_a_bucket_works_as_typed(whole: Whole, endpoint: str) -> None:
     del whole.environment["PULUMI_BACKEND_URL"]
     with Guide("how-to/keep-the-state-in-a-bucket.md") as guide:
         login = guide.commands().replace("...", "test").replace("https://nyc3.digitaloceanspaces.com", endpoint)
@@ -80,7 +69,7 @@ def test_the_guide_to_a_state_in_a_bucket_works_as_typed(whole: ReaderOfAll, end
     assert whole.ends_at_zero()
 
 
-def test_the_guide_to_another_size_works_as_typed(part: Reader, tmp_path: Path) -> None:
+def test_the_guide_to_another_size_works_as_typed(part: Part, tmp_path: Path) -> None:
     part.up()
     (record,) = part.account.cloud.clusters.records.values()
     api_server = ApiServer(tmp_path)
@@ -95,7 +84,7 @@ def test_the_guide_to_another_size_works_as_typed(part: Reader, tmp_path: Path) 
     assert part.ends_at_zero()
 
 
-def test_the_guide_to_upgrades_works_as_typed(part: Reader) -> None:
+def test_the_guide_to_upgrades_works_as_typed(part: Part) -> None:
     part.configure(kubernetesVersion="1.34")
     part.up()
     with Guide("how-to/upgrade-kubernetes.md") as guide:

@@ -84,6 +84,8 @@ class HandMade(Whole):
         self._api = httpx.Client(base_url=f"{self.account.url}/v2/", headers={"Authorization": f"Bearer {TOKEN}"})
         created = self._api.post("kubernetes/clusters", json=BY_HAND).raise_for_status()
         self.cluster = str(created.json()["kubernetes_cluster"]["id"])
+        # The tutorial's `$id`.
+        self.environment["id"] = self.cluster
         until(lambda: self.document["status"]["state"] == "running")
         (self.project / "kong.yaml").write_text(KONG)
         self.kubectl("apply", "-f", "kong.yaml")
@@ -95,9 +97,6 @@ class HandMade(Whole):
     def document(self) -> dict[str, Any]:
         found: dict[str, Any] = self._api.get(f"kubernetes/clusters/{self.cluster}").json()["kubernetes_cluster"]
         return found
-
-    def types(self, commands: str) -> str:
-        return self.run("bash", "-euo", "pipefail", "-c", f"id={self.cluster}\n{commands}").stdout
 
     def identity(self, kind: str, name: str) -> str:
         """The UID of an object in the namespace default."""

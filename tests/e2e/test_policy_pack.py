@@ -33,11 +33,6 @@ class Guarded(Whole):
         self.environment["PATH"] = f"{analyzers}{os.pathsep}{self.environment['PATH']}"
         self.environment["PULUMI_STACK"] = "dev"
 
-    def types(self, commands: str, status: int = 0) -> str:
-        done = self.run("bash", "-euo", "pipefail", "-c", commands, check=False)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout
-
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:

@@ -43,9 +43,6 @@ class Owned(Whole):
         variables["KUBECONFIG"] = str(folder / "kubernetes" / "kubeconfig")
         self.environment |= variables | {"PATH": f"{commands}{os.pathsep}{self.environment['PATH']}"}
 
-    def types(self, commands: str) -> str:
-        return self.run("bash", "-euo", "pipefail", "-c", commands).stdout
-
     def ids(self) -> dict[str, str]:
         """URN -> id of everything in the state."""
         return {each["urn"]: each.get("id", "") for each in self.resources()}

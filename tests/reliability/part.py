@@ -105,6 +105,13 @@ class Part:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def types(self, commands: str, *, answer: str = "", status: int = 0) -> str:
+        """Runs commands in a shell as a person types them, who answers questions with `answer`; returns the output."""
+        script = f"exec < <(printf %s '{answer}')\n{commands}" if answer else commands
+        done = self.run("bash", "-euo", "pipefail", "-c", script, check=False)
+        assert done.returncode == status, f"{commands}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def up(self, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", "up", *QUIET, check=check)
 

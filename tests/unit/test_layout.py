@@ -1,7 +1,6 @@
 """What holds for the files of the repository. Who may import whom is in pyproject.toml (import-linter)."""
 
 import ast
-import json
 import re
 import shutil
 import subprocess
@@ -48,16 +47,6 @@ def imports(path: Path) -> set[str]:
 
 def test_the_credential_program_needs_a_bare_python() -> None:
     assert imports(PROJECT / "infra" / "cluster" / "exec_credential.py") <= set(sys.stdlib_module_names)
-
-
-def test_renovate_finds_every_pinned_version() -> None:
-    text = (PROJECT / "infra" / "config" / "versions.py").read_text()
-    manager, _ = json.loads((PROJECT / ".renovaterc.json").read_text())["customManagers"]
-    (pattern,) = manager["matchStrings"]
-    pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)
-    assert len(pins) == 13
-    found = [match["currentValue"] for match in re.finditer(pattern.replace("(?<", "(?P<"), text)]
-    assert found == [pin.strip('"') for pin in pins]
 
 
 def test_apps_install_only_what_is_locked_by_hash() -> None:

@@ -15,8 +15,15 @@ def matched(manager: dict[str, Any], text: str) -> list[str]:
     return [found["currentValue"] for found in re.finditer(pattern.replace("(?<", "(?P<"), text)]
 
 
+def test_every_pinned_version_is_found() -> None:
+    text = (PROJECT / "infra" / "config" / "versions.py").read_text()
+    pins = re.findall(r"^[A-Z_]+ = (.+)$", text, re.MULTILINE)
+    assert len(pins) == 13
+    assert matched(CONFIG["customManagers"][0], text) == [pin.strip('"') for pin in pins]
+
+
 def test_the_workflows_pulumi_is_found_and_proposed_with_the_sdks() -> None:
-    manager = CONFIG["customManagers"][1]
+    _, manager = CONFIG["customManagers"]
     (pattern,) = manager["managerFilePatterns"]
     files = [path for path in PROJECT.glob(".github/**/*.yml") if "pulumi-version" in path.read_text()]
     assert len(files) == 2

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.config.capacity import DOKS_CLUSTER, DOKS_NODE, Amount, NodeSize, node_size, requests, shortage
+from infra.config.capacity import DOKS_CLUSTER, DOKS_NODE, Amount, NodeSize, node_size, pod_kinds, shortage
 from infra.config.settings import Settings
 from infra.config.types import quantity
 from tests.unit.configurations import shared
@@ -58,7 +58,7 @@ def test_an_autoscaler_counts_with_its_max_and_what_it_reads() -> None:
     existing = scaled(5).model_copy(update={"metrics_server": "existing"})
     assert shortage(existing) == ""
     gateway = {"gateway": {"autoscale": {"max": 3}}}
-    assert {name: count for name, _, count in requests(Settings.model_validate(gateway))} == {
+    assert {name: count for name, _, count in pod_kinds(Settings.model_validate(gateway))} == {
         "Kong": 3,
         "metrics-server": 1,
     }
@@ -120,7 +120,7 @@ def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Rec
         return own + [each for name, value in values.items() if name != "startupapicheck" for each in found(value)]
 
     counted = settings(**DOMAIN, **MONITORING, metricsServer="install")
-    own = [amount for name, amount, _ in requests(counted) if not name.startswith("service ")]
+    own = [pod.amount for name, pod, _ in pod_kinds(counted) if not name.startswith("service ")]
     charts = {each.inputs["name"]: each.inputs["values"] for run in recordings.values() for each in run.of("Release")}
     assert set(charts) == {"kong", "prometheus", "grafana", "cert-manager", "metrics-server"}
     total = [round(sum(values)) for values in zip(*found(list(charts.values())), strict=True)]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops.account.documents import Cluster, NodePool, Status
-from ops.account.ownership import DEFAULT_POOL_TAG, Attempt, Names, Ownership
+from ops.account.ownership import Attempt, Names, Ownership
 
 UP = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OWNERSHIP = Ownership(

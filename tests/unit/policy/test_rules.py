@@ -193,6 +193,12 @@ def test_the_prices_are_those_of_the_bill() -> None:
     assert {size.slug: size.price_hourly for size in catalog.KUBERNETES_SIZES.values()} == prices.NODE_SIZES
     assert account_prices.hourly(account_prices.HIGH_AVAILABILITY) == prices.HIGH_AVAILABILITY
     assert account_prices.hourly(account_prices.LOAD_BALANCER["REGIONAL"]) == prices.LOAD_BALANCER
+    tiers = {tier.slug: account_prices.hourly(tier.price_monthly) for tier in catalog.TIERS.values()}
+    assert tiers == prices.REGISTRY_TIERS
+
+
+def test_every_region_of_digitalocean_is_allowed_by_default() -> None:
+    assert set(rules.REGIONS) == set(catalog.REGIONS)
 
 
 @pytest.mark.parametrize(
