@@ -4,25 +4,28 @@ It is read over HTTP: the provider's look-up finds clusters by name, and creates
 """
 
 import os
-import re
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
+from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, is_token
 from infra.config.cluster_changes import LiveCluster
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.loader import Account, exit_with_error
 
-ENDPOINT = "https://api.digitalocean.com"
 _ATTEMPTS = 5
 _SECONDS = 30
+
+Found = TypeVar("Found")
 
 
 def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
     """Reads the cluster; None if the account doesn't have it. A failure ends the program with one line."""
-    document = _get(account, f"kubernetes/clusters/{identifier}")
-    if document is None:
-        return None
+    return _get(account, f"kubernetes/clusters/{identifier}", _cluster)
+
+
+def _cluster(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
     cluster = document["kubernetes_cluster"]
     sizes = [pool["size"] for pool in cluster["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
     return LiveCluster(
@@ -37,25 +40,34 @@ def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
 
 def with_vpc(account: Account, cluster: LiveCluster) -> LiveCluster:
     """Returns the cluster with the name and the addresses of its private network."""
-    document = _get(account, f"vpcs/{cluster.vpc}")
-    if document is None:
-        return cluster
-    return cluster._replace(vpc_name=document["vpc"]["name"], vpc_range=document["vpc"]["ip_range"])
+
+    def read(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
+        return cluster._replace(vpc_name=document["vpc"]["name"], vpc_range=document["vpc"]["ip_range"])
+
+    return _get(account, f"vpcs/{cluster.vpc}", read) or cluster
 
 
 def available_upgrades(account: Account, identifier: str) -> list[str]:
     """Returns the versions that DigitalOcean can upgrade the cluster to."""
-    document = _get(account, f"kubernetes/clusters/{identifier}/upgrades") or {}
-    return [version["slug"] for version in document.get("available_upgrade_versions") or []]
+    return _get(account, f"kubernetes/clusters/{identifier}/upgrades", _upgrades) or []
 
 
-def _get(account: Account, path: str) -> dict[str, Any] | None:
-    """Returns a document of the API; None if there is no such thing."""
+def _upgrades(document: Any) -> list[str]:  # noqa: ANN401 -- JSON
+    return [version["slug"] for version in document["available_upgrade_versions"] or []]
+
+
+def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | None:
+    """Returns what `read` finds in a document of the API; None if there is no such thing.
+
+    An answer in which `read` doesn't find its keys is none of DigitalOcean's, but of something on the way.
+    """
     # Importing httpx takes 0.1 s, which a first `up` doesn't need.
     import httpx  # noqa: PLC0415
 
     _check_token(account)
     endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
+    _check_endpoint(endpoint)
+    pause = _pause()
     headers = {"Authorization": f"Bearer {account.token}"}
     problem = ""
     # On this machine itself, a proxy would read the token.
@@ -63,7 +75,7 @@ def _get(account: Account, path: str) -> dict[str, Any] | None:
     with httpx.Client(base_url=endpoint, headers=headers, timeout=_SECONDS, trust_env=is_remote) as client:
         for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(_pause() * 2 ** (attempt - 1))
+                time.sleep(pause * 2 ** (attempt - 1))
             try:
                 answer = client.get(f"/v2/{path}")
             except httpx.HTTPError as error:
@@ -72,8 +84,11 @@ def _get(account: Account, path: str) -> dict[str, Any] | None:
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 return None
             if answer.is_success:
-                document: dict[str, Any] = answer.json()
-                return document
+                try:
+                    return read(answer.json())
+                except (ValueError, LookupError, TypeError, AttributeError):
+                    problem = "the answer isn't DigitalOcean's"
+                    continue
             problem = f"{answer.status_code} {answer.reason_phrase}"
             if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS and not answer.is_server_error:
                 break
@@ -83,9 +98,17 @@ def _get(account: Account, path: str) -> dict[str, Any] | None:
     )
 
 
+def _check_endpoint(endpoint: str) -> None:
+    if problem := endpoint_problem(endpoint):
+        exit_with_error(
+            f"digitalocean:apiEndpoint: {endpoint}: {problem}; allowed: https, or http to this machine; "
+            "fix: pulumi config set digitalocean:apiEndpoint https://..., or export DIGITALOCEAN_API_URL=https://..."
+        )
+
+
 def _check_token(account: Account) -> None:
     """Ends the program for a token that can't be a header: httpx would repeat it in its own error."""
-    if re.fullmatch("[!-~]+", account.token or ""):
+    if is_token(account.token or ""):
         return
     key = "digitalocean:token" if account.stack else "DIGITALOCEAN_TOKEN"
     problem = "has a blank, a line break or another character that no token has" if account.token else "is missing"
@@ -94,5 +117,8 @@ def _check_token(account: Account) -> None:
 
 
 def _pause() -> float:
-    """Seconds before the first retry, as for Pulumi's provider."""
-    return float(os.environ.get("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN") or 1)
+    text = os.environ.get(PAUSE_VARIABLE)
+    pause = first_pause(text)
+    if pause is None:
+        exit_with_error(f'{PAUSE_VARIABLE}: "{text}"; allowed: seconds; fix: unset {PAUSE_VARIABLE}')
+    return pause

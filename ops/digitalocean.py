@@ -1,9 +1,6 @@
 """A client for DigitalOcean's API v2: retries, pages, typed documents, errors in one line."""
 
-import ipaddress
-import math
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -14,13 +11,12 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, is_token
 from ops.errors import OpsError
 
-ENDPOINT = "https://api.digitalocean.com"
 ATTEMPTS = 5
 LONGEST_WAIT = 30.0
 """Seconds; the limit of Pulumi's provider. A longer Retry-After is reported instead of waited for."""
-_PAUSE = "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN"
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -49,7 +45,7 @@ class Api:
     def __init__(self, token: str, endpoint: str = ENDPOINT, pause: float | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._pause = _pause_from_environment() if pause is None else pause
-        if not re.fullmatch("[!-~]+", token):
+        if not is_token(token):
             # httpx would repeat the token in its own error.
             raise OpsError("a blank in the token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=... without")
         _check_endpoint(endpoint)
@@ -193,35 +189,21 @@ def one_line(text: str) -> str:
 
 
 def _pause_from_environment() -> float:
-    text = os.environ.get(_PAUSE) or "1"
-    try:
-        pause = float(text)
-    except ValueError:
-        pause = math.nan
-    if not 0 <= pause < math.inf:
-        raise OpsError(f'{_PAUSE}: "{one_line(text)}"; allowed: seconds; fix: unset {_PAUSE}')
+    text = os.environ.get(PAUSE_VARIABLE)
+    pause = first_pause(text)
+    if pause is None:
+        raise OpsError(f'{PAUSE_VARIABLE}: "{one_line(text or "")}"; allowed: seconds; fix: unset {PAUSE_VARIABLE}')
     return pause
 
 
 def _check_endpoint(endpoint: str) -> None:
-    fix = "; fix: export DIGITALOCEAN_API_URL=https://..."
+    problem = endpoint_problem(endpoint)
     try:
-        parts = urlsplit(endpoint)
         httpx.URL(endpoint)
-        host = parts.hostname or ""
-    except (ValueError, httpx.InvalidURL) as error:
-        raise OpsError(f"{one_line(endpoint)}: {error}{fix}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise OpsError(f"{one_line(endpoint)}: not a URL{fix}")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise OpsError(f"{one_line(endpoint)}: the token would go over plain HTTP{fix}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    except httpx.InvalidURL as error:
+        problem = problem or str(error)
+    if problem:
+        raise OpsError(f"{one_line(endpoint)}: {problem}; fix: export DIGITALOCEAN_API_URL=https://...")
 
 
 def _message(answer: httpx.Response) -> str:

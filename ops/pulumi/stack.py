@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from infra.config.api_access import ENDPOINT
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from infra.config.settings import Settings
-from ops.digitalocean import ENDPOINT, Api, one_line
+from ops.digitalocean import Api, one_line
 from ops.errors import OpsError
 from ops.pulumi.cli import Cli, PulumiError
 

@@ -1,8 +1,10 @@
 """What the program does to a cluster that exists: it upgrades it or leaves it, and refuses what would replace it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pulumi
 import pytest
 
@@ -378,3 +380,49 @@ def test_a_token_that_is_none_is_never_sent_nor_repeated(
     assert line.startswith(begin)
     assert line.endswith(end)
     assert "secret" not in line.replace("--secret", "")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "pause", "line"),
+    [
+        (
+            "http://proxy.example",
+            "1",
+            (
+                "digitalocean:apiEndpoint: http://proxy.example: the token would go over plain HTTP; "
+                "allowed: https, or http to this machine; "
+                "fix: pulumi config set digitalocean:apiEndpoint https://..., or export DIGITALOCEAN_API_URL=https://..."
+            ),
+        ),
+        (
+            "http://127.0.0.1:1",
+            "1s",
+            'DIGITALOCEAN_HTTP_RETRY_WAIT_MIN: "1s"; allowed: seconds; fix: unset DIGITALOCEAN_HTTP_RETRY_WAIT_MIN',
+        ),
+    ],
+)
+def test_no_request_with_an_unsafe_endpoint_or_an_invalid_pause(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, pause: str, line: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    monkeypatch.setattr("httpx.Client", lambda **_: pytest.fail("sent"))
+    monkeypatch.setenv("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN", pause)
+    with pytest.raises(SystemExit):
+        live_cluster(Account(api_endpoint=endpoint, stack=None, token="dop_v1_secret"), "c1")  # noqa: S106 -- of a test
+    assert said == [line]
+
+
+@pytest.mark.parametrize("body", ["<html>Log in</html>", "{}", "[]", '{"kubernetes_cluster": null}'])
+def test_an_answer_of_something_else_than_digitalocean_is_one_line(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    monkeypatch.setenv("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN", "0.001")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=body))
+    monkeypatch.setattr("httpx.Client", functools.partial(httpx.Client, transport=transport))
+    with pytest.raises(SystemExit):
+        live_cluster(Account(api_endpoint=None, stack=None, token="dop_v1_secret"), "c1")  # noqa: S106 -- of a test
+    (line,) = said
+    assert line.startswith(
+        "DigitalOcean API call failed: GET kubernetes/clusters/c1: the answer isn't DigitalOcean's; "
+    )

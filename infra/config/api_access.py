@@ -1,0 +1,45 @@
+"""Checks of how DigitalOcean's API is called: by the program and by `ops`, before the token is sent."""
+
+import ipaddress
+import math
+import re
+from urllib.parse import urlsplit
+
+ENDPOINT = "https://api.digitalocean.com"
+PAUSE_VARIABLE = "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN"
+"""The environment variable by which Pulumi's provider, the program and `ops` wait before the first retry."""
+
+
+def is_token(token: str) -> bool:
+    """True if the token can be sent. An HTTP client would repeat one that can't in its own error."""
+    return bool(re.fullmatch("[!-~]+", token))
+
+
+def endpoint_problem(endpoint: str) -> str:
+    """Returns why the token must not be sent there; empty if it may."""
+    try:
+        parts = urlsplit(endpoint)
+        host = parts.hostname or ""
+    except ValueError as error:
+        return str(error)
+    if parts.scheme not in ("http", "https") or not host:
+        return "not a URL"
+    if parts.scheme == "http" and not _is_loopback(host):
+        return "the token would go over plain HTTP"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def first_pause(text: str | None) -> float | None:
+    """Returns the seconds before the first retry; None if PAUSE_VARIABLE has another text than a number of seconds."""
+    try:
+        seconds = float(text or 1)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < math.inf else None
