@@ -18,6 +18,7 @@ from infra.config.cluster import ClusterSettings
 from infra.config.cluster_changes import LiveCluster
 from infra.config.errors import error_line
 from infra.config.settings import Settings
+from infra.config.tls import Tls
 from infra.kubernetes.chart_archive import chart_archive, download
 from infra.live_cluster import available_upgrades, live_cluster, with_vpc
 from infra.loader import Account, config_key, exit_with_error
@@ -64,7 +65,7 @@ def look_up(config: Settings, account: Account) -> Lookups:
     return Lookups(
         cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
-        dns_zone=dns_zone(config.domain) if config.domain and config.creates_cluster else None,
+        dns_zone=dns_zone(config.tls) if config.tls and config.creates_cluster else None,
         previous_consumers=(previous_output("consumers") or {}) if config.consumers else {},
         kong_crds=kong_crds,
         gateway_api_crds=gateway_api_crds,
@@ -179,10 +180,10 @@ def existing_registry(name: str) -> digitalocean.ContainerRegistry:
     return registry
 
 
-def dns_zone(domain: str) -> str | None:
-    """Returns the account's zone that a domain belongs to, the longest of several; None: its DNS is elsewhere."""
+def dns_zone(tls: Tls) -> str | None:
+    """Returns the account's zone that the domain belongs to, the longest of several; None: its DNS is elsewhere."""
     zones = [zone.name for zone in invoke_or_exit(digitalocean.get_domains).domains]
-    return max((zone for zone in zones if f".{domain}".endswith(f".{zone}")), key=len, default=None)
+    return max(filter(tls.is_in_zone, zones), key=len, default=None)
 
 
 def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `up` exported

@@ -118,7 +118,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         READING
         | CLUSTER
         | (REGISTRY if settings.uses_digitalocean_registry else {})
-        | (DOMAIN if settings.domain else {})
+        | (DOMAIN if settings.tls else {})
         | ({} if settings.vpc is None else VPC if settings.vpc.name else {"vpc:read": VPC["vpc:read"]})
     )
     missing = [scope for scope, probe in probes.items() if not _is_allowed(api, probe)]

@@ -113,7 +113,7 @@ class NodePool(Model):
         if self.count is not None and self.autoscale:
             yield ConfigError("count", self.count, "unset beside autoscale", "remove count")
         for label in self.labels:
-            domain = label.rpartition("/")[0]
-            if any(f".{domain}".endswith(f".{reserved}") for reserved in _RESERVED):
+            prefix = label.rpartition("/")[0]
+            if any(f".{prefix}".endswith(f".{reserved}") for reserved in _RESERVED):
                 allowed = "labels of your own; DigitalOcean and Kubernetes set these"
                 yield ConfigError(f"labels.{label}", None, allowed, f"remove {label}")

@@ -63,3 +63,15 @@ class Tls:
     acme: Acme
     chart_repository: str
     has_http_routes: bool
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.domain}"
+
+    def is_in_zone(self, zone: str) -> bool:
+        """True if the DNS zone could hold the domain's records: it is the domain, or a parent of it."""
+        return f".{self.domain}".endswith(f".{zone}")
+
+    def record_name(self, zone: str) -> str:
+        """Returns the name of the domain's records within its zone, as DigitalOcean writes it."""
+        return self.domain.removesuffix(zone).rstrip(".") or "@"

@@ -56,7 +56,7 @@ class Certificate(pulumi.ComponentResource):
         super().__init__("kong-doks:certificates:Certificate", name, None, cluster.contents)
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         self.domain = tls.domain
-        record = dns_record(tls.domain, dns_zone, gateway.ip, gateway.ready) if dns_zone else None
+        record = dns_record(tls, dns_zone, gateway.ip, gateway.ready) if dns_zone else None
         self.issued_on_create = record is not None
         self.missing_record = None if record else pulumi.Output.concat(tls.domain, ". A ", gateway.ip)
         manager = helm.release(

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from infra.config.tls import Tls
+
 _TTL_SECONDS = 300
 
 
 def dns_record(
-    domain: str, zone: str, address: pulumi.Input[str], gateway: Sequence[pulumi.Resource]
+    tls: Tls, zone: str, address: pulumi.Input[str], gateway: Sequence[pulumi.Resource]
 ) -> digitalocean.DnsRecord:
     """Creates the A record in a zone of the account, once the resources of the gateway exist.
 
@@ -19,7 +21,7 @@ def dns_record(
         "domain",
         domain=zone,
         type="A",
-        name=domain.removesuffix(zone).rstrip(".") or "@",
+        name=tls.record_name(zone),
         value=address,
         ttl=_TTL_SECONDS,
         opts=pulumi.ResourceOptions(depends_on=[*gateway]),

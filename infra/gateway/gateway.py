@@ -136,7 +136,7 @@ class Gateway(pulumi.ComponentResource):
             )
             self.url = pulumi.Output.concat("http://", self.ip)
             if config.tls:
-                self.url = pulumi.Output.from_input(f"https://{config.tls.domain}")
+                self.url = pulumi.Output.from_input(config.tls.url)
         else:
             self.ip = pulumi.Output.from_input("127.0.0.1")
             self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")

@@ -96,14 +96,12 @@ def _view(kubernetes: Kubernetes, identifier: str, settings: Settings, state: St
 
 
 def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:
-    domain = settings.domain
-    if not domain or not settings.creates_cluster:
+    tls = settings.tls
+    if not tls or not settings.creates_cluster:
         return {}
-    zones = [each.name for each in api.list("domains", "domains", Zone)]
+    query = {"type": "A", "name": tls.domain}
+    zones = [zone.name for zone in api.list("domains", "domains", Zone) if tls.is_in_zone(zone.name)]
     return {
-        zone: list(
-            api.list(f"domains/{segment(zone)}/records", "domain_records", Record, query={"type": "A", "name": domain})
-        )
+        zone: list(api.list(f"domains/{segment(zone)}/records", "domain_records", Record, query=query))
         for zone in zones
-        if f".{domain}".endswith(f".{zone}")
     }

@@ -25,8 +25,10 @@ class Named(Part):
     """One with a domain, whose record leads to an address of the cluster's."""
 
     program = f"""{Part.program}
+from infra.config.tls import Acme, Tls
 from infra.gateway.dns import dns_record
-dns_record("api.example.com", "example.com", cluster.resource.ipv4_address, [])
+tls = Tls(domain="api.example.com", email="", acme=Acme(), chart_repository="", has_http_routes=False)
+dns_record(tls, "example.com", cluster.resource.ipv4_address, [])
 """
 
 
