@@ -193,7 +193,7 @@ def ask(
     return asyncio.run(asked())
 
 
-def test_answers_are_combined_under_the_names_of_their_services() -> None:
+def test_responses_are_combined_by_service_name() -> None:
     answer = ask("good", "nothing")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
@@ -211,7 +211,7 @@ def test_services_are_requested_at_the_same_time() -> None:
     )
 
 
-def test_a_missing_answer_is_named_beside_the_others() -> None:
+def test_a_missing_response_is_listed_beside_the_others() -> None:
     answer = ask("good", "never", "missing", "gone")
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
@@ -229,7 +229,7 @@ def test_the_time_limit_includes_the_body() -> None:
 
 
 @pytest.mark.parametrize("name", ["broken", "empty", "not_a_number", "deep", "large", "moved", "hangs_up"])
-def test_an_unusable_answer_is_missing(name: str) -> None:
+def test_an_invalid_response_counts_as_missing(name: str) -> None:
     answer = ask("good", name)
     assert answer.json["errors"][name]["status"] == 502
     assert list(answer.json["results"]) == ["good"]
@@ -249,14 +249,14 @@ def test_an_unusable_answer_is_missing(name: str) -> None:
         b"HTTP/1.1 304 Not Modified\r\n\r\n",
     ],
 )
-def test_half_an_answer_is_missing(answer: bytes) -> None:
+def test_a_truncated_response_counts_as_missing(answer: bytes) -> None:
     combined = ask("nothing", raw=Raw(answer))
     assert combined.json["complete"] is False
     assert combined.json["errors"]["raw"]["status"] == 502
     assert combined.json["results"] == {"nothing": None}
 
 
-def test_numbers_keep_all_their_digits() -> None:
+def test_numbers_keep_their_precision() -> None:
     assert b'"exact":1.00000000000000000001' in ask("exact").body
     digits = b"1" * 5000
     assert b'"raw":%b}' % digits in ask(raw=Raw.of(digits, b"application/json")).body
@@ -329,7 +329,7 @@ def test_text_of_any_content_type_and_charset_is_a_string(content_type: bytes | 
         (b"application/json; charset=unicode_escape", b'"\xff\\ud83d"', "\N{LATIN SMALL LETTER Y WITH DIAERESIS}?"),
     ],
 )
-def test_every_encoding_becomes_utf_8(content_type: bytes, body: bytes, result: object) -> None:
+def test_every_charset_is_converted_to_utf_8(content_type: bytes, body: bytes, result: object) -> None:
     answer = ask("good", raw=Raw.of(body, content_type))
     assert answer.json["complete"] is True
     assert list(answer.json["results"]) == ["good", "raw"]
@@ -356,7 +356,7 @@ CONTENT_TYPES = st.none() | st.builds(
 
 @given(content_type=CONTENT_TYPES, body=BODIES)
 @example(content_type=b"application/json; charset=unicode_escape", body=b'\xff"\\')
-def test_no_answer_of_a_service_spoils_the_others(content_type: bytes | None, body: bytes) -> None:
+def test_a_bad_response_leaves_the_others_intact(content_type: bytes | None, body: bytes) -> None:
     answer = ask("nothing", raw=Raw.of(body, content_type))
     assert answer.status == 200
     assert {"nothing"} <= set(answer.json["results"])
@@ -379,20 +379,20 @@ def test_the_aggregate_fails_if_all_services_fail(names: tuple[str, ...], status
     "query",
     ["page=2", "a=%23red&x=1", "a=%2525&b=%2526", "a=%0d%0aX:1", "a+b=%20+&a=;|'[]", "%C3%A4=%ff&&=%zz%", "a=?/?", "="],
 )
-def test_the_query_is_passed_on_byte_for_byte(query: str) -> None:
+def test_the_query_string_is_forwarded_unchanged(query: str) -> None:
     service = Raw.of(b"", None)
     assert ask(raw=service, path=f"/overview?{query}").json["complete"] is True
     assert service.request_line == f"GET /raw?{query} HTTP/1.1".encode()
 
 
-def test_a_request_without_a_query_stays_without_one() -> None:
+def test_no_query_string_is_added() -> None:
     service = Raw.of(b"", None)
     ask(raw=service)
     assert service.request_line == b"GET /raw HTTP/1.1"
 
 
 @pytest.mark.parametrize("identity", [True, False])
-def test_the_clients_identity_is_passed_on_only_behind_auth(*, identity: bool) -> None:
+def test_identity_headers_are_forwarded_only_with_auth(*, identity: bool) -> None:
     always = {"X-Request-ID": "1", "traceparent": "00-1-2-01", "Accept-Language": "de", "X-Tenant": "ours"}
     who = {"Authorization": "Bearer x", "X-Consumer-Username": "alice"}
     never_sent = {"Cookie": "session=1", "X-Other": "1"}
@@ -403,15 +403,15 @@ def test_the_clients_identity_is_passed_on_only_behind_auth(*, identity: bool) -
     assert not set(never_sent) & set(headers)
 
 
-def test_it_is_healthy_even_if_its_services_are_not() -> None:
+def test_the_health_check_ignores_the_services() -> None:
     assert ask("gone", path="/healthz").status == 200
 
 
-def test_other_paths_are_not_found() -> None:
+def test_unknown_paths_return_404() -> None:
     assert ask("good", path="/overview/more").status == 404
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"path": "/", "backends": {"foo": {}}, "identity": false, "headers": []}'])
-def test_it_does_not_start_with_incomplete_settings(text: str) -> None:
+def test_incomplete_settings_stop_the_start(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         Configuration.parse(text)

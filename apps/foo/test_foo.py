@@ -8,22 +8,22 @@ from apps.foo.tracing import post_worker_init
 client = app.test_client()
 
 
-def test_it_greets_with_the_tutorials_exact_json() -> None:
+def test_the_response_is_the_tutorials_json() -> None:
     response = client.get("/foo")
     assert response.status_code == 200
     assert response.content_type == "application/json"
     assert response.text == '{"msg":"Hello from the foo microservice"}\n'
 
 
-def test_it_says_that_it_is_healthy() -> None:
+def test_the_health_endpoint_returns_200() -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_it_answers_nothing_else() -> None:
+def test_unknown_paths_return_404() -> None:
     assert client.get("/").status_code == 404
     assert client.post("/foo").status_code == 405
 
 
-def test_it_traces_nothing_where_no_collector_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_collector_nothing_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
     post_worker_init(None)  # no worker is touched

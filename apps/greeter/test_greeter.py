@@ -22,25 +22,25 @@ def channel() -> Iterator[Channel]:
     running.stop(None).wait()
 
 
-def test_it_greets_by_name(channel: Channel) -> None:
+def test_the_greeting_contains_the_name(channel: Channel) -> None:
     greet = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
     assert greet(Request(name="Ada"), timeout=10) == Greeting(text="Hello Ada")
 
 
-def test_a_version_may_greet_in_its_own_way(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_greeting_is_configurable(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "GREETING", "Hi")
     greet = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
     assert greet(Request(name="Ada"), timeout=10) == Greeting(text="Hi Ada")
 
 
-def test_it_greets_as_often_as_it_is_asked_to(channel: Channel) -> None:
+def test_a_stream_has_the_requested_number_of_greetings(channel: Channel) -> None:
     greet = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
     told = [each.text for each in greet(Request(name="Ada", times=3), timeout=10)]
     assert told == ["Hello Ada, 1 of 3", "Hello Ada, 2 of 3", "Hello Ada, 3 of 3"]
 
 
 @pytest.mark.parametrize("times", [0, 1001])
-def test_it_says_how_often_it_can(channel: Channel, times: int) -> None:
+def test_an_invalid_count_is_rejected(channel: Channel, times: int) -> None:
     greet = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
     with pytest.raises(grpc.RpcError) as refused:
         list(greet(Request(name="Ada", times=times), timeout=10))

@@ -92,7 +92,7 @@ def busy(stack: Stack) -> Iterator[Configured]:
     shutil.rmtree(collector)
 
 
-def test_one_request_is_answered_by_several_services(busy: Configured) -> None:
+def test_an_aggregate_combines_several_services(busy: Configured) -> None:
     answer = busy.get("/overview", **{"X-Tenant": "ours", "Authorization": "Bearer nobody-has-checked"})
     assert answer.json() == {
         "complete": True,
@@ -105,7 +105,7 @@ def test_one_request_is_answered_by_several_services(busy: Configured) -> None:
     }
 
 
-def test_a_service_that_is_late_is_missing_and_the_others_are_there(busy: Configured) -> None:
+def test_a_slow_service_is_missing_from_the_aggregate(busy: Configured) -> None:
     answer = busy.get("/overview?seconds=5")
     assert answer.status_code == 200
     assert answer.json()["complete"] is False
@@ -123,7 +123,7 @@ def spans(busy: Configured) -> list[tuple[str, Span]]:
     return found
 
 
-def test_a_trace_goes_from_the_client_through_the_gateway_to_the_last_service(busy: Configured) -> None:
+def test_a_trace_spans_client_gateway_and_services(busy: Configured) -> None:
     busy.get("/overview", traceparent=f"00-{TRACE}-{PARENT}-01")
 
     def ours() -> dict[tuple[str, int], Span]:
@@ -149,7 +149,7 @@ def kongs(busy: Configured) -> list[str]:
     return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
-def test_a_limit_is_one_limit_whichever_gateway_answers(busy: Configured) -> None:
+def test_replicas_of_kong_share_a_rate_limit(busy: Configured) -> None:
     if time.time() % 3600 > 3570:
         time.sleep(31)  # an hour ends
     with httpx.Client(timeout=10, headers={"Connection": "close", "X-Tenant": "many"}) as client:
@@ -167,7 +167,7 @@ def test_a_limit_is_one_limit_whichever_gateway_answers(busy: Configured) -> Non
     assert min(answered(first), answered(second)) > LIMIT / 2, "both had their share"
 
 
-def test_a_service_reaches_no_counters_and_nothing_shows_their_password(busy: Configured) -> None:
+def test_a_service_reaches_no_rate_limit_store_and_its_password_is_not_exposed(busy: Configured) -> None:
     ask = "import socket; socket.create_connection(('rate-limits.kong.svc', 6379), 5)"
     said = busy.stack.run("kubectl", "exec", "deployment/foo-deployment", "--", "python", "-c", ask, check=False)
     assert "TimeoutError" in said.stderr
@@ -181,7 +181,7 @@ def test_a_service_reaches_no_counters_and_nothing_shows_their_password(busy: Co
         assert secret not in place
 
 
-def test_without_the_counters_requests_pass_and_with_them_they_are_counted_again(busy: Configured) -> None:
+def test_requests_pass_while_the_rate_limit_store_is_down(busy: Configured) -> None:
     def scale(replicas: int) -> None:
         busy.stack.run("kubectl", "scale", "-n", "kong", "deployment/rate-limits", f"--replicas={replicas}")
 
@@ -192,6 +192,6 @@ def test_without_the_counters_requests_pass_and_with_them_they_are_counted_again
     eventually(lambda: "X-RateLimit-Limit-Hour" in busy.get("/bar").headers)
 
 
-def test_another_up_keeps_the_password(busy: Configured) -> None:
+def test_a_second_up_keeps_the_stores_password(busy: Configured) -> None:
     steps = json.loads(busy.stack.pulumi("preview", "--json", "--show-sames").stdout)["steps"]
     assert {step["op"] for step in steps if step["urn"].endswith("::rate-limits")} == {"same"}

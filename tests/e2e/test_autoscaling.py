@@ -89,7 +89,7 @@ def load(changed: Configured) -> Iterator[None]:
         thread.join()
 
 
-def test_an_autoscaler_takes_the_number_over_and_gives_it_back_and_no_pod_is_lost(scaled: Configured) -> None:
+def test_autoscale_can_be_added_and_removed_without_losing_a_pod(scaled: Configured) -> None:
     stack = scaled.stack
     scaled.up(FOO | {"replicas": 2}, BAR)
     with numbers(stack) as seen, Guide("how-to/scale-pods.md") as guide:
@@ -128,7 +128,7 @@ def test_the_example_scales_its_service_and_kong(scaled: Configured) -> None:
     scaled.set("gateway", {})
 
 
-def test_no_request_is_lost_when_several_pods_of_kong_become_an_autoscalers(scaled: Configured) -> None:
+def test_no_request_fails_when_autoscale_replaces_the_replicas_of_kong(scaled: Configured) -> None:
     stack = scaled.stack
     scaled.set("gateway", {"replicas": 2, "priority": True})
     scaled.up(FOO, BAR)
@@ -143,7 +143,7 @@ def test_no_request_is_lost_when_several_pods_of_kong_become_an_autoscalers(scal
     assert set(statuses) == {200}
 
 
-def test_the_gateways_number_stays_when_its_chart_changes(scaled: Configured) -> None:
+def test_a_chart_upgrade_keeps_the_autoscaled_replicas_of_kong(scaled: Configured) -> None:
     stack = scaled.stack
     # Kong and its controller use more than a hundredth of what they request when nobody asks.
     scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}})

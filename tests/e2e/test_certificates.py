@@ -93,7 +93,7 @@ class Client:
             return False
 
 
-def test_a_domain_answers_over_verified_https_and_sends_http_there(secured: Configured) -> None:
+def test_a_domain_serves_https_and_redirects_http(secured: Configured) -> None:
     client = Client(secured.address)
     outputs = {name: secured.stack.output(name) for name in ("proxy_ip", "proxy_url", "foo_url")}
     assert outputs == {
@@ -113,7 +113,7 @@ def test_a_domain_answers_over_verified_https_and_sends_http_there(secured: Conf
     assert [(record["name"], record["data"]) for record in records] == [("api", secured.address)]
 
 
-def test_a_canary_has_the_certificate_with_no_other_service_to_bring_it(secured: Configured) -> None:
+def test_a_canary_alone_is_served_with_the_certificate(secured: Configured) -> None:
     try:
         secured.up(FOO | {"canary": {"build": "apps/foo", "weight": 50}})
         client = Client(secured.address)
@@ -125,7 +125,7 @@ def test_a_canary_has_the_certificate_with_no_other_service_to_bring_it(secured:
         secured.up(*SERVICES)
 
 
-def test_a_certificate_is_renewed_while_requests_go_on_and_none_fails(secured: Configured) -> None:
+def test_no_request_fails_while_a_certificate_is_renewed(secured: Configured) -> None:
     first = certificate(secured.address, trust())
     assert first.not_valid_after_utc - first.not_valid_before_utc < dt.timedelta(minutes=4)
     failed: list[object] = []

@@ -50,7 +50,7 @@ def names(stack: Stack) -> list[str]:
 
 
 @pytest.mark.usefixtures("newer_chart")
-def test_a_new_version_of_the_chart_brings_its_kinds_and_every_object_stays(stack: Stack) -> None:
+def test_a_chart_upgrade_updates_the_crds_and_keeps_every_object(stack: Stack) -> None:
     with configured(stack) as changed:
         changed.up({"name": "foo", "path": "/foo", "build": "apps/foo", "bodyLimit": 1})
         (plugin,) = stack.kubernetes("kongplugin")["items"]

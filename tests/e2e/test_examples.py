@@ -300,7 +300,7 @@ def changed(stack: Stack) -> Iterator[Configured]:
 
 
 @pytest.mark.parametrize("name", sorted({path.stem for path in (PROJECT / "examples").glob("*.yaml")} - ELSEWHERE))
-def test_an_example_does_what_it_says(changed: Configured, name: str) -> None:
+def test_an_example_works_as_described(changed: Configured, name: str) -> None:
     ours = stack_file(changed.file)
     repositories = ("chartRepository", "certManagerChartRepository", "gatewayApiReleases")
     addresses = ("digitalocean:apiEndpoint", "protect", *repositories)

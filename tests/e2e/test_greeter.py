@@ -55,19 +55,19 @@ def status(channel: Channel, method: str) -> Any:  # noqa: ANN401 -- gRPC's
     return refused.value.code()
 
 
-def test_a_call_is_answered(channel: Channel) -> None:
+def test_a_unary_call_succeeds(channel: Channel) -> None:
     # With its canary, if that has come already.
     assert greet(channel, name="Ada").text in {"Hello Ada", "Hi Ada"}
 
 
-def test_a_stream_comes_message_by_message(channel: Channel) -> None:
+def test_a_stream_arrives_message_by_message(channel: Channel) -> None:
     method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
     arrived = [(each.text, time.monotonic()) for each in method(Request(name="Ada", times=4, milliseconds=300))]
     assert [text.partition(" ")[2] for text, _ in arrived] == [f"Ada, {number} of 4" for number in range(1, 5)]
     assert all(later - earlier > 0.2 for (_, earlier), (_, later) in pairwise(arrived))
 
 
-def test_what_the_service_refuses_and_what_it_lacks_are_its_own_statuses(channel: Channel) -> None:
+def test_grpc_statuses_of_the_service_reach_the_client(channel: Channel) -> None:
     method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
     with pytest.raises(grpc.RpcError) as refused:
         list(method(Request(name="Ada", times=0), timeout=10))
@@ -75,11 +75,11 @@ def test_what_the_service_refuses_and_what_it_lacks_are_its_own_statuses(channel
     assert status(channel, "/greeter.Greeter/Shout") == grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_without_a_key_a_call_is_not_authenticated(channel: Channel) -> None:
+def test_a_call_without_a_key_is_unauthenticated(channel: Channel) -> None:
     eventually(lambda: status(channel, "/closed.Greeter/Greet") == grpc.StatusCode.UNAUTHENTICATED)
 
 
-def test_a_canary_takes_calls_too(changed: Configured, channel: Channel) -> None:
+def test_a_canary_receives_its_share_of_calls(changed: Configured, channel: Channel) -> None:
     *others, greeter = SERVICES
     canary = {"build": "apps/greeter", "env": {"GREETING": "Hi"}, "weight": 50}
     changed.up(*others, greeter | {"canary": canary}, CLOSED)

@@ -43,7 +43,7 @@ def opened(beset: Stack) -> Iterator[Configured]:
         yield changed
 
 
-def test_the_gateway_reaches_the_services_and_everybody_the_gateway(beset: Stack) -> None:
+def test_every_pod_reaches_kong_and_kong_reaches_the_services(beset: Stack) -> None:
     assert beset.get("/foo").status_code == beset.get("/bar").status_code == 200
     kong = address(beset, "-n", "kong")
     assert reached(beset, STRANGER, f"{kong}:8000", f"{kong}:8443") == {f"{kong}:8000", f"{kong}:8443"}
@@ -90,7 +90,7 @@ def test_a_pod_that_runs_as_root_is_refused(beset: Stack, namespace: str) -> Non
     assert "allowPrivilegeEscalation" not in refused.stderr
 
 
-def test_services_have_no_account_and_kongs_may_not_change_what_runs(beset: Stack) -> None:
+def test_services_have_no_api_token_and_kong_may_not_change_workloads(beset: Stack) -> None:
     look = "import pathlib; print(*pathlib.Path('/var/run/secrets').rglob('*'))"
     assert beset.run("kubectl", "exec", *FOO, "--", "python", "-c", look).stdout.split() == []
 
@@ -108,7 +108,7 @@ def test_services_have_no_account_and_kongs_may_not_change_what_runs(beset: Stac
 class TestWithMoreAllowed:
     """One `opened` for both."""
 
-    def test_a_service_reaches_what_its_entry_says_and_no_more(self, opened: Configured) -> None:
+    def test_a_service_reaches_only_what_its_egress_allows(self, opened: Configured) -> None:
         stack = opened.stack
         bar, strange = f"{address(stack, '-l', 'app=bar')}:5000", f"{address(stack, '-n', STRANGERS)}:8080"
         wanted = {bar, strange, f"{PRIVATE}:80"}

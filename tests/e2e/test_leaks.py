@@ -11,7 +11,7 @@ SECRET = 'a "secret" of more than twenty'  # noqa: S105 -- nobody's
 
 
 @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
-def test_a_secret_is_found_however_it_is_written(before: str) -> None:
+def test_leaks_are_found_in_every_encoding(before: str) -> None:
     text = f"{before}{SECRET}:{SECRET}"
     places = {
         "clear": text,

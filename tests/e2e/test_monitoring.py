@@ -71,7 +71,7 @@ def queries(panel: dict[str, Any]) -> list[str]:
     return [target["expr"].replace("$__rate_interval", "5m") for target in panel.get("targets", [])]
 
 
-def test_every_panel_of_the_dashboard_shows_what_happens(watched: Configured, prometheus: httpx.Client) -> None:
+def test_every_panel_of_the_dashboard_has_data(watched: Configured, prometheus: httpx.Client) -> None:
     shown = watched.stack.kubernetes("configmap", "gateway-dashboard", "-n", "monitoring")
     panels = json.loads(shown["data"]["gateway.json"])["panels"]
     assert [each["title"] for each in panels if each["type"] == "row"] == ["Gateway", "foo", "bar", "away"]
@@ -122,7 +122,7 @@ def test_alerts_are_rules_that_prometheus_evaluates(watched: Configured, prometh
     eventually(states_are_wanted, 120)
 
 
-def test_nobody_else_reaches_prometheus(watched: Configured) -> None:
+def test_other_pods_cannot_reach_prometheus(watched: Configured) -> None:
     prometheus = f"{inside.address(watched.stack, '-n', 'monitoring')}:9090"
     with inside.stranger(watched.stack):
         assert inside.reached(watched.stack, inside.STRANGER, prometheus) == set()
@@ -130,7 +130,7 @@ def test_nobody_else_reaches_prometheus(watched: Configured) -> None:
         assert inside.reached(watched.stack, inside.STRANGER, prometheus) == {prometheus}
 
 
-def test_nothing_of_it_is_reached_from_outside_or_kept_on_a_volume(watched: Configured) -> None:
+def test_monitoring_has_no_public_address_and_no_volume(watched: Configured) -> None:
     services = watched.stack.kubernetes("services", "-n", "monitoring")["items"]
     assert {each["spec"]["type"] for each in services} == {"ClusterIP"}
     assert watched.stack.kubernetes("persistentvolumeclaims", "-A")["items"] == []

@@ -66,7 +66,7 @@ def spread(stack: Stack) -> None:
     stack.run("kubectl", "rollout", "status", deployment, "--timeout=60s")
 
 
-def test_a_further_node_is_a_machine_with_its_pool_s_labels_and_its_droplet(stack: Stack, pool: Pool) -> None:
+def test_an_added_node_has_its_pools_labels_and_a_droplet(stack: Stack, pool: Pool) -> None:
     by_name = {node["metadata"]["name"]: node for node in stack.kubernetes("nodes")["items"]}
     assert sorted(by_name) == sorted(node["name"] for node in pool.nodes)
     for node in pool.nodes:
@@ -78,7 +78,7 @@ def test_a_further_node_is_a_machine_with_its_pool_s_labels_and_its_droplet(stac
     assert len(addresses) == 2
 
 
-def test_labels_and_taints_of_a_pool_reach_its_nodes_and_leave_them(stack: Stack, pool: Pool) -> None:
+def test_labels_and_taints_of_a_pool_are_added_to_its_nodes_and_removed(stack: Stack, pool: Pool) -> None:
     taint = {"key": "only", "value": "", "effect": "PreferNoSchedule"}
 
     def has(label: str | None, taints: int) -> bool:
@@ -92,7 +92,7 @@ def test_labels_and_taints_of_a_pool_reach_its_nodes_and_leave_them(stack: Stack
         eventually(lambda: has(labels.get("tier"), len(taints)))  # noqa: B023 -- waited for in the loop
 
 
-def test_pods_on_two_nodes_reach_each_other_and_the_names_of_services(stack: Stack, pool: Pool) -> None:
+def test_pods_on_two_nodes_reach_each_other_and_resolve_services(stack: Stack, pool: Pool) -> None:
     stack.run("kubectl", "cordon", next(iter(nodes_of(stack, "foo"))))
     try:
         spread(stack)
@@ -109,7 +109,7 @@ def test_pods_on_two_nodes_reach_each_other_and_the_names_of_services(stack: Sta
 
 
 @pytest.mark.soak
-def test_a_node_whose_droplet_is_deleted_is_replaced_and_billed_no_more(stack: Stack, pool: Pool) -> None:
+def test_a_node_whose_droplet_is_deleted_is_replaced_and_no_longer_billed(stack: Stack, pool: Pool) -> None:
     lost = pool.nodes[1]
     stack.api("DELETE", f"/v2/droplets/{lost['droplet_id']}")
     eventually(lambda: lost["name"] not in {node["name"] for node in pool.nodes}, 120)
@@ -122,7 +122,7 @@ def test_a_node_whose_droplet_is_deleted_is_replaced_and_billed_no_more(stack: S
 
 
 @pytest.mark.soak
-def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, pool: Pool) -> None:
+def test_a_recycled_node_is_drained_and_replaced(stack: Stack, pool: Pool) -> None:
     first = pool.nodes[0]
     stack.api("DELETE", f"{pool.path}/nodes/{first['id']}?replace=1")
     eventually(lambda: first["name"] not in {node["name"] for node in pool.nodes}, 90)
@@ -133,7 +133,7 @@ def test_a_recycled_node_is_drained_and_another_takes_its_place(stack: Stack, po
 
 
 @pytest.mark.soak
-def test_a_budget_of_disruption_holds_a_node_until_it_is_met(stack: Stack, pool: Pool) -> None:
+def test_a_disruption_budget_blocks_a_drain(stack: Stack, pool: Pool) -> None:
     spread(stack)
     stack.run("kubectl", "create", "poddisruptionbudget", "all", "--selector=app=foo", "--min-available=2")
     try:
@@ -150,7 +150,7 @@ def test_a_budget_of_disruption_holds_a_node_until_it_is_met(stack: Stack, pool:
         stack.run("kubectl", "scale", "deployment/foo-deployment", "--replicas=1")
 
 
-def test_more_nodes_than_the_machine_has_room_for_are_refused_with_the_reason(pool: Pool) -> None:
+def test_more_nodes_than_the_machine_can_run_are_refused(pool: Pool) -> None:
     with pytest.raises(Exception, match="422") as refusal:
         pool.resize(5)
     assert "at most 4 nodes" in refusal.value.response.json()["message"]  # type: ignore[attr-defined]
@@ -158,7 +158,7 @@ def test_more_nodes_than_the_machine_has_room_for_are_refused_with_the_reason(po
 
 
 @pytest.mark.soak
-def test_a_pod_without_room_makes_a_node_come_that_goes_with_it(stack: Stack, pool: Pool) -> None:
+def test_an_unschedulable_pod_adds_a_node_that_is_removed_after_it(stack: Stack, pool: Pool) -> None:
     bounds = {"name": pool.name, "auto_scale": True, "min_nodes": 1, "max_nodes": 2, "count": 1}
     stack.api("PUT", pool.path, json=bounds)
     pool.wait(1)

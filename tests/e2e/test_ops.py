@@ -32,7 +32,7 @@ def test_an_empty_account_bills_nothing(terminal: Terminal) -> None:
     assert (done.returncode, done.stdout) == (0, NOTHING_IS_BILLED)
 
 
-def test_the_bill_is_what_the_account_s_own_ledger_says(terminal: Terminal) -> None:
+def test_the_bill_equals_the_accounts_ledger(terminal: Terminal) -> None:
     cluster = terminal.cluster()
     terminal.load_balancer(cluster)
     terminal.registry("kong-doks-1234567")
@@ -50,7 +50,7 @@ def test_a_highly_available_control_plane_is_on_the_bill(terminal: Terminal) -> 
     assert terminal.json("bill")["monthly"] == 12 + 40
 
 
-def test_expect_zero_says_no_while_anything_is_left(terminal: Terminal) -> None:
+def test_expect_zero_fails_while_anything_is_billed(terminal: Terminal) -> None:
     terminal.own_cluster()
     assert terminal.ops("bill").returncode == 0
     done = terminal.ops("bill", "--expect-zero")
@@ -82,7 +82,7 @@ def test_a_load_balancer_that_outlived_its_cluster_is_on_the_bill_and_can_be_rem
     assert terminal.ops("bill", "--expect-zero").returncode == 0
 
 
-def test_without_pulumi_nothing_is_provably_the_stacks_and_a_bill_is_never_zero(terminal: Terminal) -> None:
+def test_without_pulumi_ownership_is_unknown_and_the_bill_is_never_zero(terminal: Terminal) -> None:
     terminal.pulumi.unlink()
     done = terminal.ops("bill", "--expect-zero")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
@@ -90,7 +90,7 @@ def test_without_pulumi_nothing_is_provably_the_stacks_and_a_bill_is_never_zero(
 
 
 @pytest.mark.parametrize("command", ["bill", "cost", "doctor", "preflight"])
-def test_a_stack_that_pulumi_does_not_have_is_no_answer(terminal: Terminal, command: str) -> None:
+def test_a_stack_unknown_to_pulumi_exits_with_3(terminal: Terminal, command: str) -> None:
     terminal.made_cluster("mycluster")
     terminal.is_forgotten()
     terminal.answers("stack ls", [{"name": "prod"}, {"name": "local"}])
@@ -103,7 +103,7 @@ def test_a_stack_that_pulumi_does_not_have_is_no_answer(terminal: Terminal, comm
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_what_another_stack_has_is_not_on_the_bill_and_only_in_the_way(terminal: Terminal, *, begun: bool) -> None:
+def test_resources_of_another_stack_are_not_billed_but_conflict(terminal: Terminal, *, begun: bool) -> None:
     terminal.configure(registry={"kind": "digitalocean", "name": "shared"})
     cluster = terminal.made_cluster("mycluster")
     terminal.load_balancer(cluster)
@@ -148,7 +148,7 @@ def test_what_another_stack_has_is_not_on_the_bill_and_only_in_the_way(terminal:
     )
 
 
-def test_other_stacks_are_not_asked_about_what_is_this_one_s(terminal: Terminal) -> None:
+def test_other_stacks_are_not_read_for_resources_of_this_one(terminal: Terminal) -> None:
     terminal.remembers(CLUSTER=terminal.cluster(), REGISTRY="kong-doks-1234567")
     terminal.registry("kong-doks-1234567", "professional")
     terminal.registry("kong-doks-7654321")
@@ -156,7 +156,7 @@ def test_other_stacks_are_not_asked_about_what_is_this_one_s(terminal: Terminal)
     assert {kind for kind, _ in terminal.billed()} == {"cluster", "droplet", "registry"}
 
 
-def test_what_belongs_to_others_is_not_on_the_bill(terminal: Terminal) -> None:
+def test_resources_of_others_are_not_on_the_bill(terminal: Terminal) -> None:
     terminal.load_balancer(terminal.cluster(name="theirs"))
     terminal.registry("kong-doks-7654321")
     terminal.api("POST", "/v2/volumes", {"name": "data", "size_gigabytes": 10, "region": "nyc1"})
@@ -194,7 +194,7 @@ def test_volumes_and_snapshots_of_the_cluster_are_on_the_bill(terminal: Terminal
     assert (prices["volume"], prices["snapshot"]) == (1.0, 0.6)
 
 
-def test_a_bill_that_cannot_be_seen_is_never_zero(terminal: Terminal) -> None:
+def test_an_unreadable_account_is_never_zero(terminal: Terminal) -> None:
     terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if scope != "load_balancer:read"]}
     done = terminal.ops("bill", "--expect-zero")
     assert done.returncode == 3
@@ -203,7 +203,7 @@ def test_a_bill_that_cannot_be_seen_is_never_zero(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_trouble_that_passes_is_waited_out(terminal: Terminal, status: int) -> None:
+def test_transient_api_errors_are_retried(terminal: Terminal, status: int) -> None:
     terminal.own_cluster()
     fault = {"path": "/v2/", "status": status, "times": 3}
     terminal.api("POST", "/_control/faults", fault)
@@ -211,7 +211,7 @@ def test_trouble_that_passes_is_waited_out(terminal: Terminal, status: int) -> N
 
 
 @pytest.mark.parametrize(("kind", "made"), [("drop_after", 1), ("refuse", 0)])
-def test_a_node_pool_whose_creation_was_not_answered_is_not_asked_for_twice(
+def test_a_node_pool_is_not_created_twice_after_a_lost_response(
     terminal: Terminal, kind: str, made: int
 ) -> None:
     cluster = terminal.own_cluster()
@@ -222,7 +222,7 @@ def test_a_node_pool_whose_creation_was_not_answered_is_not_asked_for_twice(
     assert len(terminal.api("GET", path)["node_pools"]) == before + made
 
 
-def test_an_update_that_goes_on_or_was_killed_has_no_end_in_pulumi_cloud(terminal: Terminal) -> None:
+def test_a_running_or_killed_update_has_no_end_time_in_pulumi_cloud(terminal: Terminal) -> None:
     terminal.updated("2020-11-24T12:00:00.000Z", None, result="in-progress", clusterName="mycluster")
     assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
     cluster = terminal.made_cluster("mycluster")
@@ -230,7 +230,7 @@ def test_an_update_that_goes_on_or_was_killed_has_no_end_in_pulumi_cloud(termina
     assert ("cluster", cluster) in terminal.billed()
 
 
-def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
+def test_permanent_api_errors_are_reported_in_one_line(terminal: Terminal) -> None:
     terminal.api("POST", "/_control/faults", {"path": "/v2/", "status": 500, "times": None})
     done = terminal.ops("bill", "--expect-zero")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
@@ -257,7 +257,7 @@ def test_trouble_that_stays_is_said_in_one_line(terminal: Terminal) -> None:
         (200, {"Content-Encoding": "gzip"}, "no gzip", "doesn't answer"),
     ],
 )
-def test_an_answer_that_is_none_of_digitaloceans_is_said_in_one_line(
+def test_a_response_of_another_server_is_reported_in_one_line(
     terminal: Terminal, status: int, headers: dict[str, str], body: str, said: str
 ) -> None:
     with answering(status, headers, body) as url:
@@ -289,7 +289,7 @@ def answering(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("name", "value"), [("TOKEN", f"{TOKEN} {TOKEN}"), ("API_URL", "http://it:port")])
-def test_what_cannot_be_a_token_or_an_endpoint_is_said_in_one_line(terminal: Terminal, name: str, value: str) -> None:
+def test_an_invalid_token_or_endpoint_is_reported_in_one_line(terminal: Terminal, name: str, value: str) -> None:
     terminal.environment[f"DIGITALOCEAN_{name}"] = value
     done = terminal.ops("bill", "--expect-zero")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
@@ -303,14 +303,14 @@ def test_what_cannot_be_a_token_or_an_endpoint_is_said_in_one_line(terminal: Ter
         *(["wait", "1"], ["add-pool", "1"], ["forget-release", "1", "it"], ["renew-balancer", "1"]),
     ],
 )
-def test_an_error_of_any_command_is_json_where_that_was_asked_for(terminal: Terminal, command: list[str]) -> None:
+def test_every_command_prints_errors_as_json_with_json(terminal: Terminal, command: list[str]) -> None:
     terminal.environment["DIGITALOCEAN_TOKEN"] = None
     done = terminal.ops(*command, "--json")
     assert (done.returncode, done.stderr) == (3, "")
     assert json.loads(done.stdout) == {"error": "no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=..."}
 
 
-def test_a_wrong_or_missing_token_is_said_with_its_fix(terminal: Terminal) -> None:
+def test_a_wrong_or_missing_token_is_reported_with_its_fix(terminal: Terminal) -> None:
     terminal.environment["DIGITALOCEAN_TOKEN"] = "dop_v1_" + "0" * 64
     done = terminal.ops("bill", "--expect-zero")
     assert done.returncode == 3
@@ -326,7 +326,7 @@ def test_a_wrong_or_missing_token_is_said_with_its_fix(terminal: Terminal) -> No
 # cost
 
 
-def test_the_cost_before_is_the_bill_after(terminal: Terminal) -> None:
+def test_the_estimated_cost_equals_the_bill(terminal: Terminal) -> None:
     terminal.configure(registry={"kind": "digitalocean", "tier": "basic"}, nodeCount=2, nodeSize="s-2vcpu-4gb")
     cost = terminal.json("cost")
     pools = [{"name": "default", "size": "s-2vcpu-4gb", "count": 2}]
@@ -350,12 +350,12 @@ def test_the_cost_before_is_the_bill_after(terminal: Terminal) -> None:
         ({"kubeContext": "kind-kind", "registry": {"kind": "none"}}, 0),
     ],
 )
-def test_every_choice_has_its_price(terminal: Terminal, config: dict[str, object], monthly: float) -> None:
+def test_every_option_has_a_price(terminal: Terminal, config: dict[str, object], monthly: float) -> None:
     terminal.configure(**config)
     assert terminal.json("cost")["monthly"] == monthly
 
 
-def test_the_cost_of_a_size_that_is_not_sold_is_no_number(terminal: Terminal) -> None:
+def test_an_unavailable_size_has_no_cost(terminal: Terminal) -> None:
     terminal.configure(nodeSize="s-9vcpu-9gb")
     done = terminal.ops("cost")
     assert (done.returncode, done.stdout) == (3, "")
@@ -365,13 +365,13 @@ def test_the_cost_of_a_size_that_is_not_sold_is_no_number(terminal: Terminal) ->
 # preflight
 
 
-def test_a_good_start_is_confirmed_and_changes_nothing(terminal: Terminal) -> None:
+def test_preflight_passes_and_changes_nothing(terminal: Terminal) -> None:
     done = terminal.ops("preflight")
     assert done.returncode == 0, done.stdout
     assert terminal.account.cloud.ledger.entries == []
 
 
-def test_preflight_shows_each_check_on_a_line_of_its_own_beside_its_progress(
+def test_preflight_prints_each_check_on_its_own_line(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screen = io.StringIO()
@@ -383,7 +383,7 @@ def test_preflight_shows_each_check_on_a_line_of_its_own_beside_its_progress(
     assert len(lines) > 5
 
 
-def test_exactly_the_scopes_that_preflight_asks_for_are_enough_for_it(terminal: Terminal) -> None:
+def test_preflight_needs_exactly_the_scopes_that_it_lists(terminal: Terminal) -> None:
     terminal.account.cloud.tokens = {TOKEN: SCOPES}
     assert terminal.failed() == {}
 
@@ -428,7 +428,7 @@ def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) ->
         ({"registry": {"kind": "digitalocean", "name": "mine", "existing": True}}, "registry", "is not there"),
     ],
 )
-def test_what_cannot_be_is_said_with_what_can(
+def test_an_unavailable_choice_is_reported_with_an_available_one(
     terminal: Terminal, config: dict[str, object], name: str, choice: str
 ) -> None:
     terminal.account.settings.registry_names_taken = ("taken",)
@@ -440,14 +440,14 @@ def test_what_cannot_be_is_said_with_what_can(
     assert terminal.ops("preflight").returncode == 1
 
 
-def test_a_second_registry_where_the_tier_allows_one_is_said_with_how_to_use_the_first(terminal: Terminal) -> None:
+def test_a_registry_beyond_the_tier_is_reported_with_the_way_to_use_the_first(terminal: Terminal) -> None:
     terminal.registry("theirs")
     assert "{kind: digitalocean, name: theirs, existing: true}" in terminal.failed()["registry"]["fix"]
     terminal.configure(registry={"kind": "digitalocean", "name": "theirs", "existing": True})
     assert terminal.failed() == {}
 
 
-def test_the_stacks_own_registry_is_no_existing_one(terminal: Terminal) -> None:
+def test_the_stacks_own_registry_causes_no_conflict(terminal: Terminal) -> None:
     terminal.registry("mine")
     terminal.remembers(REGISTRY="mine")
     terminal.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
@@ -459,14 +459,14 @@ def test_the_stacks_own_registry_is_no_existing_one(terminal: Terminal) -> None:
     assert terminal.ops("remove", "registry", "mine", "--yes").returncode == 1
 
 
-def test_it_is_the_accounts_tier_that_decides_about_a_second_registry(terminal: Terminal) -> None:
+def test_the_accounts_tier_decides_about_a_second_registry(terminal: Terminal) -> None:
     terminal.registry("theirs", "basic")
     terminal.configure(registry={"kind": "digitalocean", "tier": "professional"})
     assert "its tier basic allows no more" in terminal.failed()["registry"]["said"]
 
 
 @pytest.mark.parametrize(("tier", "fails"), [("professional", False), ("starter", True)])
-def test_a_second_registry_is_of_the_accounts_tier(terminal: Terminal, tier: str, *, fails: bool) -> None:
+def test_a_second_registry_has_the_accounts_tier(terminal: Terminal, tier: str, *, fails: bool) -> None:
     terminal.registry("theirs", "professional")
     terminal.configure(registry={"kind": "digitalocean", "tier": tier})
     failed = terminal.failed()
@@ -474,13 +474,13 @@ def test_a_second_registry_is_of_the_accounts_tier(terminal: Terminal, tier: str
     assert not fails or failed["registry"]["fix"] == "pulumi config set --path registry.tier professional"
 
 
-def test_a_name_that_is_taken_is_said_before_it_costs(terminal: Terminal) -> None:
+def test_a_name_conflict_is_reported_before_anything_is_billed(terminal: Terminal) -> None:
     terminal.cluster()
     assert "and the state of this stack doesn't have it" in terminal.failed()["clusterName"]["said"]
 
 
 @pytest.mark.parametrize(("key", "value", "before"), [("region", "sfo3", "nyc1"), ("nodeSize", "c-2", "s-1vcpu-2gb")])
-def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
+def test_preflight_reports_changes_that_would_replace_the_cluster(
     terminal: Terminal, key: str, value: str, before: str
 ) -> None:
     pool: dict[str, object] = {"name": "it", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
@@ -500,7 +500,7 @@ def test_what_would_replace_the_cluster_is_said_before_it_is_deleted(
 @pytest.mark.parametrize(
     ("key", "value", "before"), [("region", "fra1", "nyc3"), ("name", "other", "kong-doks-1234567")]
 )
-def test_a_registry_that_would_be_replaced_is_said_before(
+def test_preflight_reports_a_replacement_of_the_registry(
     terminal: Terminal, key: str, value: str, before: str
 ) -> None:
     terminal.registry("kong-doks-1234567")
@@ -538,7 +538,7 @@ def test_an_upgrade_is_checked_against_the_version_that_the_cluster_has(
         assert fix in failed["kubernetesVersion"]["fix"]
 
 
-def test_a_patch_that_an_upgrade_takes_first_is_said(terminal: Terminal) -> None:
+def test_an_intermediate_patch_of_an_upgrade_is_reported(terminal: Terminal) -> None:
     terminal.account.settings.versions = ("1.35.7-do.0", "1.34.10-do.0", "1.34.9-do.0")
     terminal.remembers(CLUSTER=terminal.cluster(version="1.34.9-do.0"))
     terminal.configure(kubernetesVersion="1.35")
@@ -572,7 +572,7 @@ def test_a_stack_on_your_own_cluster_needs_nothing(terminal: Terminal) -> None:
 # remove
 
 
-def test_a_person_is_asked_with_name_kind_and_price_before_anything_is_removed(terminal: Terminal) -> None:
+def test_remove_asks_for_confirmation_with_name_kind_and_price(terminal: Terminal) -> None:
     cluster = terminal.own_cluster(ha=True)
     asked = terminal.ops("remove", "cluster", cluster, typing="n\n")
     assert asked.returncode == 1
@@ -581,7 +581,7 @@ def test_a_person_is_asked_with_name_kind_and_price_before_anything_is_removed(t
     assert terminal.ops("remove", "cluster", cluster, typing="y\n").returncode == 0
 
 
-def test_a_removed_cluster_takes_its_load_balancers_along(terminal: Terminal) -> None:
+def test_removing_a_cluster_removes_its_load_balancers(terminal: Terminal) -> None:
     terminal.account.settings.load_balancer_delete = 0
     cluster = terminal.own_cluster()
     terminal.load_balancer(cluster)
@@ -590,7 +590,7 @@ def test_a_removed_cluster_takes_its_load_balancers_along(terminal: Terminal) ->
     assert "gone already" in terminal.ops("remove", "cluster", cluster, "--yes").stdout
 
 
-def test_what_was_done_is_json_where_that_was_asked_for(terminal: Terminal) -> None:
+def test_actions_are_printed_as_json_with_json(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     assert terminal.json("add-pool", cluster)["what"] == "node pool mycluster-default-pool"
     removed = ("remove", "cluster", cluster, "--yes")
@@ -603,14 +603,14 @@ def test_what_was_done_is_json_where_that_was_asked_for(terminal: Terminal) -> N
 
 
 @pytest.mark.parametrize("identifier", ["", ".", "..", "1/../2", "a\nb"])
-def test_what_is_no_id_is_refused_before_any_call(terminal: Terminal, identifier: str) -> None:
+def test_an_invalid_id_is_refused_before_any_call(terminal: Terminal, identifier: str) -> None:
     terminal.account.calls.clear()
     done = terminal.ops("remove", "droplet", identifier, "--yes")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert not [call for call in terminal.account.calls if call[0] == "DELETE"]
 
 
-def test_waiting_for_a_cluster_ends_when_it_runs_or_never_will(terminal: Terminal) -> None:
+def test_waiting_for_a_cluster_ends_when_it_runs_or_is_gone(terminal: Terminal) -> None:
     terminal.account.settings.cluster_create = 1
     made = terminal.api("POST", "/v2/kubernetes/clusters", CLUSTER)["kubernetes_cluster"]["id"]
     assert terminal.ops("wait", made, "--seconds", "0").returncode == 1
@@ -621,14 +621,14 @@ def test_waiting_for_a_cluster_ends_when_it_runs_or_never_will(terminal: Termina
 # doctor
 
 
-def test_doctor_needs_pulumi_and_says_so(terminal: Terminal) -> None:
+def test_doctor_reports_a_missing_pulumi(terminal: Terminal) -> None:
     terminal.pulumi.unlink()
     done = terminal.ops("doctor")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert done.stderr.startswith("pulumi: not on PATH")
 
 
-def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Terminal) -> None:
+def test_doctor_reports_other_findings_if_the_cluster_is_unreachable(terminal: Terminal) -> None:
     terminal.account.settings.load_balancer_delete = 0
     gone, there = terminal.cluster(), terminal.cluster(name="other")
     terminal.load_balancer(gone)
@@ -640,7 +640,7 @@ def test_doctor_finds_the_rest_where_a_cluster_does_not_answer(terminal: Termina
     assert unread.startswith("the inside of the cluster: the API server of cluster")
 
 
-def test_an_a_record_that_an_up_left_is_found_and_others_are_left_to_their_owner(terminal: Terminal) -> None:
+def test_an_a_record_of_an_interrupted_up_is_found_and_others_are_left_alone(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     terminal.api("POST", "/v2/domains", {"name": "example.com"})
 

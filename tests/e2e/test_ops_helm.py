@@ -80,7 +80,7 @@ NAMESPACES = {"kong": "kong", "cert-manager": "cert-manager", "prometheus": "mon
 
 @pytest.mark.parametrize("release", NAMESPACES)
 @pytest.mark.parametrize("status", ["pending-install", "deployed"])
-def test_an_install_that_was_cut_short_is_found_whatever_else_is_installed(
+def test_an_interrupted_helm_install_is_found_among_other_releases(
     helm: Helm, release: str, status: str
 ) -> None:
     others = NAMESPACES.keys() - {release}
@@ -110,7 +110,7 @@ def test_metrics_server_in_a_namespace_of_kubernetes_is_the_stacks_only_if_its_i
 
 
 @pytest.mark.parametrize("release", NAMESPACES)
-def test_what_is_in_the_state_and_not_in_the_cluster_was_uninstalled(helm: Helm, release: str) -> None:
+def test_a_release_missing_from_the_cluster_was_uninstalled(helm: Helm, release: str) -> None:
     helm.has({*NAMESPACES}, {*NAMESPACES.values()})
     helm.records = {(namespace, name): "deployed" for name, namespace in NAMESPACES.items() if name != release}
     assert list(helm.found()) == [
@@ -132,7 +132,7 @@ def test_what_is_in_the_state_and_not_in_the_cluster_was_uninstalled(helm: Helm,
         (set(), {"kong", "monitoring"}, {("monitoring", "grafana"): "deployed"}),
     ],
 )
-def test_what_is_in_neither_or_not_the_stack_s_is_nothing(
+def test_absent_releases_and_those_of_others_are_no_finding(
     helm: Helm, releases: set[str], namespaces: set[str], records: STATUSES
 ) -> None:
     helm.configure(gateway={"monitoring": {"grafana": False}})

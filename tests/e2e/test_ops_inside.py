@@ -67,7 +67,7 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
     account.stop()
 
 
-def test_a_cluster_that_is_as_the_state_says_agrees(inside: Inside) -> None:
+def test_a_cluster_that_matches_the_state_has_no_drift(inside: Inside) -> None:
     foo = deployment("foo-deployment")
     inside.applied(foo)
     # The API server adds defaults, and leaves empty values out.
@@ -82,7 +82,7 @@ def test_an_object_that_was_deleted_in_the_cluster_is_found(inside: Inside) -> N
     assert "Deployment default/foo-deployment" in finding["problem"]
 
 
-def test_a_deployment_that_was_scaled_by_hand_is_found_with_who_did_it(inside: Inside) -> None:
+def test_a_deployment_scaled_by_hand_is_drift_with_its_field_manager(inside: Inside) -> None:
     foo = deployment("foo-deployment")
     inside.applied(foo)
     scaled = deployment("foo-deployment", replicas=3)
@@ -97,7 +97,7 @@ def test_a_deployment_that_was_scaled_by_hand_is_found_with_who_did_it(inside: I
     )
 
 
-def test_the_number_of_pods_that_an_autoscaler_sets_is_no_change(inside: Inside) -> None:
+def test_replicas_set_by_an_autoscaler_are_no_drift(inside: Inside) -> None:
     foo, bar = deployment("foo-deployment"), deployment("bar-deployment")
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "foo-deployment"}
     autoscaler = {
@@ -117,7 +117,7 @@ def test_the_number_of_pods_that_an_autoscaler_sets_is_no_change(inside: Inside)
     assert finding["problem"].startswith("Deployment default/bar-deployment was changed in the cluster by kube-")
 
 
-def test_a_field_that_was_removed_by_hand_is_found(inside: Inside) -> None:
+def test_a_field_removed_by_hand_is_drift(inside: Inside) -> None:
     env = {"containers": [{"name": "api", "image": "user/foo:1", "env": [{"name": "MODE", "value": "on"}]}]}
     inside.applied(deployment("foo-deployment", template={"spec": env}))
     inside.api_server.objects = [
@@ -127,13 +127,13 @@ def test_a_field_that_was_removed_by_hand_is_found(inside: Inside) -> None:
     assert finding["problem"].endswith("was changed in the cluster: spec.template.spec.containers.env")
 
 
-def test_a_value_that_the_api_server_writes_in_another_way_is_no_change(inside: Inside) -> None:
+def test_a_value_normalized_by_the_api_server_is_no_drift(inside: Inside) -> None:
     inside.applied(deployment("foo-deployment", cpu="0.1"))
     inside.api_server.objects = [deployment("foo-deployment", cpu="100m")]
     assert inside.findings() == []
 
 
-def test_an_object_that_a_killed_up_left_is_noted_and_somebodys_is_not(inside: Inside) -> None:
+def test_an_object_of_a_killed_up_is_found_and_those_of_others_are_not(inside: Inside) -> None:
     inside.applied()
     theirs = deployment("theirs")
     theirs["metadata"]["managedFields"] = [{"manager": "kubectl-client-side-apply", "fieldsV1": {}}]
@@ -148,7 +148,7 @@ def test_an_object_that_a_killed_up_left_is_noted_and_somebodys_is_not(inside: I
     ]
 
 
-def test_an_api_server_with_another_certificate_is_not_believed(inside: Inside, tmp_path: Path) -> None:
+def test_an_api_server_with_an_untrusted_certificate_is_refused(inside: Inside, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     stranger = FakeKubernetes(inside.api_server.kubernetes.server, Authority(tmp_path / "other", "stranger").pem)
     inside.account.cloud.clusters.records[inside.id].kubernetes = stranger
@@ -201,7 +201,7 @@ def test_a_failing_pod_is_found(inside: Inside) -> None:
         ),
     ],
 )
-def test_status_says_why_a_service_is_not_ready_with_its_last_log_line(
+def test_status_shows_why_a_service_is_not_ready(
     inside: Inside, status: Document, problem: str, command: str
 ) -> None:
     foo = deployment("foo-deployment")
@@ -229,7 +229,7 @@ def test_status_says_why_a_service_is_not_ready_with_its_last_log_line(
     assert printed.stdout.endswith("stack dev: 1 of 3 not ready\n")
 
 
-def test_status_says_that_a_pod_finds_no_room(inside: Inside) -> None:
+def test_status_shows_an_unschedulable_pod(inside: Inside) -> None:
     foo, waiting = deployment("foo-deployment"), pod("foo-deployment")
     message = "0/1 nodes are available: 1 Insufficient cpu."
     waiting["status"] = {
@@ -242,7 +242,7 @@ def test_status_says_that_a_pod_finds_no_room(inside: Inside) -> None:
     assert (row["problem"], row["next"]) == (f"Unschedulable: {message}", "python -m ops preflight --stack dev")
 
 
-def test_status_of_a_stack_that_is_ready(inside: Inside) -> None:
+def test_status_of_a_ready_stack(inside: Inside) -> None:
     inside.applied()
     inside.api_server.objects = [deployment("foo-deployment"), *KONG, pod("foo-deployment", ready=True)]
     done = inside.ops("status")
@@ -256,7 +256,7 @@ def test_status_of_a_stack_that_is_ready(inside: Inside) -> None:
     assert done.stdout.endswith("stack dev: all ready\n")
 
 
-def test_status_names_what_is_missing(inside: Inside) -> None:
+def test_status_lists_missing_objects(inside: Inside) -> None:
     inside.applied()
     rows = inside.json("status")["rows"]
     assert [row["problem"] for row in rows] == [
@@ -267,7 +267,7 @@ def test_status_names_what_is_missing(inside: Inside) -> None:
     assert {row["next"] for row in rows} == {"pulumi up --refresh --stack dev"}
 
 
-def test_status_without_a_cluster_is_no_answer(inside: Inside) -> None:
+def test_status_without_a_cluster_exits_with_3(inside: Inside) -> None:
     inside.remembers()
     done = inside.ops("status")
     assert (done.returncode, done.stderr) == (3, "stack dev has no cluster yet; fix: pulumi up --stack dev\n")

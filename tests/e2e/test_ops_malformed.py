@@ -58,7 +58,7 @@ def is_one_line(terminal: Terminal, command: list[str]) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_a_redirect_is_followed_nowhere_and_is_no_success(terminal: Terminal, command: list[str], status: int) -> None:
+def test_a_redirect_is_an_error_and_not_followed(terminal: Terminal, command: list[str], status: int) -> None:
     terminal.remembers(CLUSTER="1")
     with answering(status, "", Location="http://127.0.0.1:9/elsewhere") as url:
         terminal.environment["DIGITALOCEAN_API_URL"] = url
@@ -67,7 +67,7 @@ def test_a_redirect_is_followed_nowhere_and_is_no_success(terminal: Terminal, co
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("status", [429, 500])
-def test_an_api_that_is_busy_or_broken_is_no_finding(terminal: Terminal, command: list[str], status: int) -> None:
+def test_an_unavailable_api_is_no_finding(terminal: Terminal, command: list[str], status: int) -> None:
     terminal.remembers(CLUSTER="1")
     with answering(status, '{"message": "it is\\n  broken"}', **{"Retry-After": "3600"}) as url:
         terminal.environment["DIGITALOCEAN_API_URL"] = url
@@ -102,7 +102,7 @@ SHAPES: list[tuple[str, object]] = [
         *(("preflight", *shape) for shape in SHAPES if shape[0] in ("kubernetes_clusters", "registries")),
     ],
 )
-def test_a_list_of_another_shape_is_no_empty_list(
+def test_a_malformed_list_is_not_treated_as_empty(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, command: str, key: str, value: object
 ) -> None:
     def change(answer: dict[str, Any]) -> None:
@@ -114,7 +114,7 @@ def test_a_list_of_another_shape_is_no_empty_list(
     assert key in is_one_line(terminal, [command])
 
 
-def test_a_null_list_is_empty_where_its_total_says_so(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_null_list_with_total_0_is_empty(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(answer: dict[str, Any]) -> None:
         for key in ("droplets", "kubernetes_clusters", "volumes"):
             if key in answer:
@@ -124,7 +124,7 @@ def test_a_null_list_is_empty_where_its_total_says_so(terminal: Terminal, monkey
     assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
 
 
-def test_a_name_with_markup_is_printed_as_it_is(terminal: Terminal) -> None:
+def test_markup_in_a_name_is_printed_literally(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     terminal.volume(cluster, "before [/b] [red]")
     assert "before [/b] [red]" in terminal.ops("bill").stdout
@@ -141,47 +141,47 @@ def test_a_name_with_markup_is_printed_as_it_is(terminal: Terminal) -> None:
         ("HTTP_RETRY_WAIT_MIN", "nan", "allowed: seconds"),
     ],
 )
-def test_a_wrong_environment_is_said_in_one_line(terminal: Terminal, name: str, value: str, problem: str) -> None:
+def test_an_invalid_environment_variable_is_reported_in_one_line(terminal: Terminal, name: str, value: str, problem: str) -> None:
     terminal.environment[f"DIGITALOCEAN_{name}"] = value
     assert problem in is_one_line(terminal, ["bill"])
 
 
 @pytest.mark.parametrize("answer", ["config---json", "stack-export", "stack-history", "whoami---json"])
-def test_a_pulumi_that_prints_no_json_is_said_in_one_line(terminal: Terminal, answer: str) -> None:
+def test_invalid_json_of_pulumi_is_reported_in_one_line(terminal: Terminal, answer: str) -> None:
     (terminal.folder / f"{answer}.answer").write_text("warning: no JSON")
     assert "prints no JSON" in is_one_line(terminal, ["doctor"])
 
 
 @pytest.mark.parametrize("document", [[], {"deployment": "none"}, {"deployment": {"pending_operations": [{}]}}])
-def test_a_state_of_another_shape_is_said_in_one_line(terminal: Terminal, document: object) -> None:
+def test_a_malformed_state_is_reported_in_one_line(terminal: Terminal, document: object) -> None:
     terminal.answers("stack export", document)
     assert "pulumi stack export" in is_one_line(terminal, ["bill", "--expect-zero"])
 
 
-def test_a_failing_pulumi_that_mentions_a_stack_is_no_missing_stack(terminal: Terminal) -> None:
+def test_another_failure_of_pulumi_is_not_taken_for_a_missing_stack(terminal: Terminal) -> None:
     terminal.pulumi.write_text("#!/bin/sh\necho 'error: the stack is broken' >&2\nexit 1\n")
     assert "error: the stack is broken" in is_one_line(terminal, ["bill", "--expect-zero", "--stack", "dev"])
 
 
-def test_a_pulumi_that_cannot_be_started_is_said_in_one_line(terminal: Terminal) -> None:
+def test_a_missing_pulumi_is_reported_in_one_line(terminal: Terminal) -> None:
     terminal.pulumi.chmod(0o644)
     assert is_one_line(terminal, ["bill"]).startswith("pulumi: ")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "name: [kong]", "name: {", "runtime: python"])
-def test_a_project_file_of_another_shape_is_said_in_one_line(terminal: Terminal, text: str) -> None:
+def test_a_malformed_project_file_is_reported_in_one_line(terminal: Terminal, text: str) -> None:
     (terminal.folder / "Pulumi.yaml").write_text(text)
     assert is_one_line(terminal, ["bill"]).startswith("Pulumi.yaml: ")
 
 
-def test_without_a_selected_stack_it_is_said_how_to_select_one(terminal: Terminal) -> None:
+def test_without_a_selected_stack_the_error_shows_how_to_select_one(terminal: Terminal) -> None:
     (terminal.folder / "stack---show-name.answer").unlink()
     script = terminal.pulumi.read_text().replace("no stack named 'dev' found", "no stack selected")
     terminal.pulumi.write_text(script)
     assert is_one_line(terminal, ["bill"]) == "no stack is selected; fix: pulumi stack select, or --stack NAME\n"
 
 
-def test_json_has_the_error_too(terminal: Terminal) -> None:
+def test_json_contains_the_error(terminal: Terminal) -> None:
     with answering(302, "", Location="/") as url:
         terminal.environment["DIGITALOCEAN_API_URL"] = url
         done = terminal.ops("bill", "--json")

@@ -20,7 +20,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     account.stop()
 
 
-def test_somebodys_cluster_whose_name_was_typed_into_the_configuration_is_left_alone(terminal: Terminal) -> None:
+def test_another_users_cluster_named_in_the_configuration_is_left_alone(terminal: Terminal) -> None:
     mine = terminal.made_cluster("mycluster")
     pools = [{"name": "web", "size": "s-1vcpu-2gb", "count": 3}]
     prod = terminal.cluster(name="prod", node_pools=pools)
@@ -36,7 +36,7 @@ def test_somebodys_cluster_whose_name_was_typed_into_the_configuration_is_left_a
     assert prod in terminal.account.cloud.clusters.records
 
 
-def test_somebodys_registry_whose_name_was_typed_into_the_configuration_is_left_alone(terminal: Terminal) -> None:
+def test_another_users_registry_named_in_the_configuration_is_left_alone(terminal: Terminal) -> None:
     terminal.registry("company", "professional")
     terminal.registry("kong-doks-1234567", "professional")
     terminal.remembers(REGISTRY="kong-doks-1234567")
@@ -49,7 +49,7 @@ def test_somebodys_registry_whose_name_was_typed_into_the_configuration_is_left_
 
 
 @pytest.mark.parametrize("shape", ["mine", "theirs"])
-def test_a_cluster_that_was_created_while_no_update_ran_is_somebodys(terminal: Terminal, shape: str) -> None:
+def test_a_cluster_created_while_no_update_ran_belongs_to_others(terminal: Terminal, shape: str) -> None:
     terminal.updated(*LONG_AGO, clusterName="mycluster")
     cluster = terminal.made_cluster("mycluster") if shape == "mine" else terminal.cluster()
     assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
@@ -58,13 +58,13 @@ def test_a_cluster_that_was_created_while_no_update_ran_is_somebodys(terminal: T
     assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
 
 
-def test_a_cluster_without_the_programs_node_pool_is_somebodys_though_an_update_ran(terminal: Terminal) -> None:
+def test_a_cluster_without_the_programs_node_pool_belongs_to_others(terminal: Terminal) -> None:
     terminal.updated(*EVER, clusterName="mycluster")
     terminal.cluster()
     assert terminal.billed() == set()
 
 
-def test_a_cluster_that_an_update_created_and_lost_is_the_stacks(terminal: Terminal) -> None:
+def test_a_cluster_that_an_update_created_and_lost_belongs_to_the_stack(terminal: Terminal) -> None:
     terminal.updated(*EVER, clusterName="older")
     cluster = terminal.made_cluster("older")
     assert ("cluster", cluster) in terminal.billed()
@@ -77,7 +77,7 @@ def test_a_cluster_that_an_update_created_and_lost_is_the_stacks(terminal: Termi
     assert remove == [f"python -m ops remove cluster {cluster} --stack dev"]
 
 
-def test_a_cluster_whose_creation_is_pending_is_the_stacks(terminal: Terminal) -> None:
+def test_a_cluster_with_a_pending_creation_belongs_to_the_stack(terminal: Terminal) -> None:
     cluster = terminal.made_cluster("mycluster")
     terminal.state([], pending=[terminal.pending("CLUSTER", "mycluster")])
     assert ("cluster", cluster) in terminal.billed()
@@ -86,7 +86,7 @@ def test_a_cluster_whose_creation_is_pending_is_the_stacks(terminal: Terminal) -
     assert terminal.billed() == set()
 
 
-def test_a_cluster_that_an_earlier_checkpoint_has_is_the_stacks_however_old_it_is(terminal: Terminal) -> None:
+def test_a_cluster_in_an_earlier_checkpoint_belongs_to_the_stack(terminal: Terminal) -> None:
     cluster = terminal.made_cluster("mycluster")
     terminal.updated(*LONG_AGO, result="succeeded", clusterName="mycluster")
     assert terminal.billed() == set()
@@ -96,7 +96,7 @@ def test_a_cluster_that_an_earlier_checkpoint_has_is_the_stacks_however_old_it_i
     assert ("cluster", cluster) in terminal.billed()
 
 
-def test_what_may_be_a_lost_states_is_in_doubt_and_never_zero(terminal: Terminal) -> None:
+def test_without_a_history_ownership_is_unknown_and_the_bill_is_never_zero(terminal: Terminal) -> None:
     terminal.configure(registry={"kind": "digitalocean", "name": "mine"})
     cluster = terminal.made_cluster("mycluster")
     terminal.registry("mine")
@@ -113,7 +113,7 @@ def test_what_may_be_a_lost_states_is_in_doubt_and_never_zero(terminal: Terminal
     until(lambda: not terminal.account.cloud.clusters.records)
 
 
-def test_volumes_of_a_cluster_that_nobody_here_had_are_shown_as_somebodys_and_do_not_fail_a_bill(
+def test_volumes_of_an_unknown_cluster_belong_to_others_and_do_not_fail_the_bill(
     terminal: Terminal,
 ) -> None:
     theirs = terminal.cluster(name="theirs")
@@ -134,7 +134,7 @@ def test_volumes_of_a_cluster_that_nobody_here_had_are_shown_as_somebodys_and_do
 
 
 @pytest.mark.parametrize("where", ["state", "history"])
-def test_volumes_of_a_cluster_that_the_stack_had_are_its_own(terminal: Terminal, where: str) -> None:
+def test_volumes_of_a_former_cluster_belong_to_the_stack(terminal: Terminal, where: str) -> None:
     cluster = terminal.own_cluster()
     volume = terminal.volume(cluster)
     terminal.delete_cluster(cluster)
@@ -149,7 +149,7 @@ def test_volumes_of_a_cluster_that_the_stack_had_are_its_own(terminal: Terminal,
     assert terminal.ops("remove", "volume", volume, "--yes").returncode == 0
 
 
-def test_pulumi_clouds_earlier_versions_prove_what_a_stack_had(terminal: Terminal) -> None:
+def test_earlier_versions_in_pulumi_cloud_prove_ownership(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     volume = terminal.volume(cluster)
     terminal.delete_cluster(cluster)
@@ -179,7 +179,7 @@ def test_a_cluster_that_is_created_while_the_lists_are_read_is_no_orphan(
     assert terminal.json("bill")["others"] == []
 
 
-def test_ids_that_the_account_does_not_have_are_never_nothing_billed(terminal: Terminal) -> None:
+def test_ids_missing_from_the_account_are_never_a_zero_bill(terminal: Terminal) -> None:
     missing = "11111111-1111-4111-8111-111111111111"
     terminal.remembers(CLUSTER=missing, REGISTRY="kong-doks-1234567")
     done = terminal.ops("bill", "--expect-zero")
@@ -198,7 +198,7 @@ def test_ids_that_the_account_does_not_have_are_never_nothing_billed(terminal: T
     assert not [command for command in terminal.typed() if command.startswith("state delete")]
 
 
-def test_a_cluster_deleted_by_hand_is_known_as_such_beside_a_registry_that_is_there(terminal: Terminal) -> None:
+def test_a_cluster_deleted_by_hand_is_found_beside_an_existing_registry(terminal: Terminal) -> None:
     terminal.registry("kong-doks-1234567")
     missing = "11111111-1111-4111-8111-111111111111"
     terminal.remembers(CLUSTER=missing, REGISTRY="kong-doks-1234567")
@@ -211,7 +211,7 @@ def test_a_cluster_deleted_by_hand_is_known_as_such_beside_a_registry_that_is_th
     assert f"state delete {urn} --target-dependents --force --yes --stack dev --non-interactive" in terminal.typed()
 
 
-def test_a_volume_of_nobodys_cluster_is_left_alone(terminal: Terminal) -> None:
+def test_a_volume_of_an_unknown_cluster_is_left_alone(terminal: Terminal) -> None:
     body = {"name": "data", "size_gigabytes": 10, "region": "nyc1"}
     volume = terminal.api("POST", "/v2/volumes", body)["volume"]["id"]
     refused = terminal.ops("remove", "volume", volume, "--yes")
@@ -245,7 +245,7 @@ def test_no_command_changes_a_cluster_that_the_state_does_not_have(terminal: Ter
     assert terminal.account.calls == []
 
 
-def test_what_is_in_the_account_is_not_forgotten(terminal: Terminal) -> None:
+def test_forget_refuses_resources_that_still_exist(terminal: Terminal) -> None:
     cluster = terminal.own_cluster()
     done = terminal.ops("forget", "cluster", cluster, "--yes")
     assert done.returncode == 3

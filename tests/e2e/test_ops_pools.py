@@ -88,7 +88,7 @@ def pools(tmp_path: Path) -> Iterator[Pools]:
 # cost, quota
 
 
-def test_an_autoscaled_pool_has_a_price_at_its_smallest_and_at_its_largest(pools: Pools) -> None:
+def test_an_autoscaled_pool_has_a_minimum_and_a_maximum_price(pools: Pools) -> None:
     pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 2}, proxyServiceType="ClusterIP")
     cost = pools.json("cost")
     assert (cost["monthly"], cost["monthly_most"]) == (12 + 24, 2 * 12 + 3 * 24)
@@ -99,7 +99,7 @@ def test_an_autoscaled_pool_has_a_price_at_its_smallest_and_at_its_largest(pools
     assert "$36.00 to 96.00 a month" in pools.ops("cost").stdout
 
 
-def test_a_pool_of_a_size_that_is_not_sold_has_no_price(pools: Pools) -> None:
+def test_a_pool_of_an_unavailable_size_has_no_price(pools: Pools) -> None:
     pools.configure(nodePools={"batch": {"size": "s-9vcpu-9gb"}})
     done = pools.ops("cost")
     assert done.returncode == 3
@@ -128,7 +128,7 @@ def test_the_nodes_of_every_pool_are_billed(pools: Pools) -> None:
 # doctor
 
 
-def test_a_number_of_nodes_that_the_autoscaler_chose_is_no_drift(pools: Pools) -> None:
+def test_a_node_count_set_by_the_autoscaler_is_no_drift(pools: Pools) -> None:
     added = pools.add(auto_scale=True, min_nodes=1, max_nodes=3)
     default = pools.pools["mycluster-default-pool"]
     default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 3}
@@ -158,7 +158,7 @@ def test_a_pool_that_was_scaled_by_hand_is_drift(pools: Pools) -> None:
     assert "1 in the state, 2 in the account" in finding["problem"]
 
 
-def test_a_further_pool_that_was_deleted_by_hand_is_found(pools: Pools) -> None:
+def test_an_additional_pool_deleted_by_hand_is_found(pools: Pools) -> None:
     added = pools.add()
     pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
     pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["batch-s-2vcpu-4gb"])
@@ -171,7 +171,7 @@ def test_a_further_pool_that_was_deleted_by_hand_is_found(pools: Pools) -> None:
     ]
 
 
-def test_a_further_pool_that_an_up_lost_is_adopted_or_removed(pools: Pools) -> None:
+def test_an_additional_pool_lost_by_an_up_is_adopted_or_removed(pools: Pools) -> None:
     added = pools.add()
     pools.configure(nodePools={"batch": {"size": LARGER}})
     (finding,) = pools.findings()
@@ -202,7 +202,7 @@ def test_the_default_pool_is_moved_to_another_size_and_the_cluster_stays(pools: 
     assert "has nodes of size s-2vcpu-4gb already" in again.stdout
 
 
-def test_nothing_is_deleted_while_a_disruption_budget_keeps_a_pod_and_the_same_command_goes_on(pools: Pools) -> None:
+def test_a_disruption_budget_pauses_a_resize_and_the_same_command_continues_it(pools: Pools) -> None:
     pools.runs("foo", "bar")
     pools.api_server.kept = {"foo-1"}
     pools.configure(nodeSize=LARGER)
@@ -222,7 +222,7 @@ def test_nothing_is_deleted_while_a_disruption_budget_keeps_a_pod_and_the_same_c
 
 
 @pytest.mark.parametrize("call", range(1, 6))
-def test_a_resize_that_was_interrupted_anywhere_goes_on(
+def test_an_interrupted_resize_continues(
     pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
     pools.runs("foo")
@@ -247,7 +247,7 @@ def test_a_resize_that_was_interrupted_anywhere_goes_on(
     assert pools.pods == []
 
 
-def test_another_size_in_the_middle_of_a_resize_is_refused(pools: Pools) -> None:
+def test_another_size_during_a_resize_is_refused(pools: Pools) -> None:
     pools.runs("foo")
     pools.api_server.kept = {"foo-1"}
     pools.configure(nodeSize=LARGER)
@@ -268,7 +268,7 @@ def test_an_autoscaled_default_pool_keeps_its_bounds(pools: Pools) -> None:
 MANY = [{"name": "foo", "path": "/foo", "build": "apps/foo", "replicas": 60}]
 
 
-def test_pods_without_room_on_the_new_size_are_said_before_the_question(pools: Pools) -> None:
+def test_pods_that_do_not_fit_the_new_size_are_reported_before_the_confirmation(pools: Pools) -> None:
     pools.configure(nodeSize=LARGER, services=MANY)
     done = pools.ops("resize-pool")
     assert done.returncode == 3
@@ -280,7 +280,7 @@ def test_pods_without_room_on_the_new_size_are_said_before_the_question(pools: P
     assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeSize:")
 
 
-def test_a_resize_that_has_begun_goes_on_with_a_warning_of_too_little_room(pools: Pools) -> None:
+def test_a_started_resize_continues_with_a_warning_about_capacity(pools: Pools) -> None:
     pools.add(name="mycluster-next-pool")
     pools.configure(nodeSize=LARGER, services=MANY)
     done = pools.ops("resize-pool", "--yes")
@@ -288,7 +288,7 @@ def test_a_resize_that_has_begun_goes_on_with_a_warning_of_too_little_room(pools
     assert pools.pools["mycluster-default-pool"]["size"] == LARGER
 
 
-def test_a_pod_that_nothing_starts_again_is_evicted_by_force_only(pools: Pools) -> None:
+def test_a_pod_without_a_controller_is_evicted_only_with_force(pools: Pools) -> None:
     pools.runs("foo")
     (node,) = pools.pools["mycluster-default-pool"]["nodes"]
     pools.starts("bare", node, ownerReferences=[{"kind": "Node", "name": "it"}])
@@ -307,7 +307,7 @@ def test_a_pod_that_nothing_starts_again_is_evicted_by_force_only(pools: Pools) 
     assert pools.pods == []
 
 
-def test_a_resize_that_cannot_end_is_taken_back(pools: Pools) -> None:
+def test_a_resize_can_be_rolled_back(pools: Pools) -> None:
     pools.runs("foo")
     old = pools.pools["mycluster-default-pool"]
     pools.account.settings.node_create = 3600
@@ -333,7 +333,7 @@ def test_a_resize_that_cannot_end_is_taken_back(pools: Pools) -> None:
     assert pools.pods == ["foo-1"]
 
 
-def test_a_deleted_default_pool_is_not_taken_for_a_resized_one(pools: Pools) -> None:
+def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> None:
     pools.add()
     pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
     until(lambda: "mycluster-default-pool" not in pools.pools)
@@ -343,7 +343,7 @@ def test_a_deleted_default_pool_is_not_taken_for_a_resized_one(pools: Pools) -> 
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 2), (3, 3), (5, 4)])
-def test_a_new_autoscaled_pool_starts_with_as_many_nodes_as_the_old_one_has(
+def test_a_new_autoscaled_pool_starts_with_the_old_pools_node_count(
     pools: Pools, count: int, expected: int
 ) -> None:
     default = pools.pools["mycluster-default-pool"]
@@ -355,7 +355,7 @@ def test_a_new_autoscaled_pool_starts_with_as_many_nodes_as_the_old_one_has(
     assert pool["count"] == expected
 
 
-def test_an_old_pool_that_grows_meanwhile_is_drained_whole_and_no_longer_grows(
+def test_nodes_added_to_the_old_pool_during_a_resize_are_drained(
     pools: Pools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pools.runs("foo")
@@ -384,7 +384,7 @@ def test_an_old_pool_that_grows_meanwhile_is_drained_whole_and_no_longer_grows(
     assert pools.pods == []
 
 
-def test_a_person_is_asked_before_nodes_are_created(pools: Pools) -> None:
+def test_resize_asks_for_confirmation_before_it_creates_nodes(pools: Pools) -> None:
     pools.configure(nodeSize=LARGER)
     assert pools.ops("resize-pool", typing="n\n").returncode == 1
     assert len(pools.pools) == 1
@@ -396,7 +396,7 @@ def test_a_stack_without_a_cluster_has_nothing_to_resize(pools: Pools) -> None:
     assert (done.returncode, done.stderr) == (3, "stack dev has no cluster yet; fix: pulumi up --stack dev\n")
 
 
-def test_a_deleted_default_pool_comes_back_as_it_is_configured(pools: Pools) -> None:
+def test_a_deleted_default_pool_is_recreated_as_configured(pools: Pools) -> None:
     pools.add()
     pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
     until(lambda: "mycluster-default-pool" not in pools.pools)
@@ -409,7 +409,7 @@ def test_a_deleted_default_pool_comes_back_as_it_is_configured(pools: Pools) -> 
 # private networks
 
 
-def test_a_private_network_is_looked_for_before_the_cluster_costs(pools: Pools) -> None:
+def test_preflight_checks_the_vpc(pools: Pools) -> None:
     pools.remembers()
     pools.delete_cluster(pools.id)
     (default,) = pools.account.cloud.vpcs
@@ -435,7 +435,7 @@ def test_a_private_network_is_looked_for_before_the_cluster_costs(pools: Pools) 
     )
 
 
-def test_what_up_refuses_of_a_private_network_is_said_before(pools: Pools) -> None:
+def test_preflight_reports_what_up_refuses_of_a_vpc(pools: Pools) -> None:
     pools.delete_cluster(pools.id)
     shop = pools.vpc("shop")
     cluster = pools.cluster(vpc_uuid=shop)

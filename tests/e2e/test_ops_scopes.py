@@ -60,7 +60,7 @@ def things(terminal: Terminal) -> dict[str, str]:
     }
 
 
-def test_with_the_scopes_for_reading_the_account_is_seen_and_priced(terminal: Terminal) -> None:
+def test_the_read_scopes_are_enough_for_bill_and_cost(terminal: Terminal) -> None:
     things(terminal)
     terminal.account.cloud.tokens = {TOKEN: sorted(READING)}
     assert len(terminal.json("bill")["things"]) == 6
@@ -68,7 +68,7 @@ def test_with_the_scopes_for_reading_the_account_is_seen_and_priced(terminal: Te
 
 
 @pytest.mark.parametrize("scope", sorted(READING))
-def test_without_any_of_the_scopes_for_reading_a_question_stays_open(terminal: Terminal, scope: str) -> None:
+def test_without_a_read_scope_the_result_is_incomplete(terminal: Terminal, scope: str) -> None:
     terminal.account.cloud.tokens = {TOKEN: sorted(READING - {scope})}
     done = terminal.ops(ASKED_BY[scope])
     if ASKED_BY[scope] == "preflight":
@@ -77,7 +77,7 @@ def test_without_any_of_the_scopes_for_reading_a_question_stays_open(terminal: T
         assert (done.returncode, "403" in done.stderr) == (3, True)
 
 
-def test_each_kind_is_removed_with_its_own_scope_and_not_without(terminal: Terminal) -> None:
+def test_removing_each_kind_needs_its_own_scope(terminal: Terminal) -> None:
     found = things(terminal)
     for kind, identifier in found.items():
         others = {scope for each, scope in REMOVING.items() if each != kind}

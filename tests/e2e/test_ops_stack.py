@@ -39,19 +39,19 @@ def test_keys_with_and_without_the_projects_name_are_the_same(part: Part, prefix
     assert checks(part)["clusterName"] == "other is free"
 
 
-def test_no_is_a_name_as_pulumi_reads_it(part: Part) -> None:
+def test_no_is_read_as_a_string_as_in_pulumi(part: Part) -> None:
     write(part, "  clusterName: no\n")
     assert checks(part)["clusterName"] == "no is free"
 
 
-def test_a_key_twice_is_refused_as_pulumi_refuses_it(part: Part) -> None:
+def test_a_duplicate_key_is_refused_as_by_pulumi(part: Part) -> None:
     write(part, "  nodeCount: 2\n  nodeCount: 3\n")
     done = part.run("python", "-m", "ops", "cost", check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
     assert "nodeCount" in done.stderr
 
 
-def test_a_wrong_value_is_refused_in_the_programs_words(part: Part) -> None:
+def test_an_invalid_value_has_the_programs_error_message(part: Part) -> None:
     write(part, "  nodeCount: -5\n  rateLimt: 1\n")
     preview = part.run("pulumi", "preview", "--non-interactive", check=False)
     done = part.run("python", "-m", "ops", "cost", check=False)
@@ -60,7 +60,7 @@ def test_a_wrong_value_is_refused_in_the_programs_words(part: Part) -> None:
         assert line in preview.stdout + preview.stderr
 
 
-def test_a_secret_of_the_configuration_is_read_and_never_printed(part: Part) -> None:
+def test_configuration_secrets_are_never_printed(part: Part) -> None:
     write(part, "  nodeCount: 1\n")
     part.run("pulumi", "config", "set", "--secret", "digitalocean:token", part.environment["DIGITALOCEAN_TOKEN"])
     token = part.environment.pop("DIGITALOCEAN_TOKEN")
@@ -74,7 +74,7 @@ def test_a_secret_of_the_configuration_is_read_and_never_printed(part: Part) -> 
         part.environment |= {"DIGITALOCEAN_TOKEN": token, "PULUMI_CONFIG_PASSPHRASE": "test"}
 
 
-def test_the_selected_stack_is_the_one_and_every_verdict_names_it(part: Part) -> None:
+def test_commands_use_the_selected_stack_and_name_it(part: Part) -> None:
     write(part, "  nodeCount: 1\n")
     part.run("pulumi", "stack", "init", "prod.eu.west")
     write(part, "  nodeCount: 2\n  clusterName: prod\n  proxyServiceType: ClusterIP\n", "prod.eu.west")
@@ -88,7 +88,7 @@ def test_the_selected_stack_is_the_one_and_every_verdict_names_it(part: Part) ->
     part.run("pulumi", "stack", "select", "dev")
 
 
-def test_a_qualified_name_is_taken_as_pulumi_takes_it(part: Part) -> None:
+def test_a_qualified_stack_name_is_accepted_as_by_pulumi(part: Part) -> None:
     write(part, "  nodeCount: 2\n  proxyServiceType: ClusterIP\n")
     name = "organization/kong-doks/dev"
     assert ops(part, "cost", "--stack", name)["monthly"] == 24
@@ -96,7 +96,7 @@ def test_a_qualified_name_is_taken_as_pulumi_takes_it(part: Part) -> None:
 
 
 @pytest.mark.parametrize("name", ["prod", "organization/kong-doks/prod"])
-def test_a_stack_that_pulumi_does_not_have_is_never_zero(part: Part, name: str) -> None:
+def test_a_stack_unknown_to_pulumi_is_never_zero(part: Part, name: str) -> None:
     done = part.run("python", "-m", "ops", "bill", "--expect-zero", "--stack", name, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
     assert done.stderr.startswith(f"stack {name}: Pulumi has no such stack; allowed: dev")

@@ -139,14 +139,14 @@ def guarded(stack: Stack, answers_of_a_new_route: list[int]) -> Iterator[Configu
     shutil.rmtree(echo)
 
 
-def test_without_a_token_nobody_gets_in_and_is_told_as_kong_does(guarded: Configured) -> None:
+def test_a_request_without_a_token_gets_kongs_401(guarded: Configured) -> None:
     answer = guarded.get("/foo")
     assert answer.status_code == 401
     assert answer.json() == {"message": "Unauthorized"}
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_signed_token_of_the_group_gets_in(guarded: Configured) -> None:
+def test_a_token_of_an_allowed_group_is_accepted(guarded: Configured) -> None:
     answer = guarded.get("/foo", Authorization=token("alice"))
     assert answer.status_code == 200
     assert answer.json() == {"msg": "Hello from the foo microservice"}
@@ -164,26 +164,26 @@ def test_a_signed_token_of_the_group_gets_in(guarded: Configured) -> None:
     ],
     ids=["another key", "a stranger", "expired", "without an end", "another key pair"],
 )
-def test_a_token_that_is_not_good_is_refused(guarded: Configured, authorization: str, answer: dict[str, str]) -> None:
+def test_an_invalid_token_is_refused(guarded: Configured, authorization: str, answer: dict[str, str]) -> None:
     refused = guarded.get("/foo", Authorization=authorization)
     assert refused.status_code == 401
     assert refused.json() == answer
 
 
-def test_a_good_token_of_another_group_is_forbidden(guarded: Configured) -> None:
+def test_a_valid_token_of_another_group_is_forbidden(guarded: Configured) -> None:
     answer = guarded.get("/foo", Authorization=token("https://bob.example", BOBS_KEY, "RS256"))
     assert answer.status_code == 403
     assert answer.json()["message"] == "You cannot consume this service"
 
 
-def test_a_key_opens_the_route_with_keys(guarded: Configured) -> None:
+def test_an_api_key_is_accepted(guarded: Configured) -> None:
     assert guarded.get("/bar", apikey=API_KEY).json() == {"msg": "Hello from the bar microservice"}
     refused = guarded.get("/bar")
     assert refused.status_code == 401
     assert refused.json()["message"] == "No API key found in request"
 
 
-def test_more_requests_than_allowed_are_told_how_long_to_wait(guarded: Configured) -> None:
+def test_a_rate_limited_response_has_retry_after(guarded: Configured) -> None:
     # A minute may end on the way, so more than two minutes' share.
     answers = [guarded.get("/busy") for _ in range(8)]
     assert answers[0].status_code == 200
@@ -195,7 +195,7 @@ def test_more_requests_than_allowed_are_told_how_long_to_wait(guarded: Configure
     assert limited.headers["RateLimit-Remaining"] == "0"
 
 
-def test_a_consumers_requests_are_counted_over_each_time_and_nobody_elses(guarded: Configured) -> None:
+def test_rate_limits_count_each_consumer_separately(guarded: Configured) -> None:
     allowed = 0
 
     def used_up() -> bool:
@@ -211,7 +211,7 @@ def test_a_consumers_requests_are_counted_over_each_time_and_nobody_elses(guarde
     assert guarded.get("/bar", apikey=API_KEY).status_code == 200
 
 
-def test_only_an_allowed_address_gets_in_and_a_denied_one_among_them_does_not(guarded: Configured) -> None:
+def test_deny_ips_overrides_allow_ips(guarded: Configured) -> None:
     assert status_from(HOME, guarded, "/home") == 200
     assert status_from(HOMES_CELLAR, guarded, "/home") == 403
     refused = guarded.get("/home")
@@ -226,19 +226,19 @@ def test_a_body_over_the_limit_is_refused(guarded: Configured) -> None:
     assert refused.json()["message"] == "Request size limit exceeded"
 
 
-def test_a_bot_is_turned_away(guarded: Configured) -> None:
+def test_a_bot_is_refused(guarded: Configured) -> None:
     assert guarded.get("/echo/a", **{"User-Agent": "Googlebot/2.1"}).status_code == 403
     assert guarded.get("/echo/a", **{"User-Agent": "Mozilla/5.0"}).status_code == 200
 
 
-def test_pages_of_the_named_origin_may_read_answers_and_others_may_not(guarded: Configured) -> None:
+def test_cors_admits_only_the_configured_origin(guarded: Configured) -> None:
     ours = guarded.get("/echo/a", Origin="https://shop.example")
     assert ours.headers["Access-Control-Allow-Origin"] == "https://shop.example"
     theirs = guarded.get("/echo/a", Origin="https://evil.example")
     assert theirs.headers.get("Access-Control-Allow-Origin") != "https://evil.example"
 
 
-def test_a_browser_may_ask_first_whether_a_page_may_use_a_service_with_auth(guarded: Configured) -> None:
+def test_a_preflight_request_needs_no_credential(guarded: Configured) -> None:
     headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
     preflight = httpx.options(f"http://{guarded.address}/foo", headers=headers, timeout=10)
     assert preflight.status_code == 200
@@ -246,7 +246,7 @@ def test_a_browser_may_ask_first_whether_a_page_may_use_a_service_with_auth(guar
     assert httpx.options(f"http://{guarded.address}/foo", timeout=10).status_code == 401
 
 
-def test_requests_reach_the_service_as_changed_and_answers_the_client(guarded: Configured) -> None:
+def test_requests_and_responses_are_transformed(guarded: Configured) -> None:
     url = f"http://{guarded.address}/echo/items?q=1"
     headers = {"X-Tenant": "theirs", "X-Debug": "yes"}
     answer = httpx.post(url, json={"old": 1}, headers=headers, timeout=10)
@@ -261,20 +261,20 @@ def test_requests_reach_the_service_as_changed_and_answers_the_client(guarded: C
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_canary_answers_whom_a_header_sends_to_it(guarded: Configured) -> None:
+def test_a_canary_with_header_routing_is_chosen_by_the_header(guarded: Configured) -> None:
     assert guarded.get("/echo/a").json()["path"] == "/v1/a"
     assert guarded.get("/echo/a", **{"X-Canary": "never"}).json()["path"] == "/v1/a"
     canary = guarded.get("/echo", **{"X-Canary": "always"})
     assert canary.json() == {"msg": "Hello from the foo microservice"}
 
 
-def test_a_request_has_one_id_for_client_and_service(guarded: Configured) -> None:
+def test_client_and_service_see_the_same_request_id(guarded: Configured) -> None:
     answer = guarded.get("/echo/a")
     assert answer.json()["headers"]["X-Request-Id"] == answer.headers["X-Request-ID"]
     assert guarded.get("/echo/a", **{"X-Request-ID": "mine"}).headers["X-Request-ID"] == "mine"
 
 
-def test_a_request_is_a_line_of_json_in_the_log_and_keys_are_not(guarded: Configured) -> None:
+def test_the_access_log_is_json_without_credentials(guarded: Configured) -> None:
     request_id = guarded.get("/bar", apikey=API_KEY).headers["X-Request-ID"]
     logs = ("kubectl", "logs", "-n", "kong", "deployment/kong", "-c", "proxy", "--tail=100")
 
@@ -290,33 +290,33 @@ def test_a_request_is_a_line_of_json_in_the_log_and_keys_are_not(guarded: Config
     assert API_KEY not in json.dumps(entry)
 
 
-def test_requests_are_counted_by_service_and_status(guarded: Configured) -> None:
+def test_metrics_count_requests_by_service_and_status(guarded: Configured) -> None:
     guarded.get("/foo")
     metrics = guarded.stack.kong(8100, "/metrics").stdout
     counters = [line for line in metrics.splitlines() if line.startswith("kong_http_requests_total{")]
     assert any('code="401"' in line and "foo-service" in line for line in counters)
 
 
-def test_a_service_that_takes_too_long_is_asked_again_as_often_as_it_says_and_given_up(guarded: Configured) -> None:
+def test_a_slow_service_is_retried_as_configured(guarded: Configured) -> None:
     answer = guarded.get("/echo/slow?seconds=3")
     assert answer.status_code == 504
     assert answer.json()["message"] == "The upstream server is timing out"
     assert guarded.get("/echo/a").json()["asked"]["slow"] == 2
 
 
-def test_a_service_under_maintenance_says_so(guarded: Configured) -> None:
+def test_terminate_returns_the_configured_response(guarded: Configured) -> None:
     answer = guarded.get("/away")
     assert answer.status_code == 503
     assert answer.json() == {"message": "Back at noon"}
 
 
-def test_credentials_are_in_clear_neither_in_config_nor_in_state(guarded: Configured) -> None:
+def test_credentials_are_encrypted_in_config_and_state(guarded: Configured) -> None:
     clear = guarded.file.read_text() + guarded.stack.pulumi("stack", "export").stdout
     for planted in (SECRET, API_KEY):
         assert planted not in clear
 
 
-def test_a_plugin_that_kong_refuses_closes_its_route_and_no_other(guarded: Configured) -> None:
+def test_a_plugin_refused_by_kong_closes_only_its_route(guarded: Configured) -> None:
     # None is new: Pulumi waits for the controller to say that it has a route, which it does not while one is refused.
     services = {service["name"]: service for service in OTHERS}
     services["home"] = services["home"] | {"plugins": {"pre-function": {"access": ["return ("]}}}
@@ -336,7 +336,7 @@ def test_a_new_route_with_auth_never_answers_without_it(answers_of_a_new_route: 
     assert set(answers_of_a_new_route) - {503} == {404, 401}
 
 
-def test_a_route_with_auth_never_answers_without_it_on_its_way_to_other_access_control_and_out(
+def test_a_route_never_answers_without_access_control_while_that_changes(
     guarded: Configured,
 ) -> None:
     without_auth = {key: value for key, value in VAULT.items() if key != "auth"}

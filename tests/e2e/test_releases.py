@@ -72,7 +72,7 @@ def nothing_but(status: int, changed: Configured, paths: Sequence[str]) -> Itera
 
 
 @pytest.mark.usefixtures("following")
-def test_canaries_and_colours_come_and_go_without_a_request_that_fails(stack: Stack) -> None:
+def test_no_request_fails_while_versions_are_added_and_removed(stack: Stack) -> None:
     with nothing_but(200, Configured(stack), ("/foo", "/bar")), configured(stack) as changed:
         changed.up(canary(FOO, 25), blue_green("blue"))
         share_is(changed, "/foo", 25)
@@ -86,7 +86,7 @@ def test_canaries_and_colours_come_and_go_without_a_request_that_fails(stack: St
 
 
 @pytest.mark.usefixtures("following")
-def test_a_canary_is_no_way_around_auth_neither_while_it_comes_nor_while_it_goes(stack: Stack) -> None:
+def test_a_canary_never_bypasses_auth(stack: Stack) -> None:
     with configured(stack) as changed:
         changed.set("consumers", [{"name": "carol"}])
         stack.pulumi("config", "set", "--secret", "--path", "kong-doks:consumers[0].apiKey", API_KEY)

@@ -44,7 +44,7 @@ def edited(file: Path, old: str, new: str) -> Iterator[None]:
         file.write_text(before)
 
 
-def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) -> None:
+def test_an_unknown_path_gets_kongs_404(stack: Stack) -> None:
     answer = stack.get("/")
     assert answer.status_code == 404
     assert answer.json()["message"] == "no Route matched with those values"
@@ -52,7 +52,7 @@ def test_the_gateway_answers_404_as_kong_does_where_no_route_is(stack: Stack) ->
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
-def test_the_tutorials_requests_get_the_tutorials_answers(stack: Stack, name: str) -> None:
+def test_the_tutorials_requests_get_the_tutorials_responses(stack: Stack, name: str) -> None:
     answer = stack.get(f"/{name}")
     assert answer.status_code == 200
     assert answer.json() == {"msg": f"Hello from the {name} microservice"}
@@ -78,13 +78,13 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert "unchanged" in stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").stdout
 
 
-def test_the_first_preview_only_asks_for_versions(stack: Stack) -> None:
+def test_the_first_preview_only_looks_up_versions(stack: Stack) -> None:
     assert {(call["method"], call["path"]) for call in stack.calls_of_first_preview} == {
         ("GET", "/v2/kubernetes/options")
     }
 
 
-def test_preview_of_a_changed_app_touches_and_builds_nothing(stack: Stack) -> None:
+def test_a_preview_of_a_changed_app_builds_nothing(stack: Stack) -> None:
     def pods_and_events() -> str:
         return stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
 
@@ -118,7 +118,7 @@ def test_an_edited_app_rolls_that_deployment_only_and_no_request_fails(stack: St
     eventually(lambda: stack.get("/foo").json() == {"msg": "Hello from the foo microservice"})
 
 
-def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack) -> None:
+def test_a_service_is_added_and_removed_with_its_entry(stack: Stack) -> None:
     config = stack.folder / "Pulumi.sandbox.yaml"
     before = config.read_text()
     app = stack.folder / "apps" / "baz"
@@ -140,7 +140,7 @@ def test_a_third_service_is_an_entry_in_the_config_and_goes_with_it(stack: Stack
     assert stack.run("kubectl", "get", "deployment", "baz-deployment", check=False).returncode != 0
 
 
-def test_kong_is_uninstalled_and_never_just_dropped_with_the_cluster(stack: Stack) -> None:
+def test_destroy_uninstalls_kong_before_it_deletes_the_cluster(stack: Stack) -> None:
     # As the engine has it: a child is deleted with what its parent is deleted with.
     by_type = {resource["type"]: resource for resource in stack.resources()}
     assert "deletedWith" not in by_type["kubernetes:helm.sh/v3:Release"]
@@ -162,7 +162,7 @@ def test_every_pod_of_the_stack_is_ready_and_never_restarted_for_memory(stack: S
             assert status.get("lastState", {}).get("terminated", {}).get("reason") != "OOMKilled"
 
 
-def test_no_secret_is_in_clear_in_state_and_outputs(stack: Stack) -> None:
+def test_secrets_are_encrypted_in_state_and_outputs(stack: Stack) -> None:
     token = stack.environment["DIGITALOCEAN_TOKEN"]
     kubeconfig = stack.output("kubeconfig")
     places = {
@@ -175,13 +175,13 @@ def test_no_secret_is_in_clear_in_state_and_outputs(stack: Stack) -> None:
     assert leaks({kubeconfig}, shown) == ["the outputs"]
 
 
-def test_the_bill_is_what_the_tutorial_costs(stack: Stack) -> None:  # noqa: ARG001 -- needs the stack up
+def test_the_bill_equals_the_tutorials_cost(stack: Stack) -> None:  # noqa: ARG001 -- needs the stack up
     billed = [entry for entry in control("GET", "ledger")["entries"] if not entry["ended_at"] and entry["price_hourly"]]
     assert {entry["kind"]: entry["price_monthly"] for entry in billed} == {"droplet": 12, "load_balancer": 12}
     assert len(billed) == 2
 
 
-def test_a_bad_config_is_said_in_one_line_before_any_call(stack: Stack) -> None:
+def test_an_invalid_config_is_reported_in_one_line_before_any_call(stack: Stack) -> None:
     control("DELETE", "calls")
     config = stack.folder / "Pulumi.sandbox.yaml"
     before = config.read_text()
@@ -215,7 +215,7 @@ def test_destroy_with_expired_cluster_tokens_ends_the_bill(stack: Stack) -> None
 
 @pytest.mark.soak
 @pytest.mark.last(3)
-def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(stack: Stack) -> None:
+def test_the_local_stack_deploys_to_an_existing_cluster(stack: Stack) -> None:
     # There is room for one cluster, and a deleted one takes a moment to go.
     stack.pulumi("destroy", "--yes", "--skip-preview")
     eventually(lambda: stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"] == [])
@@ -253,7 +253,7 @@ def test_the_local_stack_brings_the_same_services_to_a_cluster_that_is_there(sta
 
 
 @pytest.mark.last(4)
-def test_a_sandbox_that_is_killed_outright_leaves_nothing_that_stop_does_not_remove(stack: Stack) -> None:
+def test_stop_cleans_up_after_a_killed_sandbox(stack: Stack) -> None:
     stack.up()
     pid = daemon_pid()
     assert pid

@@ -35,7 +35,7 @@ def shown(picture: str, folder: Path) -> list[tuple[str, float, float, bool]]:
     return [tuple(step) for step in json.loads(unescape(title[1]))]
 
 
-def test_a_browser_shows_what_an_up_waited_for(tmp_path: Path) -> None:
+def test_the_timeline_renders_in_a_browser(tmp_path: Path) -> None:
     whole = Whole(tmp_path)
     try:
         whole.environment["PULUMI_DEBUG_COMMANDS"] = "true"

@@ -120,6 +120,6 @@ def test_a_live_run_over_budget_creates_nothing(runner: Runner) -> None:
     assert runner.clusters_ever() == 0
 
 
-def test_only_steps_of_the_workflows_are_excused() -> None:
+def test_only_existing_workflow_steps_are_exempt() -> None:
     jobs = [("actions/setup/action.yml", ""), ("workflows/live.yml", "live")]
     assert set(NOT_HERE) < {step["name"] for file, job in jobs for step in steps(file, job)}

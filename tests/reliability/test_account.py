@@ -24,7 +24,7 @@ def part(tmp_path: Path) -> Iterator[Part]:
     part.account.stop()
 
 
-def test_what_passes_is_waited_out(part: Part) -> None:
+def test_transient_errors_are_retried(part: Part) -> None:
     planted: list[dict[str, Any]] = [
         {"method": "POST", "path": "kubernetes/clusters$", "status": 429, "headers": {"Retry-After": "1"}},
         {"method": "GET", "path": "kubernetes/clusters/", "status": 503, "times": 3},
@@ -42,7 +42,7 @@ def test_what_passes_is_waited_out(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_a_piece_of_the_sweep_converges(part: Part) -> None:
+def test_a_sample_of_the_sweep_converges(part: Part) -> None:
     sweep = Sweep(part)
     last = sweep.length["destroy"] - 1
     assert re.fullmatch("up by .*, destroy by .*", sweep.case("unanswered", last))
@@ -61,7 +61,7 @@ def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
     assert part.scopes_used() == listed
 
 
-def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> None:
+def test_a_cluster_whose_create_response_was_lost_is_adopted(part: Part) -> None:
     part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
     failed = part.up(check=False)
     assert failed.returncode != 0
@@ -73,7 +73,7 @@ def test_a_cluster_whose_creation_was_not_answered_is_adopted(part: Part) -> Non
 
 
 @pytest.mark.soak
-def test_a_cluster_that_the_provider_stopped_waiting_for_is_adopted(part: Part) -> None:
+def test_a_cluster_that_outlasted_the_providers_timeout_is_adopted(part: Part) -> None:
     # The provider asks five times, then forgets the cluster.
     part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
     assert part.up(check=False).returncode != 0
@@ -100,7 +100,7 @@ def _cluster(part: Part) -> str:
 
 
 @pytest.mark.soak
-def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_cluster(part: Part) -> None:
+def test_an_up_after_a_killed_one_adopts_the_cluster(part: Part) -> None:
     part.account.settings.cluster_create = 2
     part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
     until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
@@ -111,7 +111,7 @@ def test_an_up_that_was_killed_while_the_cluster_was_made_goes_on_with_that_clus
 
 
 @pytest.mark.soak
-def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Part) -> None:
+def test_destroy_and_doctor_after_a_killed_up_end_at_zero(part: Part) -> None:
     part.account.settings.cluster_create = 6
     said: list[str] = []
 
@@ -135,7 +135,7 @@ def test_after_an_up_that_was_killed_destroy_and_the_doctor_end_at_zero(part: Pa
 
 
 @pytest.mark.soak
-def test_an_up_that_was_interrupted_ends_what_it_began_and_the_next_one_goes_on(part: Part) -> None:
+def test_an_interrupted_up_finishes_its_calls_and_the_next_one_continues(part: Part) -> None:
     part.account.settings.cluster_create = 3
     part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"))
     # Known to the state, and not locked: nothing for the doctor.
@@ -147,7 +147,7 @@ def test_an_up_that_was_interrupted_ends_what_it_began_and_the_next_one_goes_on(
 
 
 @pytest.mark.soak
-def test_an_up_that_was_interrupted_twice_is_mended_by_the_doctor(part: Part) -> None:
+def test_doctor_repairs_an_up_that_was_interrupted_twice(part: Part) -> None:
     part.account.settings.cluster_create = 5
     part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"), times=2)
     assert [each for each in part.resources() if each["type"] == CLUSTER] == []
@@ -158,7 +158,7 @@ def test_an_up_that_was_interrupted_twice_is_mended_by_the_doctor(part: Part) ->
 
 
 @pytest.mark.soak
-def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
+def test_a_node_pool_deleted_by_hand_is_recreated(part: Part) -> None:
     part.up()
     record = part.account.cloud.clusters.records[_cluster(part)]
     delete_default_pool(part.account.cloud, record)
@@ -177,7 +177,7 @@ def test_a_node_pool_deleted_by_hand_is_brought_back(part: Part) -> None:
     assert part.ends_at_zero()
 
 
-def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
+def test_an_interrupted_destroy_can_be_repeated(part: Part) -> None:
     part.up()
     part.fault(method="DELETE", path="regist", kind="timeout", seconds=2)
     part.cut("destroy", signal.SIGINT, lambda: part.has("DELETE", "regist"))
@@ -185,7 +185,7 @@ def test_a_destroy_that_was_interrupted_is_repeated(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
+def test_a_lost_state_is_restored_from_an_export(part: Part) -> None:
     part.up()
     part.run("pulumi", "stack", "export", "--file", "backup.json")
     (checkpoint,) = part.state.glob(".pulumi/stacks/**/dev.json")
@@ -204,7 +204,7 @@ def test_a_state_that_was_lost_is_restored_from_an_export(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> None:
+def test_changes_by_hand_are_found_and_repaired(part: Part) -> None:
     part.up()
     cluster = _cluster(part)
     pool = part.account.cloud.clusters.records[cluster].document["node_pools"][0]
@@ -230,7 +230,7 @@ def test_what_was_changed_or_deleted_by_hand_is_found_and_mended(part: Part) -> 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("ups", [1, 2])
-def test_an_update_that_was_refused_and_that_no_up_repeats_is_found_and_made(part: Part, ups: int) -> None:
+def test_doctor_finds_a_refused_update_that_up_does_not_repeat(part: Part, ups: int) -> None:
     part.configure(registry={"kind": "digitalocean", "tier": "basic"})
     part.up()
     part.configure(clusterName="other", nodeCount=3, ha=True)
@@ -254,7 +254,7 @@ def test_an_update_that_was_refused_and_that_no_up_repeats_is_found_and_made(par
     assert part.ends_at_zero()
 
 
-def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) -> None:
+def test_an_existing_registry_is_used_and_never_deleted(part: Part) -> None:
     part.account.cloud.registries.create("mine", "starter", "nyc3")
     part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
     part.up()
@@ -263,7 +263,7 @@ def test_a_registry_that_was_there_before_is_used_and_never_deleted(part: Part) 
     assert list(part.account.cloud.registries.documents) == ["mine"]
 
 
-def test_a_registry_that_is_not_there_is_named(part: Part) -> None:
+def test_a_missing_registry_is_reported(part: Part) -> None:
     part.configure(registry={"kind": "digitalocean", "name": "yours", "existing": True})
     for command in (("preview", "--non-interactive"), ("up", *QUIET)):
         failed = part.run("pulumi", *command, check=False)
@@ -275,7 +275,7 @@ def test_a_registry_that_is_not_there_is_named(part: Part) -> None:
     assert {call.method for call in part.account.cloud.calls} == {"GET"}
 
 
-def test_registry_credentials_that_were_refused_once_are_said_to_be_missing(part: Part) -> None:
+def test_refused_registry_credentials_are_reported_as_missing(part: Part) -> None:
     part.fault(path="docker-credentials", status=422, times=2)
     assert part.up(check=False).returncode != 0
     failed = part.up(check=False)
@@ -300,7 +300,7 @@ def test_a_registry_whose_region_was_edited_is_replaced(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_what_a_stack_has_is_billed_and_removed_without_its_passphrase(part: Part) -> None:
+def test_bill_and_remove_need_no_passphrase(part: Part) -> None:
     part.up()
     part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"
     assert part.destroy(check=False).returncode != 0

@@ -49,7 +49,7 @@ def kill_when_it_opens(command: list[str], file: Path, part: Part) -> None:
         process.kill()
 
 
-def test_a_kill_while_attributes_are_written_is_found_and_mended(part: Part) -> None:
+def test_a_kill_while_attributes_are_written_is_found_and_repaired(part: Part) -> None:
     part.run("pulumi", "stack", "export", "--file", "state.json")
     attributes = part.state / ".pulumi" / "stacks" / "kong-doks" / "dev.json.attrs"
     attributes.unlink()

@@ -101,7 +101,7 @@ def test_a_registry_is_found_after_its_configuration_was_edited(part: Part, edit
 
 
 @pytest.mark.soak
-def test_another_stack_s_registry_is_never_this_one_s(part: Part) -> None:
+def test_a_registry_of_another_stack_is_never_adopted(part: Part) -> None:
     registry = {"kind": "digitalocean", "tier": "professional"}
     part.run("pulumi", "stack", "init", "prod", "--no-select")
     part.configure("prod", clusterName="prod", registry=registry)
@@ -149,7 +149,7 @@ def test_another_stack_s_cluster_is_neither_adopted_nor_removed(part: Part) -> N
 
 
 @pytest.mark.soak
-def test_what_a_stack_lost_that_was_removed_is_not_said_to_be_nothing(part: Part) -> None:
+def test_resources_of_a_removed_stack_are_never_a_zero_bill(part: Part) -> None:
     part.configure(clusterName="older")
     part.fault(method="POST", path="kubernetes/clusters$", kind="drop_after")
     assert part.up(check=False).returncode != 0
@@ -162,7 +162,7 @@ def test_what_a_stack_lost_that_was_removed_is_not_said_to_be_nothing(part: Part
 
 
 @pytest.mark.soak
-def test_a_cluster_that_is_still_being_made_is_waited_for_and_adopted(part: Part) -> None:
+def test_a_cluster_that_is_still_provisioning_is_adopted(part: Part) -> None:
     part.account.settings.cluster_create = 8
     part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
     typed = part.mend()
@@ -172,7 +172,7 @@ def test_a_cluster_that_is_still_being_made_is_waited_for_and_adopted(part: Part
     assert part.ends_at_zero()
 
 
-def test_a_patch_that_digitalocean_brought_in_changes_nothing(part: Part) -> None:
+def test_a_patch_upgrade_by_digitalocean_changes_nothing(part: Part) -> None:
     part.up()
     document = part.account.cloud.clusters.records[cluster(part)].document
     document["version"] = "1.35.99-do.0"
@@ -182,7 +182,7 @@ def test_a_patch_that_digitalocean_brought_in_changes_nothing(part: Part) -> Non
 
 
 @pytest.mark.soak
-def test_an_up_before_a_destroyed_cluster_has_gone_is_refused_and_told_to_wait(
+def test_an_up_while_the_old_cluster_is_being_deleted_is_refused(
     part: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part.up()
@@ -201,7 +201,7 @@ def test_an_up_before_a_destroyed_cluster_has_gone_is_refused_and_told_to_wait(
 
 
 @pytest.mark.soak
-def test_volumes_and_snapshots_go_with_the_stack_or_are_found(part: Part) -> None:
+def test_volumes_and_snapshots_are_destroyed_or_reported(part: Part) -> None:
     part.up()
     for mark in ("destroyed", "left"):
         _volume_and_snapshot(part, mark)
@@ -220,7 +220,7 @@ def test_volumes_and_snapshots_go_with_the_stack_or_are_found(part: Part) -> Non
 
 
 @pytest.mark.soak
-def test_the_record_of_a_cluster_deleted_by_hand_leads_nobody_to_its_address(named: Part) -> None:
+def test_the_dns_record_of_a_cluster_deleted_by_hand_is_removed(named: Part) -> None:
     def records() -> list[str]:
         found = call(named, "GET", "domains/example.com/records")["domain_records"]
         return [each["name"] for each in found if each["type"] == "A"]
@@ -243,7 +243,7 @@ def _volume_and_snapshot(part: Part, name: str) -> None:
 
 
 @pytest.mark.soak
-def test_a_node_that_was_recycled_by_hand_changes_nothing_of_the_stack(part: Part) -> None:
+def test_a_node_recycled_by_hand_is_no_change(part: Part) -> None:
     part.up()
     pools = f"kubernetes/clusters/{cluster(part)}/node_pools"
     (pool,) = call(part, "GET", pools)["node_pools"]

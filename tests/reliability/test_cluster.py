@@ -35,7 +35,7 @@ def whole(shared: Whole) -> Iterator[Whole]:
     assert shared.ends_at_zero()
 
 
-def test_namespaces_deleted_by_hand_come_back_with_a_refresh(whole: Whole) -> None:
+def test_namespaces_deleted_by_hand_are_recreated_after_a_refresh(whole: Whole) -> None:
     whole.up()
     whole.kubectl("delete", "namespace", "services", "kong")
     balancers = whole.account.cloud.load_balancers.documents
@@ -68,7 +68,7 @@ def test_a_deployment_scaled_by_hand_is_scaled_back(whole: Whole, command: tuple
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
-def test_the_number_of_pods_is_the_autoscalers_until_replicas_is_written_again(whole: Whole) -> None:
+def test_the_autoscaler_owns_the_replicas_until_they_are_configured_again(whole: Whole) -> None:
     (foo,) = whole.config["services"]
     deployment = ("deployment/foo-deployment", "-n", "services")
     autoscale = {"autoscale": {"min": 1, "max": 5}}
@@ -94,7 +94,7 @@ def test_the_number_of_pods_is_the_autoscalers_until_replicas_is_written_again(w
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
-def test_a_renamed_consumer_stays_the_same_object_also_if_the_up_fails_elsewhere(whole: Whole) -> None:
+def test_a_renamed_consumer_keeps_its_object_even_if_the_up_fails(whole: Whole) -> None:
     def consumer(name: str) -> dict[str, Any]:
         (alice,) = whole.config["consumers"]
         return {"consumers": [alice | {"name": name, "jwt": alice["jwt"] | {"key": "shop"}}]}
@@ -114,7 +114,7 @@ def test_a_renamed_consumer_stays_the_same_object_also_if_the_up_fails_elsewhere
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
-def test_objects_of_an_up_that_was_killed_take_the_values_of_the_next_one(whole: Whole) -> None:
+def test_objects_of_a_killed_up_are_updated_by_the_next_one(whole: Whole) -> None:
     whole.configure(**_with_env(whole, "broken"))
     fault = Fault(method="PATCH", path="/deployments/foo-deployment", **KINDS["killed after"].fault)
     whole.relay.faults.append(fault)
@@ -131,7 +131,7 @@ def test_objects_of_an_up_that_was_killed_take_the_values_of_the_next_one(whole:
     assert whole.doctor() == []
 
 
-def test_a_stored_token_that_expired_days_ago_is_renewed_and_nothing_is_made_again(whole: Whole) -> None:
+def test_an_expired_token_is_renewed_without_recreating_anything(whole: Whole) -> None:
     whole.up()
     made = {each["urn"]: each.get("id") for each in whole.resources()}
     exported = json.loads(whole.run("pulumi", "stack", "export", "--show-secrets").stdout)
@@ -147,7 +147,7 @@ def test_a_stored_token_that_expired_days_ago_is_renewed_and_nothing_is_made_aga
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
-def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where(whole: Whole) -> None:
+def test_a_load_balancer_deleted_by_hand_is_recreated_and_the_outputs_updated(whole: Whole) -> None:
     whole.up()
     balancers = whole.account.cloud.load_balancers
     (before,) = balancers.documents.values()
@@ -166,7 +166,7 @@ def test_a_load_balancer_deleted_by_hand_is_made_again_and_the_outputs_say_where
     assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == after["ip"] != before["ip"]
 
 
-def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole: Whole) -> None:
+def test_an_up_ends_if_the_load_balancer_gets_no_address(whole: Whole) -> None:
     gateway = whole.project / "infra" / "gateway" / "gateway.py"
     before = gateway.read_text()
     gateway.write_text(re.sub(r"timeout=\d+", "timeout=15", before))
@@ -185,7 +185,7 @@ def test_a_load_balancer_that_never_gets_an_address_is_an_end_and_no_hang(whole:
     assert len(whole.account.cloud.load_balancers.documents) == 1
 
 
-def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: Whole) -> None:
+def test_a_killed_install_of_kong_is_continued_by_the_next_up(whole: Whole) -> None:
     sweep = Sweep(whole, kubernetes=True)
     # The first write after Helm's own record, which is what stays.
     record = next(n for n, write in enumerate(sweep.calls["up"]) if write == "POST /api/v1/namespaces/kong/secrets")
@@ -193,7 +193,7 @@ def test_an_install_of_kong_that_was_killed_is_taken_over_by_the_next_up(whole: 
     assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
-def test_an_install_of_prometheus_that_was_killed_is_taken_over_too(whole: Whole) -> None:
+def test_a_killed_install_of_prometheus_is_continued_by_the_next_up(whole: Whole) -> None:
     watched = {"monitoring": {"grafana": False}}
     whole.configure(gateway=watched, prometheusChartRepository=whole.config["chartRepository"])
     whole.up()
@@ -210,14 +210,14 @@ def test_an_install_of_prometheus_that_was_killed_is_taken_over_too(whole: Whole
     assert whole.doctor() == []
 
 
-def test_a_destroy_whose_last_write_was_not_answered_is_repeated_after_a_refresh(whole: Whole) -> None:
+def test_a_destroy_that_lost_its_last_response_succeeds_after_a_refresh(whole: Whole) -> None:
     sweep = Sweep(whole, kubernetes=True)
     last = sweep.length["destroy"] - 1
     assert sweep.case("unanswered", last) == "up by up, destroy by the doctor"
     assert (sweep.figures["orphans"], sweep.figures["duplicates"]) == (0, 0)
 
 
-def test_an_uninstall_of_kong_that_was_cut_short_stands_in_the_way_of_neither_up_nor_destroy(whole: Whole) -> None:
+def test_an_interrupted_uninstall_of_kong_blocks_neither_up_nor_destroy(whole: Whole) -> None:
     whole.up()
     record = whole.kubectl("get", "secret", "-n", "kong", "-l", "owner=helm", "-o", "name").strip()
     # As Helm leaves it, killed when the Service was gone already.

@@ -41,7 +41,7 @@ def has_no_changes(part: Part, *options: str) -> bool:
     return part.run(*preview, check=False).returncode == 0
 
 
-def test_a_pool_of_another_size_comes_before_the_old_one_goes(part: Part) -> None:
+def test_a_resized_pool_is_created_before_the_old_one_is_deleted(part: Part) -> None:
     part.configure(nodePools={"batch": {"size": SMALL, "count": 2}})
     part.up()
     assert set(pools(part)) == {"mycluster-default-pool", "batch-s-2vcpu-4gb"}
@@ -104,7 +104,7 @@ def test_a_default_pool_is_moved_to_another_size_in_two_steps_and_never_replaces
 
 
 @pytest.mark.soak
-def test_a_state_that_is_older_than_a_resize_replaces_nothing(part: Part) -> None:
+def test_a_state_from_before_a_resize_replaces_nothing(part: Part) -> None:
     """As after a resize that was killed before its refresh."""
     part.up()
     pools(part)["mycluster-default-pool"]["size"] = LARGE
@@ -114,7 +114,7 @@ def test_a_state_that_is_older_than_a_resize_replaces_nothing(part: Part) -> Non
     assert part.ends_at_zero()
 
 
-def test_a_cluster_is_upgraded_in_place_and_what_digitalocean_installs_changes_nothing(part: Part) -> None:
+def test_a_cluster_is_upgraded_in_place_and_upgrades_by_digitalocean_are_no_change(part: Part) -> None:
     part.configure(kubernetesVersion="1.34")
     part.up()
     part.configure(kubernetesVersion="1.36")
@@ -140,7 +140,7 @@ def test_a_cluster_is_upgraded_in_place_and_what_digitalocean_installs_changes_n
     assert part.ends_at_zero()
 
 
-def test_a_protected_cluster_is_destroyed_once_the_configuration_says_so(part: Part) -> None:
+def test_a_protected_cluster_is_destroyed_after_protect_is_false(part: Part) -> None:
     part.configure(protect=True)
     part.up()
     before = part.resources()
@@ -161,7 +161,7 @@ def test_a_protected_cluster_is_destroyed_once_the_configuration_says_so(part: P
 
 
 @pytest.mark.soak
-def test_a_cluster_is_replaced_where_that_is_allowed(part: Part) -> None:
+def test_allow_replace_permits_a_replacement_of_the_cluster(part: Part) -> None:
     part.up()
     part.configure(region="ams3")
     assert "would replace cluster mycluster; allowed: nyc1" in part.up(check=False).stdout
@@ -178,7 +178,7 @@ def test_a_cluster_is_replaced_where_that_is_allowed(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_a_pool_that_a_killed_up_lost_is_adopted(part: Part) -> None:
+def test_a_pool_of_a_killed_up_is_adopted(part: Part) -> None:
     part.up()
     part.account.settings.node_create = 8
     part.configure(nodePools={"batch": {"size": SMALL, "labels": {"tier": "batch"}}})
@@ -192,7 +192,7 @@ def test_a_pool_that_a_killed_up_lost_is_adopted(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_a_private_network_of_the_stack_is_deleted_once_the_cluster_has_left_it(part: Part) -> None:
+def test_the_stacks_vpc_is_deleted_after_the_cluster(part: Part) -> None:
     part.account.cloud.vpcs.default_of("nyc1")
     part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}, controlPlaneFirewall=["203.0.113.0/24"])
     part.up()

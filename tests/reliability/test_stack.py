@@ -32,7 +32,7 @@ def destroyed(stack: Stack) -> bool:
     return stack.resources() == [] and control("GET", "ledger")["hourly"] == 0
 
 
-def test_the_cost_that_was_foretold_is_the_bill_and_the_ledger(stack: Stack) -> None:
+def test_estimated_cost_bill_and_ledger_agree(stack: Stack) -> None:
     foretold = json.loads(ops(stack, "cost", "--json").stdout)
     bill = json.loads(ops(stack, "bill", "--json").stdout)
     ledger = control("GET", "ledger")
@@ -40,7 +40,7 @@ def test_the_cost_that_was_foretold_is_the_bill_and_the_ledger(stack: Stack) -> 
     assert bill["hourly"] == ledger["hourly"]
 
 
-def test_a_stack_that_is_up_passes_preflight_and_its_doctor(stack: Stack) -> None:
+def test_a_deployed_stack_passes_preflight_and_doctor(stack: Stack) -> None:
     assert ops(stack, "preflight").returncode == 0
     assert ops(stack, "doctor").stdout == "stack sandbox: state and account agree\n"
 
@@ -138,7 +138,7 @@ def rotated(stack: Stack) -> Iterator[Stack]:
 
 
 @pytest.mark.soak
-def test_after_a_new_token_nothing_is_made_again_and_destroy_ends_the_bill(rotated: Stack) -> None:
+def test_a_new_token_recreates_nothing_and_destroy_ends_the_bill(rotated: Stack) -> None:
     preview: dict[str, Any] = json.loads(rotated.pulumi("preview", "--json").stdout)
     # What is read is a Service that Helm made.
     assert set(preview["changeSummary"]) == {"same", "read"}
@@ -157,7 +157,7 @@ def without_cluster(stack: Stack) -> Iterator[Stack]:
 
 
 @pytest.mark.soak
-def test_a_cluster_deleted_by_hand_is_taken_out_of_the_state_and_its_load_balancer_off_the_bill(
+def test_a_cluster_deleted_by_hand_is_forgotten_and_its_load_balancer_removed(
     without_cluster: Stack,
 ) -> None:
     stack = without_cluster

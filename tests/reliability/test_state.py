@@ -74,7 +74,7 @@ def test_the_lock_of_a_killed_up_in_a_bucket_is_found_and_removed(part: Part) ->
     assert part.ends_at_zero()
 
 
-def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part: Part) -> None:
+def test_a_concurrent_up_on_a_bucket_is_refused_with_the_lock_owner(part: Part) -> None:
     part.account.settings.cluster_create = 15
     refused = []
 
@@ -95,14 +95,14 @@ def test_the_second_of_two_ups_on_a_bucket_refuses_and_names_the_first(part: Par
     assert part.ends_at_zero()
 
 
-def test_a_bucket_that_cannot_be_read_is_said_in_one_line(part: Part) -> None:
+def test_an_unreadable_bucket_is_reported_in_one_line(part: Part) -> None:
     part.environment["PULUMI_BACKEND_URL"] = part.environment["PULUMI_BACKEND_URL"].replace("//state", "//elsewhere")
     done = part.run("python", "-m", "ops", "doctor", check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert "bucket does not exist" in done.stderr
 
 
-def test_an_up_whose_state_was_out_of_reach_is_gone_on_with(part: Part, bucket: Bucket) -> None:
+def test_an_up_that_lost_its_backend_can_be_continued(part: Part, bucket: Bucket) -> None:
     part.account.settings.cluster_create = 2
 
     def vanished() -> bool:
@@ -121,7 +121,7 @@ def test_an_up_whose_state_was_out_of_reach_is_gone_on_with(part: Part, bucket: 
     assert part.ends_at_zero()
 
 
-def test_a_truncated_state_is_restored_from_the_bucket_s_own_history(part: Part, bucket: Bucket) -> None:
+def test_a_truncated_state_is_restored_from_bucket_versions(part: Part, bucket: Bucket) -> None:
     part.up()
     part.configure(nodeCount=2)
     part.up()

@@ -197,7 +197,7 @@ LIFE: list[tuple[Any, ...]] = [
 """One that was written down; generated ones are lived by `make soak`."""
 
 
-def test_everything_happens_to_a_stack_once_and_it_ends_at_zero() -> None:
+def test_a_stack_ends_at_zero_after_every_event() -> None:
     life = DigitalOceanPart()
     life.begin(up=False)
     for deed, *arguments in LIFE:

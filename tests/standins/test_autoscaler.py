@@ -100,13 +100,13 @@ LARGE = {"requests": {"cpu": "250m", "memory": "300Mi"}}
 HUGE = {"requests": {"cpu": "500m"}}
 
 
-def test_a_pod_that_no_node_takes_makes_one_come(cluster: Cluster) -> None:
+def test_an_unschedulable_pod_adds_a_node(cluster: Cluster) -> None:
     cluster.pods.append(pod(resources=LARGE))
     cluster.look()
     assert len(cluster.names) == 2
 
 
-def test_no_more_nodes_come_than_the_pool_may_have(cluster: Cluster) -> None:
+def test_a_pool_never_exceeds_its_maximum(cluster: Cluster) -> None:
     cluster.pods.append(pod(resources=LARGE))
     cluster.look(5)
     assert len(cluster.names) == 3
@@ -120,13 +120,13 @@ def test_no_more_nodes_come_than_the_pool_may_have(cluster: Cluster) -> None:
     ],
     ids=["too large", "another pool's"],
 )
-def test_a_pod_that_a_new_node_could_not_take_makes_none_come(cluster: Cluster, unfit: Document) -> None:
+def test_a_pod_that_fits_no_new_node_adds_none(cluster: Cluster, unfit: Document) -> None:
     cluster.pods.append(unfit)
     cluster.look()
     assert len(cluster.names) == 1
 
 
-def test_a_node_without_pods_goes_after_ten_looks_but_never_the_last(cluster: Cluster) -> None:
+def test_an_empty_node_is_removed_after_ten_checks_unless_it_is_the_last(cluster: Cluster) -> None:
     cluster.pods.append(pod(resources=LARGE))
     cluster.look()
     cluster.pods.clear()
@@ -165,7 +165,7 @@ def test_a_node_that_cannot_be_tainted_stays_until_it_can(cluster: Cluster) -> N
     ],
     ids=["no owner", "local storage", "said so", "more than half of it"],
 )
-def test_a_pod_that_may_not_move_keeps_its_node(cluster: Cluster, keeps: Document) -> None:
+def test_an_unevictable_pod_keeps_its_node(cluster: Cluster, keeps: Document) -> None:
     cluster.pods.append(pod(resources=LARGE))
     cluster.look()
     cluster.pods.clear()
@@ -175,7 +175,7 @@ def test_a_pod_that_may_not_move_keeps_its_node(cluster: Cluster, keeps: Documen
     assert cluster.pool["count"] == 2
 
 
-def test_local_storage_that_is_safe_to_lose_keeps_no_node(cluster: Cluster) -> None:
+def test_disposable_local_storage_does_not_keep_a_node(cluster: Cluster) -> None:
     cluster.pods.append(pod(resources=LARGE))
     cluster.look()
     cluster.pods.clear()

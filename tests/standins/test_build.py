@@ -39,7 +39,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 
 @pytest.mark.parametrize(("name", "version"), [("pulumi", "v3.259.0"), ("helm", "v3.18.6"), ("kubectl", "v1.34.4")])
-def test_a_tool_that_the_machine_has_in_a_fitting_version_is_used(install: Install, name: str, version: str) -> None:
+def test_an_installed_tool_of_a_suitable_version_is_used(install: Install, name: str, version: str) -> None:
     assert install(name, version) == machine.installed(name)
 
 
@@ -49,13 +49,13 @@ def test_a_tool_that_is_too_old_is_built_instead(install: Install, name: str, ve
     assert machine.installed(name) is None
 
 
-def test_the_sandboxs_own_tools_on_path_dont_count(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sandboxs_own_tools_on_path_are_ignored(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     path = install("helm", "v3.18.6")
     monkeypatch.setattr(machine, "CACHE", path.parent)
     assert machine.installed("helm") != path
 
 
-def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_source_rebuilds_its_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandbox.toolchain.modules.GO", tmp_path)
     (tmp_path / "any").mkdir()
     source = tmp_path / "any" / "main.go"
@@ -70,7 +70,7 @@ def test_an_edit_of_a_tools_source_asks_for_another_build(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("tool", "module"), [("prometheus", "prometheus"), ("pebble", "certificates"), ("metrics-server", "metrics")]
 )
-def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(
+def test_optional_tools_are_built_on_demand(
     tool: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[str] = []
@@ -88,13 +88,13 @@ def test_what_only_some_stacks_need_is_built_where_it_is_asked_for(
 @pytest.mark.parametrize(
     ("printed", "fits"), [("go1.19", False), ("go1.25.11", False), ("go1.26.0", True), ("go1.31", True)]
 )
-def test_go_comes_from_pypi_where_the_machines_is_too_old(install: Install, printed: str, fits: bool) -> None:
+def test_go_comes_from_pypi_if_the_installed_one_is_too_old(install: Install, printed: str, fits: bool) -> None:
     path = install("go", printed)
     assert (go_toolchain.command() == path) is fits
     assert (go_toolchain.version() == printed) is fits
 
 
-def test_go_comes_from_pypi_where_the_machine_has_none(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_go_comes_from_pypi_if_none_is_installed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(install("sh", "any").parent))
     assert go_toolchain.command().is_relative_to(CACHE)
     assert go_toolchain.version().startswith("go1.")
@@ -110,7 +110,7 @@ def test_a_module_shares_the_engines_versions(name: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "tools", "up"])
-def test_a_machine_that_cant_run_it_is_told_so_in_one_line(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsuitable_machine_is_reported_in_one_line(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     result = CliRunner().invoke(commands.app, [command])
     assert result.exit_code == 1

@@ -68,7 +68,7 @@ def test_a_plugin_of_a_killed_pulumi_is_ended_by_its_temporary_folder(run: Path)
         other.wait()
 
 
-def test_a_process_whose_root_file_system_lies_in_the_run_directory_is_ended(run: Path) -> None:
+def test_a_process_with_its_root_in_the_run_directory_is_ended(run: Path) -> None:
     for name in ("root/old", "upper", "work"):
         (run / name).mkdir(parents=True)
     enter = (
@@ -84,7 +84,7 @@ def test_a_process_whose_root_file_system_lies_in_the_run_directory_is_ended(run
     assert cleanup.leftovers() == []
 
 
-def test_what_is_mounted_in_the_run_directory_is_unmounted_not_removed(run: Path, mounted: Path) -> None:
+def test_mounts_in_the_run_directory_are_unmounted_before_removal(run: Path, mounted: Path) -> None:
     assert f"mount {run}/mount" in cleanup.leftovers()
     cleanup.clean()
     assert (mounted / "precious").exists()
@@ -92,7 +92,7 @@ def test_what_is_mounted_in_the_run_directory_is_unmounted_not_removed(run: Path
     assert not run.exists()
 
 
-def test_a_mount_that_does_not_go_keeps_the_run_directory(
+def test_a_busy_mount_keeps_the_run_directory(
     run: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: None)

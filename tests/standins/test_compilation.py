@@ -64,7 +64,7 @@ def test_progress_is_measured_by_the_source_that_is_compiled(module: Module, det
     assert (module.output / "any").read_text() == "binary\n"
 
 
-def test_ctrl_c_ends_the_compiler_and_says_that_it_can_continue(module: Module, details: list[str]) -> None:
+def test_ctrl_c_ends_the_compiler_with_a_hint_to_continue(module: Module, details: list[str]) -> None:
     (module.folder / "hang").touch()
     details.append("stop")
     with pytest.raises(ToolsError, match="what is compiled is kept: the same command continues there"):
@@ -73,7 +73,7 @@ def test_ctrl_c_ends_the_compiler_and_says_that_it_can_continue(module: Module, 
     assert not module.output.exists()
 
 
-def test_what_another_process_has_built_meanwhile_isnt_built_again(module: Module) -> None:
+def test_a_tool_built_by_another_process_is_not_built_again(module: Module) -> None:
     module.output.mkdir(parents=True)
     (module.output / "any").write_text("another's")
     compilation.compile_modules([(module, module.commands)], Report())

@@ -137,7 +137,7 @@ def stand() -> Iterator[Stand]:
 # clusters
 
 
-def test_a_cluster_is_created_runs_is_billed_and_ends(stand: Stand) -> None:
+def test_a_cluster_is_created_billed_and_deleted(stand: Stand) -> None:
     created = stand.api.kubernetes.create_cluster(CLUSTER)["kubernetes_cluster"]
     assert created["status"]["state"] == "provisioning"
     assert created["endpoint"] == ""
@@ -162,7 +162,7 @@ def test_a_cluster_is_created_runs_is_billed_and_ends(stand: Stand) -> None:
     assert stand.ledger()["hourly"] == 0
 
 
-def test_what_is_deleted_lingers_and_is_billed_until_it_is_gone(stand: Stand) -> None:
+def test_deleted_resources_are_billed_until_they_are_gone(stand: Stand) -> None:
     cluster = stand.running_cluster()
     stand.control("PUT", "settings", {"cluster_delete": 600})
     stand.api.kubernetes.delete_cluster(cluster["id"])
@@ -174,14 +174,14 @@ def test_what_is_deleted_lingers_and_is_billed_until_it_is_gone(stand: Stand) ->
     )
 
 
-def test_the_ledger_can_be_waited_for_until_nothing_costs_anything(stand: Stand) -> None:
+def test_waiting_for_an_empty_ledger(stand: Stand) -> None:
     cluster = stand.running_cluster()
     stand.control("PUT", "settings", {"cluster_delete": 0.3})
     stand.api.kubernetes.delete_cluster(cluster["id"])
     assert stand.ledger(wait=5)["hourly"] == 0
 
 
-def test_a_cluster_does_not_run_before_its_time(stand: Stand) -> None:
+def test_a_cluster_takes_its_configured_time_to_start(stand: Stand) -> None:
     stand.control("PUT", "settings", {"cluster_create": 600})
     created = stand.api.kubernetes.create_cluster(CLUSTER)["kubernetes_cluster"]
     until(lambda: bool(stand.kubernetes))
@@ -192,7 +192,7 @@ def test_a_cluster_does_not_run_before_its_time(stand: Stand) -> None:
     assert stand.kubernetes[0].stopped
 
 
-def test_a_kubernetes_that_fails_to_start_leaves_a_billed_cluster_in_error(stand: Stand) -> None:
+def test_a_cluster_that_fails_to_start_is_billed_in_state_error(stand: Stand) -> None:
     def fail(_: ClusterRecord) -> FakeKubernetes:
         raise RuntimeError("no containerd")
 
@@ -203,7 +203,7 @@ def test_a_kubernetes_that_fails_to_start_leaves_a_billed_cluster_in_error(stand
     assert stand.ledger()["hourly"] == 0.01786
 
 
-def test_the_sandbox_runs_one_real_cluster_and_says_so() -> None:
+def test_a_second_running_cluster_is_refused() -> None:
     cloud = Cloud(TOKEN, lambda _: FakeKubernetes(), Settings(cluster_create=600))
     client = create_app(cloud).test_client()
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -235,14 +235,14 @@ def test_the_sandbox_runs_one_real_cluster_and_says_so() -> None:
         ),
     ],
 )
-def test_a_cluster_that_cannot_be_is_refused_before_it_costs(
+def test_an_invalid_cluster_is_refused(
     stand: Stand, changes: dict[str, Any], message: str
 ) -> None:
     assert stand.refusal(lambda: stand.api.kubernetes.create_cluster(CLUSTER | changes)) == (422, message)
     assert stand.billed() == []
 
 
-def test_high_availability_is_on_and_billed_from_1_36_unless_it_is_refused(stand: Stand) -> None:
+def test_high_availability_is_the_default_from_1_36(stand: Stand) -> None:
     implied = stand.running_cluster(name="a", version="1.36.3-do.0")
     refused = stand.running_cluster(name="b", version="1.36.3-do.0", ha=False)
     assert (implied["ha"], refused["ha"]) == (True, False)
@@ -286,7 +286,7 @@ def reviewed(stand: Stand, token: str) -> dict[str, Any]:
     return status
 
 
-def test_each_credential_is_a_new_token_that_opens_the_cluster(stand: Stand) -> None:
+def test_each_credentials_call_issues_a_new_valid_token(stand: Stand) -> None:
     cluster = stand.running_cluster()
     one, two = (stand.api.kubernetes.get_credentials(cluster["id"], expiry_seconds=0) for _ in range(2))
     assert one["token"] != two["token"]
@@ -297,7 +297,7 @@ def test_each_credential_is_a_new_token_that_opens_the_cluster(stand: Stand) -> 
     assert reviewed(stand, "stranger") == {"authenticated": False}
 
 
-def test_a_kubeconfig_has_the_names_and_token_that_kubectl_users_know(stand: Stand) -> None:
+def test_a_kubeconfig_has_doctls_names_and_a_token(stand: Stand) -> None:
     cluster = stand.running_cluster()
     config = yaml.safe_load(stand.http.get(f"/v2/kubernetes/clusters/{cluster['id']}/kubeconfig").text)
     assert config["current-context"] == "do-nyc1-mycluster"
@@ -305,7 +305,7 @@ def test_a_kubeconfig_has_the_names_and_token_that_kubectl_users_know(stand: Sta
     assert reviewed(stand, config["users"][0]["user"]["token"])["authenticated"] is True
 
 
-def test_an_expired_token_opens_nothing(stand: Stand) -> None:
+def test_an_expired_token_is_refused(stand: Stand) -> None:
     cluster = stand.running_cluster()
     short, week = (stand.api.kubernetes.get_credentials(cluster["id"], expiry_seconds=n) for n in (1, 0))
     until(lambda: reviewed(stand, short["token"]) == {"authenticated": False})
@@ -316,7 +316,7 @@ def test_an_expired_token_opens_nothing(stand: Stand) -> None:
     assert reviewed(stand, week["token"]) == {"authenticated": False}
 
 
-def test_all_tokens_given_out_are_known_to_whoever_looks_for_leaks(stand: Stand) -> None:
+def test_every_issued_token_is_listed_for_leak_tests(stand: Stand) -> None:
     registry(stand)
     docker = stand.api.registries.get_docker_credentials("mine")["auths"]["127.0.0.1:5500"]["auth"]
     kubernetes = stand.api.kubernetes.get_credentials(stand.running_cluster()["id"])["token"]
@@ -338,7 +338,7 @@ def associates(stand: Stand, cluster: dict[str, Any]) -> dict[str, str]:
     return {"load_balancers": balancer["id"], "volumes": volume["id"], "volume_snapshots": snapshot["id"]}
 
 
-def test_a_plain_delete_orphans_what_goes_on_being_billed(stand: Stand) -> None:
+def test_a_plain_delete_leaves_billed_orphans(stand: Stand) -> None:
     cluster = stand.running_cluster()
     made = associates(stand, cluster)
     stand.api.kubernetes.delete_cluster(cluster["id"])
@@ -354,7 +354,7 @@ def test_a_plain_delete_orphans_what_goes_on_being_billed(stand: Stand) -> None:
     assert stand.billed() == []
 
 
-def test_the_dangerous_delete_takes_all_that_bears_the_clusters_tag(stand: Stand) -> None:
+def test_the_dangerous_delete_removes_all_tagged_resources(stand: Stand) -> None:
     cluster = stand.running_cluster()
     made = associates(stand, cluster)
     stranger = stand.api.volumes.create({"name": "mine", "region": "nyc1", "size_gigabytes": 1})["volume"]["id"]
@@ -368,7 +368,7 @@ def test_the_dangerous_delete_takes_all_that_bears_the_clusters_tag(stand: Stand
     assert stand.refusal(lambda: stand.api.kubernetes.list_associated_resources(cluster["id"]))[0] == 404
 
 
-def test_a_load_balancer_gets_its_address_later_and_leaves_later(stand: Stand) -> None:
+def test_a_load_balancer_takes_time_to_be_created_and_deleted(stand: Stand) -> None:
     stand.control("PUT", "settings", {"load_balancer_create": 600, "load_balancer_delete": 600})
     request = {"name": "lb", "region": "nyc1"}
     balancer = stand.api.load_balancers.create(request)["load_balancer"]
@@ -385,7 +385,7 @@ def registry(stand: Stand, tier: str = "starter", name: str = "mine") -> Any:  #
     return stand.api.registries.create({"name": name, "subscription_tier_slug": tier, "region": "nyc3"})["registry"]
 
 
-def test_a_registry_is_free_or_billed_by_tier_and_single_below_professional(stand: Stand) -> None:
+def test_a_registry_is_billed_by_tier_and_single_below_professional(stand: Stand) -> None:
     assert registry(stand)["subscription"]["tier"]["included_repositories"] == 1
     assert stand.ledger()["monthly"] == 0
     assert stand.refusal(lambda: registry(stand, name="second")) == (422, "user already has a registry")
@@ -449,7 +449,7 @@ def test_docker_credentials_pull_and_push_only_when_asked_for(stand: Stand) -> N
     assert registry_token(stand, *writer, "repository:unknown/apps:pull")[0] == 403
 
 
-def test_the_token_service_takes_the_oauth_form_too(stand: Stand) -> None:
+def test_the_token_service_accepts_the_oauth_form(stand: Stand) -> None:
     registry(stand)
     form = {"grant_type": "password", "username": "x", "password": TOKEN, "service": "registry"}
     scope = "repository:mine/apps:pull,push repository:library/python:pull"
@@ -460,7 +460,7 @@ def test_the_token_service_takes_the_oauth_form_too(stand: Stand) -> None:
 # the account
 
 
-def test_the_catalogue_offers_what_a_cluster_can_be_made_of(stand: Stand) -> None:
+def test_the_catalogue_lists_cluster_options(stand: Stand) -> None:
     options = stand.api.kubernetes.list_options()["options"]
     assert [version["slug"] for version in options["versions"]] == ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.0"]
     sizes = {size["slug"]: size for size in stand.api.sizes.list()["sizes"]}
@@ -470,7 +470,7 @@ def test_the_catalogue_offers_what_a_cluster_can_be_made_of(stand: Stand) -> Non
     assert stand.api.account.get()["account"]["droplet_limit"] == 10
 
 
-def test_lists_come_in_pages_that_link_to_each_other(stand: Stand) -> None:
+def test_lists_are_paginated_with_links(stand: Stand) -> None:
     for number in range(5):
         stand.api.volumes.create({"name": f"v{number}", "region": "nyc1", "size_gigabytes": 1})
     seen, page = [], stand.api.volumes.list(per_page=2)
@@ -503,7 +503,7 @@ def test_a_wrong_token_is_401_and_a_missing_scope_403(stand: Stand) -> None:
     assert stand.refusal(lambda: everything.registries.get_docker_credentials("mine")) == forbidden
 
 
-def test_a_token_without_the_scope_for_tags_sees_everything_without_tags(stand: Stand) -> None:
+def test_without_the_tag_scope_responses_have_no_tags(stand: Stand) -> None:
     cluster = stand.running_cluster(tags=["shop"])
     stand.control("PUT", "tokens", {"reader": ["kubernetes:read", "droplet:read"], TOKEN: None})
     reader = official_client(stand.url, "reader")
@@ -514,7 +514,7 @@ def test_a_token_without_the_scope_for_tags_sees_everything_without_tags(stand: 
     assert "shop" in reader.kubernetes.get_cluster(cluster["id"])["kubernetes_cluster"]["tags"]
 
 
-def test_an_update_with_objects_of_nothing_but_nulls_changes_nothing(stand: Stand) -> None:
+def test_an_update_with_null_fields_changes_nothing(stand: Stand) -> None:
     cluster = stand.running_cluster()
     nulls = {
         "name": "mycluster",
@@ -526,7 +526,7 @@ def test_an_update_with_objects_of_nothing_but_nulls_changes_nothing(stand: Stan
     assert updated | {"updated_at": cluster["updated_at"]} == cluster
 
 
-def test_every_endpoint_of_the_api_asks_for_a_scope(stand: Stand) -> None:
+def test_every_endpoint_requires_a_scope(stand: Stand) -> None:
     app = create_app(stand.cloud)
     open_to_all = set()
     stand.cloud.tokens["nothing"] = []
@@ -540,7 +540,7 @@ def test_every_endpoint_of_the_api_asks_for_a_scope(stand: Stand) -> None:
     assert open_to_all == set()
 
 
-def test_what_is_not_there_is_404_in_the_apis_form(stand: Stand) -> None:
+def test_a_missing_resource_is_the_apis_404(stand: Stand) -> None:
     assert stand.refusal(lambda: stand.api.load_balancers.get("1")) == (
         404,
         "The resource you were accessing could not be found.",
@@ -563,7 +563,7 @@ def test_the_rate_limit_is_counted_and_enforced(stand: Stand) -> None:
     assert stand.http.get("/v2/account").status_code == 429
 
 
-def test_a_planted_status_strikes_the_chosen_calls_and_no_other(stand: Stand) -> None:
+def test_a_fault_status_affects_only_the_chosen_calls(stand: Stand) -> None:
     fault = {
         "method": "GET",
         "path": "/v2/sizes",
@@ -584,7 +584,7 @@ def test_a_planted_status_strikes_the_chosen_calls_and_no_other(stand: Stand) ->
 
 
 @pytest.mark.parametrize(("kind", "took_effect"), [("refuse", False), ("timeout", False), ("drop_after", True)])
-def test_a_call_without_an_answer_did_or_did_not_take_effect(stand: Stand, kind: str, took_effect: bool) -> None:
+def test_a_lost_response_with_or_without_effect(stand: Stand, kind: str, took_effect: bool) -> None:
     stand.control("POST", "faults", {"method": "POST", "path": "/v2/registries$", "kind": kind, "seconds": 0.1})
     with pytest.raises(httpx.RemoteProtocolError):
         stand.http.post("/v2/registries", json={"name": "mine", "subscription_tier_slug": "basic"})
@@ -593,7 +593,7 @@ def test_a_call_without_an_answer_did_or_did_not_take_effect(stand: Stand, kind:
     assert (call["method"], call["path"], call["status"], call["fault"]) == ("POST", "/v2/registries", None, kind)
 
 
-def test_calls_are_logged_so_that_silence_can_be_proved(stand: Stand) -> None:
+def test_every_call_is_logged(stand: Stand) -> None:
     stand.api.sizes.list()
     stand.http.get("/v2/no-such-thing")
     calls = stand.control("GET", "calls")
@@ -727,7 +727,7 @@ def controller(stand: Stand, services: FakeServices) -> ServiceController:
     )
 
 
-def test_a_service_gets_a_billed_load_balancer_and_loses_it_with_its_end(
+def test_a_load_balancer_is_deleted_with_its_service_object(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
     controller.reconcile()
@@ -748,7 +748,7 @@ def test_a_service_gets_a_billed_load_balancer_and_loses_it_with_its_end(
     assert stand.billed() == []
 
 
-def test_a_service_that_stops_asking_for_a_load_balancer_loses_it(
+def test_a_load_balancer_is_deleted_when_the_service_type_changes(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
     controller.reconcile()
@@ -761,7 +761,7 @@ def test_a_service_that_stops_asking_for_a_load_balancer_loses_it(
     assert stand.billed() == []
 
 
-def test_a_load_balancer_deleted_by_hand_is_made_again(
+def test_a_load_balancer_deleted_by_hand_is_recreated(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
     stand.control("PUT", "settings", {"load_balancer_delete": 600})
@@ -806,14 +806,14 @@ def exchange(services: FakeServices, node: socket.socket) -> bytes:
     return received
 
 
-def test_bytes_reach_the_node_port_and_come_back(
+def test_connections_are_forwarded_to_the_node_port(
     services: FakeServices, controller: ServiceController, node: socket.socket
 ) -> None:
     controller.reconcile()
     assert exchange(services, node) == b"hello\n"
 
 
-def test_the_proxy_protocol_is_spoken_when_the_annotation_asks_for_it(
+def test_the_annotation_enables_the_proxy_protocol(
     services: FakeServices, controller: ServiceController, node: socket.socket
 ) -> None:
     controller.reconcile()
@@ -825,7 +825,7 @@ def test_the_proxy_protocol_is_spoken_when_the_annotation_asks_for_it(
     assert received.endswith(b"\r\nhello\n")
 
 
-def test_the_default_type_goes_to_the_services_own_port_where_no_node_port_answers(
+def test_the_default_type_forwards_to_the_service_port(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
     assert services.service is not None

@@ -61,18 +61,18 @@ def variables(container: str) -> dict[str, str]:
     return {one["name"]: one["value"] for one in containers()[container]["env"] if "value" in one}
 
 
-def test_it_has_no_faults_that_helm_knows() -> None:
+def test_helm_lint_passes() -> None:
     done = helm("lint", "--strict", chart(), "--values", "-")
     assert done.returncode == 0, done.stdout
 
 
-def test_it_renders_the_same_text_every_time() -> None:
+def test_rendering_is_deterministic() -> None:
     first = template().stdout
     assert "kind: Deployment" in first
     assert template().stdout == first
 
 
-def test_the_objects_have_the_names_that_others_rely_on() -> None:
+def test_the_objects_have_the_real_charts_names() -> None:
     proxy = rendered()["Service", "kong-proxy"]
     assert proxy["spec"]["type"] == "LoadBalancer"
     assert {(one["name"], one["port"], one["targetPort"]) for one in proxy["spec"]["ports"]} == {
@@ -83,7 +83,7 @@ def test_the_objects_have_the_names_that_others_rely_on() -> None:
     assert list(containers()) == ["proxy", "ingress-controller"]
 
 
-def test_the_program_reaches_kongs_listeners_as_it_means_to() -> None:
+def test_the_programs_values_configure_kongs_listeners() -> None:
     kong, controller = variables("proxy"), variables("ingress-controller")
     assert kong["KONG_ADMIN_LISTEN"] == "127.0.0.1:8444 http2 ssl, [::1]:8444 http2 ssl"
     assert controller["CONTROLLER_KONG_ADMIN_URL"] == "https://localhost:8444"
@@ -96,7 +96,7 @@ def test_the_program_reaches_kongs_listeners_as_it_means_to() -> None:
 
 
 @pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
-def test_the_proxy_starts_with_what_the_chart_tells_it(tmp_path: Path) -> None:
+def test_the_proxy_starts_with_the_charts_environment(tmp_path: Path) -> None:
     """But for the ports, which may be taken here, and the folder."""
     settings = variables("proxy") | {"KONG_PREFIX": str(tmp_path)}
     ports: dict[str, str] = {}
@@ -120,7 +120,7 @@ def test_the_proxy_starts_with_what_the_chart_tells_it(tmp_path: Path) -> None:
             process.terminate()
 
 
-def test_only_the_controller_gets_a_token_for_the_cluster() -> None:
+def test_only_the_controller_has_an_api_token() -> None:
     assert rendered()["Deployment", "kong"]["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
     mounted = {
         name: [one["mountPath"] for one in container["volumeMounts"]] for name, container in containers().items()
@@ -133,7 +133,7 @@ AUTOSCALE = ("--set", "autoscaling.enabled=true,autoscaling.maxReplicas=4,priori
 BUDGET = ("--set", "podDisruptionBudget.enabled=true")
 
 
-def test_an_autoscaler_has_the_number_of_pods_to_itself() -> None:
+def test_with_autoscaling_the_chart_sets_no_replicas() -> None:
     done = template(*AUTOSCALE, *BUDGET)
     objects = {one["kind"]: one["spec"] for one in yaml.safe_load_all(done.stdout) if one and "spec" in one}
     assert "replicas" not in objects["Deployment"]
@@ -162,7 +162,7 @@ def test_a_budget_for_a_single_pod_is_refused(options: tuple[str, ...]) -> None:
         "envs",
     ],
 )
-def test_a_value_that_the_real_chart_lacks_is_refused(key: str) -> None:
+def test_an_unknown_value_is_refused(key: str) -> None:
     done = template("--set", f"{key}=x")
     assert done.returncode != 0
     assert f"'{key.rpartition('.')[2]}' not allowed" in done.stderr
@@ -171,7 +171,7 @@ def test_a_value_that_the_real_chart_lacks_is_refused(key: str) -> None:
 @pytest.mark.parametrize(
     "key", ["manager.enabled", "admin.enabled", "ingressController.admissionWebhook.enabled", "serviceMonitor.enabled"]
 )
-def test_what_only_the_real_chart_has_is_refused_with_a_hint(key: str) -> None:
+def test_unsupported_values_of_the_real_chart_are_refused_with_a_hint(key: str) -> None:
     done = template("--set", f"{key}=true")
     assert f"{key}: this stand-in for Kong's chart" in done.stderr
     assert "set it to false" in done.stderr
@@ -187,7 +187,7 @@ def test_the_repository_holds_the_chart_with_the_controllers_crds(tmp_path: Path
     assert "kong/crds/configuration.konghq.com_kongplugins.yaml" in crds
 
 
-def test_beside_it_is_the_gateway_api_in_the_version_that_the_stack_asks_for(tmp_path: Path) -> None:
+def test_the_repository_holds_the_pinned_gateway_api_release(tmp_path: Path) -> None:
     folder = charts.package(lambda _: None, tmp_path / "charts")
     manifest = (folder / "gateway-api" / f"v{versions.GATEWAY_API}" / "standard-install.yaml").read_text()
     definitions = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in yaml.safe_load_all(manifest)}

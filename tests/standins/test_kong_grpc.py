@@ -80,7 +80,7 @@ def channel(gateway: Gateway) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpcs"])
-def test_one_message_is_answered_with_one(
+def test_a_unary_call_is_proxied(
     gateway: Gateway,
     greeter: dict[str, int],
     channel: Channel,
@@ -93,7 +93,7 @@ def test_one_message_is_answered_with_one(
     assert "kong/" in dict(call.initial_metadata())["via"]
 
 
-def test_a_stream_is_answered_message_by_message(
+def test_a_stream_is_proxied_message_by_message(
     gateway: Gateway,
     greeter: dict[str, int],
     channel: Channel,
@@ -127,7 +127,7 @@ def test_a_services_status_reaches_the_client(
         assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.NOT_FOUND, "no bob here")
 
 
-def test_plugins_speak_grpc_to_its_clients(
+def test_plugins_reply_to_grpc_clients_with_grpc_statuses(
     gateway: Gateway,
     greeter: dict[str, int],
     channel: Channel,
@@ -145,7 +145,7 @@ def test_plugins_speak_grpc_to_its_clients(
     ), "Kong drops its own message"
 
 
-def test_what_is_no_grpc_is_refused(gateway: Gateway, greeter: dict[str, int]) -> None:
+def test_other_requests_to_a_grpc_route_are_refused(gateway: Gateway, greeter: dict[str, int]) -> None:
     configure(gateway, greeter["grpc"])
     plain = gateway.client.post("/test.Greeter/Greet")
     assert (plain.status_code, plain.json()["message"]) == (415, "Non-gRPC request matched gRPC route")
@@ -154,7 +154,7 @@ def test_what_is_no_grpc_is_refused(gateway: Gateway, greeter: dict[str, int]) -
     assert old.json()["message"] == "Please use HTTP2 protocol"
 
 
-def test_a_route_for_grpcs_only_wants_tls(
+def test_a_grpcs_route_requires_tls(
     gateway: Gateway,
     greeter: dict[str, int],
     channel: Channel,
@@ -176,7 +176,7 @@ def test_a_route_for_grpcs_only_wants_tls(
     ("fields", "field"),
     [({"protocols": ["grpc", "http"]}, "protocols"), ({"protocols": ["grpc"], "strip_path": True}, "strip_path")],
 )
-def test_a_route_that_mixes_is_refused(gateway: Gateway, fields: dict[str, Any], field: str) -> None:
+def test_a_route_with_http_and_grpc_is_refused(gateway: Gateway, fields: dict[str, Any], field: str) -> None:
     refused = gateway.post({"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], **fields)]}]})
     (fault,) = refused.json()["flattened_errors"]
     assert [error["field"] for error in fault["errors"]] == [field]

@@ -68,7 +68,7 @@ def told(answer: httpx.Response, *names: str) -> dict[str, str | None]:
     return {name: headers.get(name) for name in names}
 
 
-def test_a_key_in_header_or_query_names_its_consumer_and_nothing_else_does(gateway: Gateway, echo: int) -> None:
+def test_a_key_in_header_or_query_identifies_the_consumer(gateway: Gateway, echo: int) -> None:
     alice = {"id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a001", "custom_id": "4711"}
     credential = {"key": "alices-key", "id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a002"}
     gateway.configure(
@@ -93,7 +93,7 @@ def test_a_key_in_header_or_query_names_its_consumer_and_nothing_else_does(gatew
         assert answer.text == f'{{\n  "message":"{said}",\n  "request_id":"{answer.headers["x-kong-request-id"]}"\n}}'
 
 
-def test_a_key_is_hidden_from_the_service_on_demand(gateway: Gateway, echo: int) -> None:
+def test_hide_credentials_removes_the_key(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(name="shown", paths=["/shown"]), route(name="hidden", paths=["/hidden"])),
         consumers=[consumer("alice", keyauth_credentials=[{"key": "k"}])],
@@ -116,7 +116,7 @@ def test_a_key_is_hidden_from_the_service_on_demand(gateway: Gateway, echo: int)
         ("ES256", EC_KEY, {"rsa_public_key": pem(EC_KEY)}),
     ],
 )
-def test_a_token_signed_with_a_consumers_credential_passes_as_that_consumer(
+def test_a_signed_token_identifies_its_consumer(
     gateway: Gateway,
     echo: int,
     algorithm: str,
@@ -138,7 +138,7 @@ def test_a_token_signed_with_a_consumers_credential_passes_as_that_consumer(
     assert gateway.client.get("/", headers=bearer(forged)).text == '{"message":"Invalid signature"}'
 
 
-def test_a_token_that_does_not_count_is_refused_with_the_reason(gateway: Gateway, echo: int) -> None:
+def test_an_invalid_token_is_refused_with_the_reason(gateway: Gateway, echo: int) -> None:
     secrets = [*hmac_secret("alice-iss"), {"key": "rsa", "algorithm": "RS256", "rsa_public_key": pem(RSA_KEY)}]
     gateway.configure(
         service(echo, route(paths=["/"])),
@@ -173,7 +173,7 @@ def test_a_token_that_does_not_count_is_refused_with_the_reason(gateway: Gateway
     assert gateway.client.get("/", headers=bearer(jwt.encode(good, SECRET))).status_code == 200
 
 
-def test_a_preflight_needs_no_token_if_it_is_told_so(gateway: Gateway, echo: int) -> None:
+def test_run_on_preflight_false_admits_preflight_requests(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(name="strict", paths=["/strict"]), route(name="lax", paths=["/lax"])),
         plugins=[plugin("jwt", route="strict"), plugin("jwt", {"run_on_preflight": False}, route="lax")],
@@ -182,7 +182,7 @@ def test_a_preflight_needs_no_token_if_it_is_told_so(gateway: Gateway, echo: int
     assert (asked, gateway.client.get("/lax").status_code) == ({"/strict": 401, "/lax": 200}, 401)
 
 
-def test_with_an_anonymous_consumer_any_of_several_authentications_will_do(gateway: Gateway, echo: int) -> None:
+def test_an_anonymous_consumer_allows_any_of_several_auth_plugins(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(paths=["/"])),
         consumers=[
@@ -201,7 +201,7 @@ def test_with_an_anonymous_consumer_any_of_several_authentications_will_do(gatew
     }
 
 
-def test_groups_decide_who_passes(gateway: Gateway, echo: int) -> None:
+def test_acl_admits_by_group(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, *(route(name=name, paths=[f"/{name}"]) for name in ("allow", "deny", "open"))),
         consumers=[
@@ -227,7 +227,7 @@ def test_groups_decide_who_passes(gateway: Gateway, echo: int) -> None:
     assert (unknown.status_code, unknown.json()["message"]) == (401, "Unauthorized")
 
 
-def test_a_consumers_own_plugin_comes_before_its_routes(gateway: Gateway, echo: int) -> None:
+def test_a_consumers_plugin_has_precedence_over_the_routes(gateway: Gateway, echo: int) -> None:
     def end(message: str, **to: str) -> dict[str, Any]:
         return plugin("request-termination", {"message": message}, **to)
 
@@ -285,7 +285,7 @@ def test_a_consumers_own_plugin_comes_before_its_routes(gateway: Gateway, echo: 
         ({"consumers": [consumer(n, keyauth_credentials=[{"key": "shared-key"}]) for n in "ab"]}, "@entity"),
     ],
 )
-def test_a_configuration_that_is_wrong_is_refused_without_telling_a_credential(
+def test_an_invalid_configuration_is_refused_without_printing_a_credential(
     gateway: Gateway, config: dict[str, Any], field: str
 ) -> None:
     refused = gateway.post(config)
@@ -295,7 +295,7 @@ def test_a_configuration_that_is_wrong_is_refused_without_telling_a_credential(
 
 
 # A day's window ends at midnight: hardly ever between two requests of a test.
-def test_a_limit_lets_so_many_pass_and_tells_when_to_come_back(gateway: Gateway, echo: int) -> None:
+def test_a_rate_limit_refuses_with_retry_after(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(name="limited", paths=["/limited"])),
         plugins=[plugin("rate-limiting", {"day": 2, "year": 9}, route="limited")],
@@ -315,7 +315,7 @@ def test_a_limit_lets_so_many_pass_and_tells_when_to_come_back(gateway: Gateway,
     assert answers[2].headers["retry-after"] == answers[2].headers["ratelimit-reset"]
 
 
-def test_a_limits_count_outlives_a_change_of_the_configuration(gateway: Gateway, echo: int) -> None:
+def test_rate_limit_counters_survive_a_configuration_change(gateway: Gateway, echo: int) -> None:
     limit = plugin("rate-limiting", {"day": 1}, route="counted")
     gateway.configure(service(echo, route(name="counted", paths=["/counted"])), plugins=[limit])
     first = gateway.client.get("/counted").status_code
@@ -325,7 +325,7 @@ def test_a_limits_count_outlives_a_change_of_the_configuration(gateway: Gateway,
     assert (first, gateway.client.get("/counted").status_code) == (200, 429)
 
 
-def test_whom_a_limit_counts_is_a_matter_of_configuration(gateway: Gateway, echo: int) -> None:
+def test_limit_by_selects_the_counted_identity(gateway: Gateway, echo: int) -> None:
     names = ("ip", "consumer", "header", "service", "path", "quiet")
     gateway.configure(
         service(echo, *(route(name=f"by-{name}", paths=[f"/by-{name}"]) for name in names)),
@@ -388,7 +388,7 @@ class Redis(socketserver.StreamRequestHandler):
         return b"+OK\r\n"
 
 
-def test_a_limit_in_redis_is_one_limit_for_all_gateways(tmp_path: Path, gateway: Gateway, echo: int) -> None:
+def test_a_redis_policy_shares_the_limit_among_gateways(tmp_path: Path, gateway: Gateway, echo: int) -> None:
     (port,) = free_ports(1)
     redis = {"host": "127.0.0.1", "port": port, "username": "kong", "password": "of-redis"}
     limit = {"day": 3, "year": 100, "policy": "redis", "redis": redis}
@@ -414,7 +414,7 @@ def test_a_limit_in_redis_is_one_limit_for_all_gateways(tmp_path: Path, gateway:
     assert (list(Redis.kept.values()), set(Redis.expiries)) == ([5, 5], {86400, 31536000})
 
 
-def test_addresses_are_judged_by_what_the_trusted_hop_says(gateway: Gateway, echo: int) -> None:
+def test_ip_restriction_uses_the_trusted_hops_address(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, *(route(name=name, paths=[f"/{name}"]) for name in ("allow", "deny", "own"))),
         plugins=[
@@ -465,7 +465,7 @@ def test_a_body_that_is_too_large_is_refused(gateway: Gateway, echo: int) -> Non
         assert (answer.status_code, answer.json()["message"]) == (status, said)
 
 
-def test_bots_are_turned_away_but_for_those_allowed(gateway: Gateway, echo: int) -> None:
+def test_bot_detection_refuses_all_but_allowed_bots(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(paths=["/"])),
         plugins=[plugin("bot-detection", {"allow": ["goodbot"], "deny": ["helloworld"]})],
@@ -529,7 +529,7 @@ def test_a_preflight_is_answered_before_any_authentication(gateway: Gateway, ech
         ({"origins": [r"[a-z]+\.app\.test"]}, "http://a.app.test.evil.test", None),
     ],
 )
-def test_an_answer_says_which_origin_may_read_it(
+def test_cors_headers_name_the_allowed_origin(
     gateway: Gateway, echo: int, config: dict[str, Any], origin: str, allowed: str | None
 ) -> None:
     gateway.configure(
@@ -559,7 +559,7 @@ end"""
         ("os.exit(1)", 500, "An unexpected error occurred"),
     ],
 )
-def test_a_users_lua_runs_with_what_the_stand_in_has_and_fails_with_anything_else(
+def test_custom_lua_runs_with_the_supported_functions_only(
     gateway: Gateway, echo: int, script: str, status: int, text: str
 ) -> None:
     gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("pre-function", {"access": [script]})])

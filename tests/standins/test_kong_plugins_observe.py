@@ -51,7 +51,7 @@ def plugin(name: str, config: dict[str, Any] | None = None, **to: str) -> dict[s
     return {"name": name, "config": config or {}, **to}
 
 
-def test_a_request_gets_an_id_that_counts_and_keeps_one_that_it_has(gateway: Gateway, echo: int) -> None:
+def test_correlation_id_counts_and_keeps_existing_ids(gateway: Gateway, echo: int) -> None:
     gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("correlation-id", {"echo_downstream": True})])
     answers = [gateway.client.get("/") for _ in range(2)]
     first, second = (answer.headers["kong-request-id"] for answer in answers)
@@ -86,7 +86,7 @@ def line_of(log: Path, request_id: str) -> dict[str, Any]:
     return soon(find)
 
 
-def test_a_line_of_json_tells_all_about_a_request(gateway: Gateway, echo: int) -> None:
+def test_a_log_entry_has_all_fields_of_a_request(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(paths=["/foo"], strip_path=True)),
         consumers=[{"username": "alice", "keyauth_credentials": [{"key": "k"}]}],
@@ -144,7 +144,7 @@ def test_a_request_without_a_route_is_logged_by_the_global_plugin_only(
     assert (somewhere in every.read_text(), nowhere in one.read_text()) == (False, False)
 
 
-def test_a_collector_gets_every_line_in_order_although_it_fails_at_first(gateway: Gateway, echo: int) -> None:
+def test_http_log_retries_and_keeps_the_order(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries, 500, 503)) as port:
         config = {"http_endpoint": f"http://127.0.0.1:{port}/logs", "headers": {"X-Token": "t"}}
@@ -156,7 +156,7 @@ def test_a_collector_gets_every_line_in_order_although_it_fails_at_first(gateway
     assert (path, headers["Content-Type"], headers["X-Token"]) == ("/logs", "application/json", "t")
 
 
-def test_lines_are_sent_in_batches_on_demand(gateway: Gateway, echo: int) -> None:
+def test_http_log_batches_entries(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         queue = {"max_batch_size": 2, "max_coalescing_delay": 0.2}
@@ -175,7 +175,7 @@ def samples(gateway: Gateway) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(kong_\S+?(?:{.*})?) (\S+)$", text, re.MULTILINE)}
 
 
-def test_requests_are_counted_by_service_route_code_and_consumer(tmp_path: Path, echo: int) -> None:
+def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, echo: int) -> None:
     with running(tmp_path) as gateway:
         gateway.configure(
             service(echo, route(name="r", paths=["/r"]), name="s"),
@@ -216,7 +216,7 @@ def test_requests_are_counted_by_service_route_code_and_consumer(tmp_path: Path,
         assert "# TYPE kong_request_latency_ms histogram" in gateway.status.get("/metrics").text
 
 
-def test_metrics_are_off_unless_they_are_asked_for(tmp_path: Path, echo: int) -> None:
+def test_metrics_are_off_by_default(tmp_path: Path, echo: int) -> None:
     alice = {"username": "alice", "keyauth_credentials": [{"key": "k"}]}
     with running(tmp_path) as gateway:
         for config in ({}, {"status_code_metrics": True}):
@@ -254,7 +254,7 @@ def told(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 -- protobuf
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
 
 
-def test_a_trace_goes_on_from_the_client_through_the_gateway_to_the_service(gateway: Gateway, echo: int) -> None:
+def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         attributes = {"service.name": "gateway", "deployment.environment": "test"}
@@ -276,7 +276,7 @@ def test_a_trace_goes_on_from_the_client_through_the_gateway_to_the_service(gate
     assert answer.headers["x-trace"] == TRACE
 
 
-def test_the_gateway_begins_a_trace_where_there_is_none_and_tells_of_a_failure(gateway: Gateway) -> None:
+def test_a_new_trace_is_started_and_records_failures(gateway: Gateway) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         (dead,) = free_ports(1)
@@ -289,7 +289,7 @@ def test_the_gateway_begins_a_trace_where_there_is_none_and_tells_of_a_failure(g
     assert (root.status.code, balancer.status.code) == (2, 2)
 
 
-def test_a_trace_that_is_not_wanted_is_passed_on_and_not_reported(gateway: Gateway, echo: int) -> None:
+def test_an_unsampled_trace_is_propagated_and_not_exported(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         traced(gateway, port, echo)
@@ -306,7 +306,7 @@ def test_a_trace_that_is_not_wanted_is_passed_on_and_not_reported(gateway: Gatew
     assert deliveries.empty()
 
 
-def test_a_gateway_without_instrumentation_reports_nothing(tmp_path: Path, echo: int) -> None:
+def test_without_instrumentation_nothing_is_exported(tmp_path: Path, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with running(tmp_path) as gateway, served(collector(deliveries)) as port:
         traced(gateway, port, echo)

@@ -99,7 +99,7 @@ def test_the_query_the_method_and_the_path_are_changed(gateway: Gateway, echo: i
     assert (got["path"], got["method"]) == ("/inner/42?a=1&fresh=3&tags=x&tags=y&there=2", "PUT")
 
 
-def test_values_are_taken_from_the_request_as_it_came(gateway: Gateway, echo: int) -> None:
+def test_templates_use_the_original_request(gateway: Gateway, echo: int) -> None:
     added = ["X-Copy:$(headers.x_source)-$(query_params.q)-$(headers['X-Nothing'])", "X-Plain:costs $5"]
     transformed(gateway, echo, "request", {"remove": {"headers": ["X-Source"]}, "add": {"headers": added}})
     got = gateway.client.get("/?q=1", headers={"X-Source": "from"}).json()["headers"]
@@ -115,14 +115,14 @@ def test_values_are_taken_from_the_request_as_it_came(gateway: Gateway, echo: in
         ("/new/$(uri_captures[1])", "/old/a", "/new/a"),
     ],
 )
-def test_a_prefix_is_rewritten_as_the_controller_has_it(
+def test_the_controllers_rewrite_of_a_prefix_works(
     gateway: Gateway, echo: int, uri: str, path: str, rewritten: str
 ) -> None:
     transformed(gateway, echo, "request", {"replace": {"uri": uri}}, paths=["~/old(?:/(.*))?$"])
     assert gateway.client.get(path).json()["path"] == rewritten
 
 
-def test_a_body_that_nginx_put_into_a_file_is_none_to_the_plugin(echo: int, tmp_path: Path) -> None:
+def test_a_body_buffered_to_a_file_is_empty_for_the_plugin(echo: int, tmp_path: Path) -> None:
     long = {"gone": "x" * 2**11}
     for size, removed in (("1k", False), ("8k", True)):
         with running(tmp_path, nginx_http_client_body_buffer_size=size) as gateway:
@@ -137,7 +137,7 @@ def test_a_body_that_nginx_put_into_a_file_is_none_to_the_plugin(echo: int, tmp_
             assert form == (f"added=yes&gone={long['gone']}" if removed else "added=yes")
 
 
-def test_fields_of_a_json_body_or_a_form_are_changed_and_of_nothing_else(gateway: Gateway, echo: int) -> None:
+def test_only_json_and_form_bodies_are_transformed(gateway: Gateway, echo: int) -> None:
     transformed(
         gateway,
         echo,
@@ -208,7 +208,7 @@ def test_response_headers_and_fields_are_changed(gateway: Gateway, echo: int) ->
     assert json.loads(gateway.client.get("/", headers={"X-Answer-Type": "text/plain"}).text)["port"] == echo
 
 
-def test_an_answer_of_kongs_own_is_transformed_too(gateway: Gateway, echo: int) -> None:
+def test_responses_of_kong_itself_are_transformed(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(echo, route(paths=["/"])),
         plugins=[
@@ -232,7 +232,7 @@ def test_an_answer_of_kongs_own_is_transformed_too(gateway: Gateway, echo: int) 
         ("off", {"server", "via", "x-kong-upstream-latency", "x-kong-proxy-latency", "x-kong-request-id"}),
     ],
 )
-def test_kongs_own_headers_are_left_out_by_a_setting(echo: int, tmp_path: Path, kept: str, absent: set[str]) -> None:
+def test_the_headers_setting_removes_kongs_headers(echo: int, tmp_path: Path, kept: str, absent: set[str]) -> None:
     with running(tmp_path, headers=kept) as gateway:
         transformed(gateway, echo, "response", {"remove": {"headers": ["Server", "Via"]}})
         headers = gateway.client.get("/").headers
@@ -261,7 +261,7 @@ class Fixed(http.server.BaseHTTPRequestHandler):
         """Nobody reads it."""
 
 
-def test_a_transformed_body_is_encoded_anew_with_numbers_of_14_digits(gateway: Gateway) -> None:
+def test_a_transformed_body_is_reencoded_with_14_digits(gateway: Gateway) -> None:
     with served(Fixed) as fixed:
         for name, removed in (("response", "json"), ("request", "body")):
             transformed(gateway, fixed, name, {"remove": {removed: ["absent"]}})
@@ -285,12 +285,12 @@ def test_transformers_fail_on_json_that_is_a_bare_value(gateway: Gateway, body: 
         assert (failed.status_code, failed.json()["message"]) == (500, "An unexpected error occurred")
 
 
-def test_a_changed_query_is_encoded_anew_and_has_one_separator(gateway: Gateway, echo: int) -> None:
+def test_a_transformed_query_is_reencoded(gateway: Gateway, echo: int) -> None:
     transformed(gateway, echo, "request", {"add": {"querystring": ["x:y"]}})
     assert gateway.client.get("/?a=1;b=2&c=d+e").json()["path"] == "/?a=1%3Bb%3D2&c=d%20e&x=y"
 
 
-def test_clients_are_redirected(gateway: Gateway, echo: int) -> None:
+def test_redirect_sends_the_configured_location(gateway: Gateway, echo: int) -> None:
     config = {"location": "https://elsewhere.test/here", "status_code": 302}
     keeping = {"location": "https://elsewhere.test/here", "keep_incoming_path": True}
     gateway.configure(
@@ -318,7 +318,7 @@ def test_clients_are_redirected(gateway: Gateway, echo: int) -> None:
         ("response", {"add": {"json": ["a:1"], "json_types": ["integer"]}}, "config.add.json_types"),
     ],
 )
-def test_a_change_that_means_nothing_is_refused(
+def test_an_invalid_transformation_is_refused(
     gateway: Gateway, name: str, config: dict[str, Any], field: str
 ) -> None:
     refused = gateway.post({"plugins": [{"name": f"{name}-transformer", "config": config}]})

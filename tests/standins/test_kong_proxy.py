@@ -55,7 +55,7 @@ def service(port: int, *routes: dict[str, Any], **fields: Any) -> dict[str, Any]
     }
 
 
-def test_it_is_ready_with_its_first_configuration_and_not_before(tmp_path: Path) -> None:
+def test_readiness_begins_with_the_first_configuration(tmp_path: Path) -> None:
     with running(tmp_path) as gateway:
         assert gateway.admin.get("/status").json()["configuration_hash"] == "0" * 32
         before = gateway.status.get("/status/ready")
@@ -64,7 +64,7 @@ def test_it_is_ready_with_its_first_configuration_and_not_before(tmp_path: Path)
         assert re.fullmatch("(?!0{32})[0-9a-f]{32}", gateway.admin.get("/status").json()["configuration_hash"])
 
 
-def test_the_admin_api_tells_what_the_controller_looks_for(gateway: Gateway) -> None:
+def test_the_admin_api_has_the_fields_that_the_controller_reads(gateway: Gateway) -> None:
     root = gateway.admin.get("/").json()
     assert root["version"] == "3.9.3"
     configuration = root["configuration"]
@@ -79,7 +79,7 @@ def test_an_unchanged_configuration_is_not_applied_again(gateway: Gateway, echo:
     assert [gateway.post(config).status_code for _ in range(2)] == [201, 304]
 
 
-def test_no_route_is_answered_with_kongs_404(gateway: Gateway) -> None:
+def test_an_unknown_path_gets_kongs_404(gateway: Gateway) -> None:
     gateway.configure(upstreams=[{"name": "kong"}])
     answer = gateway.client.get("/nowhere", headers={"Accept": "*/*"})
     request_id = answer.headers["x-kong-request-id"]
@@ -93,7 +93,7 @@ def test_no_route_is_answered_with_kongs_404(gateway: Gateway) -> None:
     )
 
 
-def test_paths_match_by_prefix_and_pattern_and_are_stripped_on_demand(gateway: Gateway, echo: int) -> None:
+def test_paths_match_by_prefix_or_regex_and_strip_path(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(
             echo,
@@ -106,7 +106,7 @@ def test_paths_match_by_prefix_and_pattern_and_are_stripped_on_demand(gateway: G
     assert gateway.client.get("/foobar").status_code == 404
 
 
-def test_a_path_in_disguise_reaches_the_same_route(gateway: Gateway, echo: int) -> None:
+def test_an_encoded_path_is_normalized_before_routing(gateway: Gateway, echo: int) -> None:
     gateway.configure(service(echo, route(paths=["/open"]), route(name="b", paths=["/shut"], methods=["POST"])))
     for disguise in (b"/open/../shut", b"/%73hut", b"//shut", b"/open/%2e%2e/shut"):
         with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
@@ -144,7 +144,7 @@ def test_the_more_specific_route_wins_whatever_the_order(gateway: Gateway, echo:
         assert reached("/a/b/c", Host="API.example.com") == "wildcard", "Kong compares what the client wrote"
 
 
-def test_a_service_learns_of_several_hops_by_the_first_line_only_and_answers_get_its_own_via(gateway: Gateway) -> None:
+def test_forwarded_headers_use_the_first_line_and_responses_get_via(gateway: Gateway) -> None:
     class Hop(Echo):
         def answer(self, body: bytes) -> bytes:
             self.send_response(200)
@@ -166,7 +166,7 @@ def test_a_service_learns_of_several_hops_by_the_first_line_only_and_answers_get
     assert (answer.headers["content-type"], "x-accel-expires" in answer.headers) == ("text/plain; charset=UTF-8", False)
 
 
-def test_requests_and_answers_have_the_room_that_nginx_gives_their_headers(tmp_path: Path) -> None:
+def test_header_sizes_are_limited_as_by_nginx(tmp_path: Path) -> None:
     class Wide(Echo):
         def answer(self, body: bytes) -> bytes:
             self.send_response(200)
@@ -208,7 +208,7 @@ def test_requests_and_answers_have_the_room_that_nginx_gives_their_headers(tmp_p
         ("GET", [("Host", "")], 400),
     ],
 )
-def test_what_nginx_refuses_does_not_reach_kong(
+def test_requests_that_nginx_refuses_get_its_error_page(
     gateway: Gateway, echo: int, method: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     gateway.configure(service(echo, route(paths=["/"])))
@@ -222,7 +222,7 @@ def test_what_nginx_refuses_does_not_reach_kong(
     assert "Content-Type: text/plain; charset=utf-8" in answer, "without Accept"
 
 
-def test_the_service_learns_who_asked_and_how(gateway: Gateway, echo: int) -> None:
+def test_forwarded_headers_describe_the_client(gateway: Gateway, echo: int) -> None:
     gateway.configure(service(echo, route(paths=["/foo"], strip_path=True, preserve_host=True)))
     answer = gateway.client.get("/foo/x", headers={"Host": "api.example.com", "X-Forwarded-For": "203.0.113.9"})
     headers = answer.json()["headers"]
@@ -245,7 +245,7 @@ def test_the_service_learns_who_asked_and_how(gateway: Gateway, echo: int) -> No
     assert {"x-kong-upstream-latency", "x-kong-proxy-latency"} <= set(answer.headers)
 
 
-def test_a_request_over_http_is_told_or_sent_to_https(gateway: Gateway, echo: int) -> None:
+def test_an_https_route_refuses_or_redirects_http(gateway: Gateway, echo: int) -> None:
     gateway.configure(
         service(
             echo,
@@ -263,7 +263,7 @@ def test_a_request_over_http_is_told_or_sent_to_https(gateway: Gateway, echo: in
     assert over_tls.json()["headers"]["X-Forwarded-Proto"] == "https"
 
 
-def test_a_server_name_gets_the_certificate_that_belongs_to_it(gateway: Gateway, tmp_path: Path) -> None:
+def test_sni_selects_the_certificate(gateway: Gateway, tmp_path: Path) -> None:
     Authority(tmp_path, "test").server("mine", ["api.example.com"])
     certificate, key = (tmp_path / f"mine.{kind}" for kind in ("crt", "key"))
     gateway.configure(
@@ -280,7 +280,7 @@ def test_a_server_name_gets_the_certificate_that_belongs_to_it(gateway: Gateway,
         assert (presented == ssl.PEM_cert_to_DER_cert(certificate.read_text())) is known
 
 
-def test_targets_get_their_share_by_weight_and_a_dead_one_costs_no_request(gateway: Gateway, echo: int) -> None:
+def test_targets_are_balanced_by_weight_and_dead_ones_skipped(gateway: Gateway, echo: int) -> None:
     dead = free_ports(1)[0]
     with served() as other:
         targets = [(echo, 75), (other, 25), (dead, 0)]
@@ -294,7 +294,7 @@ def test_targets_get_their_share_by_weight_and_a_dead_one_costs_no_request(gatew
         assert [gateway.client.post("/", content=b"kept").json()["body"] for _ in range(10)] == ["kept"] * 10
 
 
-def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> None:
+def test_an_early_response_is_forwarded(gateway: Gateway) -> None:
     class Hasty(http.server.BaseHTTPRequestHandler):
         wbufsize = 1 << 16  # head and body at once: what it hasn't read may break the connection off between them
 
@@ -319,7 +319,7 @@ def test_a_service_may_answer_before_it_has_read_a_request(gateway: Gateway) -> 
             assert {len(answer.json()["body"]) for answer in answers[1::2]} == {size}
 
 
-def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> None:
+def test_a_failing_service_gets_kongs_502(gateway: Gateway) -> None:
     class Silent(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             threading.Event().wait(1)
@@ -359,7 +359,7 @@ def test_a_service_that_fails_is_answered_for_as_kong_does(gateway: Gateway) -> 
     )
 
 
-def test_a_service_that_takes_too_long_is_asked_as_often_as_it_says_by_a_connection_that_was_kept_too(
+def test_timeouts_are_retried_even_on_a_kept_connection(
     gateway: Gateway,
 ) -> None:
     asked: list[str] = []
@@ -398,7 +398,7 @@ def test_a_service_that_takes_too_long_is_asked_as_often_as_it_says_by_a_connect
         ({"plugins": [{"name": "correlation-id"}, {"name": "correlation-id"}]}, "plugin", "@entity"),
     ],
 )
-def test_what_it_does_not_know_is_refused_and_changes_nothing(
+def test_an_unsupported_configuration_is_refused_and_changes_nothing(
     gateway: Gateway, echo: int, config: dict[str, Any], entity: str, field: str
 ) -> None:
     gateway.configure(service(echo, route(paths=["/before"], name=f"before-{entity}-{field}")))
@@ -410,7 +410,7 @@ def test_what_it_does_not_know_is_refused_and_changes_nothing(
     assert gateway.client.get("/before").status_code == 200
 
 
-def test_a_refused_route_names_the_kubernetes_object_that_it_came_from(gateway: Gateway) -> None:
+def test_an_error_of_a_route_names_its_kubernetes_object(gateway: Gateway) -> None:
     refused = gateway.post({"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], hosts=["a:1"])]}]})
     (fault,) = refused.json()["flattened_errors"]
     assert (fault["entity_name"], fault["entity_tags"]) == ("default.foo.foo..80", TAGS)
@@ -418,7 +418,7 @@ def test_a_refused_route_names_the_kubernetes_object_that_it_came_from(gateway: 
 
 @pytest.mark.parametrize("place", ["body", "querystring"])
 @pytest.mark.parametrize("operation", ["add", "append", "replace", "rename"])
-def test_an_entry_that_kongs_own_schema_fails_on_is_500_and_names_no_entity(
+def test_an_entry_that_crashes_kongs_schema_is_500(
     gateway: Gateway, operation: str, place: str
 ) -> None:
     for entry in (":x", ":", "::x"):
@@ -432,7 +432,7 @@ def test_an_unknown_kind_of_entity_is_refused(gateway: Gateway) -> None:
     assert (refused.status_code, list(refused.json()["fields"])) == (400, ["vaults"])
 
 
-def test_the_closest_of_several_plugins_runs_and_the_schema_describes_it(gateway: Gateway, echo: int) -> None:
+def test_the_most_specific_plugin_runs(gateway: Gateway, echo: int) -> None:
     def end(message: str, **to: str) -> dict[str, Any]:
         return {"name": "request-termination", "config": {"status_code": 403, "message": message}, **to}
 
@@ -449,7 +449,7 @@ def test_the_closest_of_several_plugins_runs_and_the_schema_describes_it(gateway
     assert gateway.admin.get("/schemas/plugins/no-such-plugin").status_code == 404
 
 
-def test_every_request_is_answered_by_one_whole_configuration(gateway: Gateway, echo: int) -> None:
+def test_a_configuration_is_applied_atomically(gateway: Gateway, echo: int) -> None:
     """Two configurations that route the same path differently take turns under load."""
     configs = [
         [service(echo, route(name=name, paths=["/x"], strip_path=True), name=name, path=f"/{name}")]
@@ -478,7 +478,7 @@ def test_every_request_is_answered_by_one_whole_configuration(gateway: Gateway, 
     assert set(answers) == {"/a", "/b"}
 
 
-def test_the_clients_address_is_the_load_balancers_word_if_it_is_trusted(tmp_path: Path, echo: int) -> None:
+def test_the_client_address_comes_from_a_trusted_load_balancer(tmp_path: Path, echo: int) -> None:
     settings = {"real_ip_header": "proxy_protocol", "trusted_ips": "10.0.0.0/8,127.0.0.0/8"}
     with running(tmp_path, " proxy_protocol", **settings) as gateway:
         gateway.configure(service(echo, route(paths=["/"])))
@@ -495,7 +495,7 @@ def test_the_clients_address_is_the_load_balancers_word_if_it_is_trusted(tmp_pat
         assert re.search(r'^203\.0\.113\.7 - - .*"GET / HTTP/1.1" 200 ', gateway.log.read_text(), re.MULTILINE)
 
 
-def test_a_load_balancer_that_is_not_trusted_is_taken_for_the_client(tmp_path: Path, echo: int) -> None:
+def test_an_untrusted_load_balancer_is_the_client(tmp_path: Path, echo: int) -> None:
     settings = {"real_ip_header": "proxy_protocol", "trusted_ips": "10.0.0.0/8"}
     with running(tmp_path, " proxy_protocol", **settings) as gateway:
         gateway.configure(service(echo, route(paths=["/"])))
@@ -504,7 +504,7 @@ def test_a_load_balancer_that_is_not_trusted_is_taken_for_the_client(tmp_path: P
             assert b'"X-Real-Ip": "127.0.0.1"' in b"".join(iter(lambda: raw.recv(65536), b""))
 
 
-def test_quit_lets_requests_under_way_end(tmp_path: Path) -> None:
+def test_sigquit_drains_requests(tmp_path: Path) -> None:
     arrived, go_on = threading.Event(), threading.Event()
 
     class Slow(http.server.BaseHTTPRequestHandler):
@@ -547,7 +547,7 @@ def test_quit_lets_requests_under_way_end(tmp_path: Path) -> None:
         ("nginx_proxy_proxy_buffers", "2 4k"),
     ],
 )
-def test_a_setting_that_it_lacks_ends_the_start_with_one_line(tmp_path: Path, name: str, value: str) -> None:
+def test_an_unsupported_setting_is_reported_in_one_line(tmp_path: Path, name: str, value: str) -> None:
     with running(tmp_path) as gateway:
         gateway.environment[f"KONG_{name.upper()}"] = value
         before = gateway.log.stat().st_size
@@ -556,7 +556,7 @@ def test_a_setting_that_it_lacks_ends_the_start_with_one_line(tmp_path: Path, na
         assert f"KONG_{name.upper()}" in line
 
 
-def test_kubernetes_own_variables_are_no_settings(tmp_path: Path) -> None:
+def test_kubernetes_service_variables_are_ignored(tmp_path: Path) -> None:
     links = {"PROXY_SERVICE_HOST": "10.1.1.1", "PROXY_PORT": "tcp://10.1.1.1:80", "PROXY_PORT_80_TCP_ADDR": "10.1.1.1"}
     with running(tmp_path, **links, PROXY_SERVICE_PORT_KONG_PROXY="80") as gateway:
         gateway.process.send_signal(signal.SIGQUIT)

@@ -42,13 +42,13 @@ def healthy(backends: Checked, passes: Mapping[str, bool]) -> list[str]:
     return backends.check()
 
 
-def test_the_first_check_that_passes_brings_a_new_load_balancer_its_connections(backends: Checked) -> None:
+def test_a_new_load_balancer_starts_with_its_first_passed_check(backends: Checked) -> None:
     backends.watched("a", "b")
     assert backends.healthy == []
     assert healthy(backends, {"a": True}) == ["a"]
 
 
-def test_a_node_that_comes_later_has_to_pass_five_checks(backends: Checked) -> None:
+def test_an_added_node_needs_five_passed_checks(backends: Checked) -> None:
     backends.passes = {"a": True, "b": True}
     backends.watched("a")
     assert backends.check() == ["a"]
@@ -57,7 +57,7 @@ def test_a_node_that_comes_later_has_to_pass_five_checks(backends: Checked) -> N
     assert backends.check() == ["a", "b"]
 
 
-def test_a_node_gets_connections_until_three_checks_in_a_row_have_failed(backends: Checked) -> None:
+def test_a_node_is_removed_after_three_failed_checks_in_a_row(backends: Checked) -> None:
     backends.passes = {"a": True, "b": True}
     backends.watched("a", "b")
     assert backends.check() == ["a", "b"]
@@ -68,7 +68,7 @@ def test_a_node_gets_connections_until_three_checks_in_a_row_have_failed(backend
     assert backends.check() == ["a"]
 
 
-def test_a_node_that_leaves_the_load_balancer_gets_no_more_connections(backends: Checked) -> None:
+def test_a_detached_node_gets_no_connections(backends: Checked) -> None:
     backends.passes = {"a": True, "b": True}
     backends.watched("a", "b")
     backends.check()

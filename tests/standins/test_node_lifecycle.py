@@ -103,7 +103,7 @@ def account() -> Iterator[Account]:
     account.stop()
 
 
-def test_a_surge_upgrade_has_a_new_node_before_an_old_one_is_drained(account: Account) -> None:
+def test_a_surge_upgrade_adds_a_node_before_it_drains_one(account: Account) -> None:
     account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).raise_for_status()
     account.settle(2)
     order = ["join 3", "drain 1", "leave 1", "join 4", "drain 2", "leave 2"]
@@ -113,7 +113,7 @@ def test_a_surge_upgrade_has_a_new_node_before_an_old_one_is_drained(account: Ac
     assert account.http.get(account.cluster).json()["kubernetes_cluster"]["version"] == NEXT
 
 
-def test_the_next_minor_is_on_offer_on_the_newest_patch_only(account: Account) -> None:
+def test_the_next_minor_is_offered_only_on_the_newest_patch(account: Account) -> None:
     def offered() -> list[str]:
         answer = account.http.get(f"{account.cluster}/upgrades").raise_for_status().json()
         return [each["slug"] for each in answer["available_upgrade_versions"]]
@@ -140,7 +140,7 @@ def test_an_upgrade_without_surge_drains_first(account: Account) -> None:
         ("?replace=1&skip_drain=1", ["leave 1", "join 3"], 2),
     ],
 )
-def test_a_node_is_deleted_as_the_query_asks(account: Account, query: str, calls: list[str], count: int) -> None:
+def test_node_deletion_follows_the_query_parameters(account: Account, query: str, calls: list[str], count: int) -> None:
     first, _ = account.settle(2)
     account.http.delete(f"{account.pool}/nodes/{first['id']}{query}").raise_for_status()
     account.settle(count)
@@ -167,7 +167,7 @@ def test_labels_of_a_pool_reach_its_nodes(account: Account) -> None:
     assert sorted(account.machines.calls) == ["mark 1", "mark 2"]
 
 
-def test_more_nodes_than_the_sandbox_has_machines_for_are_refused(account: Account) -> None:
+def test_more_nodes_than_the_sandbox_can_run_are_refused(account: Account) -> None:
     refusal = account.http.put(account.pool, json={"name": "default", "count": 5})
     assert refusal.status_code == 422
     assert "at most 4 nodes, not 5" in refusal.json()["message"]

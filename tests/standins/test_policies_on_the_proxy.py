@@ -55,7 +55,7 @@ def applied(plugins: Sequence[policies.Plugin], **scope: str) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("config", [{}, {"allow": ["team-a"]}], ids=["auth", "auth and groups"])
-def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
+def test_spoofed_identity_headers_are_removed_behind_auth(
     gateway: Gateway, echo: int, config: dict[str, Any]
 ) -> None:
     guarded = RoutePolicies.model_validate({"auth": "key-auth", **config})
@@ -71,7 +71,7 @@ def test_what_a_client_says_of_itself_doesnt_reach_a_service_behind_auth(
         assert seen["headers"]["My_own"] == "mine"
 
 
-def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gateway, echo: int) -> None:
+def test_a_spoofed_header_is_removed_behind_a_hundred_others(gateway: Gateway, echo: int) -> None:
     plugins = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))
     gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
     headers = {f"A{n}": "b" for n in range(70)} | CLAIMS
@@ -79,7 +79,7 @@ def test_an_identity_is_not_hidden_behind_a_hundred_other_headers(gateway: Gatew
     assert "forged" not in gateway.client.get("/", headers=headers).json()["headers"].values()
 
 
-def test_a_host_is_found_in_whatever_case_the_client_writes_it(gateway: Gateway, echo: int) -> None:
+def test_host_matching_is_case_insensitive(gateway: Gateway, echo: int) -> None:
     plugins = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))
     gateway.configure(service(echo, route(paths=["/"], hosts=["api.example.com"])), plugins=plugins)
     for host in ("API.Example.COM", "api.example.com", "Api.example.com:8443"):
@@ -151,7 +151,7 @@ CHANGES = {
         *((body, body) for body in ("true", "5", '"text"', "null", "[1,2.50]", '{"gone":1', '{"gone":1}x', "gone=1")),
     ],
 )
-def test_only_the_fields_that_a_key_names_change_in_a_body(
+def test_only_the_named_fields_of_a_body_change(
     gateway: Gateway, mirror: int, key: str, body: str, changed: str
 ) -> None:
     change_bodies(gateway, mirror, key, CHANGES)
@@ -161,7 +161,7 @@ def test_only_the_fields_that_a_key_names_change_in_a_body(
     assert gateway.client.post("/", content=body.encode(), headers=text).text == body
 
 
-def test_a_long_body_is_changed_as_well(gateway: Gateway, mirror: int) -> None:
+def test_a_large_body_is_transformed(gateway: Gateway, mirror: int) -> None:
     long = "x" * 300_000
     for key in ("requestBody", "responseBody"):
         change_bodies(gateway, mirror, key, {"remove": ["gone"]})
@@ -183,7 +183,7 @@ _BODIES = st.recursive(
     data=st.data(),
     form=st.fixed_dictionaries({"ensure_ascii": st.booleans(), "indent": st.sampled_from([None, 1])}),
 )
-def test_a_changed_body_is_what_the_changes_make_of_it(
+def test_a_transformed_body_matches_the_model(
     gateway: Gateway, mirror: int, body: dict[str, Any], data: st.DataObject, form: dict[str, Any]
 ) -> None:
     names = st.sampled_from([*body]) | _NAMES if body else _NAMES
@@ -199,7 +199,7 @@ def test_a_changed_body_is_what_the_changes_make_of_it(
     assert json.loads(gateway.client.post("/", content=encoded, headers=JSON).content) == expected
 
 
-def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(gateway: Gateway, echo: int) -> None:
+def test_a_route_can_disable_transformations_of_the_gateway(gateway: Gateway, echo: int) -> None:
     of_all = GatewayPolicies.model_validate({"securityHeaders": True, "requestHeaders": {"set": {"X-Via": "gateway"}}})
     off = RoutePolicies.model_validate({"securityHeaders": False, "requestHeaders": {}})
     everywhere = applied(policies.gateway_plugins(of_all, plugin_configs.Context()))
@@ -211,7 +211,7 @@ def test_a_route_does_without_the_changes_of_the_gateways_that_it_switches_off(g
     assert ["X-Content-Type-Options" in answer.headers for answer in answers] == [True, False]
 
 
-def test_the_dashboard_asks_for_what_kong_counts(tmp_path: Path, echo: int) -> None:
+def test_the_dashboard_queries_existing_metrics(tmp_path: Path, echo: int) -> None:
     plugins = applied(policies.gateway_plugins(GatewayPolicies(metrics=True), plugin_configs.Context()))
     with running(tmp_path) as gateway:
         gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
@@ -228,7 +228,7 @@ def metrics(gateway: Gateway) -> str:
     return gateway.status.get("/metrics").text
 
 
-def test_the_schema_knows_every_field_that_the_proxy_has(gateway: Gateway) -> None:
+def test_the_schema_has_every_field_of_the_proxy(gateway: Gateway) -> None:
     compared = 0
     for plugin in plugin_schema.plugins():
         if (answer := gateway.admin.get(f"/schemas/plugins/{plugin}")).status_code == 404:

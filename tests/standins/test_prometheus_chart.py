@@ -27,7 +27,7 @@ def template(*options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, input=VALUES, check=False, capture_output=True, text=True)
 
 
-def test_it_is_a_server_that_mounts_the_programs_files() -> None:
+def test_prometheus_mounts_the_programs_files() -> None:
     done = template()
     assert done.returncode == 0, done.stderr
     rendered: dict[str, Any] = {one["kind"]: one for one in yaml.safe_load_all(done.stdout)}
@@ -43,7 +43,7 @@ def test_it_is_a_server_that_mounts_the_programs_files() -> None:
     assert "--web.enable-lifecycle" not in arguments
 
 
-def test_a_part_that_it_lacks_has_to_be_off() -> None:
+def test_unsupported_parts_must_be_disabled() -> None:
     for part in ("alertmanager.enabled", "rbac.create"):
         done = template("--set", f"{part}=true")
         assert f"{part}" in done.stderr
@@ -51,7 +51,7 @@ def test_a_part_that_it_lacks_has_to_be_off() -> None:
 
 
 @pytest.mark.parametrize("value", ["server.retenton=7d", "grafana.enabled=true", "server.retention=7"])
-def test_a_value_that_it_hasnt_got_is_refused(value: str) -> None:
+def test_an_unknown_value_is_refused(value: str) -> None:
     done = template("--set", value)
     assert done.returncode != 0
     assert "meet the specifications of the schema" in done.stderr

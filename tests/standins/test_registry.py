@@ -47,7 +47,7 @@ def push(registry: httpx.Client, tag: str) -> None:
     Repository(registry, REPOSITORY).push(tag, fill, {})
 
 
-def test_without_a_token_clients_are_sent_to_the_api_for_one(registry: str) -> None:
+def test_a_client_without_a_token_gets_the_token_services_address(registry: str) -> None:
     answer = httpx.get(f"{registry}/v2/{REPOSITORY}/manifests/latest", trust_env=False)
     assert answer.status_code == 401
     challenge = answer.headers["WWW-Authenticate"]
@@ -56,7 +56,7 @@ def test_without_a_token_clients_are_sent_to_the_api_for_one(registry: str) -> N
     assert f'scope="repository:{REPOSITORY}:pull"' in challenge
 
 
-def test_an_image_is_pushed_and_pulled_with_tokens_for_it(registry: str, signer: Signer) -> None:
+def test_an_image_is_pushed_and_pulled_with_scoped_tokens(registry: str, signer: Signer) -> None:
     with client(registry, signer, ["pull", "push"]) as writer:
         push(writer, "one")
     with client(registry, signer, ["pull"]) as reader:
@@ -69,18 +69,18 @@ def test_an_image_is_pushed_and_pulled_with_tokens_for_it(registry: str, signer:
         assert sha256(reader.get(f"/v2/{REPOSITORY}/blobs/{layer}").content) == layer
 
 
-def test_a_token_for_pulling_can_not_push(registry: str, signer: Signer) -> None:
+def test_a_pull_token_cannot_push(registry: str, signer: Signer) -> None:
     with client(registry, signer, ["pull"]) as reader, pytest.raises(httpx.HTTPStatusError) as refused:
         push(reader, "two")
     assert refused.value.response.status_code == 401
 
 
-def test_a_token_for_one_repository_opens_no_other(registry: str, signer: Signer) -> None:
+def test_a_token_is_limited_to_its_repository(registry: str, signer: Signer) -> None:
     with client(registry, signer, ["pull"], "mine/bar") as reader:
         assert reader.get(f"/v2/{REPOSITORY}/tags/list").status_code == 401
 
 
-def test_a_token_of_another_signer_is_refused(registry: str, tmp_path: Path) -> None:
+def test_a_token_signed_by_another_key_is_refused(registry: str, tmp_path: Path) -> None:
     with client(registry, Signer(tmp_path), ["pull"]) as stranger:
         assert stranger.get(f"/v2/{REPOSITORY}/tags/list").status_code == 401
 

@@ -29,7 +29,7 @@ def test_the_guide_to_the_api_works_as_typed_and_prints_what_it_shows(tmp_path: 
     assert done.stdout.splitlines() == [*shown[:3], "mycluster provisioning", *shown[3:]]
 
 
-def test_pulumi_makes_and_destroys_a_stack_of_it(tmp_path: Path) -> None:
+def test_pulumi_deploys_to_and_destroys_on_the_standalone_api(tmp_path: Path) -> None:
     """By the sandbox's provider, as a user's own program would."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -37,7 +37,7 @@ def _read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_client_sends_until_it_closes_its_side_and_is_answered(
+def test_a_half_closed_connection_still_gets_its_response(
     target: socket.socket, address: tuple[str, int]
 ) -> None:
     sent = bytes(range(256)) * 20_000  # more than the sockets' buffers hold
@@ -67,7 +67,7 @@ def test_a_target_that_refuses_resets_the_connection(target: socket.socket, addr
         client.recv(1)
 
 
-def test_a_stopped_forwarder_has_ended_its_connections_and_listens_no_more(
+def test_stopping_a_forwarder_ends_its_connections(
     forwarder: TcpForwarder, target: socket.socket, address: tuple[str, int]
 ) -> None:
     with socket.create_connection(address, timeout=10) as client:
@@ -81,7 +81,7 @@ def test_a_stopped_forwarder_has_ended_its_connections_and_listens_no_more(
     forwarder.stop()
 
 
-def test_a_removed_route_accepts_no_connection_and_keeps_those_that_it_has(
+def test_a_removed_route_keeps_open_connections_and_refuses_new_ones(
     forwarder: TcpForwarder, target: socket.socket
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
@@ -97,7 +97,7 @@ def test_a_removed_route_accepts_no_connection_and_keeps_those_that_it_has(
             assert client.recv(20) == b"still here"
 
 
-def test_targets_take_turns(forwarder: TcpForwarder, target: socket.socket) -> None:
+def test_targets_are_chosen_round_robin(forwarder: TcpForwarder, target: socket.socket) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(10)
         listener = socket.create_server(("127.0.0.1", 0))

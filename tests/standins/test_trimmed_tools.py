@@ -48,7 +48,7 @@ def test_a_file_named_like_its_folder_replaces_the_whole_package(tmp_path: Path)
     assert sorted(path.name for path in (own / "policy").iterdir()) == ["policy.go", "testdata"]
 
 
-def test_a_file_that_replaces_nothing_any_more_is_reported(tmp_path: Path) -> None:
+def test_a_trimmed_file_without_an_original_is_reported(tmp_path: Path) -> None:
     """A newer version of a module may have moved what a file under `trimmed` leaves out."""
     own, published = tmp_path / "own", tmp_path / "published"
     (own / "logs").mkdir(parents=True)
@@ -129,7 +129,7 @@ def test_the_cli_keeps_state_in_s3(pulumi: Pulumi, bucket: str) -> None:
     ],
     ids=["state in Google Cloud Storage", "state in Azure", "secrets by AWS", "environments"],
 )
-def test_the_cli_says_what_was_left_out(pulumi: Pulumi, arguments: tuple[str, ...], backend: str, message: str) -> None:
+def test_the_cli_reports_left_out_features(pulumi: Pulumi, arguments: tuple[str, ...], backend: str, message: str) -> None:
     if installed("pulumi"):
         pytest.skip("the machine's own pulumi has everything")
     done = pulumi.run(*arguments, backend=backend)

@@ -16,7 +16,7 @@ def steadily(count: int, outcome: str = "200", since: float = 0) -> list[Request
     return [Request(since + number / 10, 0.004, outcome) for number in range(count)]
 
 
-def test_figures_of_a_load_count_failures_and_the_time_without_an_answer() -> None:
+def test_load_figures_count_failures_and_the_longest_gap() -> None:
     requests = [*steadily(10), *steadily(5, "503", since=1), *steadily(10, since=1.5)]
     summed = figures(requests)
     assert (summed["requests"], summed["failures"], summed["outcomes"]) == (25, 5, {"503": 5})
@@ -25,7 +25,7 @@ def test_figures_of_a_load_count_failures_and_the_time_without_an_answer() -> No
     assert summed["p50"] == summed["p99"] == 4
 
 
-def test_a_load_that_ends_unserved_has_its_gap_at_the_end() -> None:
+def test_an_outage_at_the_end_counts_as_the_gap() -> None:
     assert figures([*steadily(10), *steadily(20, "503", since=1)])["gap"] == pytest.approx(2.0)
 
 

@@ -40,7 +40,7 @@ def test_the_page_has_the_tables_of_the_last_run() -> None:
     assert report.tables(json.loads(RESULTS.read_text())) in page
 
 
-def test_a_curve_goes_through_its_values() -> None:
+def test_a_curve_passes_through_its_values() -> None:
     svg = ET.fromstring(pictures.chart("Seconds", {"one": {0: 0, 50: 5, 100: 10}}))  # noqa: S314 -- drawn here
     (line,) = svg.findall(f"{SVG}polyline")
     points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]

@@ -112,7 +112,7 @@ def test_an_editor_accepts_the_stacks_of_the_project(stack: str) -> None:
         ({"consumers": [{"name": "alice", "apiKey": "short"}]}, "is too short"),
     ],
 )
-def test_an_editor_marks_a_mistake(config: dict[str, Any], problem: str) -> None:
+def test_an_editor_marks_an_error(config: dict[str, Any], problem: str) -> None:
     with pytest.raises(jsonschema.ValidationError, match=problem):
         jsonschema.validate({"config": config}, generate.stack_file_schema())
 
@@ -139,7 +139,7 @@ def test_the_documentation_map_links_every_page() -> None:
 
 
 @pytest.mark.parametrize("model", ["Service", "GatewayPolicies"])
-def test_every_key_of_a_service_and_of_the_gateway_is_explained(model: str) -> None:
+def test_every_key_of_services_and_gateway_has_a_description(model: str) -> None:
     keys = Settings.model_json_schema(by_alias=True)["$defs"][model]["properties"]
     explained = text_of(Path("docs/reference/policies.md")) + text_of(Path("docs/reference/services.md"))
     assert [key for key in keys if not re.search(rf"`[^`]*\b{key}\b[^`]*`", explained)] == []
@@ -149,7 +149,7 @@ GUIDES = [page for page in PAGES if page.parts[:2] in {("docs", "tutorials"), ("
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=str)
-def test_a_test_types_the_commands_of_every_guide(page: Path) -> None:
+def test_the_commands_of_every_guide_are_tested(page: Path) -> None:
     tests = "".join(path.read_text() for path in (PROJECT / "tests").rglob("test_*.py"))
     is_typed = f'Guide("{page.relative_to("docs")}")' in tests
     assert is_typed == ("```sh\n" in text_of(page))

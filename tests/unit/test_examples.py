@@ -17,7 +17,7 @@ PAGES = {"docs/reference/policies.md": "../../examples", "README.md": "examples"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_becomes_a_stack_that_has_more_than_routes(run: Callable[[str], Recording], name: str) -> None:
+def test_an_example_becomes_a_stack(run: Callable[[str], Recording], name: str) -> None:
     recording = run(f"example {name}")
     assert recording.errors == []
     assert recording.status == 0
@@ -49,7 +49,7 @@ def keys(config: dict[str, Any]) -> set[str]:
     return found
 
 
-def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says() -> None:
+def test_example_everything_contains_the_other_examples() -> None:
     of_others = set().union(*(keys(config) for name, config in EXAMPLES.items() if name != "everything"))
     left_out = {
         "replicas.yaml": {"nodeCount", "gateway.replicas"},
@@ -66,7 +66,7 @@ def test_the_example_of_everything_has_all_that_the_others_have_but_what_it_says
     assert set(re.findall(r"[a-z-]+\.yaml", head)) == set(left_out)
 
 
-def test_the_example_of_everything_has_room_on_the_smallest_node(run: Callable[[str], Recording]) -> None:
+def test_example_everything_fits_the_smallest_node(run: Callable[[str], Recording]) -> None:
     """And for a rollout. DOKS's own pods leave 188m and 823 MiB of it (infra/config/capacity.py)."""
     recording = run("example everything")
     kong = recording.one("Release").inputs["values"]

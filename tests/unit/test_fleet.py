@@ -28,13 +28,13 @@ def per_service(measure: Callable[[Recording], int], smaller: Recording, larger:
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_service_among_300_brings_as_much_as_one_among_20(run: Callable[[str], Recording], name: str) -> None:
+def test_resources_for_each_service_are_constant_up_to_300(run: Callable[[str], Recording], name: str) -> None:
     small, medium, large = (run(f"fleet of {size}") for size in FLEETS)
     assert len(large.of("Ingress")) + len(large.of("HTTPRoute")) >= FLEETS[-1]
     assert per_service(MEASURES[name], small, medium) == per_service(MEASURES[name], medium, large)
 
 
-def test_no_resource_waits_for_more_in_a_larger_fleet(run: Callable[[str], Recording]) -> None:
+def test_dependencies_of_a_resource_are_constant_in_a_larger_fleet(run: Callable[[str], Recording]) -> None:
     small, _, large = (run(f"fleet of {size}") for size in FLEETS)
     most = {
         kind: max(len(each.needs) for each in small.resources if each.type == kind)

@@ -21,11 +21,11 @@ def sources(*places: str, suffix: str = "") -> Iterator[Path]:
                 yield path
 
 
-def test_these_tests_see_the_product() -> None:
+def test_layout_tests_find_the_product() -> None:
     assert {PROJECT / "__main__.py", PROJECT / "infra" / "config" / "settings.py"} <= set(sources(*PRODUCT))
 
 
-def test_the_product_does_not_know_of_its_testing_ground() -> None:
+def test_the_product_does_not_mention_the_sandbox() -> None:
     assert [str(path) for path in sources(*PRODUCT) if re.search("sandbox", path.read_text(), re.IGNORECASE)] == []
 
 
@@ -59,7 +59,7 @@ def test_apps_install_only_what_is_locked_by_hash() -> None:
         assert "--require-hashes" in (app / "Dockerfile").read_text()
 
 
-def test_a_copy_of_an_app_breaks_no_test_run(tmp_path: Path) -> None:
+def test_a_copied_app_does_not_break_the_tests(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     for copy in ("bar", "bar2"):
         shutil.copytree(PROJECT / "apps" / "bar", tmp_path / "apps" / copy)

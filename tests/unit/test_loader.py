@@ -39,7 +39,7 @@ def test_pods_that_do_not_fit_are_a_warning_with_the_fix(warnings: list[str], mo
 
 
 @pytest.mark.parametrize("changed", [{"nodeCount": 6}, {"services": [FOO]}, {"kubeContext": "docker-desktop"}])
-def test_pods_that_fit_and_clusters_of_others_are_no_warning(
+def test_no_warning_if_pods_fit_or_the_cluster_exists(
     warnings: list[str], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
     registry = {"kind": "none"} if "kubeContext" in changed else {}

@@ -33,7 +33,7 @@ def test_images_are_built_beside_the_cluster(dev: Recording) -> None:
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
-def test_a_service_waits_for_its_image_and_never_for_kong(dev: Recording, name: str) -> None:
+def test_a_service_depends_on_its_image_and_not_on_kong(dev: Recording, name: str) -> None:
     needs = dev.before(dev.one("Deployment", name))
     assert {f"Image {name}", "Secret registry", "KubernetesCluster cluster"} <= needs
     assert "Release kong" not in needs
@@ -41,14 +41,14 @@ def test_a_service_waits_for_its_image_and_never_for_kong(dev: Recording, name: 
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
-def test_a_route_waits_for_its_own_pods_and_the_gateway(dev: Recording, name: str) -> None:
+def test_a_route_depends_on_its_pods_and_the_gateway(dev: Recording, name: str) -> None:
     needs = dev.before(dev.one("Ingress", name))
     assert {f"Service {name}", f"Deployment {name}", "Release kong"} <= needs
     other = "bar" if name == "foo" else "foo"
     assert not {f"Service {other}", f"Deployment {other}"} & needs
 
 
-def test_no_service_object_holds_one_of_the_engines_slots_while_its_endpoints_settle(
+def test_service_objects_skip_await(
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("several gateways")
@@ -61,7 +61,7 @@ def test_no_service_object_holds_one_of_the_engines_slots_while_its_endpoints_se
     assert "Deployment rate-limits" in recording.before(plugin)
 
 
-def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Recording) -> None:
+def test_the_gateway_depends_only_on_the_cluster_and_its_isolated_namespace(dev: Recording) -> None:
     assert dev.before(dev.one("Release")) == {
         "KubernetesCluster cluster",
         "kubernetes kubernetes",
@@ -72,7 +72,7 @@ def test_the_gateway_waits_for_nothing_but_cluster_and_closed_namespace(dev: Rec
     }
 
 
-def test_the_release_queues_behind_no_service(run: Callable[[str], Recording]) -> None:
+def test_the_release_does_not_wait_behind_services(run: Callable[[str], Recording]) -> None:
     recording = run("fleet of 300")
     order = [f"{each.type.rpartition(':')[2]} {each.name}" for each in recording.resources]
     services = {f"s{number:03}" for number in range(300)}
@@ -82,7 +82,7 @@ def test_the_release_queues_behind_no_service(run: Callable[[str], Recording]) -
 
 
 @pytest.mark.parametrize("name", ["dev", "fleet of 300", "local"])
-def test_definitions_come_after_the_release_and_the_services_have_begun(
+def test_crds_are_registered_after_the_release_and_the_services(
     run: Callable[[str], Recording], name: str
 ) -> None:
     recording = run(name)
@@ -95,14 +95,14 @@ def test_definitions_come_after_the_release_and_the_services_have_begun(
     assert not any("Policy" in need for need in recording.before(definition))
 
 
-def test_kong_is_uninstalled_for_real_before_the_cluster_goes(dev: Recording) -> None:
+def test_kong_is_uninstalled_before_the_cluster_is_deleted(dev: Recording) -> None:
     release = dev.one("Release")
     assert "KubernetesCluster cluster" in dev.before(release)
     assert release.deleted_with == ""
     assert not release.inputs.get("skipAwait")
 
 
-def test_everything_else_in_the_cluster_goes_with_it(dev: Recording) -> None:
+def test_other_objects_are_deleted_with_the_cluster(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster").urn
     objects = [each for kind in IN_CLUSTER for each in dev.of(kind)]
     services = [dev.one("Service", name) for name in ("foo", "bar")]
@@ -117,7 +117,7 @@ def test_the_address_is_looked_up_only_once_kong_is_there(run: Callable[[str], R
     assert run("preview").one("Service", "kong-proxy").id == "(unknown)"
 
 
-def test_a_new_namespace_comes_before_what_lives_in_it(run: Callable[[str], Recording]) -> None:
+def test_a_namespace_is_created_before_its_objects(run: Callable[[str], Recording]) -> None:
     recording = run("own namespace")
     assert recording.one("Namespace", "services").inputs["metadata"]["name"] == "shop"
     for kind in ("Deployment", "Service", "Ingress", "Secret"):
@@ -127,7 +127,7 @@ def test_a_new_namespace_comes_before_what_lives_in_it(run: Callable[[str], Reco
                 assert "Namespace services" in recording.before(resource)
 
 
-def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[str], Recording]) -> None:
+def test_an_invalid_configuration_registers_nothing(run: Callable[[str], Recording]) -> None:
     recording = run("mistakes")
     assert recording.resources == []
     assert recording.invoked == []
@@ -144,7 +144,7 @@ def test_nothing_is_registered_before_the_configuration_is_right(run: Callable[[
         ),
     ],
 )
-def test_what_the_account_refuses_is_said_in_one_line_before_anything_is_made(
+def test_api_errors_are_reported_before_the_first_resource(
     run: Callable[[str], Recording], name: str, said: str
 ) -> None:
     recording = run(name)

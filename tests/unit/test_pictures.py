@@ -23,7 +23,7 @@ def test_a_picture_of_the_stack_is_current(dev: Recording, picture: str) -> None
 
 
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
-def test_a_picture_is_shown_in_a_page_and_loads_nothing(file: Path) -> None:
+def test_a_picture_is_used_in_a_page_and_self_contained(file: Path) -> None:
     text = file.read_text()
     ET.fromstring(text)  # noqa: S314 -- drawn here
     assert re.findall(r"(?:href|src)=|url\(http", text) == []
@@ -47,7 +47,7 @@ def test_the_picture_of_the_bill_has_the_price_of_the_tutorial() -> None:
     assert "billed: $0.03572 an hour, $24.00 a month" in texts(FOLDER / "bill.svg")
 
 
-def test_an_arrow_that_others_imply_is_left_out() -> None:
+def test_transitive_arrows_are_omitted() -> None:
     boxes = {name: Box(name) for name in "abc"}
     svg = draw(boxes, {"b": ["a"], "c": ["a", "b"]}, "three")
     assert svg.count('fill="none"') == 2
@@ -55,7 +55,7 @@ def test_an_arrow_that_others_imply_is_left_out() -> None:
     assert int(first) < int(second) < int(third)
 
 
-def test_a_long_output_is_shown_without_its_middle() -> None:
+def test_a_long_output_is_shortened() -> None:
     svg = terminal.picture("yes", "\n".join(f"line-{number}." for number in range(100)))
     assert "line-0." in svg
     assert "line-99." in svg
@@ -63,7 +63,7 @@ def test_a_long_output_is_shown_without_its_middle() -> None:
     assert "54" in svg
 
 
-def test_a_line_that_a_progress_display_erased_is_not_shown() -> None:
+def test_erased_progress_lines_are_not_shown() -> None:
     svg = terminal.picture("wait", "\x1b[?25l|\x1b[32m wait\x1b[0m\n\x1b[1A\x1b[2Kdone\n")
     assert "done" in svg
     assert svg.count("wait") == 1  # the title

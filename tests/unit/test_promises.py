@@ -28,7 +28,7 @@ Run = Callable[[str], Recording]
 KEY = "planted-key-of-20-ch"
 
 
-def test_namespaces_stay_in_a_cluster_of_the_users_and_go_with_the_stacks_own(run: Run, dev: Recording) -> None:
+def test_namespaces_are_retained_in_an_existing_cluster(run: Run, dev: Recording) -> None:
     for name in ("local", "domain on an own cluster"):
         for namespace in run(name).of("Namespace"):
             assert (namespace.retained, namespace.deleted_with) == (True, "")
@@ -36,7 +36,7 @@ def test_namespaces_stay_in_a_cluster_of_the_users_and_go_with_the_stacks_own(ru
         assert (namespace.retained, namespace.deleted_with) == (False, dev.one("KubernetesCluster").urn)
 
 
-def test_an_aggregate_opens_a_service_to_none_but_its_own_groups() -> None:
+def test_an_aggregate_does_not_widen_access_to_a_service() -> None:
     consumers = [{"name": "alice", "groups": ["team-a", "team-b"], "apiKey": KEY}]
     aggregate = {"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "auth": "key-auth"}
     config: dict[str, Any] = {
@@ -48,14 +48,14 @@ def test_an_aggregate_opens_a_service_to_none_but_its_own_groups() -> None:
     assert line.startswith("kong-doks:aggregates[0].allow: ")
 
 
-def test_credentials_stand_in_no_url_and_reach_no_service(run: Run) -> None:
+def test_credentials_are_not_in_urls_and_hidden_from_services(run: Run) -> None:
     jwt = run("policies").one("KongPlugin", "foo.jwt").inputs["config"]
     assert jwt == {"claims_to_verify": ["exp"], "uri_param_names": []}
     key_auth = run("policies").one("KongPlugin", "foo.key-auth").inputs["config"]
     assert key_auth == {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True}
 
 
-def test_the_kubeconfig_trusts_the_clusters_own_authority_alone(dev: Recording) -> None:
+def test_the_kubeconfig_trusts_only_the_clusters_ca(dev: Recording) -> None:
     (cluster,) = json.loads(dev.outputs["kubeconfig"]["secret"])["clusters"]
     assert cluster["cluster"] == {"server": "https://api.example", "certificate-authority-data": "Q0E="}
 
@@ -66,24 +66,24 @@ def test_nodes_pull_from_another_registry_as_its_user(run: Run) -> None:
     assert base64.b64decode(docker_config["auths"]["ghcr.io"]["auth"]) == b"user:planted-word"
 
 
-def test_images_are_for_digitaloceans_nodes_and_never_deleted_since_services_may_share_one(dev: Recording) -> None:
+def test_images_are_for_amd64_and_never_deleted(dev: Recording) -> None:
     for image in dev.of("Image"):
         assert image.inputs["platforms"] == ["linux/amd64"]
         assert image.retained
 
 
-def test_certificates_of_others_survive_and_each_renewal_has_a_new_key(run: Run) -> None:
+def test_cert_managers_crds_are_kept_and_renewals_rotate_the_key(run: Run) -> None:
     recording = run("domain")
     assert recording.one("Release", "cert-manager").inputs["values"]["crds"] == {"enabled": True, "keep": True}
     assert recording.one("Certificate").inputs["spec"]["privateKey"]["rotationPolicy"] == "Always"
 
 
-def test_kong_believes_the_private_network_alone_about_clients_addresses(dev: Recording) -> None:
+def test_kong_trusts_only_the_private_network_for_client_addresses(dev: Recording) -> None:
     trusted = dev.one("Release").inputs["values"]["env"]["trusted_ips"]
     assert trusted == "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 
 
-def test_the_pods_that_answer_an_acme_server_hear_kong_alone(run: Run) -> None:
+def test_acme_solver_pods_are_reached_by_kong_only(run: Run) -> None:
     recording = run("domain")
     solver = recording.one("NetworkPolicy", "acme.solver").inputs["spec"]
     (rule,) = solver["ingress"]
@@ -92,7 +92,7 @@ def test_the_pods_that_answer_an_acme_server_hear_kong_alone(run: Run) -> None:
     assert peer["podSelector"] == recording.one("NetworkPolicy", "kong").inputs["spec"]["podSelector"]
 
 
-def test_each_rate_limit_store_has_a_password_of_its_own(run: Run) -> None:
+def test_each_rate_limit_store_has_its_own_password(run: Run) -> None:
     found = [
         json.dumps(run(name).one("Secret", "rate-limits").inputs["data"])
         for name in ("several gateways", "example replicas")
@@ -110,7 +110,7 @@ def test_each_rate_limit_store_has_a_password_of_its_own(run: Run) -> None:
         *((name, {}) for name in ("basic-auth", "hmac-auth", "jwt", "key-auth", "session")),
     ],
 )
-def test_nobody_is_kept_out_by_a_plugin_of_the_gateway_which_would_open_all_routes_if_kong_refused_it(
+def test_access_control_is_never_a_global_plugin(
     plugin: str, plugin_config: dict[str, Any]
 ) -> None:
     lines = refused({"gateway": {"plugins": {plugin: plugin_config}}, "services": [FOO]})
@@ -121,11 +121,11 @@ def test_nobody_is_kept_out_by_a_plugin_of_the_gateway_which_would_open_all_rout
 
 
 @pytest.mark.parametrize("header", ["Host", "Connection", "Content-Length", "transfer-encoding", "TE", "Upgrade"])
-def test_an_aggregate_passes_no_header_of_the_connection_on(header: str) -> None:
+def test_an_aggregate_forwards_no_hop_by_hop_headers(header: str) -> None:
     aggregate = {"name": "all", "path": "/all", "backends": {"foo": "/foo"}, "headers": [header]}
     (line,) = refused({"services": [FOO], "aggregates": [aggregate]})
     assert line.startswith("kong-doks:aggregates[0].headers[0]: ")
 
 
-def test_grafana_has_no_token_of_the_cluster(run: Run) -> None:
+def test_grafana_has_no_api_token(run: Run) -> None:
     assert run("example monitoring").one("Release", "grafana").inputs["values"]["automountServiceAccountToken"] is False

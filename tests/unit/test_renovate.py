@@ -22,7 +22,7 @@ def test_every_pinned_version_is_found() -> None:
     assert matched(CONFIG["customManagers"][0], text) == [pin.strip('"') for pin in pins]
 
 
-def test_the_workflows_pulumi_is_found_and_proposed_with_the_sdks() -> None:
+def test_renovate_updates_the_workflows_pulumi_with_the_sdks() -> None:
     _, manager = CONFIG["customManagers"]
     (pattern,) = manager["managerFilePatterns"]
     files = [path for path in PROJECT.glob(".github/**/*.yml") if "pulumi-version" in path.read_text()]

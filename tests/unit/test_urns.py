@@ -41,13 +41,13 @@ def identities(recording: Recording) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_resource_keeps_its_type_its_name_and_its_parent(run: Callable[[str], Recording], name: str) -> None:
+def test_every_urn_is_unchanged(run: Callable[[str], Recording], name: str) -> None:
     pinned = (PINNED / f"{name.replace(', ', '-').replace(' ', '-')}.txt").read_text().splitlines()
     assert identities(run(name)) == pinned
 
 
 @pytest.mark.parametrize("change", ["type", "name", "parent"])
-def test_a_resource_with_another_identity_is_seen(dev: Recording, change: str) -> None:
+def test_a_changed_urn_is_detected(dev: Recording, change: str) -> None:
     first, *others = dev.resources
     urn = {"type": first.urn.replace("kong-doks:", "other:"), "name": f"{first.urn}2"}.get(change, first.urn)
     parent = f"{first.parent}2" if change == "parent" else first.parent

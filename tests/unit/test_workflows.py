@@ -20,7 +20,7 @@ def test_the_workflows_are_found() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name + "/" + file.name)
-def test_actions_are_pinned_by_commit_and_say_their_version(file: Path) -> None:
+def test_actions_are_pinned_by_commit_with_their_version(file: Path) -> None:
     used = re.findall(r"uses: (\S+)(.*)", file.read_text())
     assert used
     for action, comment in used:
@@ -35,7 +35,7 @@ def test_every_file_pins_an_action_to_the_same_commit() -> None:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_a_job_has_the_permissions_that_it_declares_and_an_end(file: Path) -> None:
+def test_a_job_declares_permissions_and_a_timeout(file: Path) -> None:
     workflow: dict[str, Any] = yaml.safe_load(file.read_text())
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -52,7 +52,7 @@ def test_the_workflows_run_the_projects_pulumi_and_every_supported_python() -> N
     assert f"Python-{pythons[0]}--{pythons[-1]}-blue" in (PROJECT / "README.md").read_text()
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_defined_once() -> None:
     pack = yaml.safe_load((PROJECT / "policy" / "PulumiPolicy.yaml").read_text())
     assert "version" not in pack
     assert release.version() == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
@@ -86,17 +86,17 @@ def test_a_release_has_its_section_of_the_changelog(version: str, notes: str) ->
         ("v1.2.0", "1.2.0", "CHANGELOG.md: has no section 1.2.0 "),
     ],
 )
-def test_a_tag_that_is_no_release_is_refused(tag: str, version: str, problem: str) -> None:
+def test_a_tag_without_a_release_is_refused(tag: str, version: str, problem: str) -> None:
     with pytest.raises(release.ReleaseError, match=problem):
         release.notes(tag, version, CHANGELOG)
 
 
-def test_the_changelog_collects_the_next_release() -> None:
+def test_the_changelog_has_an_unreleased_section() -> None:
     text = (PROJECT / "CHANGELOG.md").read_text()
     assert re.findall(r"^## (.+)$", text, re.MULTILINE)[0] == "Unreleased"
 
 
-def test_a_workflow_that_destroys_its_own_stack_can() -> None:
+def test_a_workflow_can_destroy_its_protected_stack() -> None:
     """The cluster of every stack but `dev` is protected."""
     destroying = [text for text in (file.read_text() for file in WORKFLOWS) if "pulumi destroy" in text]
     assert destroying

@@ -32,7 +32,7 @@ def pool(**changes: Any) -> Properties:  # noqa: ANN401 -- inputs
     return PROGRAM | {"nodePool": PROGRAM["nodePool"] | changes}
 
 
-def test_a_create_asks_for_the_cluster_waits_for_it_and_then_for_credentials(account: Account, engine: Engine) -> None:
+def test_create_posts_the_cluster_polls_it_and_requests_credentials(account: Account, engine: Engine) -> None:
     account.settings.cluster_create = 0.1
     calls = account.calls_of(cluster, engine)
     assert account.calls[0] == (
@@ -78,7 +78,7 @@ def test_a_created_cluster_is_stored_with_its_credentials_as_one_secret(engine: 
     assert kube_config["clientKey"] == ""
 
 
-def test_the_same_program_again_is_no_change_also_after_a_refresh(engine: Engine) -> None:
+def test_an_unchanged_program_has_no_diff_even_after_a_refresh(engine: Engine) -> None:
     program = PROGRAM | {"tags": ["shop", "blue"]}
     made = engine.create("KubernetesCluster", program)
     assert engine.diff(made, program).changes == provider_pb2.DiffResponse.DIFF_NONE
@@ -89,7 +89,7 @@ def test_the_same_program_again_is_no_change_also_after_a_refresh(engine: Engine
     assert not engine.diff(refreshed, program).diffs
 
 
-def test_a_preview_calls_nothing_and_knows_no_outputs(account: Account, engine: Engine) -> None:
+def test_a_preview_makes_no_call_and_has_unknown_outputs(account: Account, engine: Engine) -> None:
     account.calls.clear()
     planned = engine.plan("KubernetesCluster", PROGRAM).properties
     assert account.calls == []
@@ -102,7 +102,7 @@ def test_a_preview_calls_nothing_and_knows_no_outputs(account: Account, engine: 
     assert plan["nodePool"]["size"] == "s-1vcpu-2gb"
 
 
-def test_a_cluster_that_fails_while_it_starts_is_forgotten_but_billed(account: Account, engine: Engine) -> None:
+def test_a_cluster_that_fails_to_start_is_lost_from_the_state_and_billed(account: Account, engine: Engine) -> None:
     account.broken = "no capacity"
     with pytest.raises(Refused, match="Error creating Kubernetes cluster: no capacity") as refused:
         cluster(engine)
@@ -110,7 +110,7 @@ def test_a_cluster_that_fails_while_it_starts_is_forgotten_but_billed(account: A
     assert len(account.cloud.clusters.records) == 1
 
 
-def test_a_create_that_takes_too_long_forgets_the_cluster(account: Account, engine: Engine) -> None:
+def test_a_create_that_times_out_loses_the_cluster(account: Account, engine: Engine) -> None:
     account.settings.cluster_create = 60
     with pytest.raises(Refused, match="Timeout waiting to create cluster") as refused:
         engine.create("KubernetesCluster", PROGRAM, seconds=0.1)
@@ -157,7 +157,7 @@ def test_a_cluster_whose_credentials_are_refused_is_stored_as_partial_and_an_upd
         (pool(size="s-2vcpu-4gb"), "nodePool.size"),
     ],
 )
-def test_a_cluster_is_replaced_old_one_first_for(engine: Engine, program: Properties, path: str) -> None:
+def test_cluster_changes_that_delete_before_they_replace(engine: Engine, program: Properties, path: str) -> None:
     answer = engine.diff(cluster(engine), program)
     assert list(answer.replaces) == [path]
     assert answer.deleteBeforeReplace
@@ -174,7 +174,7 @@ def test_a_cluster_is_replaced_old_one_first_for(engine: Engine, program: Proper
         (PROGRAM | {"kubeconfigExpireSeconds": 3600}, "kubeconfigExpireSeconds", []),
     ],
 )
-def test_a_cluster_changes_in_place_for(
+def test_cluster_changes_in_place(
     account: Account, engine: Engine, program: Properties, path: str, calls: list[str]
 ) -> None:
     made = cluster(engine)
@@ -184,12 +184,12 @@ def test_a_cluster_changes_in_place_for(
     assert account.calls_of(engine.update, made, program) == [*calls, "GET kubernetes/clusters/ID"]
 
 
-def test_an_upgrade_is_not_waited_for(engine: Engine) -> None:
+def test_update_does_not_wait_for_an_upgrade(engine: Engine) -> None:
     updated = engine.update(cluster(engine), PROGRAM | {"version": "1.36.3-do.0"})
     assert updated.state["version"] == "1.35.7-do.0"
 
 
-def test_a_new_node_count_is_waited_for(account: Account, engine: Engine) -> None:
+def test_update_waits_for_a_new_node_count(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     account.settings.node_create = 0.1
     updated = engine.update(made, pool(nodeCount=2))
@@ -207,7 +207,7 @@ def test_a_new_node_count_is_waited_for(account: Account, engine: Engine) -> Non
     }
 
 
-def test_a_node_count_that_equals_the_actual_one_never_gets_into_an_imported_cluster_s_state(engine: Engine) -> None:
+def test_an_imported_cluster_never_gets_a_node_count_equal_to_the_actual_one(engine: Engine) -> None:
     made = cluster(engine)
     imported = engine.refresh(Stored(made.urn, made.id, {}, {}, set()))
     assert imported
@@ -219,7 +219,7 @@ def test_a_node_count_that_equals_the_actual_one_never_gets_into_an_imported_clu
     assert not engine.diff(updated, PROGRAM | {"tags": ["shop"]}).diffs
 
 
-def test_a_node_count_leaves_the_state_where_the_api_lists_another_pool_first(account: Account, engine: Engine) -> None:
+def test_a_node_count_is_dropped_from_the_state_if_another_pool_is_listed_first(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     record = account.cloud.clusters.records[made.id]
     account.cloud.clusters.add_pool(record, {"name": "more", "size": "s-1vcpu-2gb", "count": 1})
@@ -230,7 +230,7 @@ def test_a_node_count_leaves_the_state_where_the_api_lists_another_pool_first(ac
     assert not engine.diff(refreshed, PROGRAM).diffs
 
 
-def test_what_a_failed_update_wanted_is_stored_and_so_never_tried_again(account: Account, engine: Engine) -> None:
+def test_inputs_of_a_failed_update_are_stored_and_not_retried(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     account.cloud.faults.append(Fault(method="PUT", status=422))
     with pytest.raises(Refused, match="Unable to update cluster") as refused:
@@ -241,7 +241,7 @@ def test_what_a_failed_update_wanted_is_stored_and_so_never_tried_again(account:
     assert state == made.state | {"tags": ["shop"]}
 
 
-def test_drift_shows_after_a_refresh_and_a_newer_version_than_the_program_s_means_replacement(
+def test_a_refresh_shows_drift_and_a_newer_version_means_replacement(
     account: Account, engine: Engine
 ) -> None:
     made = cluster(engine)
@@ -279,12 +279,12 @@ def test_a_cluster_in_a_state_unknown_to_the_provider_cannot_be_read(account: Ac
         engine.refresh(made)
 
 
-def test_a_delete_with_everything_lists_it_first(account: Account, engine: Engine) -> None:
+def test_a_delete_with_associated_resources_lists_them_first(account: Account, engine: Engine) -> None:
     made = cluster(engine, destroyAllAssociatedResources=True)
     assert account.calls_of(engine.delete, made) == [f"GET {ASSOCIATED}", f"DELETE {ASSOCIATED}/dangerous"]
 
 
-def test_a_cluster_that_is_gone_can_be_deleted_unless_its_belongings_are_asked_for(
+def test_a_missing_cluster_can_be_deleted_except_with_associated_resources(
     account: Account, engine: Engine
 ) -> None:
     made = cluster(engine)
@@ -296,7 +296,7 @@ def test_a_cluster_that_is_gone_can_be_deleted_unless_its_belongings_are_asked_f
     assert engine.refresh(made) is None
 
 
-def test_a_name_that_the_program_leaves_out_stays_the_same_and_allows_both_clusters_at_once(engine: Engine) -> None:
+def test_an_auto_name_is_kept_and_allows_create_before_delete(engine: Engine) -> None:
     program = {key: value for key, value in PROGRAM.items() if key != "name"}
     made = engine.create("KubernetesCluster", program)
     assert made.inputs["name"].startswith("gateway-")
@@ -321,14 +321,14 @@ def test_an_interrupt_does_not_end_the_wait(account: Account, engine: Engine) ->
     assert made[0].state["status"] == "running"
 
 
-def test_a_request_that_was_answered_badly_is_repeated_though_it_took_effect(account: Account, engine: Engine) -> None:
+def test_a_request_with_a_lost_response_is_retried_though_it_took_effect(account: Account, engine: Engine) -> None:
     account.cloud.faults.append(Fault(method="POST", kind="drop_after"))
     with pytest.raises(Refused, match="a cluster with this name already exists"):
         cluster(engine)
     assert len(account.cloud.clusters.records) == 1
 
 
-def test_too_many_requests_are_waited_out_and_refusals_are_final(account: Account, engine: Engine) -> None:
+def test_429_is_retried_and_4xx_is_final(account: Account, engine: Engine) -> None:
     account.cloud.faults.append(Fault(method="POST", status=429, times=4, headers={"retry-after": "0"}))
     cluster(engine)
     account.calls.clear()
@@ -337,7 +337,7 @@ def test_too_many_requests_are_waited_out_and_refusals_are_final(account: Accoun
     assert len(account.calls) == 1
 
 
-def test_a_missing_token_is_noticed_by_the_api_and_a_wrong_one_is_not_repeated_to_the_user(
+def test_a_missing_token_fails_at_the_api_and_a_wrong_one_is_not_printed(
     engine: Engine, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
@@ -349,7 +349,7 @@ def test_a_missing_token_is_noticed_by_the_api_and_a_wrong_one_is_not_repeated_t
         assert "dop_v1_wrong" not in str(refused.value)
 
 
-def test_the_token_may_come_from_either_variable(
+def test_either_environment_variable_provides_the_token(
     engine: Engine, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITALOCEAN_API_URL", account.url)
@@ -383,7 +383,7 @@ def test_an_import_marks_the_only_pool_as_the_default_one(account: Account, engi
     ]
 
 
-def test_an_import_of_a_cluster_with_several_pools_asks_for_the_mark(account: Account, engine: Engine) -> None:
+def test_an_import_of_a_cluster_with_several_pools_needs_the_default_tag(account: Account, engine: Engine) -> None:
     with pytest.raises(grpc.RpcError, match="Cluster contains multiple node pools"):
         imported(engine, account, pools=2)
     assert [method for method, _, _ in account.calls if method == "PUT"] == []

@@ -24,7 +24,7 @@ def zone(account: Account) -> Any:  # noqa: ANN401 -- pydo has no types
     return client
 
 
-def test_a_zone_begins_with_digitaloceans_name_servers_and_keeps_the_records_that_it_gets(zone: Any) -> None:  # noqa: ANN401
+def test_a_zone_starts_with_digitaloceans_name_servers(zone: Any) -> None:  # noqa: ANN401
     assert [each["name"] for each in zone.domains.list()["domains"]] == ["example.com"]
     servers = zone.domains.list_records("example.com")["domain_records"]
     assert [(each["type"], each["data"]) for each in servers] == [
@@ -41,7 +41,7 @@ def test_a_zone_begins_with_digitaloceans_name_servers_and_keeps_the_records_tha
 
 
 @pytest.mark.usefixtures("zone")
-def test_a_records_whole_life(account: Account, engine: Engine) -> None:
+def test_a_record_is_created_updated_and_deleted(account: Account, engine: Engine) -> None:
     made = engine.create("DnsRecord", RECORD)
     sent = {"type": "A", "name": "api", "data": "203.0.113.1", "ttl": 300}
     assert account.calls[0] == ("POST", "domains/example.com/records", sent)
@@ -69,7 +69,7 @@ def test_a_record_whose_read_fails_after_its_create_is_stored_as_partial(account
     assert refused.value.partial[1]["value"] == "203.0.113.1"
 
 
-def test_a_record_in_somebody_elses_zone_is_refused(engine: Engine) -> None:
+def test_a_record_in_a_zone_of_another_account_is_refused(engine: Engine) -> None:
     with pytest.raises(Refused, match=r"Failed to create record: POST .*/domains/example.com/records: 404"):
         engine.create("DnsRecord", RECORD)
 
@@ -80,7 +80,7 @@ def test_the_accounts_zones_are_listed(engine: Engine) -> None:
     assert domains == [{"name": "example.com", "ttl": 1800, "urn": "do:domain:example.com"}]
 
 
-def test_a_load_balancers_address_is_told_by_its_id(account: Account, engine: Engine) -> None:
+def test_a_load_balancers_address_is_found_by_its_id(account: Account, engine: Engine) -> None:
     account.settings.load_balancer_create = 0
     account.cloud.settings.load_balancer_create = 0
     balancer = account.cloud.load_balancers.create({"name": "kong", "region": "nyc1", "type": "REGIONAL"})
@@ -90,7 +90,7 @@ def test_a_load_balancers_address_is_told_by_its_id(account: Account, engine: En
         engine.invoke("getLoadBalancer", id="00000000-0000-4000-8000-000000000000")
 
 
-def test_the_name_servers_answer_what_the_zones_say_and_pods_get_an_address_that_they_reach(
+def test_the_name_servers_resolve_the_zones_to_reachable_addresses(
     account: Account,
     zone: Any,  # noqa: ANN401
     monkeypatch: pytest.MonkeyPatch,

@@ -27,7 +27,7 @@ def pools(account: Account, owner: Stored) -> dict[str, Any]:
     return {each["name"]: each for each in account.cloud.clusters.records[owner.id].document["node_pools"]}
 
 
-def test_a_pool_is_created_waited_for_and_billed(account: Account, engine: Engine) -> None:
+def test_create_waits_for_a_pool_which_is_billed(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
     account.settings.node_create = 0.1
     taint = {"key": "batch", "value": "yes", "effect": "NoSchedule"}
@@ -39,7 +39,7 @@ def test_a_pool_is_created_waited_for_and_billed(account: Account, engine: Engin
     assert engine.diff(made, made.inputs).changes == NONE
 
 
-def test_an_autoscaled_pool_begins_with_its_minimum_and_its_count_is_never_a_difference(
+def test_an_autoscaled_pool_starts_at_its_minimum_and_its_count_is_no_diff(
     account: Account, engine: Engine
 ) -> None:
     owner = cluster(engine)
@@ -53,7 +53,7 @@ def test_an_autoscaled_pool_begins_with_its_minimum_and_its_count_is_never_a_dif
     assert engine.diff(made, scaled(owner, maxNodes=5)).changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
-def test_an_update_of_an_autoscaled_pool_takes_it_back_to_the_count_of_the_state(
+def test_an_update_of_an_autoscaled_pool_resets_it_to_the_states_count(
     account: Account, engine: Engine
 ) -> None:
     owner = cluster(engine)
@@ -64,7 +64,7 @@ def test_an_update_of_an_autoscaled_pool_takes_it_back_to_the_count_of_the_state
     assert pools(account, owner)["batch"]["count"] == 1
 
 
-def test_the_default_pool_may_be_autoscaled_from_the_count_that_it_has(account: Account, engine: Engine) -> None:
+def test_the_default_pool_can_become_autoscaled(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     inputs = pool(autoScale=True, minNodes=1, maxNodes=3)
     del inputs["nodePool"]["nodeCount"]
@@ -80,7 +80,7 @@ def test_the_default_pool_may_be_autoscaled_from_the_count_that_it_has(account: 
 
 
 @pytest.mark.parametrize(("key", "value"), [("size", "s-4vcpu-8gb"), ("clusterId", "other")])
-def test_a_pool_is_replaced_for(engine: Engine, key: str, value: str) -> None:
+def test_pool_changes_that_replace(engine: Engine, key: str, value: str) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
     answer = engine.diff(made, program(owner, nodeCount=1) | {key: value})
@@ -89,7 +89,7 @@ def test_a_pool_is_replaced_for(engine: Engine, key: str, value: str) -> None:
     assert answer.deleteBeforeReplace
 
 
-def test_a_deleted_pool_is_drained_and_waited_for(
+def test_delete_drains_a_pool_and_waits(
     account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = cluster(engine)
@@ -115,7 +115,7 @@ def test_a_deleted_pool_is_drained_and_waited_for(
         engine.delete(made)
 
 
-def test_a_pool_whose_nodes_never_run_is_in_no_state_and_billed(account: Account, engine: Engine) -> None:
+def test_a_pool_whose_nodes_fail_is_lost_from_the_state_and_billed(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
     account.settings.node_create = 60
     with pytest.raises(Refused, match="Timeout waiting to create nodepool") as refused:
@@ -124,7 +124,7 @@ def test_a_pool_whose_nodes_never_run_is_in_no_state_and_billed(account: Account
     assert len(account.cloud.droplets) == 2
 
 
-def test_a_pool_that_is_gone_leaves_the_state(account: Account, engine: Engine) -> None:
+def test_a_missing_pool_is_dropped_from_the_state(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
     account.cloud.faults.append(Fault(path="node_pools", status=404))
@@ -152,14 +152,14 @@ def test_an_import_finds_the_cluster_and_refuses_a_default_pool(account: Account
         ({"nodeCount": 1, "size": "s-1vcpu-1gb"}, "invalid droplet size"),
     ],
 )
-def test_a_pool_that_cannot_be_is_refused(engine: Engine, changes: Properties, message: str) -> None:
+def test_an_invalid_pool_is_refused(engine: Engine, changes: Properties, message: str) -> None:
     owner = cluster(engine)
     with pytest.raises(Refused, match=message):
         engine.create("KubernetesNodePool", program(owner) | changes)
 
 
 @pytest.mark.parametrize("surge", [True, False])
-def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
+def test_a_surge_upgrade_bills_old_and_new_nodes(
     account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch, *, surge: bool
 ) -> None:
     owner = cluster(engine, surgeUpgrade=surge)
@@ -187,7 +187,7 @@ def test_an_upgrade_replaces_every_node_and_with_surge_bills_both_meanwhile(
     )
 
 
-def test_upgrades_are_to_later_patches_and_the_next_minor(account: Account, engine: Engine) -> None:
+def test_an_upgrade_goes_to_a_later_patch_or_the_next_minor(account: Account, engine: Engine) -> None:
     owner = cluster(engine, version="1.34.10-do.0")
     record = account.cloud.clusters.records[owner.id]
     assert record.document["version"] == "1.34.10-do.0"

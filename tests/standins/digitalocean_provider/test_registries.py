@@ -38,7 +38,7 @@ def test_a_registry_is_named_by_the_sandbox_s_address(account: Account, engine: 
     assert refreshed.state == made.state
 
 
-def test_a_registry_s_tier_changes_in_place_and_its_name_or_region_by_replacement(
+def test_a_registrys_tier_changes_in_place_and_name_or_region_replace_it(
     account: Account, engine: Engine
 ) -> None:
     made = engine.create("ContainerRegistry", REGISTRY)
@@ -53,7 +53,7 @@ def test_a_registry_s_tier_changes_in_place_and_its_name_or_region_by_replacemen
         assert answer.deleteBeforeReplace
 
 
-def test_a_registry_that_is_gone_is_dropped_by_a_refresh_and_cannot_be_deleted(engine: Engine) -> None:
+def test_a_missing_registry_is_dropped_by_a_refresh_and_cannot_be_deleted(engine: Engine) -> None:
     made = engine.create("ContainerRegistry", REGISTRY)
     engine.delete(made)
     assert engine.refresh(made) is None
@@ -69,7 +69,7 @@ def test_a_registry_whose_read_fails_after_its_create_is_stored_as_partial(accou
     assert refused.value.partial[0] == "shop"
 
 
-def test_registry_credentials_are_secret_and_open_the_registry(account: Account, engine: Engine) -> None:
+def test_registry_credentials_are_secret_and_work(account: Account, engine: Engine) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     account.calls.clear()
     made = engine.create(CREDENTIALS, {"registryName": "shop"})
@@ -109,7 +109,7 @@ def test_registry_credentials_are_renewed_when_their_date_has_passed_or_their_ri
 
 
 @pytest.mark.parametrize("fault", [{"status": 422}, {"status": 500, "times": None}, {"kind": "refuse", "times": None}])
-def test_credentials_that_fail_once_are_never_requested_again_and_cannot_be_deleted(
+def test_failed_credentials_are_never_requested_again(
     account: Account, engine: Engine, fault: Properties
 ) -> None:
     engine.create("ContainerRegistry", REGISTRY)
@@ -134,14 +134,14 @@ def test_credentials_that_fail_once_are_never_requested_again_and_cannot_be_dele
     assert json.loads(healed.state["dockerCredentials"])["auths"]
 
 
-def test_an_answer_of_any_status_to_a_revocation_is_accepted(account: Account, engine: Engine) -> None:
+def test_a_revocation_ignores_the_status(account: Account, engine: Engine) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     made = engine.create(CREDENTIALS, {"registryName": "shop"})
     account.cloud.faults.append(Fault(path="oauth/revoke", status=500))
     engine.delete(made)
 
 
-def test_the_plugin_dies_where_digitaloceans_web_site_does_not_answer(account: Account, engine: Engine) -> None:
+def test_the_plugin_crashes_if_the_revocation_endpoint_is_unreachable(account: Account, engine: Engine) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     made = engine.create(CREDENTIALS, {"registryName": "shop"})
     account.cloud.faults.append(Fault(path="oauth/revoke", kind="refuse"))
@@ -183,7 +183,7 @@ def test_wrong_inputs_are_refused(engine: Engine, kind: str, inputs: Properties,
     assert reason in engine.check(kind, inputs)["failures"][key]
 
 
-def test_what_the_stand_in_lacks_is_refused_by_name(engine: Engine) -> None:
+def test_unsupported_inputs_are_refused_by_name(engine: Engine) -> None:
     with pytest.raises(Refused, match="not in the stand-in: digitalocean:index/droplet:Droplet"):
         engine.check("Droplet", {})
     with pytest.raises(Refused, match="not in the stand-in: digitalocean:index/getAccount:getAccount"):
@@ -198,7 +198,7 @@ def test_versions_are_looked_up_by_prefix_newest_first(engine: Engine) -> None:
     assert "latestVersion" not in decode(engine.invoke("getKubernetesVersions", versionPrefix="1.29."))
 
 
-def test_the_function_that_looks_a_registry_up_answers_nothing_and_a_read_by_id_finds_it(
+def test_the_registry_look_up_function_returns_nothing_and_a_read_by_id_works(
     account: Account, engine: Engine
 ) -> None:
     engine.create("ContainerRegistry", REGISTRY)
@@ -211,7 +211,7 @@ def test_the_function_that_looks_a_registry_up_answers_nothing_and_a_read_by_id_
     assert engine.refresh(Stored(urn, "yours", {}, {}, set())) is None
 
 
-def test_the_provider_s_settings_are_known_ones_and_its_token_is_secret_only_where_the_stack_s_is(
+def test_unknown_provider_settings_are_refused_and_the_token_is_secret_as_in_the_stack(
     engine: Engine,
 ) -> None:
     def check(*secrets: str, **settings: str) -> Any:  # noqa: ANN401 -- a message
@@ -225,7 +225,7 @@ def test_the_provider_s_settings_are_known_ones_and_its_token_is_secret_only_whe
     assert [failure.property for failure in check(tokn=TOKEN).failures] == ["tokn"]
 
 
-def test_the_plugin_prints_only_its_port_and_ends_with_whoever_started_it() -> None:
+def test_the_plugin_prints_its_port_and_ends_with_its_parent() -> None:
     script = (
         "import subprocess, sys; "
         "plugin = subprocess.Popen([sys.executable, '-m', 'sandbox.digitalocean.provider', '127.0.0.1:1'],"

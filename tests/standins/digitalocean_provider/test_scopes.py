@@ -50,13 +50,13 @@ def life_of_a_stack(engine: Engine) -> None:
     engine.delete(cluster)
 
 
-def test_the_listed_scopes_are_enough_for_the_life_of_a_stack(account: Account, engine: Engine) -> None:
+def test_the_listed_scopes_are_enough_from_up_to_destroy(account: Account, engine: Engine) -> None:
     assert REFUSED.keys() == LISTED
     account.cloud.tokens = {TOKEN: sorted(LISTED | {TAGS})}
     life_of_a_stack(engine)
 
 
-def test_without_the_scope_for_tags_a_cluster_has_no_default_pool_and_an_update_of_it_does_nothing(
+def test_without_the_tag_scope_updates_of_the_default_pool_do_nothing(
     account: Account, engine: Engine
 ) -> None:
     account.cloud.tokens = {TOKEN: sorted(LISTED)}
@@ -70,7 +70,7 @@ def test_without_the_scope_for_tags_a_cluster_has_no_default_pool_and_an_update_
 
 
 @pytest.mark.parametrize("scope", sorted(LISTED))
-def test_without_any_of_the_listed_scopes_a_stack_is_refused_what_it_is_for(
+def test_without_a_listed_scope_its_call_is_refused(
     account: Account, engine: Engine, scope: str
 ) -> None:
     account.cloud.tokens = {TOKEN: sorted((LISTED | {TAGS}) - {scope})}
@@ -103,7 +103,7 @@ def test_the_scopes_listed_for_a_domain_are_enough_for_it(account: Account, engi
 
 
 @pytest.mark.parametrize("scope", sorted(LISTED_FOR_A_DOMAIN))
-def test_without_any_of_the_scopes_listed_for_a_domain_it_is_refused(
+def test_without_a_listed_scope_for_domains_its_call_is_refused(
     account: Account, engine: Engine, balancer: str, scope: str
 ) -> None:
     account.cloud.tokens = {TOKEN: sorted(LISTED_FOR_A_DOMAIN - {scope})}

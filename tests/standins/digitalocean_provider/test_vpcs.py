@@ -12,7 +12,7 @@ SHOP: Properties = {"name": "shop", "region": "nyc1", "ipRange": "10.120.0.0/20"
 NONE = provider_pb2.DiffResponse.DIFF_NONE
 
 
-def test_a_cluster_is_in_the_network_that_it_names_and_otherwise_in_the_regions_own(
+def test_a_cluster_is_in_its_vpc_or_the_regions_default_vpc(
     account: Account, engine: Engine
 ) -> None:
     other = cluster(engine, name="other")
@@ -25,7 +25,7 @@ def test_a_cluster_is_in_the_network_that_it_names_and_otherwise_in_the_regions_
     assert list(engine.diff(made, PROGRAM | {"vpcUuid": other.state["vpcUuid"]}).replaces) == ["vpcUuid"]
 
 
-def test_a_network_is_deleted_when_its_last_member_has_gone(account: Account, engine: Engine) -> None:
+def test_a_vpc_can_be_deleted_without_members(account: Account, engine: Engine) -> None:
     cluster(engine, name="other")
     shop = engine.create("Vpc", SHOP)
     made = cluster(engine, vpcUuid=shop.id)
@@ -37,7 +37,7 @@ def test_a_network_is_deleted_when_its_last_member_has_gone(account: Account, en
     until(lambda: made.id not in account.cloud.clusters.records)
 
 
-def test_the_first_network_of_a_region_becomes_its_default_one_which_stays(
+def test_the_first_vpc_of_a_region_is_its_default_and_cannot_be_deleted(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sandbox.digitalocean.provider.vpc.Vpc.delete_seconds", 0.1)
@@ -55,19 +55,19 @@ def test_the_first_network_of_a_region_becomes_its_default_one_which_stays(
         ({"ipRange": "10.121.0.0/20"}, "overlaps with another VPC"),
     ],
 )
-def test_a_network_that_cannot_be_is_refused(engine: Engine, changes: Properties, message: str) -> None:
+def test_an_invalid_vpc_is_refused(engine: Engine, changes: Properties, message: str) -> None:
     engine.create("Vpc", {"name": "taken", "region": "fra1", "ipRange": "10.121.0.0/20"})
     with pytest.raises(Refused, match=message):
         engine.create("Vpc", SHOP | changes)
 
 
-def test_a_cluster_is_refused_a_network_of_another_region(engine: Engine) -> None:
+def test_a_cluster_cannot_use_a_vpc_of_another_region(engine: Engine) -> None:
     other = engine.create("Vpc", SHOP | {"region": "fra1"})
     with pytest.raises(Refused, match="VPC does not exist in this region"):
         cluster(engine, vpcUuid=other.id)
 
 
-def test_a_firewall_is_set_and_changed_and_stays_where_the_program_says_nothing(
+def test_a_firewall_is_set_changed_and_kept_if_unset(
     account: Account, engine: Engine
 ) -> None:
     firewall: Properties = {"controlPlaneFirewall": {"enabled": True, "allowedAddresses": ["203.0.113.0/24"]}}

@@ -30,27 +30,27 @@ CONFIGURATIONS = {
 LOAD_BALANCER = "service.beta.kubernetes.io/do-loadbalancer"
 
 
-def test_the_cluster_is_the_tutorials(dev: Recording) -> None:
+def test_the_cluster_matches_the_tutorial(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster").inputs
     assert cluster["name"] == "mycluster"
     assert cluster["region"] == "nyc1"
     assert cluster["nodePool"] == {"name": "mycluster-default-pool", "size": "s-1vcpu-2gb", "nodeCount": 1}
 
 
-def test_the_cluster_never_costs_more_than_asked_for(dev: Recording) -> None:
+def test_the_cluster_has_no_paid_extras_by_default(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster").inputs
     assert cluster["ha"] is False
     assert cluster["destroyAllAssociatedResources"] is True
 
 
-def test_the_cluster_gets_the_newest_patch_and_is_never_replaced_for_another(dev: Recording) -> None:
+def test_the_cluster_gets_the_newest_patch_and_later_patches_never_replace_it(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster")
     assert cluster.inputs["version"] == "1.35.7-do.1"
     assert cluster.ignore_changes == ["version"]
     assert cluster.inputs["autoUpgrade"] is False
 
 
-def test_a_slow_create_is_waited_for(dev: Recording) -> None:
+def test_the_create_timeout_covers_a_slow_cluster(dev: Recording) -> None:
     assert dev.one("KubernetesCluster").create_timeout == "45m"
 
 
@@ -61,7 +61,7 @@ def test_the_provider_survives_a_change_of_kubeconfig(dev: Recording) -> None:
     assert list(provider.inputs["kubeconfig"]) == ["secret"]
 
 
-def test_the_kubeconfig_holds_a_question_and_no_token(dev: Recording) -> None:
+def test_the_kubeconfig_has_an_exec_credential_and_no_token(dev: Recording) -> None:
     kubeconfig = json.loads(dev.outputs["kubeconfig"]["secret"])
     assert kubeconfig["current-context"] == "do-nyc1-mycluster"
     (user,) = kubeconfig["users"]
@@ -73,18 +73,18 @@ def test_the_kubeconfig_holds_a_question_and_no_token(dev: Recording) -> None:
     assert str(PROJECT) not in json.dumps(kubeconfig)
 
 
-def test_a_token_in_the_stacks_configuration_is_asked_of_that_stack(run: Callable[[str], Recording]) -> None:
+def test_a_token_in_the_stack_configuration_is_read_from_that_stack(run: Callable[[str], Recording]) -> None:
     kubeconfig = run("token in config").outputs["kubeconfig"]["secret"]
     assert json.loads(kubeconfig)["users"][0]["user"]["exec"]["args"][4:] == ["--stack", "dev"]
     assert "planted-token" not in kubeconfig
 
 
-def test_another_endpoint_reaches_the_kubeconfig(run: Callable[[str], Recording]) -> None:
+def test_another_endpoint_is_in_the_kubeconfig(run: Callable[[str], Recording]) -> None:
     kubeconfig = json.loads(run("sandbox").outputs["kubeconfig"]["secret"])
     assert kubeconfig["users"][0]["user"]["exec"]["args"][4:] == ["--api", "http://127.0.0.1:7070"]
 
 
-def test_the_load_balancer_is_of_the_kind_that_kong_can_be_behind(dev: Recording) -> None:
+def test_the_load_balancer_is_regional_with_proxy_protocol(dev: Recording) -> None:
     proxy = dev.one("Release").inputs["values"]["proxy"]
     assert proxy["annotations"] == {
         f"{LOAD_BALANCER}-type": "REGIONAL",
@@ -97,7 +97,7 @@ def test_the_load_balancer_is_of_the_kind_that_kong_can_be_behind(dev: Recording
     assert "0.0.0.0/0" not in env["trusted_ips"]
 
 
-def test_the_free_registry_holds_one_repository_with_a_tag_for_each_service(dev: Recording) -> None:
+def test_the_free_tier_uses_one_repository_with_a_tag_for_each_service(dev: Recording) -> None:
     registry = dev.one("ContainerRegistry").inputs
     assert registry == {"subscriptionTierSlug": "starter", "region": "nyc3"}
     endpoint = "registry.digitalocean.com/kong-doks-1a2b3c4"
@@ -106,12 +106,12 @@ def test_the_free_registry_holds_one_repository_with_a_tag_for_each_service(dev:
     assert dev.outputs["registry"] == endpoint
 
 
-def test_a_paid_registry_holds_a_repository_for_each_service(run: Callable[[str], Recording]) -> None:
+def test_a_paid_tier_uses_a_repository_for_each_service(run: Callable[[str], Recording]) -> None:
     (tag,) = run("paid registry").one("Image", "foo").inputs["tags"]
     assert tag == "registry.digitalocean.com/kong-doks-1a2b3c4/foo-microservice:latest"
 
 
-def test_an_existing_registry_is_neither_made_nor_deleted(run: Callable[[str], Recording]) -> None:
+def test_an_existing_registry_is_neither_created_nor_deleted(run: Callable[[str], Recording]) -> None:
     recording = run("existing registry")
     registry = recording.one("ContainerRegistry")
     assert (registry.created, registry.id, registry.name) == (False, "mine", "registry.name")
@@ -121,18 +121,18 @@ def test_an_existing_registry_is_neither_made_nor_deleted(run: Callable[[str], R
     assert tag == "registry.digitalocean.com/mine/foo-microservice:latest"
 
 
-def test_a_registry_that_is_replaced_goes_first_since_an_account_has_one(dev: Recording) -> None:
+def test_a_replaced_registry_is_deleted_first(dev: Recording) -> None:
     assert dev.one("ContainerRegistry").options["deleteBeforeReplace"] is True
 
 
 @pytest.mark.parametrize("empty", [None, ""])
-def test_credentials_that_the_provider_never_got_are_refused_in_one_line(empty: str | None) -> None:
+def test_missing_registry_credentials_are_reported_in_one_line(empty: str | None) -> None:
     with pytest.raises(pulumi.RunError, match=r"^registry: the state's credentials to pull are empty; .*; fix: .*$"):
         not_empty(empty, "pull")
     assert not_empty("{}", "pull") == "{}"
 
 
-def test_what_pulls_can_not_push(dev: Recording) -> None:
+def test_pull_credentials_cannot_push(dev: Recording) -> None:
     credentials = "ContainerRegistryDockerCredentials"
     assert dev.one(credentials, "push").inputs["write"] is True
     assert dev.one(credentials, "pull").inputs["write"] is False
@@ -163,7 +163,7 @@ def test_a_preview_builds_nothing(run: Callable[[str], Recording], name: str) ->
     assert {image.inputs["buildOnPreview"] for image in run(name).of("Image")} == {False}
 
 
-def test_kong_is_pinned_and_comes_from_its_chart(dev: Recording) -> None:
+def test_kongs_chart_is_pinned(dev: Recording) -> None:
     release = dev.one("Release").inputs
     assert (release["chart"], release["version"]) == ("kong", versions.KONG_CHART)
     assert release["repositoryOpts"] == {"repo": "https://charts.konghq.com"}
@@ -172,7 +172,7 @@ def test_kong_is_pinned_and_comes_from_its_chart(dev: Recording) -> None:
     assert controller == {"repository": "kong/kubernetes-ingress-controller", "tag": "3.5.13"}
 
 
-def test_the_other_stack_differs_in_addresses_only(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_the_sandbox_stack_differs_only_in_addresses(dev: Recording, run: Callable[[str], Recording]) -> None:
     other = run("sandbox")
     assert other.one("Release").inputs["repositoryOpts"] == {"repo": "http://127.0.0.1:7071"}
     same = ["KubernetesCluster", "ContainerRegistry", "Image", "Deployment", "Service", "Ingress"]
@@ -182,7 +182,7 @@ def test_the_other_stack_differs_in_addresses_only(dev: Recording, run: Callable
         assert ours == theirs
 
 
-def test_the_address_is_the_first_ipv4_one_and_digitaloceans_answer_where_the_cluster_knows_a_name_alone() -> None:
+def test_the_address_is_ipv4_and_looked_up_if_the_service_has_only_a_hostname() -> None:
     addresses = [LoadBalancerIngress(ip="2604:a880::1"), LoadBalancerIngress(ip="203.0.113.10")]
     assert gateway.ipv4_address(addresses) == gateway.ipv4_address(addresses, lambda: "198.51.100.7") == "203.0.113.10"
     # Also for a moment after a domain was taken away.

@@ -70,7 +70,7 @@ def run(*args: str, env: dict[str, str], source: str = SOURCE) -> subprocess.Com
     return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_it_prints_what_kubectl_expects(api: Api) -> None:
+def test_the_output_is_an_exec_credential(api: Api) -> None:
     result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
     assert json.loads(result.stdout) == {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -81,13 +81,13 @@ def test_it_prints_what_kubectl_expects(api: Api) -> None:
     assert api.authorizations == [f"Bearer {TOKEN}"]
 
 
-def test_the_environment_may_name_token_and_endpoint_otherwise(api: Api) -> None:
+def test_alternative_environment_variables_are_read(api: Api) -> None:
     result = run("some-id", env={"DIGITALOCEAN_ACCESS_TOKEN": TOKEN, "DIGITALOCEAN_API_URL": f"{api.url}/"})
     assert result.returncode == 0, result.stderr
     assert api.authorizations == [f"Bearer {TOKEN}"]
 
 
-def test_a_token_in_the_stacks_configuration_comes_from_pulumi(api: Api, tmp_path: Path) -> None:
+def test_a_token_in_the_stack_configuration_is_read_by_pulumi(api: Api, tmp_path: Path) -> None:
     pulumi = tmp_path / "pulumi"
     pulumi.write_text(f'#!/bin/sh\n[ "$*" = "config get digitalocean:token --stack dev" ] && echo {TOKEN}\n')
     pulumi.chmod(0o755)
@@ -115,7 +115,7 @@ def test_it_imports_nothing_from_the_current_directory(api: Api, dev: Recording,
     assert api.paths == ["/v2/kubernetes/clusters/cluster-id/credentials?expiry_seconds=900"]
 
 
-def test_what_goes_to_this_machine_passes_no_proxy(api: Api) -> None:
+def test_local_requests_bypass_the_proxy(api: Api) -> None:
     env = {"DIGITALOCEAN_TOKEN": TOKEN, "http_proxy": "http://127.0.0.1:9"}
     result = run("some-id", "--api", api.url, env=env)
     assert result.returncode == 0, result.stderr
@@ -169,7 +169,7 @@ esac
 
 
 @pytest.mark.parametrize("source", ["environment", "selected stack"])
-def test_a_renamed_stack_still_gets_its_token(api: Api, tmp_path: Path, source: str) -> None:
+def test_a_renamed_stack_reads_its_token(api: Api, tmp_path: Path, source: str) -> None:
     in_environment = source == "environment"
     pulumi = tmp_path / "pulumi"
     pulumi.write_text(RENAMED.format(token="another" if in_environment else TOKEN))
@@ -180,7 +180,7 @@ def test_a_renamed_stack_still_gets_its_token(api: Api, tmp_path: Path, source: 
     assert api.authorizations == [f"Bearer {TOKEN}"]
 
 
-def test_a_token_that_is_nowhere_is_named_in_one_line(api: Api, tmp_path: Path) -> None:
+def test_a_missing_token_is_reported_in_one_line(api: Api, tmp_path: Path) -> None:
     (tmp_path / "python3").symlink_to(sys.executable)
     result = run("some-id", "--api", api.url, "--stack", "old", env={"PATH": str(tmp_path)})
     assert result.returncode == 1
@@ -190,13 +190,13 @@ def test_a_token_that_is_nowhere_is_named_in_one_line(api: Api, tmp_path: Path) 
     assert api.paths == []
 
 
-def test_what_passes_is_tried_again(api: Api) -> None:
+def test_a_transient_error_is_retried(api: Api) -> None:
     api.statuses = [500]
     assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
     assert len(api.paths) == 2
 
 
-def test_it_waits_as_long_as_it_is_asked_to_and_a_minute_at_most(api: Api) -> None:
+def test_retry_after_is_honoured_up_to_a_minute(api: Api) -> None:
     api.statuses, api.retry_after = [429], "4"
     began = time.monotonic()
     assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
@@ -213,7 +213,7 @@ def test_it_waits_as_long_as_it_is_asked_to_and_a_minute_at_most(api: Api) -> No
         (b"{", 100, "IncompleteRead(1 bytes read, 99 more expected)"),
     ],
 )
-def test_an_answer_that_is_none_is_said_in_one_line(api: Api, body: bytes, length: int | None, said: str) -> None:
+def test_a_malformed_response_is_reported_in_one_line(api: Api, body: bytes, length: int | None, said: str) -> None:
     api.body, api.length = body, length
     result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}, source=HASTY)
     assert result.returncode == 1
@@ -221,7 +221,7 @@ def test_an_answer_that_is_none_is_said_in_one_line(api: Api, body: bytes, lengt
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_what_stays_wrong_is_said_in_one_line(api: Api, status: int) -> None:
+def test_permanent_errors_are_reported_in_one_line(api: Api, status: int) -> None:
     api.statuses = [status]
     result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
     assert result.returncode == 1
@@ -232,7 +232,7 @@ def test_what_stays_wrong_is_said_in_one_line(api: Api, status: int) -> None:
     assert len(api.paths) == 1
 
 
-def test_a_missing_token_is_named_before_any_call(api: Api) -> None:
+def test_a_missing_token_is_reported_before_any_call(api: Api) -> None:
     result = run("some-id", "--api", api.url, env={})
     assert result.returncode == 1
     assert "DIGITALOCEAN_TOKEN" in result.stderr

@@ -110,7 +110,7 @@ def test_a_cluster_of_the_same_minor_keeps_its_version(run: Callable[[str], Reco
     assert cluster(run("live")) == ("1.35.6-do.0", ["version", *KEPT])
 
 
-def test_a_cluster_of_the_minor_before_is_upgraded_to_the_newest_patch_on_offer_for_it(
+def test_a_cluster_of_the_previous_minor_is_upgraded_to_the_newest_available_patch(
     run: Callable[[str], Recording],
 ) -> None:
     assert cluster(run("live at an older minor")) == ("1.35.7-do.1", KEPT)
@@ -129,7 +129,7 @@ def test_a_cluster_gets_the_newest_patch_of_its_minor_before_the_next_minor(
     )
 
 
-def test_a_cluster_whose_version_nothing_names_keeps_it(run: Callable[[str], Recording]) -> None:
+def test_without_kubernetes_version_a_cluster_keeps_its_version(run: Callable[[str], Recording]) -> None:
     """An update of this project that is tested with another minor upgrades nobody's cluster."""
     assert cluster(run("live at an older minor that nothing names")) == ("1.33.9-do.0", ["version", *KEPT])
     assert cluster(run("live at a newer minor that nothing names")) == ("1.36.3-do.0", ["version", *KEPT])
@@ -139,16 +139,16 @@ def test_a_cluster_that_is_being_upgraded_is_not_upgraded_again(run: Callable[[s
     assert cluster(run("live and being upgraded")) == ("1.34.10-do.0", ["version", *KEPT])
 
 
-def test_a_minor_that_digitalocean_brought_in_by_itself_changes_nothing(run: Callable[[str], Recording]) -> None:
+def test_a_minor_upgrade_by_digitalocean_changes_nothing(run: Callable[[str], Recording]) -> None:
     """1.33 is no longer on offer."""
     assert cluster(run("live, upgraded by DigitalOcean")) == ("1.34.10-do.0", ["version", *KEPT])
 
 
-def test_a_cluster_that_the_account_does_not_have_is_left_to_pulumi(run: Callable[[str], Recording]) -> None:
+def test_a_cluster_missing_from_the_account_is_left_to_pulumi(run: Callable[[str], Recording]) -> None:
     assert cluster(run("gone")) == ("1.35.7-do.1", ["version"])
 
 
-def test_a_size_is_not_compared_while_there_is_no_pool(run: Callable[[str], Recording]) -> None:
+def test_the_node_size_is_not_compared_without_a_pool(run: Callable[[str], Recording]) -> None:
     assert cluster(run("live without its pool")) == ("1.35.6-do.0", ["version", *KEPT])
 
 
@@ -202,7 +202,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_cluster_cannot_become_is_one_line_before_the_first_resource(
+def test_impossible_cluster_changes_are_refused_before_the_first_resource(
     run: Callable[[str], Recording], name: str
 ) -> None:
     recording = run(name)
@@ -210,12 +210,12 @@ def test_what_a_cluster_cannot_become_is_one_line_before_the_first_resource(
     assert recording.resources == []
 
 
-def test_all_that_would_replace_a_cluster_is_said_at_once(run: Callable[[str], Recording]) -> None:
+def test_all_changes_that_would_replace_a_cluster_are_reported_at_once(run: Callable[[str], Recording]) -> None:
     (text,) = run("live with another size and region").errors
     assert [line.partition(": ")[0] for line in text.splitlines()] == ["kong-doks:region", "kong-doks:nodeSize"]
 
 
-def test_a_cluster_that_may_be_replaced_gets_the_newest_patch(run: Callable[[str], Recording]) -> None:
+def test_allow_replace_creates_the_newest_patch(run: Callable[[str], Recording]) -> None:
     """Its old patch may no longer be on offer."""
     assert cluster(run("live, to be replaced")) == ("1.35.7-do.1", [])
 
@@ -223,7 +223,7 @@ def test_a_cluster_that_may_be_replaced_gets_the_newest_patch(run: Callable[[str
 @pytest.mark.parametrize(
     ("name", "expected"), [("dev", False), ("staging", True), ("staging, unprotected", False), ("protected", True)]
 )
-def test_the_cluster_is_protected_unless_it_is_that_of_dev(
+def test_the_cluster_is_protected_except_in_stack_dev(
     run: Callable[[str], Recording], name: str, *, expected: bool
 ) -> None:
     recording = run(name)
@@ -232,7 +232,7 @@ def test_the_cluster_is_protected_unless_it_is_that_of_dev(
     )
 
 
-def test_upgrades_by_digitalocean_are_a_choice(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_auto_upgrade_is_configurable(dev: Recording, run: Callable[[str], Recording]) -> None:
     inputs = run("upgraded by DigitalOcean").one("KubernetesCluster").inputs
     assert inputs["autoUpgrade"] is True
     assert inputs["maintenancePolicy"] == {"day": "sunday", "startTime": "04:00"}
@@ -244,11 +244,11 @@ def test_upgrades_by_digitalocean_are_a_choice(dev: Recording, run: Callable[[st
     "name",
     ["live in this VPC", "live in the VPC of this name and range", "live in its own VPC", "live beside its own VPC"],
 )
-def test_a_cluster_stays_in_its_private_network(run: Callable[[str], Recording], name: str) -> None:
+def test_a_cluster_keeps_its_vpc(run: Callable[[str], Recording], name: str) -> None:
     assert cluster(run(name)) == ("1.35.6-do.0", ["version", *KEPT])
 
 
-def test_a_private_network_is_created_before_the_cluster_and_patiently_deleted_after_it(
+def test_a_vpc_is_created_before_the_cluster_and_deleted_after_it(
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("in a VPC")
@@ -260,29 +260,29 @@ def test_a_private_network_is_created_before_the_cluster_and_patiently_deleted_a
     assert "Vpc vpc" in recording.before(owner)
 
 
-def test_the_private_network_of_a_cluster_that_exists_is_never_replaced(run: Callable[[str], Recording]) -> None:
+def test_the_vpc_of_an_existing_cluster_is_never_replaced(run: Callable[[str], Recording]) -> None:
     """With it Pulumi would replace the cluster, whatever that ignores."""
     assert run("live in its own VPC").one("Vpc").ignore_changes == ["ipRange", "region"]
     assert run("in a VPC").one("Vpc").ignore_changes == []
 
 
-def test_a_private_network_is_left_with_the_cluster_that_leaves_it(run: Callable[[str], Recording]) -> None:
+def test_a_replaced_cluster_may_leave_its_vpc(run: Callable[[str], Recording]) -> None:
     assert cluster(run("live in its own VPC, to be replaced in another")) == ("1.35.7-do.1", [])
 
 
-def test_a_private_network_of_the_stack_is_an_output(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_the_stacks_vpc_is_an_output(dev: Recording, run: Callable[[str], Recording]) -> None:
     """The next `up` knows by it that it must not delete the network."""
     assert run("in a VPC").outputs["vpc_id"] == "vpc-id"
     assert "vpc_id" not in {*dev.outputs, *run("in an existing VPC").outputs}
 
 
-def test_an_existing_private_network_is_not_created(run: Callable[[str], Recording]) -> None:
+def test_an_existing_vpc_is_not_created(run: Callable[[str], Recording]) -> None:
     recording = run("in an existing VPC")
     assert recording.of("Vpc") == []
     assert recording.one("KubernetesCluster").inputs["vpcUuid"] == VPC
 
 
-def test_the_control_plane_is_open_unless_addresses_are_named(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_the_control_plane_has_no_firewall_by_default(dev: Recording, run: Callable[[str], Recording]) -> None:
     assert "controlPlaneFirewall" not in dev.one("KubernetesCluster").inputs
     assert run("behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"] == {
         "enabled": True,
@@ -290,12 +290,12 @@ def test_the_control_plane_is_open_unless_addresses_are_named(dev: Recording, ru
     }
 
 
-def test_a_firewall_of_somebody_else_s_is_left_alone(run: Callable[[str], Recording]) -> None:
+def test_a_firewall_that_the_configuration_omits_is_left_alone(run: Callable[[str], Recording]) -> None:
     """Without the argument the provider leaves it as it is."""
     assert "controlPlaneFirewall" not in run("live").one("KubernetesCluster").inputs
 
 
-def test_a_firewall_is_switched_off_where_the_configuration_says_so(run: Callable[[str], Recording]) -> None:
+def test_a_firewall_can_be_disabled(run: Callable[[str], Recording]) -> None:
     firewall = run("live, to be opened").one("KubernetesCluster").inputs["controlPlaneFirewall"]
     assert firewall == {"enabled": False, "allowedAddresses": []}
 
@@ -336,14 +336,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line(mistake: str) -> None:
+def test_an_invalid_value_is_reported_in_one_line(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
     (line,) = refused(config)
     assert line.startswith(f"kong-doks:{expected}")
     assert "; fix: " in line
 
 
-def test_a_minor_that_the_controller_is_not_tested_with_is_known() -> None:
+def test_minors_untested_with_the_controller_are_detected() -> None:
     assert unsupported(versions.KUBERNETES) == ""
     assert f"tested up to Kubernetes {versions.KUBERNETES}" in unsupported("1.99")
 
@@ -366,7 +366,7 @@ _CONFIGURATION = "allowed: one word; fix: pulumi config set --secret digitalocea
         (None, None, "DIGITALOCEAN_TOKEN: is missing; ", _ENVIRONMENT),
     ],
 )
-def test_a_token_that_is_none_is_never_sent_nor_repeated(
+def test_an_invalid_token_is_neither_sent_nor_printed(
     monkeypatch: pytest.MonkeyPatch, token: str | None, stack: str | None, begin: str, end: str
 ) -> None:
     said: list[str] = []
@@ -401,7 +401,7 @@ def test_a_token_that_is_none_is_never_sent_nor_repeated(
         ),
     ],
 )
-def test_no_request_with_an_unsafe_endpoint_or_an_invalid_pause(
+def test_an_unsafe_endpoint_or_invalid_retry_pause_prevents_requests(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, pause: str, line: str
 ) -> None:
     said: list[str] = []
@@ -414,7 +414,7 @@ def test_no_request_with_an_unsafe_endpoint_or_an_invalid_pause(
 
 
 @pytest.mark.parametrize("body", ["<html>Log in</html>", "{}", "[]", '{"kubernetes_cluster": null}'])
-def test_an_answer_of_something_else_than_digitalocean_is_one_line(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+def test_a_response_of_another_server_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", said.append)
     monkeypatch.setenv("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN", "0.001")

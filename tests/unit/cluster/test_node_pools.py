@@ -48,7 +48,7 @@ def test_a_pool_of_fixed_size_has_a_count_alone(run: Callable[[str], Recording])
     }
 
 
-def test_a_pool_of_another_size_comes_before_the_old_one_goes(run: Callable[[str], Recording]) -> None:
+def test_a_resized_pool_is_created_before_the_old_one_is_deleted(run: Callable[[str], Recording]) -> None:
     for pool in run("pools").of("KubernetesNodePool"):
         # The engine's word for an explicit false: without it the provider's default counts, which is the reverse.
         assert pool.options.get("deleteBeforeReplace", False) is False
@@ -56,7 +56,7 @@ def test_a_pool_of_another_size_comes_before_the_old_one_goes(run: Callable[[str
         assert str(pool.inputs["name"]).endswith(str(pool.inputs["size"]))
 
 
-def test_a_pool_is_part_of_the_cluster_and_goes_with_it(run: Callable[[str], Recording]) -> None:
+def test_a_pool_is_deleted_with_its_cluster(run: Callable[[str], Recording]) -> None:
     recording = run("pools")
     cluster = recording.one("KubernetesCluster")
     for pool in recording.of("KubernetesNodePool"):
@@ -80,14 +80,14 @@ def test_every_version_of_a_service_runs_on_its_pool_and_tolerates_its_taints(ru
             assert "tolerations" not in pod
 
 
-def test_pods_start_when_their_pool_runs_and_leave_before_it_goes(run: Callable[[str], Recording]) -> None:
+def test_pods_start_after_their_pool_and_are_deleted_before_it(run: Callable[[str], Recording]) -> None:
     recording = run("pools")
     assert "KubernetesNodePool batch" in recording.before(recording.one("Deployment", "foo"))
     assert "KubernetesNodePool batch" not in recording.before(recording.one("Deployment", "bar"))
     assert "KubernetesNodePool batch" not in recording.before(recording.one("Release"))
 
 
-def test_a_service_without_a_pool_runs_anywhere(dev: Recording) -> None:
+def test_a_service_without_a_pool_has_no_node_selector(dev: Recording) -> None:
     assert "nodeSelector" not in dev.pod("foo")
     assert "tolerations" not in dev.pod("foo")
 

@@ -74,7 +74,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
+def test_an_error_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
     (line,) = [line for line in refused(config) if expected in line]
     assert line.startswith("kong-doks:")
@@ -91,7 +91,7 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> N
         ({"rateLimit": {"minute": 1}}, {}),
     ],
 )
-def test_what_is_guarded_as_well_may_ask(foo: dict[str, Any], overview: dict[str, Any]) -> None:
+def test_an_aggregate_with_the_same_auth_is_accepted(foo: dict[str, Any], overview: dict[str, Any]) -> None:
     assert loaded(stack(foo, **overview)).aggregates[0].name == "overview"
 
 
@@ -103,7 +103,7 @@ def told(config: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def test_it_is_told_whom_to_ask_for_what_and_how_long() -> None:
+def test_the_aggregates_environment_lists_services_paths_and_timeout() -> None:
     config = stack(
         {"port": 8080}, backends={"bar": {"path": "/b", "timeout": 0.5}, "foo": "/foo"}, headers=["X-Tenant"]
     )
@@ -118,11 +118,11 @@ def test_it_is_told_whom_to_ask_for_what_and_how_long() -> None:
     }
 
 
-def test_who_asks_is_passed_on_only_where_the_gateway_has_made_sure_of_it() -> None:
+def test_identity_headers_are_forwarded_only_with_auth() -> None:
     assert told(stack(auth="jwt"))["identity"] is True
 
 
-def test_it_is_a_service_like_others_and_takes_their_policies(run: Callable[[str], Recording]) -> None:
+def test_an_aggregate_accepts_the_policies_of_a_service(run: Callable[[str], Recording]) -> None:
     recording = run("example aggregation")
     assert recording.one("Image", "overview").inputs["context"]["location"] == "apps/aggregate"
     (container,) = recording.pod("overview")["containers"]

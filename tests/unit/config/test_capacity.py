@@ -29,13 +29,13 @@ MONITORING: dict[str, Any] = {"gateway": {"monitoring": True}}
 @pytest.mark.parametrize(
     "config", [{}, {"services": 3}, DOMAIN, MONITORING], ids=["dev", "three", "domain", "monitoring"]
 )
-def test_what_the_documentation_promises_of_the_smallest_node_fits_and_can_be_updated(config: dict[str, Any]) -> None:
+def test_the_documented_stack_fits_and_rolls_on_the_smallest_node(config: dict[str, Any]) -> None:
     values = {"services": 2} | config
     count = values.pop("services")
     assert shortage(settings(count, **values), lambda _: SMALLEST) == ""
 
 
-def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None:
+def test_too_many_services_are_reported_with_a_sufficient_node_count() -> None:
     # Kong and its new pod take 50m each, 40 pods of services 15m each.
     many = settings(20)
     many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
@@ -47,7 +47,7 @@ def test_too_many_services_are_said_with_the_node_count_that_is_enough() -> None
     assert shortage(many.model_copy(update={"node_count": 2}), lambda _: SMALLEST) != ""
 
 
-def test_an_autoscaler_counts_with_its_max_and_what_it_reads() -> None:
+def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
     # 50m for Kong, 50m for its new pod, 20m for metrics-server and 15m for each pod of the service: four fit.
     def scaled(most: int) -> Settings:
         service = {"name": "foo", "path": "/foo", "image": "a:1", "autoscale": {"min": 1, "max": most}}
@@ -64,13 +64,13 @@ def test_an_autoscaler_counts_with_its_max_and_what_it_reads() -> None:
     }
 
 
-def test_the_new_pod_of_an_update_is_counted() -> None:
+def test_the_surge_pod_of_a_rollout_is_counted() -> None:
     # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each asks for 15m.
     assert shortage(settings(5), lambda _: SMALLEST) == ""
     assert shortage(settings(6), lambda _: SMALLEST) != ""
 
 
-def test_a_pod_that_is_larger_than_a_node_needs_a_larger_node() -> None:
+def test_a_pod_larger_than_a_node_is_reported() -> None:
     resources = {"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"cpu": "2"}}
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     large = Settings.model_validate({"services": services})
@@ -78,7 +78,7 @@ def test_a_pod_that_is_larger_than_a_node_needs_a_larger_node() -> None:
     assert shortage(large, lambda _: NodeSize(8, 16384)) == ""
 
 
-def test_memory_alone_can_be_short() -> None:
+def test_insufficient_memory_alone_is_reported() -> None:
     resources = {"requests": {"memory": "400Mi"}, "limits": {"memory": "1Gi"}}
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     config = Settings.model_validate({"services": services})
@@ -95,11 +95,11 @@ def test_memory_alone_can_be_short() -> None:
         ("m-8vcpu-64gb", NodeSize(8, 65536)),
     ],
 )
-def test_a_slug_names_vcpus_and_memory(slug: str, size: NodeSize | None) -> None:
+def test_a_size_slug_contains_vcpus_and_memory(slug: str, size: NodeSize | None) -> None:
     assert node_size(slug) == size
 
 
-def test_the_smallest_node_offers_what_was_measured() -> None:
+def test_the_smallest_nodes_capacity_is_the_measured_one() -> None:
     assert SMALLEST.allocatable == Amount(900, 1574)
     assert SMALLEST.allocatable.minus(DOKS_NODE).minus(DOKS_CLUSTER) == Amount(188, 823)
 

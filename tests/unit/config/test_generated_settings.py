@@ -97,7 +97,7 @@ def _process_ends() -> Iterator[None]:
 
 
 @given(configurations(), st.booleans())
-def test_any_configuration_deploys_or_is_refused_in_lines_that_help(config: dict[str, Any], secret: bool) -> None:
+def test_any_configuration_deploys_or_is_refused_with_fixes(config: dict[str, Any], secret: bool) -> None:
     secrets = [f"{NAMESPACE}:consumers", f"{NAMESPACE}:registry"] if secret else []
     # Its inputs are the engine's; an exception in the program comes out here, and a hang ends as TimeoutError.
     run = {"stack": "dev", "config": config, "secret_keys": secrets}

@@ -93,7 +93,7 @@ def test_only_the_route_with_auth_names_plugins(guarded: Recording) -> None:
     assert annotations(guarded, "Ingress", "bar") == {}
 
 
-def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
+def test_a_plugin_is_a_kong_plugin_in_its_routes_namespace(guarded: Recording) -> None:
     plugin = guarded.one("KongPlugin", "foo.jwt")
     assert plugin.type == "kubernetes:configuration.konghq.com/v1:KongPlugin"
     assert plugin.inputs["apiVersion"] == "configuration.konghq.com/v1"
@@ -112,7 +112,7 @@ def test_a_plugin_is_kongs_object_beside_its_route(guarded: Recording) -> None:
         ({"plugins": {"key-auth": {}}}, "key-auth"),
     ],
 )
-def test_both_kinds_of_auth_are_there_with_either_so_that_going_to_the_other_only_changes_the_route(
+def test_both_auth_plugins_exist_so_that_switching_changes_only_the_route(
     config: dict[str, Any], named: str
 ) -> None:
     rules = route(**config)
@@ -163,7 +163,7 @@ SPELLINGS = route(auth="jwt").plugins["request-transformer"]["remove"]["headers"
         "beside changed answers",
     ],
 )
-def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_is_lost(
+def test_only_spoofable_headers_are_removed_behind_auth(
     of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     rules = route(GatewayPolicies.model_validate(of_all), auth="jwt", **config)
@@ -171,19 +171,19 @@ def test_what_a_client_says_of_itself_is_taken_out_behind_auth_and_nothing_else_
     assert "request-transformer" in rules.applied
 
 
-def test_a_route_waits_for_every_plugin_and_consumer_that_it_names(guarded: Recording) -> None:
+def test_a_route_depends_on_its_plugins_and_consumers(guarded: Recording) -> None:
     needs = guarded.before(guarded.one("Ingress", "foo"))
     assert {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.key-auth"} <= needs
     assert {"KongConsumer alice", "KongConsumer bob", "KongClusterPlugin gateway.correlation-id"} <= needs
     assert "KongConsumer alice" not in guarded.before(guarded.one("Ingress", "bar"))
 
 
-def test_pods_behind_plugins_start_after_them_and_end_before_them(guarded: Recording) -> None:
+def test_pods_are_created_after_their_plugins_and_deleted_before_them(guarded: Recording) -> None:
     assert {"KongPlugin foo.acl", "KongPlugin foo.jwt"} <= guarded.before(guarded.one("Deployment", "foo"))
     assert "Release kong" not in guarded.before(guarded.one("Deployment", "bar"))
 
 
-def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Recording) -> None:
+def test_kongs_objects_depend_on_its_crds_and_are_deleted_with_the_cluster(guarded: Recording) -> None:
     cluster = guarded.one("KubernetesCluster").urn
     objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
     assert len(objects) == 8
@@ -192,7 +192,7 @@ def test_kongs_objects_wait_for_kongs_kinds_and_go_with_the_cluster(guarded: Rec
         assert each.deleted_with == cluster
 
 
-def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_for(guarded: Recording) -> None:
+def test_consumers_and_global_plugins_have_the_ingress_class(guarded: Recording) -> None:
     for kind in ("KongConsumer", "KongClusterPlugin"):
         for each in guarded.of(kind):
             assert each.annotations == {"kubernetes.io/ingress.class": "kong"}
@@ -200,7 +200,7 @@ def test_consumers_and_plugins_for_all_bear_the_class_that_the_controller_looks_
         assert each.inputs["metadata"]["labels"] == {"global": "true"}
 
 
-def test_a_consumer_names_its_credentials_which_are_labelled_secrets(guarded: Recording) -> None:
+def test_a_consumer_references_labelled_credential_secrets(guarded: Recording) -> None:
     assert guarded.one("KongConsumer", "alice").inputs["username"] == "alice"
     assert guarded.one("KongConsumer", "alice").inputs["credentials"] == ["alice.acl.team-a", "alice.jwt"]
     assert guarded.one("KongConsumer", "bob").inputs["credentials"] == ["bob.key-auth"]
@@ -212,14 +212,14 @@ def test_a_consumer_names_its_credentials_which_are_labelled_secrets(guarded: Re
         assert f"Secret {name}" in guarded.before(guarded.one("KongConsumer", consumer))
 
 
-def test_credentials_are_secret_wherever_they_are(guarded: Recording) -> None:
+def test_credentials_are_secret_in_every_resource(guarded: Recording) -> None:
     token = {"key": "alice", "algorithm": "HS256", "secret": "planted-secret-of-32-characters!"}
     assert guarded.one("Secret", "alice.jwt").inputs["stringData"] == {"secret": token}
     everything = json.dumps([each.inputs for each in guarded.resources if each.type != "kubernetes:core/v1:Secret"])
     assert "planted" not in everything + json.dumps(guarded.outputs)
 
 
-def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+def test_a_plain_text_consumer_secret_is_refused(run: Callable[[str], Recording]) -> None:
     recording = run("consumers in clear")
     (error,) = recording.errors
     assert [line.partition(": ")[0] for line in error.splitlines()] == [
@@ -231,13 +231,13 @@ def test_a_secret_of_a_consumer_that_is_in_clear_is_refused(run: Callable[[str],
     assert recording.resources == []
 
 
-def test_a_registry_password_that_is_in_clear_is_refused(run: Callable[[str], Recording]) -> None:
+def test_a_plain_text_registry_password_is_refused(run: Callable[[str], Recording]) -> None:
     (error,) = run("registry in clear").errors
     assert error.startswith("kong-doks:registry.password: is in clear in the stack's file")
     assert "planted" not in error
 
 
-def test_what_a_secret_gateway_says_is_secret_with_the_services_too(run: Callable[[str], Recording]) -> None:
+def test_values_of_a_secret_gateway_section_are_secret_in_routes(run: Callable[[str], Recording]) -> None:
     recording = run("secret gateway")
     (container,) = recording.one("Deployment", "foo").inputs["spec"]["template"]["spec"]["containers"]
     endpoint = {"name": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "value": {"secret": "https://otel.example/planted-token"}}
@@ -245,13 +245,13 @@ def test_what_a_secret_gateway_says_is_secret_with_the_services_too(run: Callabl
 
 
 @pytest.mark.parametrize("name", ["several gateways", "example everything"])
-def test_an_empty_configuration_is_none(run: Callable[[str], Recording], name: str) -> None:
+def test_an_empty_plugin_configuration_is_omitted(run: Callable[[str], Recording], name: str) -> None:
     # The API server wouldn't take it in the place of one that has fields.
     (bots,) = [each for each in run(name).of("KongPlugin") if each.inputs["plugin"] == "bot-detection"]
     assert "config" not in bots.inputs
 
 
-def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
+def test_a_refused_plugin_does_not_block_other_configuration(dev: Recording) -> None:
     values = dev.one("Release").inputs["values"]["ingressController"]
     assert values["env"]["feature_gates"] == "FallbackConfiguration=true"
 
@@ -305,7 +305,7 @@ def test_what_kong_refuses_stops_nothing_else(dev: Recording) -> None:
         ({"plugins": {"proxy-cache": {"strategy": "memory"}}}, "proxy-cache", {"strategy": "memory"}),
     ],
 )
-def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
+def test_a_policy_becomes_a_plugin_of_a_route_or_of_the_gateway(
     config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     assert route(**config).plugins == {plugin: expected}
@@ -344,19 +344,19 @@ def test_a_policy_becomes_a_plugin_on_a_route_and_for_all(
         ),
     ],
 )
-def test_what_only_the_gateway_has_becomes_a_plugin_for_all(
+def test_gateway_only_policies_become_global_plugins(
     config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     assert gateway(**config) == {plugin: expected}
 
 
 @pytest.mark.parametrize("monitoring", [True, {}, {"retention": "12h", "grafana": False}])
-def test_monitoring_needs_no_other_word_for_the_metrics(monitoring: object) -> None:
+def test_monitoring_enables_the_metrics(monitoring: object) -> None:
     assert gateway(monitoring=monitoring) == gateway(metrics=True)
     assert gateway(monitoring=False) == {}
 
 
-def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None:
+def test_custom_response_headers_override_security_headers() -> None:
     rules = route(securityHeaders=True, responseHeaders={"add": {"X-Frame-Options": "SAMEORIGIN"}, "remove": ["X-B"]})
     (config,) = rules.plugins.values()
     assert "X-Content-Type-Options:nosniff" in config["add"]["headers"]
@@ -428,7 +428,7 @@ def test_security_headers_and_ones_own_are_one_plugin_and_ones_own_win() -> None
         "a plugin as it is written",
     ],
 )
-def test_what_a_route_does_not_say_of_a_plugin_that_it_has_is_as_the_gateway_says(
+def test_a_routes_plugin_inherits_unset_fields_from_the_gateway(
     of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     assert route(GatewayPolicies.model_validate(of_all), **config).plugins[plugin] == expected
@@ -456,21 +456,21 @@ CHANGED = {"responseBody": {"remove": ["debug"]}}
         ({}, {"responseHeaders": {"remove": ["X-A"]}}, None),
     ],
 )
-def test_nobody_has_an_answer_compressed_that_kong_is_to_change(
+def test_accept_encoding_is_removed_if_responses_are_transformed(
     of_all: dict[str, Any], config: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     assert route(GatewayPolicies.model_validate(of_all), **config).plugins.get("request-transformer") == expected
     assert gateway(**CHANGED)["request-transformer"] == UNCOMPRESSED
 
 
-def test_every_request_is_cleaned_before_the_gateways_own_code_runs() -> None:
+def test_spoofable_headers_are_removed_before_custom_lua_runs() -> None:
     own = {"rewrite": ["return 1"], "access": ["return 2"]}
     of_all = GatewayPolicies.model_validate({"plugins": {"pre-function": own}})
     (plugin,) = policies.gateway_plugins(of_all, plugin_configs.Context())
     assert plugin.config == {"rewrite": [kong_lua.clean_request(), "return 1"], "access": ["return 2"]}
 
 
-def test_headers_may_have_the_size_that_a_key_says() -> None:
+def test_the_header_size_limit_is_configurable() -> None:
     environment = gateway_environment(GatewayPolicies.model_validate({"headerLimit": 64}))
     assert {value for name, value in environment.items() if name.startswith("nginx_proxy")} == {"4 64k", "64k", "8 64k"}
 
@@ -483,7 +483,7 @@ def test_headers_may_have_the_size_that_a_key_says() -> None:
         ([name.upper() for name in HEADERS_OF_KONG], "off"),
     ],
 )
-def test_a_header_that_kong_adds_after_all_plugins_is_left_out_by_its_own_setting(
+def test_kongs_own_headers_are_removed_by_its_headers_setting(
     removed: list[str], headers: str | None
 ) -> None:
     of_all = GatewayPolicies.model_validate({"responseHeaders": {"remove": removed}})
@@ -492,7 +492,7 @@ def test_a_header_that_kong_adds_after_all_plugins_is_left_out_by_its_own_settin
     assert gateway(responseHeaders={"remove": removed})["response-transformer"] == {"remove": {"headers": removed}}
 
 
-def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
+def test_kongs_body_buffer_fits_transformed_bodies() -> None:
     assert "nginx_http_client_body_buffer_size" not in gateway_environment(GatewayPolicies())
     environment = gateway_environment(GatewayPolicies(), 2)
     assert environment == {**HEADER_LIMITS, "nginx_http_client_body_buffer_size": "2m"}
@@ -534,14 +534,14 @@ def test_kong_has_room_for_the_bodies_that_it_changes() -> None:
         "allowed addresses for denied ones",
     ],
 )
-def test_what_a_route_switches_off_of_the_gateways_is_off_there(
+def test_a_route_can_disable_policies_of_the_gateway(
     of_all: dict[str, Any], config: dict[str, Any], plugin: str, expected: dict[str, Any]
 ) -> None:
     rules = route(GatewayPolicies.model_validate(of_all), **config)
     assert (rules.plugins, rules.applied) == ({plugin: expected}, (plugin,))
 
 
-def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
+def test_a_disabled_transformation_stays_disabled_behind_auth() -> None:
     of_all = GatewayPolicies.model_validate({"requestHeaders": {"remove": ["X-A"]}})
     rules = route(of_all, auth="jwt", requestHeaders={})
     assert rules.plugins["request-transformer"] == {"remove": {"headers": [*CLAIMS, *SPELLINGS]}}
@@ -556,18 +556,18 @@ def test_a_change_that_is_switched_off_stays_so_behind_auth() -> None:
         {"botDetection": False, "rateLimit": None, "cors": None, "terminate": None, "bodyLimit": None},
     ],
 )
-def test_what_is_off_anyway_makes_nothing(config: dict[str, Any]) -> None:
+def test_disabled_policies_create_no_plugin(config: dict[str, Any]) -> None:
     none_of_it = GatewayPolicies.model_validate({"requestId": True})
     assert route(none_of_it, **config).plugins == {}
     assert list(policies.errors_for_undisablable_policies(RoutePolicies.model_validate(config), none_of_it)) == []
 
 
-def test_a_route_has_no_plugin_of_the_gateways_that_it_says_nothing_of() -> None:
+def test_a_route_without_own_policies_has_no_copy_of_gateway_plugins() -> None:
     of_all = {"allowIps": ["10.0.0.0/8"], "requestHeaders": {"remove": ["X-A"]}, "securityHeaders": True}
     assert route(GatewayPolicies.model_validate(of_all), bodyLimit=1).applied == ("request-size-limiting",)
 
 
-def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
+def test_managed_plugins_lists_every_plugin_set_by_a_key() -> None:
     everything = {
         "rateLimit": {"minute": 1},
         "allowIps": ["10.0.0.0/8"],
@@ -593,7 +593,7 @@ def test_every_plugin_that_a_key_sets_is_known_to_be_set() -> None:
     assert policies.managed_plugins(GatewayPolicies.model_validate(of_all)) == set(gateway(**of_all))
 
 
-def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
+def test_paths_headers_timeouts_and_retries_are_annotations() -> None:
     assert route(stripPath=True).route == {"konghq.com/strip-path": "true"}
     assert route(whenHeaders={"X-Canary": "always"}).route == {"konghq.com/headers.X-Canary": "always"}
     rules = route(rewrite="/api", timeouts={"connect": 0.5, "read": 10}, retries=0)
@@ -607,13 +607,13 @@ def test_paths_headers_time_outs_and_retries_are_annotations() -> None:
     assert rules.plugins == {}
 
 
-def test_a_grpc_service_is_reached_by_grpc_only() -> None:
+def test_a_grpc_service_accepts_only_grpc() -> None:
     rules = route(protocol="grpc")
     assert rules.route == {"konghq.com/protocols": "grpc,grpcs"}
     assert rules.upstream == {"konghq.com/protocol": "grpc"}
 
 
-def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on() -> None:
+def test_the_json_access_log_replaces_kongs_and_tracing_is_enabled() -> None:
     log = GatewayPolicies.model_validate({"accessLog": True})
     assert gateway_environment(log) == {**HEADER_LIMITS, "proxy_access_log": "off"}
     traced = GatewayPolicies.model_validate({"tracing": {"url": "http://otel:4318/v1/traces"}})
@@ -635,7 +635,7 @@ def test_a_log_in_json_takes_the_place_of_kongs_own_and_tracing_is_switched_on()
         ({"replicas": 2, "timeouts": {"read": 10}}, "2000"),
     ],
 )
-def test_kong_soon_tries_the_other_pod_of_a_service_that_has_one(config: dict[str, Any], connect: str | None) -> None:
+def test_the_connect_timeout_is_short_with_several_replicas(config: dict[str, Any], connect: str | None) -> None:
     service = Service.model_validate({"name": "foo", "path": "/foo", "image": "user/foo:1"} | config)
     rules = policies.route_rules(service, GatewayPolicies(), plugin_configs.Context())
     assert rules.upstream.get("konghq.com/connect-timeout") == connect

@@ -33,13 +33,13 @@ def test_a_key_of_another_namespace_is_an_error_that_names_the_right_one() -> No
     assert text.endswith("; fix: write shop-gateway:nodeCount")
 
 
-def test_an_error_names_the_key_as_the_renamed_project_has_it() -> None:
+def test_an_error_has_the_renamed_projects_namespace() -> None:
     (line,) = refused({"shop-gateway:nodeCount": "0"}, "shop-gateway")
     assert line.startswith('shop-gateway:nodeCount: "0" is not allowed; ')
 
 
 @pytest.mark.parametrize("key", ["digitalocean:token", "kubernetes:context", "docker-build:host", "pulumi:tags"])
-def test_keys_of_providers_are_left_to_them(key: str) -> None:
+def test_provider_keys_are_ignored(key: str) -> None:
     assert load({key: "value"}, [], "kong-doks").node_count == 1
 
 
@@ -90,7 +90,7 @@ def _consumers(*keys: object) -> list[dict[str, object]]:
         ("text", []),
     ],
 )
-def test_every_secret_that_the_stacks_file_shows_is_refused(key: str, written: object, in_clear: list[int]) -> None:
+def test_every_plain_text_secret_is_refused(key: str, written: object, in_clear: list[int]) -> None:
     config = {"shop:consumers": json.dumps(_consumers(f"{CLEAR}-0", f"{CLEAR}-1"))}
     lines: list[str] = []
     try:
@@ -110,7 +110,7 @@ def test_a_password_beside_another_encrypted_value_is_refused() -> None:
     assert line.startswith("shop:registry.password: is in clear")
 
 
-def test_a_token_for_digitalocean_in_clear_is_refused_before_any_call(run: Callable[[str], Recording]) -> None:
+def test_a_plain_text_digitalocean_token_is_refused_before_any_call(run: Callable[[str], Recording]) -> None:
     recording = run("token in clear")
     (error,) = recording.errors
     assert error.startswith("digitalocean:token: is in clear in the stack's file; ")

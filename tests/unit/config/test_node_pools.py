@@ -12,18 +12,18 @@ from tests.unit.loading import loaded, refused
 BATCH: dict[str, Any] = {"size": "s-2vcpu-4gb", "count": 2}
 
 
-def test_every_pool_has_a_smallest_and_a_largest_number_of_nodes() -> None:
+def test_every_pool_has_a_minimum_and_a_maximum() -> None:
     pools = {"fixed": BATCH, "one": {"size": "c-2"}, "scaled": {"size": "c-2", "autoscale": {"min": 0, "max": 4}}}
     config = loaded({"nodePools": pools, "nodeAutoscale": {"min": 1, "max": 3}})
     bounds = {key: (pool.least, pool.most) for key, pool in config.all_pools.items()}
     assert bounds == {"default": (1, 3), "fixed": (2, 2), "one": (1, 1), "scaled": (0, 4)}
 
 
-def test_the_default_pool_has_the_number_of_nodes_that_is_set() -> None:
+def test_the_default_pool_has_the_configured_node_count() -> None:
     assert loaded({"nodeCount": "3", "nodeAutoscale": "{}"}).default_pool.most == 3
 
 
-def test_a_label_with_a_domain_of_ones_own_is_allowed() -> None:
+def test_a_label_with_a_custom_prefix_is_allowed() -> None:
     labels = {"example.com/tier": "batch", "tier": ""}
     assert loaded({"nodePools": {"batch": BATCH | {"labels": labels}}}).node_pools["batch"].labels == labels
 
@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line(mistake: str) -> None:
+def test_an_invalid_value_is_reported_in_one_line(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
     (line,) = refused(config)
     assert line.startswith(f"kong-doks:{expected}")
@@ -90,7 +90,7 @@ def settings(cpu: str, **values: Any) -> Settings:  # noqa: ANN401 -- any key
     return Settings.model_validate({"services": services} | values)
 
 
-def test_a_service_needs_room_in_its_own_pool() -> None:
+def test_a_service_must_fit_in_its_pool() -> None:
     # 1388m of a node's 2 CPUs are free for pods; a rollout needs 700m twice.
     assert shortage(settings("690m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == ""
     assert shortage(settings("700m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == (
@@ -109,7 +109,7 @@ def test_an_autoscaled_pool_counts_with_its_largest_number_of_nodes() -> None:
     assert shortage(default).endswith("fix: pulumi config set --path nodeAutoscale.max 2")
 
 
-def test_other_pods_may_run_in_a_pool_that_repels_none() -> None:
+def test_other_pods_may_run_in_a_pool_without_taints() -> None:
     many = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
     pool: dict[str, Any] = {"size": "s-2vcpu-4gb"}
     assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) == ""
@@ -119,7 +119,7 @@ def test_other_pods_may_run_in_a_pool_that_repels_none() -> None:
     assert "nodeCount 2" in shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}}))
 
 
-def test_a_pool_of_unknown_size_has_room() -> None:
+def test_a_pool_of_unknown_size_is_not_checked() -> None:
     assert shortage(settings("3", nodePools={"batch": {"size": "c-2"}})) == ""
     sizes = {"c-2": NodeSize(2, 4096), "s-1vcpu-2gb": NodeSize(1, 2048)}
     assert "a larger nodePools.batch.size" in shortage(settings("3", nodePools={"batch": {"size": "c-2"}}), sizes.get)

@@ -279,7 +279,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_what_kong_would_refuse_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
+def test_a_plugin_configuration_that_kong_refuses_is_one_error_line(mistake: str) -> None:
     plugin, config, expected = WRONG[mistake]
     (line,) = refused(services(plugins={plugin: config}))
     assert line.startswith(f"kong-doks:services[0].plugins.{plugin}")
@@ -288,7 +288,7 @@ def test_what_kong_would_refuse_is_one_line_with_key_value_allowed_and_fix(mista
     assert "; fix: " in line
 
 
-def test_several_mistakes_are_told_at_once() -> None:
+def test_several_errors_are_reported_at_once() -> None:
     config = {"plugins": {"file-log": {"pth": "/a"}, "cors": {"max_age": "1h"}}}
     lines = refused({"gateway": config})
     places = ["file-log.path", "file-log.pth", "cors.max_age"]
@@ -296,19 +296,19 @@ def test_several_mistakes_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("plugin", RIGHT)
-def test_what_kong_documents_is_allowed(plugin: str) -> None:
+def test_documented_plugin_configurations_are_accepted(plugin: str) -> None:
     for config in RIGHT[plugin]:
         assert list(plugin_schema.config_errors(plugin, config)) == []
 
 
-def test_every_schema_can_be_read() -> None:
+def test_every_plugin_schema_is_valid() -> None:
     found = {plugin: list(plugin_schema.config_errors(plugin, {})) for plugin in plugin_schema.plugins()}
     assert len(found) == 44
     for plugin, complaints in found.items():
         assert {complaint.problem for complaint in complaints} <= {"is missing", "has none of what it needs"}, plugin
 
 
-def test_a_plugin_that_kong_takes_on_no_route_belongs_under_gateway() -> None:
+def test_a_global_only_plugin_is_refused_on_a_route() -> None:
     config = {"acme": {"account_email": "a@b.c"}}
     (line,) = refused(services(plugins=config))
     assert line == (
@@ -317,7 +317,7 @@ def test_a_plugin_that_kong_takes_on_no_route_belongs_under_gateway() -> None:
     )
 
 
-def test_our_own_policies_are_what_kong_allows() -> None:
+def test_generated_plugins_match_kongs_schemas() -> None:
     everything: dict[str, Any] = {
         "rateLimit": {"minute": 1, "by": "header", "header": "X-A"},
         "allowIps": ["10.0.0.0/8"],

@@ -338,7 +338,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
+def test_an_error_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
     lines = refused(config)
     (line,) = [line for line in lines if expected in line]
@@ -359,33 +359,33 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> N
     ids=["a short key", "a short secret", "no algorithm", "both", "a slip of the pen"],
 )
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_no_mistake_shows_a_credential(entry: dict[str, Any], *, encrypted: bool) -> None:
+def test_no_error_contains_a_credential(entry: dict[str, Any], *, encrypted: bool) -> None:
     (line,) = refused(consumers(entry), ["consumers"] if encrypted else [])
     assert line.startswith("kong-doks:consumers[0]")
     assert "planted" not in line
 
 
-def test_two_consumers_with_the_same_key_are_told_apart_without_it() -> None:
+def test_a_duplicate_key_error_does_not_contain_the_key() -> None:
     twice = [{"name": name, "apiKey": SECRET} for name in ("alice", "bob")]
     lines = refused(consumers(*twice))
     assert [line.partition(": ")[0] for line in lines] == [f"kong-doks:consumers[{index}].apiKey" for index in (0, 1)]
     assert "planted" not in "".join(lines)
 
 
-def test_a_plugin_of_its_own_takes_the_place_of_what_cant_be_switched_off() -> None:
+def test_a_plugin_entry_may_override_a_policy_that_cannot_be_disabled() -> None:
     plugins = {"bot-detection": {"allow": ["curl"]}}
     config = services(botDetection=False, plugins=plugins) | {"gateway": {"botDetection": True}}
     assert loaded(config).services[0].plugins == plugins
 
 
 @pytest.mark.parametrize(("policy", "replicas"), [("local", 1), ("redis", 2)])
-def test_a_limit_is_one_limit_with_one_pod_or_one_counter(policy: str, replicas: int) -> None:
+def test_a_raw_rate_limiting_plugin_is_accepted_with_one_replica_or_redis(policy: str, replicas: int) -> None:
     plugins = {"rate-limiting": {"minute": 1, "policy": policy, "redis": {"host": "redis.tools"}}}
     config = services(plugins=plugins) | {"gateway": {"replicas": replicas}}
     assert loaded(config).services[0].plugins == plugins
 
 
-def test_a_grpc_service_is_only_connected_to() -> None:
+def test_a_grpc_service_has_tcp_probes() -> None:
     (service,) = loaded({"services": [FOO | {"protocol": "grpc"}]}).services
     assert service.probe_path(service.versions["foo"]) is None
 
@@ -403,12 +403,12 @@ def test_an_origin_is_a_scheme_and_a_host_and_may_have_a_port(origin: str) -> No
 
 
 @pytest.mark.parametrize(("algorithm", "key"), [("ES256", KEY), *(("RS256", key) for key in RSA_KEYS)])
-def test_a_whole_key_of_its_algorithms_kind_is_fine(algorithm: str, key: str) -> None:
+def test_a_valid_public_key_of_its_algorithm_is_accepted(algorithm: str, key: str) -> None:
     (alice,) = loaded(signer(algorithm, key)).consumers
     assert alice.jwt_credential == {"key": "alice", "algorithm": algorithm, "rsa_public_key": key}
 
 
-def test_a_change_may_have_what_kong_takes() -> None:
+def test_transformations_that_kong_supports_are_accepted() -> None:
     headers = {"set": {"X-Via": "a: b, c", "X_Old": "b"}, "rename": {"X-A": "X-B"}, "remove": ["X-C"]}
     fields = {"set": {"a.b": "12:30", "c d": " "}, "rename": {"e": "f g"}, "remove": ["h[0]"]}
     (service,) = loaded({"services": [FOO | {"requestHeaders": headers, "responseBody": fields}]}).services
@@ -418,7 +418,7 @@ def test_a_change_may_have_what_kong_takes() -> None:
     assert service.response_body.assign == fields["set"]
 
 
-def test_a_consumer_needs_no_more_than_a_name_and_a_credential() -> None:
+def test_a_consumer_needs_only_a_name_and_a_credential() -> None:
     config = loaded({"services": [FOO | {"auth": "jwt"}, BAR], "consumers": [ALICE]})
     (alice,) = config.consumers
     assert alice.jwt_credential == {"key": "alice", "algorithm": "ES256", "rsa_public_key": KEY}

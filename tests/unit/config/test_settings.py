@@ -321,7 +321,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
+def test_an_error_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> None:
     config, expected = MISTAKES[mistake]
     lines = refused(config)
     (line,) = [line for line in lines if expected in line]
@@ -331,7 +331,7 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> N
     assert "Traceback" not in "".join(lines)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     config = {"nodeCount": "0", "registry": {"tier": "free"}, "services": [FOO | {"port": 0, "path": "foo"}, FOO]}
     assert [line.partition(": ")[0] for line in refused(config)] == [
         "kong-doks:nodeCount",
@@ -341,7 +341,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]
 
 
-def test_a_secret_is_not_repeated_in_an_error() -> None:
+def test_an_error_does_not_contain_a_secret() -> None:
     planted = "planted-" + "word"
     config = {
         "registry": {"kind": "other", "server": "ghcr.io", "username": "me", "password": [planted]},
@@ -353,7 +353,7 @@ def test_a_secret_is_not_repeated_in_an_error() -> None:
     assert any(line.startswith("kong-doks:registry.password: ") for line in lines)
 
 
-def test_a_short_secret_leaves_the_rest_of_its_error_readable() -> None:
+def test_hiding_a_short_secret_keeps_the_error_readable() -> None:
     (line,) = refused({"registry": "e"}, ["registry"])
     assert line.startswith("kong-doks:registry: (secret) is not allowed; allowed: a registry; fix: ")
 
@@ -361,7 +361,7 @@ def test_a_short_secret_leaves_the_rest_of_its_error_readable() -> None:
 @pytest.mark.parametrize(
     "image", ["nginx:1.29.3", "localhost:5001/foo:0.1", f"user/foo:latest@sha256:{'a' * 64}", "ghcr.io/a/b_c:v1-x"]
 )
-def test_images_by_a_tag_that_stays_or_by_digest_are_fine(image: str) -> None:
+def test_images_by_fixed_tag_or_digest_are_accepted(image: str) -> None:
     (service,) = loaded({"services": [BAR | {"image": image}]}).services
     assert service.image == image
 
@@ -373,7 +373,7 @@ def test_a_service_needs_three_lines() -> None:
     assert (service.port, service.probe_path(service.versions["foo"])) == (5000, "/healthz")
 
 
-def test_only_the_path_that_leads_to_a_service_may_not_begin_with_a_tilde() -> None:
+def test_only_route_paths_may_not_begin_with_a_tilde() -> None:
     (service,) = loaded({"services": [FOO | {"path": "/foo/~ada", "rewrite": "/~ada"}]}).services
     assert (service.path, service.rewrite) == ("/foo/~ada", "/~ada")
 
@@ -386,7 +386,7 @@ def test_quantities_may_be_numbers() -> None:
 
 
 @pytest.mark.parametrize("path", ["/health/", "/health?full=1", "/a/b%20c"])
-def test_a_probe_may_ask_for_any_path(path: str) -> None:
+def test_any_probe_path_is_accepted(path: str) -> None:
     (service,) = loaded({"services": [FOO | {"health": path}]}).services
     assert service.probe_path(service.versions["foo"]) == path
 

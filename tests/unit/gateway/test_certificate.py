@@ -28,7 +28,7 @@ def complaint(**config: object) -> str:
     return "\n".join(line.removeprefix("kong-doks:") for line in refused(config))
 
 
-def test_without_a_domain_nothing_is_asked_or_made(run: Run) -> None:
+def test_without_a_domain_there_is_no_record_or_certificate(run: Run) -> None:
     recording = run("dev")
     assert "digitalocean:index/getDomains:getDomains" not in recording.invoked
     assert not [r for r in recording.resources if "cert" in r.type.lower() or "dns" in r.type.lower()]
@@ -37,7 +37,7 @@ def test_without_a_domain_nothing_is_asked_or_made(run: Run) -> None:
     assert "tls" not in recording.one("Ingress", "foo").inputs["spec"]
 
 
-def test_a_domain_in_the_accounts_zone_gets_its_record_and_the_stack_takes_it_down_again(run: Run) -> None:
+def test_a_domain_in_the_accounts_zone_gets_an_a_record(run: Run) -> None:
     record = run("domain").one("DnsRecord")
     assert record.inputs == {"domain": "example.com", "type": "A", "name": "api", "value": "198.51.100.7", "ttl": 300}
     # It isn't part of the cluster: nobody else would remove it.
@@ -45,7 +45,7 @@ def test_a_domain_in_the_accounts_zone_gets_its_record_and_the_stack_takes_it_do
     assert "Release kong" in run("domain").before(record)
 
 
-def test_the_longest_zone_is_the_domains_own(run: Run) -> None:
+def test_the_longest_matching_zone_is_used(run: Run) -> None:
     assert run("domain itself").one("DnsRecord").inputs | {"value": ""} == {
         "domain": "shop.example.com",
         "type": "A",
@@ -55,7 +55,7 @@ def test_the_longest_zone_is_the_domains_own(run: Run) -> None:
     }
 
 
-def test_where_the_zone_is_kept_elsewhere_an_output_says_which_record_to_make(run: Run) -> None:
+def test_for_a_zone_elsewhere_an_output_has_the_missing_record(run: Run) -> None:
     recording = run("domain kept elsewhere")
     assert recording.of("DnsRecord") == []
     assert recording.outputs["dns_record"] == "api.example.org. A 198.51.100.7"
@@ -63,19 +63,19 @@ def test_where_the_zone_is_kept_elsewhere_an_output_says_which_record_to_make(ru
     assert recording.one("Certificate").annotations == {}
 
 
-def test_a_route_is_waited_for_unless_its_certificate_may_come_later(run: Run) -> None:
+def test_up_waits_for_a_route_unless_its_certificate_is_issued_later(run: Run) -> None:
     unawaited = {"pulumi.com/skipAwait": "true"}
     for name, waits in (("domain kept elsewhere", False), ("domain", True)):
         annotations = run(name).one("Ingress", "foo").inputs["metadata"].get("annotations", {})
         assert (unawaited.items() <= annotations.items()) is not waits
 
 
-def test_zones_are_asked_for_before_anything_is_made(run: Run) -> None:
+def test_zones_are_looked_up_before_the_first_resource(run: Run) -> None:
     assert "digitalocean:index/getDomains:getDomains" in run("domain in preview").invoked
     assert run("domain in preview").outputs["proxy_url"] == "https://api.example.com"
 
 
-def test_a_canary_answers_for_the_domain_with_the_certificate_that_an_ingress_names(run: Run) -> None:
+def test_a_canary_is_served_at_the_domain_with_the_certificate_of_an_ingress(run: Run) -> None:
     recording = run("domain, canary")
     (ingress,) = recording.of("Ingress")
     assert ingress.annotations == {"pulumi.com/skipAwait": "true"}
@@ -92,7 +92,7 @@ def test_a_canary_answers_for_the_domain_with_the_certificate_that_an_ingress_na
     assert {"Certificate certificate", "Ingress certificate"} <= recording.before(route)
 
 
-def test_outputs_name_the_domain_and_the_load_balancers_own_address(run: Run) -> None:
+def test_outputs_have_the_domain_and_the_load_balancers_address(run: Run) -> None:
     outputs = run("domain").outputs
     assert outputs["proxy_ip"] == "198.51.100.7"
     assert outputs["proxy_url"] == "https://api.example.com"
@@ -100,7 +100,7 @@ def test_outputs_name_the_domain_and_the_load_balancers_own_address(run: Run) ->
     assert "dns_record" not in outputs
 
 
-def test_the_certificate_comes_after_what_it_takes_and_before_the_routes(run: Run) -> None:
+def test_the_certificate_is_created_after_its_dependencies_and_before_the_routes(run: Run) -> None:
     recording = run("domain")
     certificate = recording.one("Certificate")
     assert certificate.annotations == {"pulumi.com/waitFor": "condition=Ready"}
@@ -109,7 +109,7 @@ def test_the_certificate_comes_after_what_it_takes_and_before_the_routes(run: Ru
     assert "Certificate certificate" in recording.before(recording.one("Ingress", "foo"))
 
 
-def test_routes_answer_for_the_domain_over_https_and_send_everyone_else_there(run: Run) -> None:
+def test_routes_serve_the_domain_over_https_and_redirect_http(run: Run) -> None:
     ingress = run("domain").one("Ingress", "foo").inputs
     assert ingress["spec"]["rules"][0]["host"] == "api.example.com"
     assert ingress["spec"]["tls"] == [{"hosts": ["api.example.com"], "secretName": "gateway-tls"}]
@@ -120,7 +120,7 @@ def test_routes_answer_for_the_domain_over_https_and_send_everyone_else_there(ru
     assert grpc["konghq.com/protocols"] == "grpcs"
 
 
-def test_browsers_are_told_to_stay_with_https(run: Run) -> None:
+def test_a_domain_sets_strict_transport_security(run: Run) -> None:
     def added(name: str) -> list[str]:
         plugins = [p for p in run(name).of("KongPlugin") if p.inputs["plugin"] == "response-transformer"]
         return [header for p in plugins for header in p.inputs["config"]["add"]["headers"]]
@@ -129,7 +129,7 @@ def test_browsers_are_told_to_stay_with_https(run: Run) -> None:
     assert not [header for header in added("example protection") if header.startswith("Strict-Transport")]
 
 
-def test_the_cluster_knows_the_load_balancer_by_name_so_that_it_can_be_asked_from_inside(run: Run) -> None:
+def test_the_load_balancer_has_a_hostname_so_that_pods_reach_it(run: Run) -> None:
     values = run("domain").one("Release", "kong").inputs["values"]
     assert values["proxy"]["annotations"][HOSTNAME] == "api.example.com"
     local = run("domain on an own cluster")
@@ -138,7 +138,7 @@ def test_the_cluster_knows_the_load_balancer_by_name_so_that_it_can_be_asked_fro
     assert local.outputs["dns_record"] == "api.example.com. A 203.0.113.10"
 
 
-def test_another_authority_is_another_issuer_so_that_there_is_another_certificate(run: Run) -> None:
+def test_another_acme_server_is_another_issuer_and_certificate(run: Run) -> None:
     staging, production = (run(name).one("Issuer").inputs for name in ("domain", "production"))
     assert staging["spec"]["acme"]["server"] == "https://acme-staging-v02.api.letsencrypt.org/directory"
     assert production["spec"]["acme"]["server"] == "https://acme-v02.api.letsencrypt.org/directory"
@@ -147,7 +147,7 @@ def test_another_authority_is_another_issuer_so_that_there_is_another_certificat
     assert used == production["metadata"]["name"]
 
 
-def test_an_authority_of_ones_own_is_known_by_its_certificate(run: Run) -> None:
+def test_a_custom_acme_server_has_a_ca_bundle(run: Run) -> None:
     acme = run("own authority").one("Issuer").inputs["spec"]["acme"]
     assert acme["server"] == "https://ca.example/acme/directory"
     assert base64.b64decode(acme["caBundle"]).decode() == AUTHORITY
@@ -167,7 +167,7 @@ def test_an_authority_of_ones_own_is_known_by_its_certificate(run: Run) -> None:
         ({"namespace": "cert-manager"}, "any namespace except kong, monitoring, cert-manager and kube-*"),
     ],
 )
-def test_a_mistake_is_told_with_its_fix(config: dict[str, object], said: str) -> None:
+def test_an_error_has_a_fix(config: dict[str, object], said: str) -> None:
     assert said in complaint(**config)
 
 
@@ -181,5 +181,5 @@ def test_a_mistake_is_told_with_its_fix(config: dict[str, object], said: str) ->
         ({"acme": {"ca": AUTHORITY}}, "only with a server of your own"),
     ],
 )
-def test_what_would_keep_the_authority_from_asking_is_told(config: dict[str, object], said: str) -> None:
+def test_policies_that_block_the_acme_challenge_are_refused(config: dict[str, object], said: str) -> None:
     assert said in complaint(domain="api.example.com", email="ops@example.com", **config)

@@ -68,7 +68,7 @@ TRANSITIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("name", TRANSITIONS)
-def test_at_no_moment_is_a_valid_credential_missing_or_claimed_twice(name: str) -> None:
+def test_a_credential_is_never_missing_or_duplicated(name: str) -> None:
     before, after = TRANSITIONS[name]
     cluster = first_up(before)
     valid = {each for entry in consumers(before) for each in claims(entry)} & {
@@ -91,7 +91,7 @@ def test_at_no_moment_is_a_valid_credential_missing_or_claimed_twice(name: str) 
     assert {each for entry in entries for each in claims(entry.consumer)} == kept
 
 
-def test_a_renamed_consumer_keeps_its_objects_for_good() -> None:
+def test_a_renamed_consumer_keeps_its_objects() -> None:
     state = first_up([consumer("alice", K1)])
     for name in ("alicia", "alicia", "alison"):
         (entry,) = arrange(consumers([consumer(name, K1)]), state)
@@ -102,7 +102,7 @@ def test_a_renamed_consumer_keeps_its_objects_for_good() -> None:
     assert {entry.object_name for entry in entries} == {"alice", "alice-2"}
 
 
-def test_what_was_retired_goes_with_the_next_up() -> None:
+def test_retired_objects_are_deleted_by_the_next_up() -> None:
     state = first_up([consumer("alice", K1), consumer("bob", K2)])
     entries = arrange(consumers([consumer("bob", K1)]), state)
     assert [(entry.object_name, entry.consumer is None) for entry in entries] == [("bob", True), ("alice", False)]
@@ -110,7 +110,7 @@ def test_what_was_retired_goes_with_the_next_up() -> None:
     assert [entry.object_name for entry in arrange(consumers([consumer("bob", K1)]), state)] == ["alice"]
 
 
-def test_two_that_swap_names_end_as_they_should() -> None:
+def test_two_consumers_can_swap_names() -> None:
     state = first_up([consumer("alice", K1), consumer("bob", K2)])
     entries = arrange(consumers([consumer("alice", K2), consumer("bob", K1)]), state)
     assert {entry.object_name: entry.consumer and entry.consumer.name for entry in entries} == {
@@ -119,7 +119,7 @@ def test_two_that_swap_names_end_as_they_should() -> None:
     }
 
 
-def test_objects_of_consumers_are_beside_kong_and_keep_their_names(run: Callable[[str], Recording]) -> None:
+def test_objects_of_consumers_are_in_kongs_namespace_and_keep_their_names(run: Callable[[str], Recording]) -> None:
     renamed = run("consumer renamed")
     alicia = renamed.one("KongConsumer")
     assert alicia.name == "alice"
@@ -133,7 +133,7 @@ def test_objects_of_consumers_are_beside_kong_and_keep_their_names(run: Callable
         assert each.options["deleteBeforeReplace"] is True
 
 
-def test_a_consumer_waits_for_the_one_that_gives_up_what_it_takes(run: Callable[[str], Recording]) -> None:
+def test_a_consumer_depends_on_the_one_that_releases_its_credential(run: Callable[[str], Recording]) -> None:
     moved = run("key moved, its owner removed")
     retired, bob = moved.one("KongConsumer", "bob"), moved.one("KongConsumer", "alice")
     assert (retired.inputs["username"], retired.inputs["credentials"]) == ("retired.bob", [])

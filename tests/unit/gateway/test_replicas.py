@@ -44,7 +44,7 @@ def test_kong_serves_soon_after_its_first_configuration(dev: Recording) -> None:
         assert probe["periodSeconds"] * probe["failureThreshold"] == 30
 
 
-def test_one_pod_counts_by_itself(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_a_single_replica_counts_locally(dev: Recording, run: Callable[[str], Recording]) -> None:
     values = dev.one("Release").inputs["values"]
     assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints"} & set(values)
     alone = run("example rate-limit")
@@ -52,13 +52,13 @@ def test_one_pod_counts_by_itself(dev: Recording, run: Callable[[str], Recording
     assert alone.one("KongPlugin", "foo.rate-limiting").inputs["config"]["policy"] == "local"
 
 
-def test_several_pods_without_limits_have_nothing_to_count(run: Callable[[str], Recording]) -> None:
+def test_without_rate_limits_there_is_no_store(run: Callable[[str], Recording]) -> None:
     recording = run("several gateways without limits")
     assert recording.one("Release").inputs["values"]["replicaCount"] == 2
     assert {each.name for each in recording.of("Deployment")} == {"foo", "bar"}
 
 
-def test_pods_are_on_different_nodes_if_there_are_any_and_go_one_by_one(several: Recording) -> None:
+def test_replicas_of_kong_prefer_different_nodes_and_have_a_disruption_budget(several: Recording) -> None:
     values = several.one("Release").inputs["values"]
     assert values["replicaCount"] == 2
     assert values["podDisruptionBudget"] == BUDGET
@@ -66,7 +66,7 @@ def test_pods_are_on_different_nodes_if_there_are_any_and_go_one_by_one(several:
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
-def test_the_charts_autoscaler_owns_the_number_of_pods(run: Callable[[str], Recording]) -> None:
+def test_the_charts_autoscaler_owns_the_replicas(run: Callable[[str], Recording]) -> None:
     recording = run("autoscaled gateways")
     values = recording.one("Release", "kong").inputs["values"]
     assert "replicaCount" not in values
@@ -84,7 +84,7 @@ def test_the_charts_autoscaler_owns_the_number_of_pods(run: Callable[[str], Reco
     assert recording.pod("rate-limits")["priorityClassName"] == values["priorityClassName"] == priority
 
 
-def test_the_chart_refuses_a_budget_for_a_gateway_of_one_pod_at_times(run: Callable[[str], Recording]) -> None:
+def test_a_gateway_with_a_minimum_of_one_has_no_disruption_budget(run: Callable[[str], Recording]) -> None:
     values = run("one gateway or more").one("Release", "kong").inputs["values"]
     assert "podDisruptionBudget" not in values
     assert values["topologySpreadConstraints"]
@@ -92,13 +92,13 @@ def test_the_chart_refuses_a_budget_for_a_gateway_of_one_pod_at_times(run: Calla
     assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 500}}
 
 
-def test_priority_is_to_be_had_without_autoscale(run: Callable[[str], Recording]) -> None:
+def test_priority_is_available_without_autoscale(run: Callable[[str], Recording]) -> None:
     recording = run("a gateway with priority")
     assert recording.one("Release").inputs["values"]["priorityClassName"] == "kong-doks-dev-gateway"
     assert recording.of("HorizontalPodAutoscaler") == []
 
 
-def test_limits_are_counted_in_one_place_whose_password_no_plugin_shows(several: Recording) -> None:
+def test_replicas_share_a_store_whose_password_is_not_in_the_plugin(several: Recording) -> None:
     plugin = several.one("KongPlugin", "foo.rate-limiting").inputs
     assert plugin["config"] == {
         "minute": 60,
@@ -114,7 +114,7 @@ def test_limits_are_counted_in_one_place_whose_password_no_plugin_shows(several:
     assert "configPatches" not in several.one("KongPlugin", "foo.bot-detection").inputs
 
 
-def test_the_password_is_the_same_where_it_is_asked_for_and_where_it_is_given(several: Recording) -> None:
+def test_store_and_plugins_have_the_same_password(several: Recording) -> None:
     made, copy = several.one("Secret", "rate-limits"), several.one("Secret", "rate-limits-services")
     assert (made.inputs["metadata"]["namespace"], copy.inputs["metadata"]["namespace"]) == ("kong", "default")
     data = made.inputs["data"]["secret"]
@@ -128,7 +128,7 @@ def test_the_password_of_the_first_run_stays(several: Recording) -> None:
     assert several.one("Secret", "rate-limits").ignore_changes == ["data"]
 
 
-def test_a_limit_waits_until_it_can_be_counted(several: Recording, run: Callable[[str], Recording]) -> None:
+def test_a_rate_limit_depends_on_the_store(several: Recording, run: Callable[[str], Recording]) -> None:
     needed = {"Deployment rate-limits", "Service rate-limits", "Secret rate-limits-services"}
     for kind, name in (
         ("KongPlugin", "foo.rate-limiting"),
@@ -140,7 +140,7 @@ def test_a_limit_waits_until_it_can_be_counted(several: Recording, run: Callable
     assert needed <= of_a_route_only.before(of_a_route_only.one("KongPlugin", "foo.rate-limiting"))
 
 
-def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several: Recording) -> None:
+def test_the_store_is_restricted_and_deleted_with_the_cluster(several: Recording) -> None:
     counters = several.one("Deployment", "rate-limits")
     assert counters.deleted_with == several.one("KubernetesCluster").urn
     spec: dict[str, Any] = counters.inputs["spec"]["template"]["spec"]
@@ -157,7 +157,7 @@ def test_the_counters_can_do_no_more_than_count_and_go_with_the_cluster(several:
     assert counters.inputs["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
+def test_only_generated_rate_limits_get_the_stores_password() -> None:
     store, gateway = plugin_configs.Context(rate_limit_store="store"), GatewayPolicies()
     own = RoutePolicies.model_validate({"plugins": {"rate-limiting": {"minute": 1}}})
     assert policies.route_rules(own, gateway, store).plugins == [policies.Plugin("rate-limiting", {"minute": 1})]
@@ -172,7 +172,7 @@ def test_only_a_limit_of_the_stack_gets_the_password_of_the_store() -> None:
     assert not plugin.secret_paths
 
 
-def test_the_load_balancer_of_several_pods_soon_takes_a_lost_node_out(several: Recording, dev: Recording) -> None:
+def test_with_several_replicas_the_load_balancer_checks_health_quickly(several: Recording, dev: Recording) -> None:
     prefix = "service.beta.kubernetes.io/do-loadbalancer-healthcheck-"
     alone, annotations = (
         recording.one("Release").inputs["values"]["proxy"]["annotations"] for recording in (dev, several)
@@ -192,7 +192,7 @@ def test_the_load_balancer_of_several_pods_soon_takes_a_lost_node_out(several: R
     ("name", "policy"),
     [("several gateways", "Local"), ("autoscaled gateways", "Local"), ("one gateway or more", None), ("dev", None)],
 )
-def test_a_node_sends_connections_to_its_own_pods_of_kong_where_there_are_always_several(
+def test_external_traffic_policy_is_local_with_several_replicas(
     run: Callable[[str], Recording], name: str, policy: str | None
 ) -> None:
     assert run(name).one("Release", "kong").inputs["values"]["proxy"].get("externalTrafficPolicy") == policy

@@ -25,7 +25,7 @@ def variables(recording: Recording, name: str) -> dict[str, str]:
     return {variable["name"]: variable["value"] for variable in container["env"]}
 
 
-def test_a_service_is_told_of_the_collector_by_opentelemetrys_own_variables(run: Callable[[str], Recording]) -> None:
+def test_services_get_opentelemetrys_variables(run: Callable[[str], Recording]) -> None:
     assert variables(run("example observability"), "foo") == {
         "PORT": "5000",
         "OTEL_SERVICE_NAME": "foo",
@@ -35,14 +35,14 @@ def test_a_service_is_told_of_the_collector_by_opentelemetrys_own_variables(run:
     }
 
 
-def test_a_service_may_stay_out_of_it(run: Callable[[str], Recording]) -> None:
+def test_a_service_can_disable_tracing(run: Callable[[str], Recording]) -> None:
     assert variables(run("example observability"), "bar") == {"PORT": "5000"}
 
 
-def test_without_tracing_nothing_is_told(dev: Recording) -> None:
+def test_without_tracing_services_get_no_variables(dev: Recording) -> None:
     assert variables(dev, "foo") == {"PORT": "5000"}
 
 
-def test_a_services_own_variables_win(run: Callable[[str], Recording]) -> None:
+def test_a_services_own_variables_override(run: Callable[[str], Recording]) -> None:
     assert variables(run("own traces"), "foo")["OTEL_SERVICE_NAME"] == "shop"
     assert variables(run("own traces"), "overview")["OTEL_SERVICE_NAME"] == "overview"

@@ -51,13 +51,13 @@ def test_an_archive_without_a_pin_is_downloaded_each_time(requested: list[str], 
 
 
 @pytest.mark.usefixtures("requested")
-def test_another_archive_than_the_pinned_one_is_refused_and_not_kept(tmp_path: Path) -> None:
+def test_an_archive_with_another_digest_is_refused_and_not_cached(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"kong 1.2.3 has the SHA-256 {DIGEST} instead of the pinned {'0' * 64}"):
         read("0" * 64)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_copy_is_downloaded_again(requested: list[str], tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_is_downloaded_again(requested: list[str], tmp_path: Path) -> None:
     read(DIGEST)
     (kept,) = tmp_path.rglob("*.tgz")
     kept.write_bytes(CONTENT[:4])
@@ -67,12 +67,12 @@ def test_a_damaged_copy_is_downloaded_again(requested: list[str], tmp_path: Path
 
 
 @pytest.mark.usefixtures("requested")
-def test_an_archive_that_cannot_be_kept_is_used_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_archive_is_used_even_if_it_cannot_be_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert read(DIGEST) == CONTENT
 
 
-def test_the_pin_holds_for_the_charts_own_repository_and_not_for_a_mirror() -> None:
+def test_the_digest_applies_to_the_charts_own_repository_only() -> None:
     assert Settings.model_validate({}).kong_chart_sha256 == versions.KONG_CHART_SHA256[versions.KONG_CHART]
     assert Settings.model_validate({"chartRepository": "https://mirror.example"}).kong_chart_sha256 is None

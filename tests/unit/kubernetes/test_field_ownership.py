@@ -33,7 +33,7 @@ def is_forced(resource: Resource) -> bool:
     return FORCE in resource.inputs["metadata"].get("annotations", {}).items()
 
 
-def test_in_the_stacks_own_cluster_every_object_takes_over_the_fields_of_others(
+def test_in_the_stacks_own_cluster_every_object_forces_field_ownership(
     run: Callable[[str], Recording],
 ) -> None:
     for name in ("dev", "example everything", "several gateways", "canary", "domain, canary", "own namespace"):
@@ -42,7 +42,7 @@ def test_in_the_stacks_own_cluster_every_object_takes_over_the_fields_of_others(
         assert [each.urn for each in objects if not is_forced(each)] == []
 
 
-def test_in_a_cluster_of_the_users_the_gateway_apis_definitions_are_never_replaced(
+def test_in_an_existing_cluster_the_gateway_apis_crds_are_never_replaced(
     run: Callable[[str], Recording],
 ) -> None:
     def definitions(name: str) -> dict[str, bool]:
@@ -54,7 +54,7 @@ def test_in_a_cluster_of_the_users_the_gateway_apis_definitions_are_never_replac
     assert len(definitions("canary on an own cluster")) > len(forced)
 
 
-def test_in_a_cluster_of_the_users_only_definitions_take_over_the_fields_of_others(
+def test_in_an_existing_cluster_only_crds_force_field_ownership(
     run: Callable[[str], Recording],
 ) -> None:
     for name in ("local", "domain on an own cluster"):

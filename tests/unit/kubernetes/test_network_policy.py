@@ -88,7 +88,7 @@ def opened_up(run: Callable[[str], Recording]) -> Recording:
     return run("egress")
 
 
-def test_every_namespace_of_the_stack_is_closed_and_every_pod_in_it_has_a_policy(dev: Recording) -> None:
+def test_every_namespace_denies_by_default_and_every_pod_has_a_policy(dev: Recording) -> None:
     found = {
         (each.inputs["metadata"]["namespace"], each.inputs["metadata"]["name"]) for each in dev.of("NetworkPolicy")
     }
@@ -107,7 +107,7 @@ def test_every_namespace_of_the_stack_is_closed_and_every_pod_in_it_has_a_policy
             assert each.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_in_a_cluster_of_yours_only_the_stacks_own_pods_are_selected(run: Callable[[str], Recording]) -> None:
+def test_in_an_existing_cluster_only_the_stacks_pods_are_selected(run: Callable[[str], Recording]) -> None:
     local = run("local")
     assert {each.name for each in local.of("NetworkPolicy")} == {"foo", "bar", "kong"}
     labels = local.one("Deployment", "foo").inputs["spec"]["template"]["metadata"]["labels"]
@@ -116,7 +116,7 @@ def test_in_a_cluster_of_yours_only_the_stacks_own_pods_are_selected(run: Callab
     assert policy(local, "kong")["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "kong"
 
 
-def test_the_gateway_alone_comes_in_and_only_to_the_services_port(run: Callable[[str], Recording]) -> None:
+def test_only_kong_reaches_a_service_and_only_its_port(run: Callable[[str], Recording]) -> None:
     (rule,) = policy(run("third service"), "web")["ingress"]
     assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
     (peer,) = rule["from"]
@@ -124,7 +124,7 @@ def test_the_gateway_alone_comes_in_and_only_to_the_services_port(run: Callable[
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "kong"
 
 
-def test_a_service_reaches_public_addresses_and_nothing_private(dev: Recording) -> None:
+def test_a_service_reaches_public_addresses_only(dev: Recording) -> None:
     rules = opened(dev, "foo")
     for address in ("203.0.113.7", "1.1.1.1", "2606:4700::1111"):
         assert allows(rules, address)
@@ -133,7 +133,7 @@ def test_a_service_reaches_public_addresses_and_nothing_private(dev: Recording) 
     assert namespaces(rules) == []
 
 
-def test_a_service_reaches_what_its_entry_says_and_no_more(opened_up: Recording) -> None:
+def test_a_service_reaches_only_what_its_egress_allows(opened_up: Recording) -> None:
     rules = opened(opened_up, "foo")
     assert not allows(rules, "203.0.113.7")
     assert allows(rules, "10.108.0.5")
@@ -144,7 +144,7 @@ def test_a_service_reaches_what_its_entry_says_and_no_more(opened_up: Recording)
     assert to_bar["ports"] == [{"port": 5000, "protocol": "TCP"}]
 
 
-def test_who_may_call_a_service_comes_in_there(opened_up: Recording) -> None:
+def test_allowed_callers_reach_a_service(opened_up: Recording) -> None:
     (into_bar,) = policy(opened_up, "bar")["ingress"]
     assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in into_bar["from"][1:2]] == [["foo"]]
     assert namespaces([into_bar], "from") == ["kong", "monitoring"]
@@ -153,7 +153,7 @@ def test_who_may_call_a_service_comes_in_there(opened_up: Recording) -> None:
     assert len(into_foo["from"]) == 1
 
 
-def test_an_aggregate_reaches_the_services_that_it_asks(run: Callable[[str], Recording]) -> None:
+def test_an_aggregate_reaches_its_services(run: Callable[[str], Recording]) -> None:
     recording = run("example aggregation")
     peers = [peer for rule in opened(recording, "overview") for peer in rule["to"] if "podSelector" in peer]
     assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in peers] == [["bar"], ["foo"]]
@@ -161,12 +161,12 @@ def test_an_aggregate_reaches_the_services_that_it_asks(run: Callable[[str], Rec
     assert into_foo["from"][1]["podSelector"]["matchExpressions"][0]["values"] == ["overview"]
 
 
-def test_services_reach_the_collector_of_their_traces(run: Callable[[str], Recording], dev: Recording) -> None:
+def test_services_reach_the_trace_collector(run: Callable[[str], Recording], dev: Recording) -> None:
     assert "tools" in namespaces(opened(run("example observability"), "foo"))
     assert "tools" not in namespaces(opened(dev, "foo"))
 
 
-def test_a_collector_on_the_internet_opens_no_private_address_and_nothing_where_the_internet_is_closed(
+def test_a_public_collector_opens_no_private_address(
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("traces to the internet")
@@ -185,7 +185,7 @@ def test_a_service_without_tracing_does_not_reach_the_collector(run: Callable[[s
     assert "tools" not in namespaces(opened(run("traces to a namespace"), "untraced"))
 
 
-def test_kong_alone_reaches_what_its_pods_count_with(run: Callable[[str], Recording]) -> None:
+def test_only_kong_reaches_the_rate_limit_store(run: Callable[[str], Recording]) -> None:
     recording = run("example replicas")
     labels = recording.one("Deployment", "rate-limits").inputs["spec"]["template"]["metadata"]["labels"]
     counters = policy(recording, "rate-limits")
@@ -196,12 +196,12 @@ def test_kong_alone_reaches_what_its_pods_count_with(run: Callable[[str], Record
     assert {"to": [{"podSelector": {"matchLabels": labels}}]} in opened(recording, "kong")
 
 
-def test_requests_reach_kong_from_everywhere_and_nothing_else_does(dev: Recording) -> None:
+def test_kongs_proxy_ports_are_open_and_no_others(dev: Recording) -> None:
     ports = [{"port": port, "protocol": "TCP"} for port in (8000, 8443)]
     assert policy(dev, "kong")["ingress"] == [{"ports": ports}]
 
 
-def test_the_clusters_pods_read_the_metrics_where_there_are_any(run: Callable[[str], Recording]) -> None:
+def test_pods_of_the_cluster_reach_the_metrics_if_they_are_enabled(run: Callable[[str], Recording]) -> None:
     _, metrics = policy(run("example observability"), "kong")["ingress"]
     assert metrics == {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8100, "protocol": "TCP"}]}
 
@@ -215,7 +215,7 @@ def test_kong_connects_to_the_api_server_and_the_services_only(dev: Recording) -
     assert services["to"][0]["podSelector"]["matchExpressions"][0]["values"] == ["foo", "bar"]
 
 
-def test_the_api_servers_port_is_the_clusters_own_and_looked_up_once_there_is_one(
+def test_the_api_servers_port_comes_from_the_cluster(
     run: Callable[[str], Recording], dev: Recording
 ) -> None:
     assert dev.one("EndpointSlice").id == "default/kubernetes"
@@ -234,7 +234,7 @@ def test_the_api_servers_port_is_the_clusters_own_and_looked_up_once_there_is_on
         ("http://10.108.0.5:9000/", [], ("10.108.0.5", 9000), "10.108.0.6"),
     ],
 )
-def test_kong_connects_to_the_collectors_that_are_named(
+def test_kong_connects_to_the_configured_collectors(
     run: Callable[[str], Recording], url: str, inside: list[str], reached: tuple[str, int] | None, not_reached: str
 ) -> None:
     _, *rules, _ = opened(run(f"logs to {url}"), "kong")
@@ -247,20 +247,20 @@ def test_kong_connects_to_the_collectors_that_are_named(
 
 
 @pytest.mark.parametrize("name", ["services", "kong"])
-def test_the_stacks_own_cluster_refuses_pods_that_could_do_more_than_serve(
+def test_the_stacks_own_cluster_enforces_the_restricted_standard(
     run: Callable[[str], Recording], name: str
 ) -> None:
     labels = run("own namespace").one("Namespace", name).inputs["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
 
 
-def test_so_do_the_namespaces_of_what_charts_install(run: Callable[[str], Recording]) -> None:
+def test_namespaces_of_charts_enforce_pod_security(run: Callable[[str], Recording]) -> None:
     for name, namespace in (("example monitoring", "monitoring"), ("domain", "cert-manager")):
         labels = run(name).one("Namespace", namespace).inputs["metadata"]["labels"]
         assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
 
 
-def test_namespace_default_is_labelled_as_well_where_the_cluster_is_the_stacks(dev: Recording) -> None:
+def test_namespace_default_is_labelled_in_the_stacks_own_cluster(dev: Recording) -> None:
     patch = dev.one("NamespacePatch")
     assert patch.inputs["metadata"]["name"] == "default"
     assert patch.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == RESTRICTED
@@ -268,7 +268,7 @@ def test_namespace_default_is_labelled_as_well_where_the_cluster_is_the_stacks(d
         assert "NamespacePatch services" in dev.before(dev.one("Deployment", name))
 
 
-def test_in_a_cluster_of_yours_nobody_elses_pods_are_refused(run: Callable[[str], Recording]) -> None:
+def test_in_an_existing_cluster_pod_security_is_not_enforced(run: Callable[[str], Recording]) -> None:
     local = run("local")
     assert local.of("NamespacePatch") == []
     assert local.one("Namespace", "kong").inputs["metadata"]["labels"] == {
@@ -276,7 +276,7 @@ def test_in_a_cluster_of_yours_nobody_elses_pods_are_refused(run: Callable[[str]
     }
 
 
-def test_policies_are_in_force_before_pods_start_and_until_they_are_gone(
+def test_network_policies_exist_before_the_pods_and_until_they_are_deleted(
     run: Callable[[str], Recording], dev: Recording
 ) -> None:
     for recording in (dev, run("local")):
@@ -303,7 +303,7 @@ def test_policies_are_in_force_before_pods_start_and_until_they_are_gone(
         ([FOO | {"egress": {"internets": True}}, BAR], "services[0].egress.internets: is not a known key; allowed: "),
     ],
 )
-def test_a_mistake_is_told_in_one_line(services: list[dict[str, Any]], said: str) -> None:
+def test_an_error_is_one_line(services: list[dict[str, Any]], said: str) -> None:
     (line,) = refused({"services": services})
     assert said in line
 
@@ -311,7 +311,7 @@ def test_a_mistake_is_told_in_one_line(services: list[dict[str, Any]], said: str
 @pytest.mark.parametrize(
     "url", ["http://", "http://logs:0/", "http://logs:99999/", "http://999.1.1.1/", "http://[::1/"]
 )
-def test_an_address_that_is_none_is_told_in_one_line(url: str) -> None:
+def test_an_invalid_address_is_reported_in_one_line(url: str) -> None:
     (line,) = refused({"gateway": {"httpLog": {"url": url}}})
     assert "gateway.httpLog.url: " in line
     assert "allowed: a URL" in line

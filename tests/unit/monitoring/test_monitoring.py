@@ -26,12 +26,12 @@ def values(recording: Recording, release: str) -> dict[str, Any]:
     return found
 
 
-def test_without_it_there_is_nothing_of_it(dev: Recording) -> None:
+def test_without_monitoring_nothing_of_it_is_created(dev: Recording) -> None:
     assert [each.name for each in dev.of("Release")] == ["kong"]
     assert dev.of("ConfigMap") == []
 
 
-def test_it_is_the_charts_of_their_communities_in_pinned_versions(watched: Recording) -> None:
+def test_the_community_charts_are_pinned(watched: Recording) -> None:
     for name, community in (("prometheus", "prometheus-community"), ("grafana", "grafana-community")):
         release = watched.one("Release", name).inputs
         assert (release["name"], release["chart"], release["namespace"]) == (name, name, "monitoring")
@@ -40,7 +40,7 @@ def test_it_is_the_charts_of_their_communities_in_pinned_versions(watched: Recor
         assert release["version"].count(".") == 2
 
 
-def test_charts_start_when_what_they_mount_is_there_and_go_with_the_cluster(watched: Recording) -> None:
+def test_charts_depend_on_their_mounts_and_are_deleted_with_the_cluster(watched: Recording) -> None:
     assert "ConfigMap prometheus-config" in watched.before(watched.one("Release", "prometheus"))
     assert "ConfigMap gateway-dashboard" in watched.before(watched.one("Release", "grafana"))
     cluster = watched.one("KubernetesCluster").urn
@@ -48,7 +48,7 @@ def test_charts_start_when_what_they_mount_is_there_and_go_with_the_cluster(watc
         assert watched.one(kind, name).deleted_with == cluster
 
 
-def test_it_is_closed_before_it_runs_where_all_pods_are_its_own(run: Callable[[str], Recording]) -> None:
+def test_the_monitoring_namespace_is_isolated_before_its_pods_start(run: Callable[[str], Recording]) -> None:
     watched = run("example monitoring")
     for name in ("prometheus", "grafana"):
         assert "NetworkPolicy monitoring" in watched.before(watched.one("Release", name))
@@ -58,11 +58,11 @@ def test_it_is_closed_before_it_runs_where_all_pods_are_its_own(run: Callable[[s
     assert policy["podSelector"] == {}
 
 
-def test_routes_dont_wait_for_it(watched: Recording) -> None:
+def test_routes_do_not_depend_on_monitoring(watched: Recording) -> None:
     assert "Release prometheus" not in watched.before(watched.one("Ingress", "foo"))
 
 
-def test_prometheus_is_a_server_alone_and_keeps_nothing_that_is_billed(watched: Recording) -> None:
+def test_prometheus_is_a_single_server_without_a_volume(watched: Recording) -> None:
     chart = values(watched, "prometheus")
     parts = ("alertmanager", "kube-state-metrics", "prometheus-node-exporter", "prometheus-pushgateway")
     assert [chart[part] for part in parts] == [{"enabled": False}] * 4
@@ -81,7 +81,7 @@ def test_prometheus_finds_every_pod_of_kong(watched: Recording) -> None:
     assert rules == ["GatewayDown", "GatewayErrors", "GatewaySlow"]
 
 
-def test_prometheus_may_see_kongs_pods_and_nothing_else(watched: Recording) -> None:
+def test_prometheus_may_read_only_kongs_pods(watched: Recording) -> None:
     role = watched.one("Role", "prometheus")
     assert role.inputs["metadata"]["namespace"] == "kong"
     assert role.inputs["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
@@ -91,14 +91,14 @@ def test_prometheus_may_see_kongs_pods_and_nothing_else(watched: Recording) -> N
     assert values(watched, "prometheus")["rbac"] == {"create": False}
 
 
-def test_other_files_mean_other_pods() -> None:
+def test_changed_files_replace_the_pods() -> None:
     from infra.monitoring.prometheus import prometheus_files, prometheus_values  # noqa: PLC0415 -- it takes a second
 
     one, other = (prometheus_values("7d", prometheus_files(place))["server"] for place in ("kong", "elsewhere"))
     assert one["podAnnotations"] != other["podAnnotations"]
 
 
-def test_grafana_shows_the_dashboard_from_that_prometheus(watched: Recording) -> None:
+def test_grafana_has_the_dashboard_and_its_data_source(watched: Recording) -> None:
     chart = values(watched, "grafana")
     (source,) = chart["datasources"]["datasources.yaml"]["datasources"]
     assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus-server")
@@ -110,13 +110,13 @@ def test_grafana_shows_the_dashboard_from_that_prometheus(watched: Recording) ->
     assert shown == dashboard("default", ["foo", "bar"])
 
 
-def test_grafanas_password_is_nowhere_but_in_the_cluster(watched: Recording) -> None:
+def test_grafanas_password_is_only_in_the_cluster(watched: Recording) -> None:
     assert not {"adminPassword", "admin"} & set(values(watched, "grafana"))
     assert watched.outputs["grafana_password_command"].startswith("kubectl --namespace monitoring get secret grafana ")
     assert watched.outputs["grafana_command"] == "kubectl --namespace monitoring port-forward service/grafana 3000:80"
 
 
-def test_the_same_services_make_the_same_dashboard_and_others_another_row() -> None:
+def test_the_dashboard_has_a_row_for_each_service() -> None:
     assert json.dumps(dashboard("a", ["b", "c"])) == json.dumps(dashboard("a", ["b", "c"]))
     rows = [panel["title"] for panel in dashboard("a", ["b", "c"])["panels"] if panel["type"] == "row"]
     assert rows == ["Gateway", "b", "c"]
@@ -131,7 +131,7 @@ def test_a_service_has_its_rate_errors_and_duration() -> None:
             assert 'route=~"(httproute[.])?shop[.]foo[.].+"' in target["expr"]
 
 
-def test_the_dashboard_is_what_grafana_reads() -> None:
+def test_the_dashboard_is_valid_for_grafana() -> None:
     document = dashboard("default", ["foo", "bar"])
     panels = document["panels"]
     assert document["uid"]
@@ -175,6 +175,6 @@ def test_the_dashboard_is_what_grafana_reads() -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_in_a_line(config: dict[str, Any], expected: str) -> None:
+def test_an_error_is_one_line(config: dict[str, Any], expected: str) -> None:
     (line,) = refused(config)
     assert expected in line

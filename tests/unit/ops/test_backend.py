@@ -33,7 +33,7 @@ def write(file: Path, document: object) -> None:
     file.write_text(json.dumps(document))
 
 
-def test_stacks_of_the_same_name_in_other_projects_are_others(tmp_path: Path) -> None:
+def test_stacks_of_other_projects_are_other_stacks(tmp_path: Path) -> None:
     # The backend's own path has the stack's name in it, too.
     folder = tmp_path / "dev" / "state"
     history, locks = folder / ".pulumi" / "history", folder / ".pulumi" / "locks" / "organization"
@@ -48,12 +48,12 @@ def test_stacks_of_the_same_name_in_other_projects_are_others(tmp_path: Path) ->
     assert [lock.pid for lock in backend.locks(stack("dev"))] == [1]
 
 
-def test_a_backend_from_before_projects_has_the_stacks_name_alone(tmp_path: Path) -> None:
+def test_a_legacy_backend_has_unqualified_stack_names(tmp_path: Path) -> None:
     write(tmp_path / ".pulumi" / "history" / "dev" / "dev-1.checkpoint.json", {"id": OWN})
     assert Backend(LoggedIn(tmp_path)).earlier_ids(stack("dev")) == {OWN}
 
 
 @pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="only Linux tells a process's program")
-def test_a_lock_whose_process_number_is_another_programs_by_now_is_stale() -> None:
+def test_a_lock_with_a_reused_process_id_is_stale() -> None:
     assert Lock("user", socket.gethostname(), os.getpid(), "now").stale
     assert Lock("user", "elsewhere", os.getpid(), "now").stale is None

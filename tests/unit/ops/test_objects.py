@@ -33,9 +33,9 @@ def not_in_state(*services: dict[str, Any]) -> list[Key]:
     return compare(cast("Kubernetes", Cluster(*services)), State([], [])).not_in_state
 
 
-def test_an_object_that_pulumi_created_and_the_state_lacks_is_found() -> None:
+def test_an_object_created_by_pulumi_and_missing_from_the_state_is_found() -> None:
     assert not_in_state(service("foo", "pulumi-kubernetes-1a2b")) == [Key("v1", "Service", "kong", "foo")]
 
 
-def test_what_other_clients_and_helm_created_is_none_of_the_state_s() -> None:
+def test_objects_of_helm_and_other_clients_are_ignored() -> None:
     assert not_in_state(service("foo", "kubectl"), service("kong", "pulumi-kubernetes", owner="helm")) == []

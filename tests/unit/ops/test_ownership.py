@@ -37,7 +37,7 @@ def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str 
         cluster("killed", UP + timedelta(days=1)),
     ],
 )
-def test_what_an_update_of_the_stack_created_is_the_stacks(found: Cluster) -> None:
+def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster) -> None:
     assert OWNERSHIP.owns_cluster(found)
 
 
@@ -52,7 +52,7 @@ def test_what_an_update_of_the_stack_created_is_the_stacks(found: Cluster) -> No
         cluster("tried", UP, pool="web"),
     ],
 )
-def test_a_cluster_with_a_name_that_the_stack_tried_at_another_time_is_not(found: Cluster) -> None:
+def test_a_cluster_created_outside_the_attempt_belongs_to_others(found: Cluster) -> None:
     assert not OWNERSHIP.owns_cluster(found)
 
 
@@ -73,5 +73,5 @@ def test_a_cluster_with_a_name_that_the_stack_tried_at_another_time_is_not(found
         ({"services": None, "kubeContext": "kind"}, Names(None, None)),
     ],
 )
-def test_the_names_of_what_a_configuration_creates(values: dict[str, Any], names: Names) -> None:
+def test_names_of_the_resources_of_a_configuration(values: dict[str, Any], names: Names) -> None:
     assert Names.of(values) == names

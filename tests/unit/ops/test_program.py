@@ -7,7 +7,7 @@ from tests.unit.conftest import Recording
 CONFIGURATIONS = shared("domain", "example autoscale", "example monitoring")
 
 
-def test_the_commands_know_where_every_release_is(recordings: dict[str, Recording]) -> None:
+def test_the_namespace_table_lists_every_helm_release(recordings: dict[str, Recording]) -> None:
     found = {
         (each.name, each.inputs["name"], each.inputs["namespace"])
         for recording in recordings.values()

@@ -50,6 +50,6 @@ INVENTORY = Inventory(
 
 
 @pytest.mark.parametrize(("pool", "is_refused"), [("own", True), ("further", True), ("by-hand", False)])
-def test_a_node_pool_of_the_state_is_left_to_pulumi(pool: str, is_refused: bool) -> None:
+def test_node_pools_in_the_state_are_left_to_pulumi(pool: str, is_refused: bool) -> None:
     found = removal.target(NoSizes(), "node_pool", f"c/node_pools/{pool}", INVENTORY, STATE)
     assert bool(found.reason) is is_refused

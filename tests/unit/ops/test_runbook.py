@@ -17,12 +17,12 @@ def sections(text: str) -> dict[str, str]:
     return dict(zip(found[::2], found[1::2], strict=True))
 
 
-def test_every_finding_has_its_section_and_no_section_is_without_a_finding() -> None:
+def test_findings_and_runbook_sections_match() -> None:
     assert list(sections(FINDINGS)) == [each.value for each in Problem]
 
 
 @pytest.mark.parametrize("finding", Problem)
-def test_a_section_has_symptom_cause_command_and_tests(finding: Problem) -> None:
+def test_a_section_has_symptom_cause_commands_and_tests(finding: Problem) -> None:
     named = re.findall(r"^- \*\*(\w+)\*\*: \S", sections(FINDINGS)[finding.value], re.MULTILINE)
     assert named == ["Symptom", "Cause", "Type", "Tests"]
 
@@ -37,6 +37,6 @@ def test_every_test_that_the_runbook_names_exists_once() -> None:
     assert {name: there[name] for name in tests if there[name] != 1} == {}
 
 
-def test_every_finding_is_made_by_a_check() -> None:
+def test_every_finding_has_a_check() -> None:
     checks = "".join(path.read_text() for path in (PROJECT / "ops" / "doctor").glob("*checks.py"))
     assert [each.name for each in Problem if f"Problem.{each.name}" not in checks] == []

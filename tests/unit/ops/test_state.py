@@ -12,6 +12,6 @@ STATE = State(
 )
 
 
-def test_what_the_program_only_reads_is_not_the_stacks() -> None:
+def test_resources_that_the_program_only_reads_are_not_owned() -> None:
     assert STATE.of(REGISTRY).keys() == {"own"}
     assert STATE.read_of(REGISTRY).keys() == {"theirs"}

@@ -61,7 +61,7 @@ def steps() -> dict[str, Step]:
     return steps_of_events(events(), RESOURCES)
 
 
-def test_the_critical_path_is_the_chain_that_ends_last(steps: dict[str, Step]) -> None:
+def test_the_critical_path_is_the_chain_with_the_latest_end(steps: dict[str, Step]) -> None:
     assert [step.name for step in critical_path(steps)] == [
         "Kind cluster",
         "Kind namespace",
@@ -70,23 +70,23 @@ def test_the_critical_path_is_the_chain_that_ends_last(steps: dict[str, Step]) -
     ]
 
 
-def test_what_a_step_needs_is_told_from_what_it_waits_for_besides(steps: dict[str, Step]) -> None:
+def test_dependencies_are_distinguished_from_other_waits(steps: dict[str, Step]) -> None:
     release = steps[urn("release")]
     assert release.needs == {urn("namespace")}
     assert (release.ready, release.start, release.end) == (6, 9, 20)
 
 
-def test_the_longest_steps_come_first(steps: dict[str, Step]) -> None:
+def test_the_longest_steps_are_listed_first(steps: dict[str, Step]) -> None:
     assert [step.name for step in longest(steps, 3)] == ["Kind release", "Kind image", "Kind cluster"]
 
 
-def test_a_destroy_goes_the_other_way_round() -> None:
+def test_a_destroy_reverses_the_order() -> None:
     names = {step.urn: step.previous for step in steps_of_events(events("delete"), RESOURCES).values()}
     assert names[urn("route")] == ""
     assert names[urn("release")] == urn("route")
 
 
-def test_the_state_alone_has_the_ends_of_the_last_up() -> None:
+def test_the_state_alone_provides_the_end_times() -> None:
     resources = [
         each | {"modified": f"2026-11-27T08:00:{TIMES[name][1]:02}.123456789Z"}
         for name, each in zip(TIMES, RESOURCES, strict=True)
@@ -107,7 +107,7 @@ def test_the_state_alone_has_the_ends_of_the_last_up() -> None:
         (list(events("same")), "no resource was changed; fix: "),
     ],
 )
-def test_what_is_no_log_of_an_up_is_told_in_one_line(lines: list[str], message: str) -> None:
+def test_an_invalid_log_is_reported_in_one_line(lines: list[str], message: str) -> None:
     with pytest.raises(OpsError, match=message) as error:
         steps_of_events(lines, RESOURCES)
     assert "fix: " in str(error.value)
@@ -117,7 +117,7 @@ def picture(steps: dict[str, Step], title: str) -> ET.Element:
     return ET.fromstring(draw(steps, title))  # noqa: S314 -- drawn here
 
 
-def test_the_picture_has_a_bar_for_each_step_as_long_as_it_took(steps: dict[str, Step]) -> None:
+def test_the_picture_has_a_bar_for_each_steps_duration(steps: dict[str, Step]) -> None:
     groups = picture(steps, "dev").findall(f"{SVG}g")
     widths = {group.get("data-step"): float(group.findall(f"{SVG}rect")[1].get("width", "")) for group in groups}
     assert list(widths) == [step.name for step in steps.values()]
@@ -128,7 +128,7 @@ def test_the_picture_has_a_bar_for_each_step_as_long_as_it_took(steps: dict[str,
     assert critical == [step.name for step in critical_path(steps)]
 
 
-def test_the_picture_says_what_each_step_waited_for(steps: dict[str, Step]) -> None:
+def test_the_picture_shows_what_each_step_waited_for(steps: dict[str, Step]) -> None:
     svg = picture(steps, "dev <&>")
     titles = [title.text for title in svg.iter(f"{SVG}title")]
     assert "create Kind route: 2.0 s after Kind release" in titles

@@ -65,7 +65,7 @@ Rule = Callable[[Resource, Config], Iterator[str]]
         (rules.region_not_allowed, {"regions": ["nyc1"]}, resource("aws:s3:Bucket", region="us-east-1")),
     ],
 )
-def test_a_rule_lets_pass(rule: Rule, config: Config, passing: Resource) -> None:
+def test_a_rule_accepts(rule: Rule, config: Config, passing: Resource) -> None:
     assert list(rule(passing, config)) == []
 
 
@@ -177,19 +177,19 @@ def test_a_change_that_replaces_the_cluster_is_found(before: list[Resource], aft
         ([cluster(ha=True, nodePool={"size": "c-2", "nodeCount": 0})], 0.05952),
     ],
 )
-def test_what_is_billed_counts_towards_the_budget(resources: list[Resource], hourly: float) -> None:
+def test_every_billed_resource_counts_towards_the_budget(resources: list[Resource], hourly: float) -> None:
     config = {"maximum": hourly, "prices": {"mine": 1}}
     assert list(rules.over_budget(resources, config)) == []
     (found,) = rules.over_budget(resources, {**config, "maximum": hourly - 0.00001})
     assert f"the stack costs ${hourly:.5f} an hour" in found
 
 
-def test_a_node_size_without_a_price_is_over_any_budget() -> None:
+def test_a_node_size_without_a_price_exceeds_any_budget() -> None:
     (found,) = rules.over_budget([cluster(nodePool={"size": "huge"})], {"maximum": 99, "prices": {}})
     assert "the pack has no price of huge" in found
 
 
-def test_the_prices_are_those_of_the_bill() -> None:
+def test_policy_and_bill_use_the_same_prices() -> None:
     assert {size.slug: size.price_hourly for size in catalog.KUBERNETES_SIZES.values()} == prices.NODE_SIZES
     assert account_prices.hourly(account_prices.HIGH_AVAILABILITY) == prices.HIGH_AVAILABILITY
     assert account_prices.hourly(account_prices.LOAD_BALANCER["REGIONAL"]) == prices.LOAD_BALANCER
@@ -204,11 +204,11 @@ def test_every_region_of_digitalocean_is_allowed_by_default() -> None:
 @pytest.mark.parametrize(
     ("environment", "name"), [({}, "dev"), ({"PULUMI_ORGANIZATION": "acme"}, "acme/kong-doks/dev")]
 )
-def test_the_stack_is_known_by_a_resource_of_it(environment: Mapping[str, str], name: str) -> None:
+def test_the_stacks_name_is_read_from_a_urn(environment: Mapping[str, str], name: str) -> None:
     assert state.stack_name("urn:pulumi:dev::kong-doks::a$b::cluster", environment) == name
 
 
-def test_a_cluster_that_an_interrupted_update_left_is_not_the_present_one() -> None:
+def test_a_cluster_pending_deletion_is_not_the_current_one() -> None:
     entry = {"type": CLUSTER, "urn": "urn:a", "id": "1", "inputs": {"ha": False}, "outputs": {"region": "nyc1"}}
     others = [entry | {"urn": "urn:b", "delete": True}, entry | {"urn": "urn:c", "type": SERVICE}, entry | {"id": ""}]
     exported = {"deployment": {"resources": [entry, *others]}}
@@ -216,7 +216,7 @@ def test_a_cluster_that_an_interrupted_update_left_is_not_the_present_one() -> N
     assert state.clusters_in({"deployment": {}}) == []
 
 
-def test_the_pack_has_the_projects_pulumi() -> None:
+def test_the_pack_pins_the_projects_pulumi() -> None:
     pinned = [
         re.search(r"^pulumi==(\S+)", (PROJECT / file).read_text(), re.MULTILINE)
         for file in ("requirements.txt", "policy/requirements.txt")

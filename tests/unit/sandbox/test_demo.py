@@ -70,7 +70,7 @@ VIA = {"via": "1.1 kong/3.9.3"}
     ],
 )
 @pytest.mark.usefixtures("stack")
-def test_an_answer_as_configured_is_a_success(
+def test_a_response_as_configured_is_a_success(
     console: Console, answer: Answer, status: int, body: str, headers: dict[str, str]
 ) -> None:
     answer(status, body, headers)
@@ -88,7 +88,7 @@ def test_an_answer_as_configured_is_a_success(
     ],
 )
 @pytest.mark.usefixtures("stack")
-def test_a_route_that_does_not_answer_is_a_failure_with_commands_that_find_the_fault(
+def test_an_unanswered_route_fails_with_diagnostic_commands(
     console: Console, answer: Answer, status: int, body: str, headers: dict[str, str]
 ) -> None:
     answer(status, body, headers)
@@ -99,7 +99,7 @@ def test_a_route_that_does_not_answer_is_a_failure_with_commands_that_find_the_f
 
 
 @pytest.mark.usefixtures("stack")
-def test_an_up_that_fails_comes_with_commands_that_find_the_fault(
+def test_a_failed_up_prints_diagnostic_commands(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -113,7 +113,7 @@ def test_an_up_that_fails_comes_with_commands_that_find_the_fault(
 
 
 @pytest.mark.usefixtures("stack")
-def test_every_line_of_look_further_is_a_command_or_a_comment(console: Console, answer: Answer) -> None:
+def test_every_diagnostic_line_is_a_command_or_a_comment(console: Console, answer: Answer) -> None:
     answer(200, "", {})
     demo.up(console)
     lines = printed(console).partition("look further")[2].splitlines()[1:]
@@ -124,13 +124,13 @@ def test_every_line_of_look_further_is_a_command_or_a_comment(console: Console, 
 
 
 @pytest.mark.usefixtures("stack")
-def test_another_stack_that_is_up_is_named_with_the_fix(console: Console) -> None:
+def test_a_running_stack_is_reported_with_the_fix(console: Console) -> None:
     with pytest.raises(demo.DemoError, match=r"stack sandbox is up, .*; fix: make down"):
         demo.up(console, "sandbox-auth")
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_bill_that_is_not_zero_comes_with_the_command_that_says_why(
+def test_a_nonzero_bill_prints_the_command_that_explains_it(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = {"kind": "droplet", "name": "left", "price_monthly": 12.0, "created_at": "2026-11-23T12:00:00Z"}
@@ -140,7 +140,7 @@ def test_a_bill_that_is_not_zero_comes_with_the_command_that_says_why(
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_destroy_that_fails_comes_with_the_commands_to_type(
+def test_a_failed_destroy_prints_the_commands_to_type(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
@@ -199,7 +199,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
     return become
 
 
-def test_an_update_is_a_short_line_for_each_resource_without_build_logs(
+def test_an_update_prints_one_line_for_each_resource(
     console: Console, command: Callable[[str], None], tmp_path: Path
 ) -> None:
     command(f"cat <<'END'\n{UP}END\nexit 255")
@@ -231,7 +231,7 @@ def test_an_interrupt_is_left_to_pulumi(console: Console, command: Callable[[str
     assert (tmp_path / "ended").exists()
 
 
-def test_a_query_that_fails_is_a_line(command: Callable[[str], None]) -> None:
+def test_a_failed_query_is_one_line(command: Callable[[str], None]) -> None:
     command("echo 'error: no stack' >&2\nexit 1")
     with pytest.raises(pulumi.PulumiError, match="pulumi stack ls --json: error: no stack"):
         pulumi.query("stack", "ls")

@@ -83,7 +83,7 @@ def test_a_canary_is_a_deployment_and_a_service_of_its_own(canary: Recording) ->
     assert not selects({"matchLabels": canary.one("Service", "foo").inputs["spec"]["selector"]}, pods)
 
 
-def test_requests_are_shared_out_by_weight_on_a_route_of_the_same_path(canary: Recording) -> None:
+def test_a_canary_shares_the_path_by_weight(canary: Recording) -> None:
     spec = canary.one("HTTPRoute").inputs["spec"]
     assert spec["parentRefs"] == [{"name": "kong", "namespace": "kong"}]
     (rule,) = spec["rules"]
@@ -94,7 +94,7 @@ def test_requests_are_shared_out_by_weight_on_a_route_of_the_same_path(canary: R
     assert [each.name for each in canary.of("Ingress")] == ["bar"]
 
 
-def test_every_policy_of_the_service_is_one_of_its_canary(canary: Recording, run: Callable[[str], Recording]) -> None:
+def test_a_canary_has_every_policy_of_its_service(canary: Recording, run: Callable[[str], Recording]) -> None:
     # The controller leaves a route out whose Services differ in an annotation of Kong's.
     assert annotations(canary.one("Service", "foo")) == annotations(canary.one("Service", "foo-canary"))
     assert annotations(canary.one("Service", "foo"))["konghq.com/retries"] == "1"
@@ -106,7 +106,7 @@ def test_every_policy_of_the_service_is_one_of_its_canary(canary: Recording, run
     assert over_grpc["konghq.com/protocols"] == "grpc,grpcs"
 
 
-def test_a_canary_of_what_a_header_leads_to_gets_its_share_of_those_requests_alone(
+def test_a_canary_of_a_header_route_shares_only_matching_requests(
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("canary by header and weight")
@@ -118,7 +118,7 @@ def test_a_canary_of_what_a_header_leads_to_gets_its_share_of_those_requests_alo
     assert annotations(other) == {}
 
 
-def test_both_versions_pods_start_after_the_plugins_and_the_route_after_all_that_it_names(canary: Recording) -> None:
+def test_a_weighted_route_depends_on_both_versions_and_plugins(canary: Recording) -> None:
     plugins = {"KongPlugin foo.acl", "KongPlugin foo.jwt", "KongPlugin foo.rate-limiting"}
     for name in ("foo", "foo-canary"):
         assert plugins <= canary.before(canary.one("Deployment", name))
@@ -128,18 +128,18 @@ def test_both_versions_pods_start_after_the_plugins_and_the_route_after_all_that
     assert {f"CustomResourceDefinition {name}" for name in GATEWAY_KINDS} <= needs
 
 
-def test_an_ingress_goes_only_when_kong_has_the_route_that_replaces_it(canary: Recording) -> None:
+def test_an_ingress_is_deleted_after_its_replacement_is_programmed(canary: Recording) -> None:
     wait = annotations(canary.one("HTTPRoute"))["pulumi.com/waitFor"]
     assert wait == 'jsonpath={.status.parents[0].conditions[?(@.type=="Programmed")].status}=True'
 
 
-def test_without_a_canary_there_is_nothing_of_the_gateway_api(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_without_a_canary_there_is_no_gateway_api(dev: Recording, run: Callable[[str], Recording]) -> None:
     for recording in (dev, run("blue-green")):
         assert not [each for each in recording.resources if "gateway" in each.inputs.get("apiVersion", "")]
         assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
-def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
+def test_kongs_crds_come_from_its_chart_before_any_object(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:
     recording = run("policies")
@@ -155,7 +155,7 @@ def test_kongs_kinds_are_defined_as_its_chart_has_them_before_there_are_any(
         assert annotations(definition) == {"from": "the author"}
 
 
-def test_definitions_come_without_the_text_about_their_fields_and_with_every_field(dev: Recording) -> None:
+def test_crds_have_every_field_without_descriptions(dev: Recording) -> None:
     for name in KONG_KINDS:
         (version,) = dev.one("CustomResourceDefinition", name).inputs["spec"]["versions"]
         schema = version["schema"]["openAPIV3Schema"]
@@ -163,18 +163,18 @@ def test_definitions_come_without_the_text_about_their_fields_and_with_every_fie
         assert schema["properties"] == {"description": {"type": "string", "default": {"description": "a value"}}}
 
 
-def test_a_kind_goes_with_the_stacks_own_cluster_and_never_before(canary: Recording) -> None:
+def test_crds_are_deleted_only_with_the_stacks_own_cluster(canary: Recording) -> None:
     definitions = canary.of("CustomResourceDefinition")
     assert {each.name for each in definitions} == {*KONG_KINDS, *GATEWAY_KINDS}
     assert {each.deleted_with for each in definitions} == {canary.one("KubernetesCluster").urn}
     assert {each.retained for each in definitions} == {True}
 
 
-def test_in_anothers_cluster_kinds_stay(run: Callable[[str], Recording]) -> None:
+def test_in_an_existing_cluster_crds_are_retained(run: Callable[[str], Recording]) -> None:
     assert {(each.deleted_with, each.retained) for each in run("local").of("CustomResourceDefinition")} == {("", True)}
 
 
-def test_doks_leaves_the_definitions_of_the_gateway_api_to_the_stack(canary: Recording) -> None:
+def test_on_doks_the_stack_owns_the_gateway_apis_crds(canary: Recording) -> None:
     policies = {
         each.name: annotations(each).get("doks.digitalocean.com/install-policy")
         for each in canary.of("CustomResourceDefinition")
@@ -182,13 +182,13 @@ def test_doks_leaves_the_definitions_of_the_gateway_api_to_the_stack(canary: Rec
     assert policies == dict.fromkeys(GATEWAY_KINDS, "external") | dict.fromkeys(KONG_KINDS)
 
 
-def test_a_clusters_own_gateway_api_is_left_alone(run: Callable[[str], Recording]) -> None:
+def test_an_existing_gateway_api_is_left_alone(run: Callable[[str], Recording]) -> None:
     recording = run("canary where the gateway API is")
     assert recording.one("HTTPRoute").name == "foo"
     assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
-def test_of_blue_and_green_both_run_and_one_is_live(run: Callable[[str], Recording]) -> None:
+def test_blue_and_green_both_run_and_one_is_live(run: Callable[[str], Recording]) -> None:
     recording = run("blue-green")
     assert {each.name for each in recording.of("Deployment")} == {"foo-blue", "foo-green"}
     (rule,) = recording.one("Ingress", "foo").inputs["spec"]["rules"]
@@ -197,7 +197,7 @@ def test_of_blue_and_green_both_run_and_one_is_live(run: Callable[[str], Recordi
     assert recording.outputs["foo_url"] == "http://203.0.113.10/foo"
 
 
-def test_a_version_has_what_its_service_has_but_for_what_it_says(run: Callable[[str], Recording]) -> None:
+def test_a_version_inherits_unset_fields_from_its_service(run: Callable[[str], Recording]) -> None:
     recording = run("blue-green")
     seen = {
         name: (
@@ -218,7 +218,7 @@ def policies(recording: Recording) -> dict[str, Any]:
     return {each.name: each.inputs["spec"] for each in recording.of("NetworkPolicy")}
 
 
-def test_network_policies_hold_for_every_version(run: Callable[[str], Recording]) -> None:
+def test_network_policies_cover_every_version(run: Callable[[str], Recording]) -> None:
     recording = run("releases that are asked")
     found = policies(recording)
     whose = {"foo-blue": "foo", "foo-green": "foo", "bar": "bar", "bar-canary": "bar", "overview": "overview"}
@@ -239,12 +239,12 @@ def test_network_policies_hold_for_every_version(run: Callable[[str], Recording]
         assert all(any(selects(each, pods[name]) for each in others) for name in pods if whose[name] == caller)
 
 
-def test_no_policy_changes_while_a_version_comes_or_goes(canary: Recording, dev: Recording) -> None:
+def test_adding_or_removing_a_version_changes_no_policy(canary: Recording, dev: Recording) -> None:
     # A change would be in force before the new version answers, and while the old one still does.
     assert policies(canary) == policies(dev)
 
 
-def test_an_aggregate_asks_what_is_live(run: Callable[[str], Recording]) -> None:
+def test_an_aggregate_requests_the_live_version(run: Callable[[str], Recording]) -> None:
     (told,) = [
         json.loads(each["value"])
         for each in container(run("releases that are asked"), "overview")["env"]
@@ -267,7 +267,7 @@ def test_an_aggregate_asks_what_is_live(run: Callable[[str], Recording]) -> None
         ("no index", '"https://portal.example" can\'t be used ('),
     ],
 )
-def test_a_chart_that_cannot_be_had_is_said_in_one_line_before_anything_is_made(
+def test_an_unavailable_chart_is_reported_before_the_first_resource(
     run: Callable[[str], Recording], name: str, said: str
 ) -> None:
     recording = run(name)

@@ -36,7 +36,7 @@ def is_matched(request: str, paths: list[str]) -> bool:
 
 
 @given(path=PATHS, request=REQUESTS)
-def test_a_path_is_literal_and_leads_to_itself_and_what_is_below(path: str, request: str) -> None:
+def test_a_path_matches_itself_and_its_children_literally(path: str, request: str) -> None:
     wanted = request == path or request.startswith(f"{path}/")
     ingress = [each for pair in ingress_paths(path) for each in controllers_paths_of_an_ingress(*pair)]
     assert is_matched(request, ingress) is wanted
@@ -57,7 +57,7 @@ def test_a_path_is_literal_and_leads_to_itself_and_what_is_below(path: str, requ
         ("/", "/anything", True),
     ],
 )
-def test_a_dot_is_a_dot(path: str, request_: str, matched: bool) -> None:
+def test_a_dot_in_a_path_is_literal(path: str, request_: str, matched: bool) -> None:
     ingress = [each for pair in ingress_paths(path) for each in controllers_paths_of_an_ingress(*pair)]
     assert is_matched(request_, ingress) is matched
     assert is_matched(request_, controllers_paths_of_an_http_route(*http_route_path(path))) is matched

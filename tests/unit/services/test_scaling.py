@@ -29,7 +29,7 @@ CONFIGURATIONS = {
 Run = Callable[[str], Recording]
 
 
-def test_an_autoscaler_keeps_each_version_between_its_bounds(run: Run) -> None:
+def test_each_version_has_an_autoscaler_with_its_bounds(run: Run) -> None:
     recording = run("an autoscaled service")
     for name in ("foo", "foo-canary"):
         scaler = recording.one("HorizontalPodAutoscaler", name).inputs
@@ -48,7 +48,7 @@ def test_an_autoscaler_keeps_each_version_between_its_bounds(run: Run) -> None:
     assert {each.name for each in recording.of("HorizontalPodAutoscaler")} == {"foo", "foo-canary"}
 
 
-def test_the_autoscaler_owns_the_number_which_starts_at_its_least(run: Run) -> None:
+def test_the_autoscaler_owns_the_replicas_from_its_minimum(run: Run) -> None:
     recording = run("an autoscaled service")
     foo, bar = (recording.one("Deployment", name) for name in ("foo", "bar"))
     assert (foo.inputs["spec"]["replicas"], foo.ignore_changes) == (2, ["spec.replicas"])
@@ -56,14 +56,14 @@ def test_the_autoscaler_owns_the_number_which_starts_at_its_least(run: Run) -> N
     assert foo.update_timeout == f"{180 + 4 * 30}s"
 
 
-def test_a_version_with_replicas_of_its_own_has_no_autoscaler(run: Run) -> None:
+def test_a_version_with_its_own_replicas_has_no_autoscaler(run: Run) -> None:
     recording = run("an autoscaled service with a fixed canary")
     assert [each.name for each in recording.of("HorizontalPodAutoscaler")] == ["foo"]
     canary = recording.one("Deployment", "foo-canary")
     assert (canary.inputs["spec"]["replicas"], canary.ignore_changes) == (1, [])
 
 
-def test_an_autoscaler_without_a_target_has_kubernetes_own(run: Run) -> None:
+def test_an_autoscaler_defaults_to_kubernetes_target(run: Run) -> None:
     spec = run("an autoscaler without a target").one("HorizontalPodAutoscaler").inputs["spec"]
     (metric,) = spec["metrics"]
     assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
@@ -71,7 +71,7 @@ def test_an_autoscaler_without_a_target_has_kubernetes_own(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["two pods of a service", "an autoscaled service"])
-def test_several_pods_go_one_by_one_and_prefer_different_nodes(run: Run, name: str) -> None:
+def test_several_replicas_have_a_disruption_budget_and_prefer_different_nodes(run: Run, name: str) -> None:
     recording = run(name)
     budget = recording.one("PodDisruptionBudget", "foo").inputs
     labels = recording.one("Deployment", "foo").inputs["spec"]["selector"]
@@ -92,7 +92,7 @@ def test_a_single_pod_may_always_be_evicted(dev: Recording, run: Run) -> None:
     assert [each.name for each in run("two pods of a service").of("PodDisruptionBudget")] == ["foo"]
 
 
-def test_a_slow_service_has_its_time_to_start_and_to_end(dev: Recording, run: Run) -> None:
+def test_a_service_can_set_its_startup_and_grace_periods(dev: Recording, run: Run) -> None:
     recording = run("a slow service")
     (foo,), (bar,) = (recording.pod(name)["containers"] for name in ("foo", "bar"))
     probe = foo["startupProbe"]
@@ -116,7 +116,7 @@ def test_a_slow_service_has_its_time_to_start_and_to_end(dev: Recording, run: Ru
         ("two pods of a service", False),
     ],
 )
-def test_metrics_server_comes_with_what_needs_it(run: Run, name: str, *, installed: bool) -> None:
+def test_metrics_server_is_installed_if_autoscale_is_used(run: Run, name: str, *, installed: bool) -> None:
     releases = [each for each in run(name).of("Release") if each.name == "metrics-server"]
     assert len(releases) == installed
     for release in releases:
@@ -125,7 +125,7 @@ def test_metrics_server_comes_with_what_needs_it(run: Run, name: str, *, install
         assert release.deleted_with
 
 
-def test_kong_comes_before_services_where_pods_may_crowd_the_nodes(dev: Recording, run: Run) -> None:
+def test_kong_has_priority_over_services_with_autoscale(dev: Recording, run: Run) -> None:
     recording = run("an autoscaled service")
     (priority,) = recording.of("PriorityClass")
     assert priority.inputs["metadata"]["name"] == "kong-doks-dev-gateway"

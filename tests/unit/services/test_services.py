@@ -61,19 +61,19 @@ def test_names_are_the_tutorials(dev: Recording, name: str) -> None:
     ]
 
 
-def test_kong_has_the_names_that_people_look_for(dev: Recording) -> None:
+def test_kongs_objects_have_their_usual_names(dev: Recording) -> None:
     release = dev.one("Release").inputs
     assert (release["name"], release["namespace"]) == ("kong", "kong")
     assert release["values"]["fullnameOverride"] == "kong"
 
 
-def test_pods_name_their_image_by_digest(dev: Recording) -> None:
+def test_pods_use_images_by_digest(dev: Recording) -> None:
     (container,) = dev.pod("foo")["containers"]
     assert container["image"] == f"registry.digitalocean.com/kong-doks-1a2b3c4/microservices:foo@{DIGEST}"
 
 
 @pytest.mark.parametrize("name", ["foo", "bar"])
-def test_a_container_can_do_no_more_than_serve(dev: Recording, name: str) -> None:
+def test_a_services_container_is_restricted(dev: Recording, name: str) -> None:
     spec = dev.pod(name)
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -88,7 +88,7 @@ def test_a_container_can_do_no_more_than_serve(dev: Recording, name: str) -> Non
     assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
 
 
-def test_kongs_containers_can_do_no_more_than_serve(dev: Recording) -> None:
+def test_kongs_containers_are_restricted(dev: Recording) -> None:
     context = dev.one("Release").inputs["values"]["containerSecurityContext"]
     assert context["runAsNonRoot"] is True
     assert context["readOnlyRootFilesystem"] is True
@@ -114,7 +114,7 @@ def test_a_rollout_loses_no_request(dev: Recording) -> None:
     assert 0 < container["lifecycle"]["preStop"]["sleep"]["seconds"] < spec["terminationGracePeriodSeconds"]
 
 
-def test_a_rollout_that_does_not_start_ends_with_the_containers_last_log_lines(
+def test_a_failed_rollout_reports_the_containers_last_log_lines(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:
     foo = dev.one("Deployment", "foo")
@@ -128,7 +128,7 @@ def test_a_rollout_that_does_not_start_ends_with_the_containers_last_log_lines(
         assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
+def test_built_images_have_http_probes_and_others_tcp_probes(
     dev: Recording, run: Callable[[str], Recording]
 ) -> None:
     (built,) = dev.pod("foo")["containers"]
@@ -138,7 +138,7 @@ def test_probes_ask_what_we_build_for_its_health_and_only_connect_to_the_rest(
         assert ready[probe]["tcpSocket"] == {"port": "http"}
 
 
-def test_a_ready_made_image_is_one_entry_and_is_not_built(run: Callable[[str], Recording]) -> None:
+def test_an_image_entry_is_not_built(run: Callable[[str], Recording]) -> None:
     recording = run("third service")
     assert [image.name for image in recording.of("Image")] == ["foo"]
     (container,) = recording.pod("web")["containers"]
@@ -157,7 +157,7 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
     return re.sub(r"\$\$|\$\(([^)]*)\)", replacement, text)
 
 
-def test_variables_arrive_as_they_are_written(run: Callable[[str], Recording]) -> None:
+def test_environment_variables_are_passed_unchanged(run: Callable[[str], Recording]) -> None:
     (container,) = run("env as written").pod("foo")["containers"]
     arrived: dict[str, str] = {}
     for variable in container["env"]:
@@ -167,7 +167,7 @@ def test_variables_arrive_as_they_are_written(run: Callable[[str], Recording]) -
     assert {"name": "DOLLARS", "value": {"secret": "a$$$$b"}} in container["env"]
 
 
-def test_a_private_image_is_pulled_with_credentials_of_its_own_registry(run: Callable[[str], Recording]) -> None:
+def test_a_private_image_is_pulled_with_its_registrys_credentials(run: Callable[[str], Recording]) -> None:
     recording = run("private image")
     assert recording.pod("web")["imagePullSecrets"] == [{"name": "kong-doks-registry"}, {"name": "web.pull"}]
     assert recording.pod("foo")["imagePullSecrets"] == [{"name": "kong-doks-registry"}]
@@ -184,7 +184,7 @@ def test_variables_set_as_secrets_stay_secret(run: Callable[[str], Recording]) -
     assert {"name": "API_KEY", "value": {"secret": "planted-key"}} in container["env"]
 
 
-def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_of_doks(dev: Recording) -> None:
+def test_the_stack_and_a_third_service_fit_the_tutorials_node(dev: Recording) -> None:
     # kubectl describe node: 900m and 1574Mi, less cilium 310m/310Mi, CoreDNS 2 x 100m/150M, cpc-bridge-proxy 100m/75Mi,
     # do-node-agent 102m/80Mi.
     free = {"cpu": 0.900 - 0.712, "memory": 1574 * 2**20 - (465 * 2**20 + 2 * 150e6)}
@@ -199,7 +199,7 @@ def test_everything_and_a_third_service_fit_the_tutorials_node_beside_the_pods_o
         assert all(each["limits"][kind] for each in [*kong, *pods])
 
 
-def test_the_outputs_say_where_everything_is(dev: Recording) -> None:
+def test_outputs_list_every_address(dev: Recording) -> None:
     assert dev.outputs["proxy_ip"] == "203.0.113.10"
     assert dev.outputs["proxy_url"] == "http://203.0.113.10"
     assert dev.outputs["foo_url"] == "http://203.0.113.10/foo"
@@ -213,7 +213,7 @@ def test_the_outputs_say_where_everything_is(dev: Recording) -> None:
     assert "# none: gateway.monitoring" in readme
 
 
-def test_the_readme_output_has_a_request_to_each_service_and_the_dashboards(run: Callable[[str], Recording]) -> None:
+def test_the_readme_output_shows_a_request_to_each_service(run: Callable[[str], Recording]) -> None:
     everything = run("example everything")
     readme = everything.outputs["readme"]
     requests = re.findall(r"^(?:curl (?!-i ).*|# gRPC .*)$", readme, re.MULTILINE)
@@ -225,7 +225,7 @@ def test_the_readme_output_has_a_request_to_each_service_and_the_dashboards(run:
     assert set(dashboards) < set(watched)
 
 
-def test_a_cluster_of_ones_own_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
+def test_an_existing_cluster_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
     local = run("local")
     assert [each.type for each in local.resources if each.type.startswith("digitalocean:")] == []
     assert local.invoked == []
@@ -233,7 +233,7 @@ def test_a_cluster_of_ones_own_needs_no_digitalocean(run: Callable[[str], Record
     assert {each.deleted_with for each in local.resources} == {""}
 
 
-def test_a_cluster_of_ones_own_has_a_gateway_without_load_balancer(run: Callable[[str], Recording]) -> None:
+def test_an_existing_cluster_can_have_a_gateway_without_a_load_balancer(run: Callable[[str], Recording]) -> None:
     local = run("local")
     assert local.outputs["proxy_ip"] == "127.0.0.1"
     assert local.outputs["foo_url"] == "http://127.0.0.1:8080/foo"
@@ -245,7 +245,7 @@ def test_a_cluster_of_ones_own_has_a_gateway_without_load_balancer(run: Callable
     )
 
 
-def test_images_in_a_local_engine_are_named_by_tag_and_roll_by_their_content(run: Callable[[str], Recording]) -> None:
+def test_local_images_have_a_tag_and_roll_by_content(run: Callable[[str], Recording]) -> None:
     local = run("local")
     image = local.one("Image", "foo").inputs
     assert (image["load"], image["push"]) == (True, False)
