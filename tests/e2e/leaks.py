@@ -6,6 +6,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
 
 Place = TypeVar("Place")
+PLANTED = {
+    "consumers[0].jwt.secret": "planted-token-secret-of-32-letters",
+    "consumers[0].apiKey": "planted-key-of-20-letters",
+    "services[0].env.PASSWORD": "planted-password-of-foo",
+}
+"""Secrets of a stack file by their path in it, written so that they are recognised."""
 
 
 def forms(secret: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.conftest import sandbox_command
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually, stack_file
-from tests.e2e.test_policies import public, token
+from tests.e2e.tokens import public, token
 
 pytestmark = pytest.mark.soak
 

@@ -10,14 +10,9 @@ from sandbox.host.addresses import NODE
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.inside import FOO, METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, pod, reached
-from tests.e2e.leaks import leaks
+from tests.e2e.leaks import PLANTED, leaks
 from tests.e2e.stack import Stack, control
 
-PLANTED = {
-    "consumers[0].jwt.secret": "planted-token-secret-of-32-letters",
-    "consumers[0].apiKey": "planted-key-of-20-letters",
-    "services[0].env.PASSWORD": "planted-password-of-foo",
-}
 KONG = "system:serviceaccount:kong:kong"
 
 

@@ -211,9 +211,7 @@ def test_transient_api_errors_are_retried(terminal: Terminal, status: int) -> No
 
 
 @pytest.mark.parametrize(("kind", "made"), [("drop_after", 1), ("refuse", 0)])
-def test_a_node_pool_is_not_created_twice_after_a_lost_response(
-    terminal: Terminal, kind: str, made: int
-) -> None:
+def test_a_node_pool_is_not_created_twice_after_a_lost_response(terminal: Terminal, kind: str, made: int) -> None:
     cluster = terminal.own_cluster()
     path = f"/v2/kubernetes/clusters/{cluster}/node_pools"
     before = len(terminal.api("GET", path)["node_pools"])
@@ -371,9 +369,7 @@ def test_preflight_passes_and_changes_nothing(terminal: Terminal) -> None:
     assert terminal.account.cloud.ledger.entries == []
 
 
-def test_preflight_prints_each_check_on_its_own_line(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_preflight_prints_each_check_on_its_own_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     for name in ("console", "errors"):
         monkeypatch.setattr(cli, name, Console(file=screen, force_terminal=True, highlight=False, soft_wrap=True))
@@ -500,9 +496,7 @@ def test_preflight_reports_changes_that_would_replace_the_cluster(
 @pytest.mark.parametrize(
     ("key", "value", "before"), [("region", "fra1", "nyc3"), ("name", "other", "kong-doks-1234567")]
 )
-def test_preflight_reports_a_replacement_of_the_registry(
-    terminal: Terminal, key: str, value: str, before: str
-) -> None:
+def test_preflight_reports_a_replacement_of_the_registry(terminal: Terminal, key: str, value: str, before: str) -> None:
     terminal.registry("kong-doks-1234567")
     terminal.remembers(REGISTRY="kong-doks-1234567")
     assert terminal.failed() == {}

@@ -80,9 +80,7 @@ NAMESPACES = {"kong": "kong", "cert-manager": "cert-manager", "prometheus": "mon
 
 @pytest.mark.parametrize("release", NAMESPACES)
 @pytest.mark.parametrize("status", ["pending-install", "deployed"])
-def test_an_interrupted_helm_install_is_found_among_other_releases(
-    helm: Helm, release: str, status: str
-) -> None:
+def test_an_interrupted_helm_install_is_found_among_other_releases(helm: Helm, release: str, status: str) -> None:
     others = NAMESPACES.keys() - {release}
     helm.has({*others}, {*NAMESPACES.values()})
     helm.records = {(namespace, name): "deployed" for name, namespace in NAMESPACES.items()}

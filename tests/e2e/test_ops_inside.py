@@ -201,9 +201,7 @@ def test_a_failing_pod_is_found(inside: Inside) -> None:
         ),
     ],
 )
-def test_status_shows_why_a_service_is_not_ready(
-    inside: Inside, status: Document, problem: str, command: str
-) -> None:
+def test_status_shows_why_a_service_is_not_ready(inside: Inside, status: Document, problem: str, command: str) -> None:
     foo = deployment("foo-deployment")
     foo["status"] = {}
     inside.applied(foo)

@@ -141,7 +141,9 @@ def test_markup_in_a_name_is_printed_literally(terminal: Terminal) -> None:
         ("HTTP_RETRY_WAIT_MIN", "nan", "allowed: seconds"),
     ],
 )
-def test_an_invalid_environment_variable_is_reported_in_one_line(terminal: Terminal, name: str, value: str, problem: str) -> None:
+def test_an_invalid_environment_variable_is_reported_in_one_line(
+    terminal: Terminal, name: str, value: str, problem: str
+) -> None:
     terminal.environment[f"DIGITALOCEAN_{name}"] = value
     assert problem in is_one_line(terminal, ["bill"])
 

@@ -222,9 +222,7 @@ def test_a_disruption_budget_pauses_a_resize_and_the_same_command_continues_it(p
 
 
 @pytest.mark.parametrize("call", range(1, 6))
-def test_an_interrupted_resize_continues(
-    pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int
-) -> None:
+def test_an_interrupted_resize_continues(pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     pools.runs("foo")
     pools.configure(nodeSize=LARGER)
     changes: list[str] = []
@@ -343,9 +341,7 @@ def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> No
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 2), (3, 3), (5, 4)])
-def test_a_new_autoscaled_pool_starts_with_the_old_pools_node_count(
-    pools: Pools, count: int, expected: int
-) -> None:
+def test_a_new_autoscaled_pool_starts_with_the_old_pools_node_count(pools: Pools, count: int, expected: int) -> None:
     default = pools.pools["mycluster-default-pool"]
     default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 5}
     pools.account.cloud.clusters.resize(pools.record, default, count)
@@ -355,9 +351,7 @@ def test_a_new_autoscaled_pool_starts_with_the_old_pools_node_count(
     assert pool["count"] == expected
 
 
-def test_nodes_added_to_the_old_pool_during_a_resize_are_drained(
-    pools: Pools, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nodes_added_to_the_old_pool_during_a_resize_are_drained(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
     pools.runs("foo")
     default = pools.pools["mycluster-default-pool"]
     default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 5}

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, eventually
+from tests.e2e.tokens import public, token
 
 # What comes after these destroys the stack, so nobody has to wait until it is again as it was.
 pytestmark = pytest.mark.last(1)
@@ -23,11 +22,6 @@ API_KEY = "planted-key-of-carol"
 ERINS_API_KEY = "planted-key-of-erin-x"
 BOBS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 DORAS_KEY = ec.generate_private_key(ec.SECP256R1())
-
-
-def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
 
 FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
@@ -104,10 +98,6 @@ CONSUMERS: list[dict[str, Any]] = [
 KEYS = {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY, "[4].apiKey": ERINS_API_KEY}
 
 
-def token(issuer: str, key: Any = SECRET, algorithm: str = "HS256", **claims: Any) -> str:  # noqa: ANN401 -- PyJWT's
-    return "Bearer " + jwt.encode({"iss": issuer, "exp": time.time() + 60, **claims}, key, algorithm)
-
-
 def status_from(address: str, changed: Configured, path: str, **headers: str) -> int:
     """The status of an answer to somebody at an address."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), headers=headers) as client:
@@ -133,7 +123,7 @@ def guarded(stack: Stack, answers_of_a_new_route: list[int]) -> Iterator[Configu
             stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
         with changed.asked_throughout("/vault") as statuses:
             changed.up(*SERVICES)
-            eventually(lambda: changed.get("/vault", Authorization=token("alice")).status_code == 200)
+            eventually(lambda: changed.get("/vault", Authorization=token("alice", SECRET)).status_code == 200)
         answers_of_a_new_route.extend(statuses)
         yield changed
     shutil.rmtree(echo)
@@ -147,7 +137,7 @@ def test_a_request_without_a_token_gets_kongs_401(guarded: Configured) -> None:
 
 
 def test_a_token_of_an_allowed_group_is_accepted(guarded: Configured) -> None:
-    answer = guarded.get("/foo", Authorization=token("alice"))
+    answer = guarded.get("/foo", Authorization=token("alice", SECRET))
     assert answer.status_code == 200
     assert answer.json() == {"msg": "Hello from the foo microservice"}
     assert guarded.get("/foo", Authorization=token("dora", DORAS_KEY, "ES256")).status_code == 200
@@ -157,9 +147,9 @@ def test_a_token_of_an_allowed_group_is_accepted(guarded: Configured) -> None:
     ("authorization", "answer"),
     [
         (token("alice", "another-secret-of-32-characters-or-more"), {"message": "Invalid signature"}),
-        (token("mallory"), {"message": "No credentials found for given 'iss'"}),
-        (token("alice", exp=time.time() - 60), {"exp": "token expired"}),
-        (token("alice", exp=None), {"exp": "must be a number"}),
+        (token("mallory", SECRET), {"message": "No credentials found for given 'iss'"}),
+        (token("alice", SECRET, exp=time.time() - 60), {"exp": "token expired"}),
+        (token("alice", SECRET, exp=None), {"exp": "must be a number"}),
         (token("dora", ec.generate_private_key(ec.SECP256R1()), "ES256"), {"message": "Invalid signature"}),
     ],
     ids=["another key", "a stranger", "expired", "without an end", "another key pair"],
@@ -347,8 +337,8 @@ def test_a_route_never_answers_without_access_control_while_that_changes(
         # Carol's is a key, and she is in no group.
         eventually(lambda: guarded.get("/vault", apikey=API_KEY).status_code == 403)
         guarded.up(*OTHERS, without_auth | AT_HOME | {"plugins": {"jwt": {}}})
-        eventually(lambda: status_from(HOME, guarded, "/vault", Authorization=token("alice")) == 200)
-    assert guarded.get("/vault", Authorization=token("alice")).status_code == 403
+        eventually(lambda: status_from(HOME, guarded, "/vault", Authorization=token("alice", SECRET)) == 200)
+    assert guarded.get("/vault", Authorization=token("alice", SECRET)).status_code == 403
     with guarded.asked_throughout("/vault") as removed:
         guarded.set("gateway", GATEWAY)
         guarded.up(*OTHERS, without_auth | AT_HOME)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sandbox.host.paths import PROJECT
-from tests.e2e.test_policy_pack import Guarded
+from tests.e2e.policy_pack import Guarded
 from tests.standins.digitalocean_provider.engine import TOKEN
 
 NOT_HERE = {

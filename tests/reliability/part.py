@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 from sandbox.digitalocean import Cloud, ClusterRecord, create_app
@@ -141,6 +142,12 @@ class Part:
             process.wait(300)
             said.seek(0)
             return subprocess.CompletedProcess(process.args, process.returncode, said.read())
+
+    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
+        """Makes a call to the API beside Pulumi, as somebody does in DigitalOcean's panel."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = httpx.request(method, f"{self.account.url}/v2/{path}", json=body, headers=headers, trust_env=False)
+        return answer.raise_for_status().json() if answer.content else None
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys
         """Plants trouble for calls to come (see sandbox.digitalocean.faults)."""

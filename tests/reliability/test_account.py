@@ -13,7 +13,6 @@ from ops import preflight
 from ops.pulumi.state import CLUSTER
 from tests.reliability.part import QUIET, Part, delete_default_pool, until
 from tests.reliability.sweep import Sweep
-from tests.reliability.test_by_hand import call
 from tests.standins.digitalocean_provider.engine import TOKEN
 
 
@@ -214,7 +213,7 @@ def test_changes_by_hand_are_found_and_repaired(part: Part) -> None:
     part.mend()
     assert pool["count"] == 1
     body = {"name": "mycluster", "ha": True}
-    call(part, "PUT", f"kubernetes/clusters/{cluster}", body)
+    part.call("PUT", f"kubernetes/clusters/{cluster}", body)
     (drift,) = part.doctor()
     assert drift["problem"].endswith("is highly available, which stays, and costs $40 a month, until the cluster goes")
     assert part.mend() == ["pulumi config set ha true --stack dev", "pulumi up --refresh --stack dev"]

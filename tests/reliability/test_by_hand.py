@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.reliability.part import QUIET, Part, until
-from tests.standins.digitalocean_provider.engine import TOKEN
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ dns_record(tls, "example.com", cluster.resource.ipv4_address, [])
 @pytest.fixture
 def named(tmp_path: Path) -> Iterator[Part]:
     named = Named(tmp_path)
-    call(named, "POST", "domains", {"name": "example.com"})
+    named.call("POST", "domains", {"name": "example.com"})
     yield named
     named.account.stop()
 
@@ -182,9 +180,7 @@ def test_a_patch_upgrade_by_digitalocean_changes_nothing(part: Part) -> None:
 
 
 @pytest.mark.soak
-def test_an_up_while_the_old_cluster_is_being_deleted_is_refused(
-    part: Part, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_up_while_the_old_cluster_is_being_deleted_is_refused(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     part.up()
     may_go = threading.Event()
     monkeypatch.setattr(part.account.cloud.clusters.records[cluster(part)].kubernetes, "stop", may_go.wait)
@@ -222,12 +218,12 @@ def test_volumes_and_snapshots_are_destroyed_or_reported(part: Part) -> None:
 @pytest.mark.soak
 def test_the_dns_record_of_a_cluster_deleted_by_hand_is_removed(named: Part) -> None:
     def records() -> list[str]:
-        found = call(named, "GET", "domains/example.com/records")["domain_records"]
+        found = named.call("GET", "domains/example.com/records")["domain_records"]
         return [each["name"] for each in found if each["type"] == "A"]
 
     named.up()
     assert records() == ["api"]
-    call(named, "DELETE", f"kubernetes/clusters/{cluster(named)}")
+    named.call("DELETE", f"kubernetes/clusters/{cluster(named)}")
     until(lambda: not named.account.cloud.clusters.records)
     named.mend()
     assert named.ends_at_zero()
@@ -238,26 +234,19 @@ def _volume_and_snapshot(part: Part, name: str) -> None:
     """What the storage driver makes for a PersistentVolumeClaim and a VolumeSnapshot."""
     tags = [f"k8s:{cluster(part)}"]
     volume = {"name": f"pvc-{name}", "size_gigabytes": 10, "region": "nyc1", "tags": tags}
-    made = call(part, "POST", "volumes", volume)["volume"]["id"]
-    call(part, "POST", f"volumes/{made}/snapshots", {"name": f"snapshot-{name}", "tags": tags})
+    made = part.call("POST", "volumes", volume)["volume"]["id"]
+    part.call("POST", f"volumes/{made}/snapshots", {"name": f"snapshot-{name}", "tags": tags})
 
 
 @pytest.mark.soak
 def test_a_node_recycled_by_hand_is_no_change(part: Part) -> None:
     part.up()
     pools = f"kubernetes/clusters/{cluster(part)}/node_pools"
-    (pool,) = call(part, "GET", pools)["node_pools"]
-    call(part, "DELETE", f"{pools}/{pool['id']}/nodes/{pool['nodes'][0]['id']}?replace=1")
-    (after,) = call(part, "GET", pools)["node_pools"]
+    (pool,) = part.call("GET", pools)["node_pools"]
+    part.call("DELETE", f"{pools}/{pool['id']}/nodes/{pool['nodes'][0]['id']}?replace=1")
+    (after,) = part.call("GET", pools)["node_pools"]
     assert after["nodes"][0]["id"] != pool["nodes"][0]["id"]
     assert part.doctor() == []
     part.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
     assert (part.clusters_ever(), len(part.account.cloud.droplets)) == (1, 1)
     assert part.ends_at_zero()
-
-
-def call(part: Part, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
-    """What somebody does in DigitalOcean's panel."""
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    answer = httpx.request(method, f"{part.account.url}/v2/{path}", json=body, headers=headers, trust_env=False)
-    return answer.raise_for_status().json() if answer.content else None

@@ -6,14 +6,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from sandbox.toolchain.build import tool
+
+Found = TypeVar("Found")
+TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
+"""The Ingress that `route` comes from."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -120,3 +125,45 @@ def served(handler: type[http.server.BaseHTTPRequestHandler] = Echo) -> Iterator
     finally:
         server.shutdown()
         server.server_close()
+
+
+def route(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    """A route with the fields that the controller always sets."""
+    return {
+        "name": "default.foo.foo..80",
+        "protocols": ["http", "https"],
+        "path_handling": "v0",
+        "regex_priority": 0,
+        "strip_path": False,
+        "preserve_host": True,
+        "https_redirect_status_code": 426,
+        "request_buffering": True,
+        "response_buffering": True,
+        "tags": TAGS,
+        **fields,
+    }
+
+
+def service(port: int, *routes: dict[str, Any], **fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    return {
+        "name": "default.foo.80",
+        "host": "127.0.0.1",
+        "port": port,
+        "path": "/",
+        "protocol": "http",
+        "retries": 5,
+        "connect_timeout": 60000,
+        "read_timeout": 60000,
+        "write_timeout": 60000,
+        "routes": routes,
+        **fields,
+    }
+
+
+def soon(find: Callable[[], Found | None]) -> Found:
+    """Returns what `find` returns once it isn't None: logs are written after the client has its response."""
+    for _ in range(2000):
+        if (found := find()) is not None:
+            return found
+        threading.Event().wait(0.01)
+    pytest.fail("nothing in 20 seconds")

@@ -92,9 +92,7 @@ def test_mounts_in_the_run_directory_are_unmounted_before_removal(run: Path, mou
     assert not run.exists()
 
 
-def test_a_busy_mount_keeps_the_run_directory(
-    run: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_mount_keeps_the_run_directory(run: Path, mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
     cleanup.clean()
     monkeypatch.undo()

@@ -17,13 +17,12 @@ import httpx
 import pytest
 import yaml
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.policies import HeadersPolicy
-from pydo import Client
 from werkzeug.serving import make_server
 
 from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
 from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
+from tests.standins.official_client import official_client
 
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
 CLUSTER = {
@@ -64,7 +63,7 @@ class Stand:
 
     @cached_property
     def api(self) -> Any:  # noqa: ANN401 -- pydo has no types
-        return official_client(self.url)
+        return official_client(self.url, TOKEN)
 
     @cached_property
     def http(self) -> httpx.Client:
@@ -97,12 +96,6 @@ class Stand:
     def cluster(self, identifier: str) -> dict[str, Any]:
         cluster: dict[str, Any] = self.api.kubernetes.get_cluster(identifier)["kubernetes_cluster"]
         return cluster
-
-
-def official_client(url: str, token: str = TOKEN) -> Any:  # noqa: ANN401 -- pydo has no types
-    # The client's own bearer policy insists on TLS.
-    bearer = HeadersPolicy({"Authorization": f"Bearer {token}"})
-    return Client(token, endpoint=url, retry_total=0, authentication_policy=bearer)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -235,9 +228,7 @@ def test_a_second_running_cluster_is_refused() -> None:
         ),
     ],
 )
-def test_an_invalid_cluster_is_refused(
-    stand: Stand, changes: dict[str, Any], message: str
-) -> None:
+def test_an_invalid_cluster_is_refused(stand: Stand, changes: dict[str, Any], message: str) -> None:
     assert stand.refusal(lambda: stand.api.kubernetes.create_cluster(CLUSTER | changes)) == (422, message)
     assert stand.billed() == []
 

@@ -11,8 +11,7 @@ import pytest
 
 from sandbox.host.certificate_authority import Authority
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, running
-from tests.standins.test_kong_proxy import route, service
+from tests.standins.gateway import Gateway, route, running, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 

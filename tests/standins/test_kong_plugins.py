@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Echo, Gateway, free_ports, running, served
-from tests.standins.test_kong_proxy import route, service
+from tests.standins.gateway import Echo, Gateway, free_ports, route, running, served, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 

@@ -4,18 +4,17 @@ import http.server
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, free_ports, running, served
-from tests.standins.test_kong_proxy import route, service
+from tests.standins.gateway import Gateway, free_ports, route, running, served, service, soon
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -61,18 +60,6 @@ def test_correlation_id_counts_and_keeps_existing_ids(gateway: Gateway, echo: in
     own = gateway.client.get("/", headers={"Kong-Request-ID": "mine"})
     assert (own.json()["headers"]["Kong-Request-Id"], own.headers["kong-request-id"]) == ("mine", "mine")
     assert gateway.client.get("/").headers["kong-request-id"].endswith("#3")
-
-
-Found = TypeVar("Found")
-
-
-def soon(find: Callable[[], Found | None]) -> Found:
-    """What `find` finds: logs are written when the client has its answer already."""
-    for _ in range(2000):
-        if (found := find()) is not None:
-            return found
-        threading.Event().wait(0.01)
-    pytest.fail("nothing in 20 seconds")
 
 
 def line_of(log: Path, request_id: str) -> dict[str, Any]:

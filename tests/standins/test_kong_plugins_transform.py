@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Echo, Gateway, running, served
-from tests.standins.test_kong_proxy import route, service
+from tests.standins.gateway import Echo, Gateway, route, running, served, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -318,9 +317,7 @@ def test_redirect_sends_the_configured_location(gateway: Gateway, echo: int) -> 
         ("response", {"add": {"json": ["a:1"], "json_types": ["integer"]}}, "config.add.json_types"),
     ],
 )
-def test_an_invalid_transformation_is_refused(
-    gateway: Gateway, name: str, config: dict[str, Any], field: str
-) -> None:
+def test_an_invalid_transformation_is_refused(gateway: Gateway, name: str, config: dict[str, Any], field: str) -> None:
     refused = gateway.post({"plugins": [{"name": f"{name}-transformer", "config": config}]})
     (fault,) = refused.json()["flattened_errors"]
     assert {error["field"] for error in fault["errors"]} == {field}

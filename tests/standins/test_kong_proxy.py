@@ -15,44 +15,9 @@ import pytest
 
 from sandbox.host.certificate_authority import Authority
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Echo, Gateway, free_ports, running, served
+from tests.standins.gateway import TAGS, Echo, Gateway, free_ports, route, running, served, service
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
-
-TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
-
-
-def route(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
-    """A route with the fields that the controller always sets."""
-    return {
-        "name": "default.foo.foo..80",
-        "protocols": ["http", "https"],
-        "path_handling": "v0",
-        "regex_priority": 0,
-        "strip_path": False,
-        "preserve_host": True,
-        "https_redirect_status_code": 426,
-        "request_buffering": True,
-        "response_buffering": True,
-        "tags": TAGS,
-        **fields,
-    }
-
-
-def service(port: int, *routes: dict[str, Any], **fields: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
-    return {
-        "name": "default.foo.80",
-        "host": "127.0.0.1",
-        "port": port,
-        "path": "/",
-        "protocol": "http",
-        "retries": 5,
-        "connect_timeout": 60000,
-        "read_timeout": 60000,
-        "write_timeout": 60000,
-        "routes": routes,
-        **fields,
-    }
 
 
 def test_readiness_begins_with_the_first_configuration(tmp_path: Path) -> None:
@@ -418,9 +383,7 @@ def test_an_error_of_a_route_names_its_kubernetes_object(gateway: Gateway) -> No
 
 @pytest.mark.parametrize("place", ["body", "querystring"])
 @pytest.mark.parametrize("operation", ["add", "append", "replace", "rename"])
-def test_an_entry_that_crashes_kongs_schema_is_500(
-    gateway: Gateway, operation: str, place: str
-) -> None:
+def test_an_entry_that_crashes_kongs_schema_is_500(gateway: Gateway, operation: str, place: str) -> None:
     for entry in (":x", ":", "::x"):
         config = {operation: {place: [entry]}}
         refused = gateway.post({"plugins": [{"name": "request-transformer", "config": config}]})

@@ -18,9 +18,7 @@ from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, running, served
-from tests.standins.test_kong_plugins_observe import soon
-from tests.standins.test_kong_proxy import route, service
+from tests.standins.gateway import Gateway, route, running, served, service, soon
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -55,9 +53,7 @@ def applied(plugins: Sequence[policies.Plugin], **scope: str) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("config", [{}, {"allow": ["team-a"]}], ids=["auth", "auth and groups"])
-def test_spoofed_identity_headers_are_removed_behind_auth(
-    gateway: Gateway, echo: int, config: dict[str, Any]
-) -> None:
+def test_spoofed_identity_headers_are_removed_behind_auth(gateway: Gateway, echo: int, config: dict[str, Any]) -> None:
     guarded = RoutePolicies.model_validate({"auth": "key-auth", **config})
     plugins = applied(policies.route_rules(guarded, GatewayPolicies(), plugin_configs.Context()).plugins)
     cleaned = applied(policies.gateway_plugins(GatewayPolicies(), plugin_configs.Context()))

@@ -37,9 +37,7 @@ def _read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_a_half_closed_connection_still_gets_its_response(
-    target: socket.socket, address: tuple[str, int]
-) -> None:
+def test_a_half_closed_connection_still_gets_its_response(target: socket.socket, address: tuple[str, int]) -> None:
     sent = bytes(range(256)) * 20_000  # more than the sockets' buffers hold
     received: list[bytes] = []
 

@@ -129,7 +129,9 @@ def test_the_cli_keeps_state_in_s3(pulumi: Pulumi, bucket: str) -> None:
     ],
     ids=["state in Google Cloud Storage", "state in Azure", "secrets by AWS", "environments"],
 )
-def test_the_cli_reports_left_out_features(pulumi: Pulumi, arguments: tuple[str, ...], backend: str, message: str) -> None:
+def test_the_cli_reports_left_out_features(
+    pulumi: Pulumi, arguments: tuple[str, ...], backend: str, message: str
+) -> None:
     if installed("pulumi"):
         pytest.skip("the machine's own pulumi has everything")
     done = pulumi.run(*arguments, backend=backend)

@@ -110,9 +110,7 @@ def test_each_rate_limit_store_has_its_own_password(run: Run) -> None:
         *((name, {}) for name in ("basic-auth", "hmac-auth", "jwt", "key-auth", "session")),
     ],
 )
-def test_access_control_is_never_a_global_plugin(
-    plugin: str, plugin_config: dict[str, Any]
-) -> None:
+def test_access_control_is_never_a_global_plugin(plugin: str, plugin_config: dict[str, Any]) -> None:
     lines = refused({"gateway": {"plugins": {plugin: plugin_config}}, "services": [FOO]})
     assert any(
         line.startswith(f"kong-doks:gateway.plugins.{plugin}: ") and "allowed: only on services" in line

@@ -12,24 +12,10 @@ from pulumi.runtime.proto import provider_pb2
 
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import UNKNOWN, Properties, decode, secrets_in
+from tests.standins.digitalocean_provider.clusters import PROGRAM, cluster, pool
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused, Stored
 
-PROGRAM: Properties = {
-    "name": "mycluster",
-    "region": "nyc1",
-    "version": "1.35.7-do.0",
-    "ha": False,
-    "nodePool": {"name": "default", "size": "s-1vcpu-2gb", "nodeCount": 1},
-}
 ASSOCIATED = "kubernetes/clusters/ID/destroy_with_associated_resources"
-
-
-def cluster(engine: Engine, **changes: Any) -> Stored:  # noqa: ANN401 -- inputs
-    return engine.create("KubernetesCluster", PROGRAM | changes)
-
-
-def pool(**changes: Any) -> Properties:  # noqa: ANN401 -- inputs
-    return PROGRAM | {"nodePool": PROGRAM["nodePool"] | changes}
 
 
 def test_create_posts_the_cluster_polls_it_and_requests_credentials(account: Account, engine: Engine) -> None:
@@ -219,7 +205,9 @@ def test_an_imported_cluster_never_gets_a_node_count_equal_to_the_actual_one(eng
     assert not engine.diff(updated, PROGRAM | {"tags": ["shop"]}).diffs
 
 
-def test_a_node_count_is_dropped_from_the_state_if_another_pool_is_listed_first(account: Account, engine: Engine) -> None:
+def test_a_node_count_is_dropped_from_the_state_if_another_pool_is_listed_first(
+    account: Account, engine: Engine
+) -> None:
     made = cluster(engine)
     record = account.cloud.clusters.records[made.id]
     account.cloud.clusters.add_pool(record, {"name": "more", "size": "s-1vcpu-2gb", "count": 1})
@@ -241,9 +229,7 @@ def test_inputs_of_a_failed_update_are_stored_and_not_retried(account: Account, 
     assert state == made.state | {"tags": ["shop"]}
 
 
-def test_a_refresh_shows_drift_and_a_newer_version_means_replacement(
-    account: Account, engine: Engine
-) -> None:
+def test_a_refresh_shows_drift_and_a_newer_version_means_replacement(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     account.cloud.clusters.records[made.id].document["version"] = "1.35.8-do.0"
     refreshed = engine.refresh(made)
@@ -284,9 +270,7 @@ def test_a_delete_with_associated_resources_lists_them_first(account: Account, e
     assert account.calls_of(engine.delete, made) == [f"GET {ASSOCIATED}", f"DELETE {ASSOCIATED}/dangerous"]
 
 
-def test_a_missing_cluster_can_be_deleted_except_with_associated_resources(
-    account: Account, engine: Engine
-) -> None:
+def test_a_missing_cluster_can_be_deleted_except_with_associated_resources(account: Account, engine: Engine) -> None:
     made = cluster(engine)
     account.cloud.clusters.records.clear()
     engine.delete(made)

@@ -10,7 +10,7 @@ from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import Properties, decode
 from sandbox.host.addresses import FIRST_LOAD_BALANCER, NODE_GATEWAY
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
-from tests.standins.test_digitalocean_api import official_client
+from tests.standins.official_client import official_client
 
 RECORD: Properties = {"domain": "example.com", "type": "A", "name": "api", "value": "203.0.113.1", "ttl": 300}
 

@@ -9,8 +9,8 @@ from pulumi.runtime.proto import provider_pb2
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import Properties
 from tests.reliability.part import until
+from tests.standins.digitalocean_provider.clusters import cluster, pool
 from tests.standins.digitalocean_provider.engine import Account, Engine, FakeKubernetes, Refused, Stored
-from tests.standins.digitalocean_provider.test_clusters import cluster, pool
 
 NONE = provider_pb2.DiffResponse.DIFF_NONE
 
@@ -39,9 +39,7 @@ def test_create_waits_for_a_pool_which_is_billed(account: Account, engine: Engin
     assert engine.diff(made, made.inputs).changes == NONE
 
 
-def test_an_autoscaled_pool_starts_at_its_minimum_and_its_count_is_no_diff(
-    account: Account, engine: Engine
-) -> None:
+def test_an_autoscaled_pool_starts_at_its_minimum_and_its_count_is_no_diff(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", scaled(owner))
     assert made.state["actualNodeCount"] == 1
@@ -53,9 +51,7 @@ def test_an_autoscaled_pool_starts_at_its_minimum_and_its_count_is_no_diff(
     assert engine.diff(made, scaled(owner, maxNodes=5)).changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
-def test_an_update_of_an_autoscaled_pool_resets_it_to_the_states_count(
-    account: Account, engine: Engine
-) -> None:
+def test_an_update_of_an_autoscaled_pool_resets_it_to_the_states_count(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", scaled(owner))
     record = account.cloud.clusters.records[owner.id]
@@ -89,9 +85,7 @@ def test_pool_changes_that_replace(engine: Engine, key: str, value: str) -> None
     assert answer.deleteBeforeReplace
 
 
-def test_delete_drains_a_pool_and_waits(
-    account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_delete_drains_a_pool_and_waits(account: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", program(owner, nodeCount=2))
     drained: list[str] = []

@@ -38,9 +38,7 @@ def test_a_registry_is_named_by_the_sandbox_s_address(account: Account, engine: 
     assert refreshed.state == made.state
 
 
-def test_a_registrys_tier_changes_in_place_and_name_or_region_replace_it(
-    account: Account, engine: Engine
-) -> None:
+def test_a_registrys_tier_changes_in_place_and_name_or_region_replace_it(account: Account, engine: Engine) -> None:
     made = engine.create("ContainerRegistry", REGISTRY)
     basic = REGISTRY | {"subscriptionTierSlug": "basic"}
     assert not engine.diff(made, basic).replaces
@@ -109,9 +107,7 @@ def test_registry_credentials_are_renewed_when_their_date_has_passed_or_their_ri
 
 
 @pytest.mark.parametrize("fault", [{"status": 422}, {"status": 500, "times": None}, {"kind": "refuse", "times": None}])
-def test_failed_credentials_are_never_requested_again(
-    account: Account, engine: Engine, fault: Properties
-) -> None:
+def test_failed_credentials_are_never_requested_again(account: Account, engine: Engine, fault: Properties) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     inputs = {"registryName": "shop"}
     account.cloud.faults.append(Fault(path="docker-credentials", **fault))
@@ -198,9 +194,7 @@ def test_versions_are_looked_up_by_prefix_newest_first(engine: Engine) -> None:
     assert "latestVersion" not in decode(engine.invoke("getKubernetesVersions", versionPrefix="1.29."))
 
 
-def test_the_registry_look_up_function_returns_nothing_and_a_read_by_id_works(
-    account: Account, engine: Engine
-) -> None:
+def test_the_registry_look_up_function_returns_nothing_and_a_read_by_id_works(account: Account, engine: Engine) -> None:
     engine.create("ContainerRegistry", REGISTRY)
     assert account.calls_of(lambda: engine.invoke("getContainerRegistry", name="shop")) == ["GET registries/"]
     assert decode(engine.invoke("getContainerRegistry", name="shop")) == {}

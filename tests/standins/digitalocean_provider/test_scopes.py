@@ -56,9 +56,7 @@ def test_the_listed_scopes_are_enough_from_up_to_destroy(account: Account, engin
     life_of_a_stack(engine)
 
 
-def test_without_the_tag_scope_updates_of_the_default_pool_do_nothing(
-    account: Account, engine: Engine
-) -> None:
+def test_without_the_tag_scope_updates_of_the_default_pool_do_nothing(account: Account, engine: Engine) -> None:
     account.cloud.tokens = {TOKEN: sorted(LISTED)}
     cluster = engine.create("KubernetesCluster", CLUSTER | {"tags": ["shop"]})
     assert cluster.state["nodePool"]["id"] == ""
@@ -70,9 +68,7 @@ def test_without_the_tag_scope_updates_of_the_default_pool_do_nothing(
 
 
 @pytest.mark.parametrize("scope", sorted(LISTED))
-def test_without_a_listed_scope_its_call_is_refused(
-    account: Account, engine: Engine, scope: str
-) -> None:
+def test_without_a_listed_scope_its_call_is_refused(account: Account, engine: Engine, scope: str) -> None:
     account.cloud.tokens = {TOKEN: sorted((LISTED | {TAGS}) - {scope})}
     with pytest.raises(Refused, match=f"{REFUSED[scope]}.*: 403 "):
         life_of_a_stack(engine)

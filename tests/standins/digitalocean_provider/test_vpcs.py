@@ -5,16 +5,14 @@ from pulumi.runtime.proto import provider_pb2
 
 from sandbox.digitalocean.provider.properties import Properties
 from tests.reliability.part import until
+from tests.standins.digitalocean_provider.clusters import PROGRAM, cluster
 from tests.standins.digitalocean_provider.engine import Account, Engine, Refused
-from tests.standins.digitalocean_provider.test_clusters import PROGRAM, cluster
 
 SHOP: Properties = {"name": "shop", "region": "nyc1", "ipRange": "10.120.0.0/20"}
 NONE = provider_pb2.DiffResponse.DIFF_NONE
 
 
-def test_a_cluster_is_in_its_vpc_or_the_regions_default_vpc(
-    account: Account, engine: Engine
-) -> None:
+def test_a_cluster_is_in_its_vpc_or_the_regions_default_vpc(account: Account, engine: Engine) -> None:
     other = cluster(engine, name="other")
     shop = engine.create("Vpc", SHOP)
     assert engine.diff(shop, SHOP).changes == NONE
@@ -67,9 +65,7 @@ def test_a_cluster_cannot_use_a_vpc_of_another_region(engine: Engine) -> None:
         cluster(engine, vpcUuid=other.id)
 
 
-def test_a_firewall_is_set_changed_and_kept_if_unset(
-    account: Account, engine: Engine
-) -> None:
+def test_a_firewall_is_set_changed_and_kept_if_unset(account: Account, engine: Engine) -> None:
     firewall: Properties = {"controlPlaneFirewall": {"enabled": True, "allowedAddresses": ["203.0.113.0/24"]}}
     made = cluster(engine, **firewall)
     document = account.cloud.clusters.records[made.id].document

@@ -112,9 +112,7 @@ def test_a_plugin_is_a_kong_plugin_in_its_routes_namespace(guarded: Recording) -
         ({"plugins": {"key-auth": {}}}, "key-auth"),
     ],
 )
-def test_both_auth_plugins_exist_so_that_switching_changes_only_the_route(
-    config: dict[str, Any], named: str
-) -> None:
+def test_both_auth_plugins_exist_so_that_switching_changes_only_the_route(config: dict[str, Any], named: str) -> None:
     rules = route(**config)
     assert {"jwt", "key-auth"} <= rules.plugins.keys()
     assert {"jwt", "key-auth"} & {*rules.applied} == {named}
@@ -483,9 +481,7 @@ def test_the_header_size_limit_is_configurable() -> None:
         ([name.upper() for name in HEADERS_OF_KONG], "off"),
     ],
 )
-def test_kongs_own_headers_are_removed_by_its_headers_setting(
-    removed: list[str], headers: str | None
-) -> None:
+def test_kongs_own_headers_are_removed_by_its_headers_setting(removed: list[str], headers: str | None) -> None:
     of_all = GatewayPolicies.model_validate({"responseHeaders": {"remove": removed}})
     assert gateway_environment(of_all).get("headers") == headers
     # A service's own goes as well.

@@ -215,9 +215,7 @@ def test_kong_connects_to_the_api_server_and_the_services_only(dev: Recording) -
     assert services["to"][0]["podSelector"]["matchExpressions"][0]["values"] == ["foo", "bar"]
 
 
-def test_the_api_servers_port_comes_from_the_cluster(
-    run: Callable[[str], Recording], dev: Recording
-) -> None:
+def test_the_api_servers_port_comes_from_the_cluster(run: Callable[[str], Recording], dev: Recording) -> None:
     assert dev.one("EndpointSlice").id == "default/kubernetes"
     assert not dev.one("EndpointSlice").created
     assert run("preview").one("EndpointSlice").id == "(unknown)"
@@ -247,9 +245,7 @@ def test_kong_connects_to_the_configured_collectors(
 
 
 @pytest.mark.parametrize("name", ["services", "kong"])
-def test_the_stacks_own_cluster_enforces_the_restricted_standard(
-    run: Callable[[str], Recording], name: str
-) -> None:
+def test_the_stacks_own_cluster_enforces_the_restricted_standard(run: Callable[[str], Recording], name: str) -> None:
     labels = run("own namespace").one("Namespace", name).inputs["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == RESTRICTED
 

@@ -99,9 +99,7 @@ def test_an_unanswered_route_fails_with_diagnostic_commands(
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_failed_up_prints_diagnostic_commands(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_up_prints_diagnostic_commands(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise pulumi.PulumiError("pulumi up was interrupted")
 
@@ -130,9 +128,7 @@ def test_a_running_stack_is_reported_with_the_fix(console: Console) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_nonzero_bill_prints_the_command_that_explains_it(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_nonzero_bill_prints_the_command_that_explains_it(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {"kind": "droplet", "name": "left", "price_monthly": 12.0, "created_at": "2026-11-23T12:00:00Z"}
     monkeypatch.setattr(demo, "ledger", lambda **_: {"hourly": 0.01786, "entries": [entry | {"ended_at": None}]})
     with pytest.raises(demo.DemoError, match=DOCTOR):
@@ -140,9 +136,7 @@ def test_a_nonzero_bill_prints_the_command_that_explains_it(
 
 
 @pytest.mark.usefixtures("stack")
-def test_a_failed_destroy_prints_the_commands_to_type(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_destroy_prints_the_commands_to_type(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise pulumi.PulumiError(str(arguments[1]))
 

@@ -139,9 +139,7 @@ def test_without_a_canary_there_is_no_gateway_api(dev: Recording, run: Callable[
         assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
-def test_kongs_crds_come_from_its_chart_before_any_object(
-    dev: Recording, run: Callable[[str], Recording]
-) -> None:
+def test_kongs_crds_come_from_its_chart_before_any_object(dev: Recording, run: Callable[[str], Recording]) -> None:
     recording = run("policies")
     for kind, name in zip(("KongPlugin", "KongClusterPlugin", "KongConsumer"), KONG_KINDS, strict=True):
         assert recording.of(kind)

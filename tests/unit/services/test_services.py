@@ -128,9 +128,7 @@ def test_a_failed_rollout_reports_the_containers_last_log_lines(
         assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-def test_built_images_have_http_probes_and_others_tcp_probes(
-    dev: Recording, run: Callable[[str], Recording]
-) -> None:
+def test_built_images_have_http_probes_and_others_tcp_probes(dev: Recording, run: Callable[[str], Recording]) -> None:
     (built,) = dev.pod("foo")["containers"]
     (ready,) = run("third service").pod("web")["containers"]
     for probe in ("readinessProbe", "livenessProbe"):
