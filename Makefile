@@ -25,7 +25,7 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 .PHONY: test
 test: .venv/.ready ## lint, unit and e2e
 	@$(PYTHON) -m sandbox tools
-	@$(MAKE) --no-print-directory -j3 sandboxed engine others unit lint
+	@$(MAKE) --no-print-directory -j3 COVERAGE= sandboxed engine others unit lint
 
 .PHONY: lint
 lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling, workflows; gofmt, go vet and staticcheck
