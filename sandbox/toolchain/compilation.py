@@ -1,6 +1,7 @@
 """Compiles Go modules one after the other, and estimates how long that takes.
 
-One at a time: two builds side by side would both compile the packages that they share. Go itself uses every core.
+One at a time: two builds side by side would both compile the packages that they share. Go itself uses every core until
+only links are left, one core each; the next module begins then.
 """
 
 import fcntl
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import filterfalse
@@ -36,6 +38,8 @@ class _Build:
     """Where the binaries go, from before the copy was made: an edit meanwhile asks for another build."""
     weights: dict[str, int] = field(default_factory=dict)
     """Package that is still to be compiled -> bytes of source."""
+    _process: subprocess.Popen[str] = field(init=False)
+    _printed: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -45,6 +49,10 @@ class _Build:
     @property
     def source(self) -> Path:
         return self.folder / "source"
+
+    @property
+    def _built(self) -> Path:
+        return self.folder / "built"
 
     @property
     def arguments(self) -> list[str]:
@@ -76,12 +84,11 @@ class _Build:
                 planned.add(folder)
                 self.weights[package] = _PACKAGE_BYTES + sum(Path(folder, file).stat().st_size for file in files)
 
-    def compile(self) -> Iterator[str]:
-        """Runs `go build` and yields the packages that it compiles."""
-        built = self.folder / "built"
-        built.mkdir()
-        process = subprocess.Popen(
-            [go_toolchain.command(), "build", "-v", *self.arguments, "-o", f"{built}/", *self.commands.values()],
+    def start(self) -> None:
+        """Starts `go build`."""
+        self._built.mkdir()
+        self._process = subprocess.Popen(
+            [go_toolchain.command(), "build", "-v", *self.arguments, "-o", f"{self._built}/", *self.commands.values()],
             cwd=self.source,
             env=os.environ | go_toolchain.ENVIRONMENT,
             stdin=subprocess.DEVNULL,
@@ -89,24 +96,31 @@ class _Build:
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert process.stderr is not None  # noqa: S101 -- a PIPE was asked for
-        printed: list[str] = []
-        try:
-            for line in process.stderr:
-                printed.append(line.rstrip())
-                if not line.startswith(("go: ", "#", "\t")):
-                    yield printed[-1]
-        except BaseException:  # interrupted
-            process.terminate()
-            process.wait()
-            raise
-        if process.wait():
-            folder = self.module.folder.relative_to(PROJECT)
-            raise ToolsError(f"go build in {folder} failed:\n" + "\n".join(printed[-20:]))
 
-    def keep(self) -> None:
-        """Moves the binaries to where the sandbox looks for them, the last step of a build."""
-        built = self.folder / "built"
+    def packages(self) -> Iterator[str]:
+        """Yields each package when the compiler begins with it."""
+        assert self._process.stderr is not None  # noqa: S101 -- a PIPE was asked for
+        for line in self._process.stderr:
+            self._printed.append(line.rstrip())
+            if not line.startswith(("go: ", "#", "\t")):
+                yield self._printed[-1]
+
+    def stop(self) -> None:
+        """Ends the compiler."""
+        self._process.terminate()
+        self._process.wait()
+
+    def finish(self) -> None:
+        """Waits for the last packages and the links, then moves the binaries to where the sandbox looks for them."""
+        for _ in self.packages():
+            pass
+        if self._process.wait():
+            folder = self.module.folder.relative_to(PROJECT)
+            raise ToolsError(f"go build in {folder} failed:\n" + "\n".join(self._printed[-20:]))
+        self._keep()
+
+    def _keep(self) -> None:
+        built = self._built
         for name, package in self.commands.items():
             # `go build` names a command by its package's last element.
             named = self.module.name if package == "." else package.rsplit("/", 1)[-1]
@@ -152,11 +166,22 @@ def _compile(builds: list[_Build], step: Step) -> None:
         build.prepare(planned)
     total = sum(sum(build.weights.values()) for build in builds)
     started, done = time.monotonic(), 0
-    for build in builds:
-        for package in build.compile():
-            done += build.weights.pop(package, 0)
-            step.detail(_estimate(done / total, time.monotonic() - started, package))
-        build.keep()
+    with ThreadPoolExecutor() as linking:
+        finished = []
+        for build in builds:
+            build.start()
+            try:
+                for package in build.packages():
+                    done += build.weights.pop(package, 0)
+                    step.detail(_estimate(done / total, time.monotonic() - started, package))
+                    if not build.weights:
+                        break
+            except BaseException:
+                build.stop()
+                raise
+            finished.append(linking.submit(build.finish))
+        for each in finished:
+            each.result()
 
 
 def _estimate(share: float, seconds: float, package: str) -> str:

@@ -9,15 +9,20 @@ from sandbox.toolchain import compilation, go_toolchain
 from sandbox.toolchain.errors import ToolsError
 from sandbox.toolchain.modules import Module
 
-# Lists two packages and compiles them; `large` takes as long as `hang` exists.
+# Lists two packages and compiles them; `large` takes as long as `hang` exists. The link fails unless the build of the
+# module `next` has removed `hang-link` after ten seconds.
 GO = """#!/bin/sh
 case "$1" in
   list) printf 'small {folder}/small small.go\\nlarge {folder}/large large.go\\n' ;;
   build)
     echo $$ > {folder}/pid
+    case "$PWD" in */next.partial/*) rm {folder}/hang-link ;; esac
     printf 'go: downloading something\\nsmall\\n' >&2
     [ -e {folder}/hang ] && exec sleep 60
     echo large >&2
+    tries=0
+    while [ -e {folder}/hang-link ] && [ $((tries += 1)) -lt 100 ]; do sleep 0.1; done
+    [ -e {folder}/hang-link ] && exit 1
     for argument; do case "$argument" in */built/) echo binary > "$argument/any" ;; esac; done ;;
 esac
 """
@@ -62,6 +67,15 @@ def test_progress_is_measured_by_the_source_that_is_compiled(module: Module, det
     assert first.endswith(" s to go; small")
     assert last == "100%, about 0 s to go; large"
     assert (module.output / "any").read_text() == "binary\n"
+
+
+@pytest.mark.usefixtures("details")
+def test_a_module_is_compiled_while_the_one_before_it_is_linked(module: Module) -> None:
+    (module.folder / "hang-link").touch()
+    next_one = Module("next", {"any": "./any"})
+    (module.folder.parent / "next").mkdir()
+    compilation.compile_modules([(each, each.commands) for each in (module, next_one)], Report())
+    assert [(each.output / "any").exists() for each in (module, next_one)] == [True, True]
 
 
 def test_ctrl_c_ends_the_compiler_with_a_hint_to_continue(module: Module, details: list[str]) -> None:
