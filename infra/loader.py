@@ -27,8 +27,8 @@ def load_config() -> Settings:
         settings = load(config, secret_keys, pulumi.get_project(), _stack_file())
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
-    if settings.creates_cluster and (problem := capacity.shortage(settings)):
-        pulumi.log.warn(f"{config_key('nodeCount')}: {problem}")
+    if settings.creates_cluster and (shortage := capacity.shortage(settings)):
+        pulumi.log.warn(f"{config_key(shortage.key)}: {shortage}")
     return settings
 
 

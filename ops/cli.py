@@ -481,7 +481,7 @@ def resize_pool(
 
         resize = default_pool.Resize(api, cluster, settings, seconds, report, force=force)
         if warning := resize.check():
-            errors.print(f"nodeSize: {warning}", style="yellow", markup=False)
+            errors.print(warning, style="yellow", markup=False)
         if not yes:
             typer.confirm(resize.question(), abort=True, err=True)
         with status:

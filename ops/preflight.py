@@ -189,8 +189,10 @@ def _check_room(settings: Settings, sizes: Mapping[str, Size]) -> Check:
     def size_of(slug: str) -> capacity.NodeSize:
         return capacity.NodeSize(sizes[slug].vcpus, sizes[slug].memory)
 
-    problem, _, fix = capacity.shortage(settings, size_of).partition("; fix: ")
-    return Check("room", not problem, problem or "the pods fit, also while they are updated", fix)
+    shortage = capacity.shortage(settings, size_of)
+    if shortage is None:
+        return Check("room", True, "the pods fit, also while they are updated")
+    return Check("room", False, f"{shortage.key}: {shortage.problem}", shortage.fix)
 
 
 def _fitting(settings: Settings, sizes: Mapping[str, Size]) -> list[str]:

@@ -100,12 +100,24 @@ def pod_kinds(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
             yield f"service {name}", Pod(amount, workload.pool), version.max_replicas
 
 
+class Shortage(NamedTuple):
+    """Why the pods don't fit on the nodes of a pool."""
+
+    key: str
+    """The pool's key that the fix is about."""
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; fix: {self.fix}"
+
+
 SizeOf = Callable[[str], NodeSize | None]
 """Looks up a Droplet size by its slug; None: its vCPUs and memory are unknown."""
 
 
-def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
-    """Returns why the pods don't fit on the nodes while one is updated, with the fix; empty if they fit.
+def shortage(settings: Settings, size_of: SizeOf = node_size) -> Shortage | None:
+    """Returns why the pods don't fit on the nodes while one is updated; None if they fit.
 
     An update starts a new pod before it ends the old one: one more pod of Kong, or of the largest service, has to fit.
     An autoscaled pool counts with its largest number of nodes. A pool of unknown size has room for everything.
@@ -114,7 +126,7 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
     sizes = {key: size for key, pool in settings.all_pools.items() if (size := size_of(pool.size))}
     place = _full_pool(settings, sizes, nodes)
     if place is None:
-        return ""
+        return None
     pods = [pod for _, pod, count in pod_kinds(settings) for _ in range(count)]
     total = Amount(0, 0)
     for pod in [*pods, *_surges(settings)]:
@@ -128,22 +140,27 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> str:
         (more for more in range(count + 1, count + 65) if _full_pool(settings, sizes, nodes | {place: more}) != place),
         None,
     )
-    key = _count_key(settings, place)
-    larger = "a larger nodeSize" if place == DEFAULT_POOL else f"a larger nodePools.{place}.size"
-    fix = f"pulumi config set {key} {enough}" if enough else f"{larger}, or smaller resources.requests"
+    key = _count_key(settings, place) if enough else _size_key(place)
+    path = "--path " if "." in key else ""
     most = ", at the max of autoscale," if settings.has_autoscale else ""
-    return (
+    return Shortage(
+        key,
         f"the pods{most} request {total} while one of them is updated, and {named} offer {free} "
-        f"beside DigitalOcean's own pods; fix: {fix}"
+        "beside DigitalOcean's own pods",
+        f"pulumi config set {path}{key} {enough}" if enough else f"a larger {key}, or smaller resources.requests",
     )
 
 
 def _count_key(settings: Settings, place: str) -> str:
-    """The key of a pool's largest number of nodes, as an argument of `pulumi config set`."""
+    """The key of a pool's largest number of nodes."""
     scaled = settings.all_pools[place].autoscale
     if place == DEFAULT_POOL:
-        return "--path nodeAutoscale.max" if scaled else "nodeCount"
-    return f"--path nodePools.{place}.{'autoscale.max' if scaled else 'count'}"
+        return "nodeAutoscale.max" if scaled else "nodeCount"
+    return f"nodePools.{place}.{'autoscale.max' if scaled else 'count'}"
+
+
+def _size_key(place: str) -> str:
+    return "nodeSize" if place == DEFAULT_POOL else f"nodePools.{place}.size"
 
 
 def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping[str, int]) -> str | None:

@@ -87,14 +87,18 @@ class Resize:
         """
         found = self._find()
         if found.new is None and not self._is_done(found):
-            shortage = capacity.shortage(self._settings)
+            shortage = self._shortage()
             if shortage and not self._force:
-                raise OpsError(f"nodeSize: {shortage}, or --force")
+                raise OpsError(f"{shortage}, or --force")
             if not self._force:
                 with connected(self._api, self._cluster) as kubernetes:
                     check_controllers(kubernetes, [node.name for pool in found.old for node in pool.nodes])
             return shortage
-        return "" if found.can_go_back_to(self._settings.node_size) else capacity.shortage(self._settings)
+        return "" if found.can_go_back_to(self._settings.node_size) else self._shortage()
+
+    def _shortage(self) -> str:
+        shortage = capacity.shortage(self._settings)
+        return f"{shortage.key}: {shortage}" if shortage else ""
 
     def question(self) -> str:
         """Returns what a person is asked before `run`."""

@@ -271,18 +271,29 @@ def test_pods_that_do_not_fit_the_new_size_are_reported_before_the_confirmation(
     done = pools.ops("resize-pool")
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
-    assert line.startswith("nodeSize: the pods request ")
+    assert line.startswith("nodeCount: the pods request ")
     assert line.endswith(", or --force")
     assert len(pools.pools) == 1
     done = pools.ops("resize-pool", "--yes", "--force")
-    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeSize:")
+    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeCount:")
+
+
+def test_another_pool_without_room_is_said_by_its_own_key(pools: Pools) -> None:
+    resources = {"requests": {"cpu": "1500m"}, "limits": {"cpu": "2"}}
+    foo = {"name": "foo", "path": "/foo", "build": "apps/foo", "pool": "batch", "resources": resources}
+    pools.configure(nodeSize=LARGER, services=[foo], nodePools={"batch": {"size": "s-2vcpu-4gb"}})
+    done = pools.ops("resize-pool")
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("nodePools.batch.size: the pods request ")
+    assert "a larger nodePools.batch.size" in line
 
 
 def test_a_started_resize_continues_with_a_warning_about_capacity(pools: Pools) -> None:
     pools.add(name="mycluster-next-pool")
     pools.configure(nodeSize=LARGER, services=MANY)
     done = pools.ops("resize-pool", "--yes")
-    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeSize:")
+    assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeCount:")
     assert pools.pools["mycluster-default-pool"]["size"] == LARGER
 
 

@@ -38,6 +38,18 @@ def test_pods_that_do_not_fit_are_a_warning_with_the_fix(warnings: list[str], mo
     assert "fix: pulumi config set nodeCount" in warning
 
 
+def test_the_warning_names_the_pool_that_is_short(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    resources = {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}
+    _configure(
+        monkeypatch,
+        services=[FOO | {"pool": "batch", "resources": resources}],
+        nodePools={"batch": {"size": "s-2vcpu-4gb"}},
+    )
+    loader.load_config()
+    (warning,) = warnings
+    assert warning.startswith("kong-doks:nodePools.batch.count: ")
+
+
 @pytest.mark.parametrize("changed", [{"nodeCount": 6}, {"services": [FOO]}, {"kubeContext": "docker-desktop"}])
 def test_no_warning_if_pods_fit_or_the_cluster_exists(
     warnings: list[str], monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]

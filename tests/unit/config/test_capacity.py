@@ -32,19 +32,19 @@ MONITORING: dict[str, Any] = {"gateway": {"monitoring": True}}
 def test_the_documented_stack_fits_and_rolls_on_the_smallest_node(config: dict[str, Any]) -> None:
     values = {"services": 2} | config
     count = values.pop("services")
-    assert shortage(settings(count, **values), lambda _: SMALLEST) == ""
+    assert shortage(settings(count, **values), lambda _: SMALLEST) is None
 
 
 def test_too_many_services_are_reported_with_a_sufficient_node_count() -> None:
     # Kong and its new pod take 50m each, 40 pods of services 15m each.
     many = settings(20)
     many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
-    assert shortage(many, lambda _: SMALLEST) == (
+    assert str(shortage(many, lambda _: SMALLEST)) == (
         "the pods request 700m CPU and 1408 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
         "and 823 MiB beside DigitalOcean's own pods; fix: pulumi config set nodeCount 3"
     )
-    assert shortage(many.model_copy(update={"node_count": 3}), lambda _: SMALLEST) == ""
-    assert shortage(many.model_copy(update={"node_count": 2}), lambda _: SMALLEST) != ""
+    assert shortage(many.model_copy(update={"node_count": 3}), lambda _: SMALLEST) is None
+    assert shortage(many.model_copy(update={"node_count": 2}), lambda _: SMALLEST) is not None
 
 
 def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
@@ -53,10 +53,10 @@ def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
         service = {"name": "foo", "path": "/foo", "image": "a:1", "autoscale": {"min": 1, "max": most}}
         return Settings.model_validate({"services": [service]})
 
-    assert shortage(scaled(4)) == ""
-    assert shortage(scaled(5)).startswith("the pods, at the max of autoscale, request 195m CPU and ")
+    assert shortage(scaled(4)) is None
+    assert str(shortage(scaled(5))).startswith("the pods, at the max of autoscale, request 195m CPU and ")
     existing = scaled(5).model_copy(update={"metrics_server": "existing"})
-    assert shortage(existing) == ""
+    assert shortage(existing) is None
     gateway = {"gateway": {"autoscale": {"max": 3}}}
     assert {name: count for name, _, count in pod_kinds(Settings.model_validate(gateway))} == {
         "Kong": 3,
@@ -66,16 +66,16 @@ def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
 
 def test_the_surge_pod_of_a_rollout_is_counted() -> None:
     # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each asks for 15m.
-    assert shortage(settings(5), lambda _: SMALLEST) == ""
-    assert shortage(settings(6), lambda _: SMALLEST) != ""
+    assert shortage(settings(5), lambda _: SMALLEST) is None
+    assert shortage(settings(6), lambda _: SMALLEST) is not None
 
 
 def test_a_pod_larger_than_a_node_is_reported() -> None:
     resources = {"requests": {"cpu": "2", "memory": "64Mi"}, "limits": {"cpu": "2"}}
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     large = Settings.model_validate({"services": services})
-    assert shortage(large, lambda _: SMALLEST).endswith("fix: a larger nodeSize, or smaller resources.requests")
-    assert shortage(large, lambda _: NodeSize(8, 16384)) == ""
+    assert str(shortage(large, lambda _: SMALLEST)).endswith("fix: a larger nodeSize, or smaller resources.requests")
+    assert shortage(large, lambda _: NodeSize(8, 16384)) is None
 
 
 def test_insufficient_memory_alone_is_reported() -> None:
@@ -83,7 +83,7 @@ def test_insufficient_memory_alone_is_reported() -> None:
     services = [{"name": "foo", "path": "/foo", "image": "a:1", "resources": resources}]
     config = Settings.model_validate({"services": services})
     # 823 MiB are free; Kong takes 96, and the service's new pod 400 beside its old one.
-    assert "fix: pulumi config set nodeCount 2" in shortage(config, lambda _: SMALLEST)
+    assert "fix: pulumi config set nodeCount 2" in str(shortage(config, lambda _: SMALLEST))
 
 
 @pytest.mark.parametrize(

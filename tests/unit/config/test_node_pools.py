@@ -92,8 +92,8 @@ def settings(cpu: str, **values: Any) -> Settings:  # noqa: ANN401 -- any key
 
 def test_a_service_must_fit_in_its_pool() -> None:
     # 1388m of a node's 2 CPUs are free for pods; a rollout needs 700m twice.
-    assert shortage(settings("690m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == ""
-    assert shortage(settings("700m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) == (
+    assert shortage(settings("690m", nodePools={"batch": {"size": "s-2vcpu-4gb"}})) is None
+    assert str(shortage(settings("700m", nodePools={"batch": {"size": "s-2vcpu-4gb"}}))) == (
         "the pods request 1400m CPU and 48 MiB while one of them is updated, and 1 node s-2vcpu-4gb offer 1388m CPU "
         "and 2095 MiB beside DigitalOcean's own pods; fix: pulumi config set --path nodePools.batch.count 2"
     )
@@ -101,25 +101,47 @@ def test_a_service_must_fit_in_its_pool() -> None:
 
 def test_an_autoscaled_pool_counts_with_its_largest_number_of_nodes() -> None:
     scaled = {"size": "s-2vcpu-4gb", "autoscale": {"min": 0, "max": 2}}
-    assert shortage(settings("700m", nodePools={"batch": scaled})) == ""
+    assert shortage(settings("700m", nodePools={"batch": scaled})) is None
     short = shortage(settings("700m", nodePools={"batch": scaled | {"autoscale": {"min": 0, "max": 1}}}))
-    assert short.endswith("fix: pulumi config set --path nodePools.batch.autoscale.max 2")
+    assert str(short).endswith("fix: pulumi config set --path nodePools.batch.autoscale.max 2")
     many = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
     default = Settings.model_validate({"services": many, "nodeAutoscale": {"min": 1, "max": 1}})
-    assert shortage(default).endswith("fix: pulumi config set --path nodeAutoscale.max 2")
+    assert str(shortage(default)).endswith("fix: pulumi config set --path nodeAutoscale.max 2")
 
 
 def test_other_pods_may_run_in_a_pool_without_taints() -> None:
     many = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
     pool: dict[str, Any] = {"size": "s-2vcpu-4gb"}
-    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) == ""
+    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) is None
     pool["taints"] = [{"key": "batch", "effect": "PreferNoSchedule"}]
-    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) == ""
+    assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) is None
     pool["taints"] = [{"key": "batch"}]
-    assert "nodeCount 2" in shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}}))
+    assert "nodeCount 2" in str(shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})))
 
 
 def test_a_pool_of_unknown_size_is_not_checked() -> None:
-    assert shortage(settings("3", nodePools={"batch": {"size": "c-2"}})) == ""
-    sizes = {"c-2": NodeSize(2, 4096), "s-1vcpu-2gb": NodeSize(1, 2048)}
-    assert "a larger nodePools.batch.size" in shortage(settings("3", nodePools={"batch": {"size": "c-2"}}), sizes.get)
+    assert shortage(settings("3", nodePools={"batch": {"size": "c-2"}})) is None
+
+
+SIZES = {"c-2": NodeSize(2, 4096), "s-1vcpu-2gb": NodeSize(1, 2048)}
+SCALED = {"size": "c-2", "autoscale": {"max": 1}}
+MANY = [{"name": f"s{n}", "path": f"/s{n}", "image": "a:1"} for n in range(20)]
+LARGE = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (settings("700m", nodePools={"batch": {"size": "c-2"}}), "nodePools.batch.count"),
+        (settings("700m", nodePools={"batch": SCALED}), "nodePools.batch.autoscale.max"),
+        (settings("3", nodePools={"batch": {"size": "c-2"}}), "nodePools.batch.size"),
+        (Settings.model_validate({"services": MANY}), "nodeCount"),
+        (Settings.model_validate({"services": MANY, "nodeAutoscale": {"max": 1}}), "nodeAutoscale.max"),
+        (Settings.model_validate({"services": [MANY[0] | {"resources": LARGE}]}), "nodeSize"),
+    ],
+)
+def test_a_shortage_names_the_key_of_the_pool_that_is_short(config: Settings, key: str) -> None:
+    found = shortage(config, SIZES.get)
+    assert found
+    assert found.key == key
+    assert key in found.fix
