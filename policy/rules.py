@@ -52,7 +52,9 @@ def accidental_high_availability(cluster: Resource, config: Config) -> Iterator[
     if cluster.type != CLUSTER or config["allow"]:
         return
     fix = 'set ha: false, or {"allow": true} for this rule in the pack\'s configuration'
-    if cluster.props.get("ha"):
+    if cluster.props.get("ha") is Unknown.UNKNOWN:
+        yield f"ha: is not known yet; allowed: false; fix: {fix}"
+    elif cluster.props.get("ha"):
         yield f"ha: true costs $40 a month and can't be switched off; allowed: false; fix: {fix}"
     elif "ha" not in cluster.props and _is_highly_available_by_default(cluster.props.get("version")):
         yield f"ha: left out means true from Kubernetes 1.36 on; allowed: false; fix: {fix}"
@@ -114,9 +116,9 @@ def public_admin_port(resource: Resource, config: Config) -> Iterator[str]:
     """Finds ways from outside of the cluster to Kong's admin API, by which anybody could change every route."""
     ports = _ADMIN_PORTS | set(config["ports"])
     if resource.type == _SERVICE:
-        yield from _public_service_ports(resource.props.get("spec") or {}, ports)
+        yield from _public_service_ports(_mapping(resource.props.get("spec")), ports)
     elif resource.type == _INGRESS:
-        yield from _ingress_ports(resource.props.get("spec") or {}, ports)
+        yield from _ingress_ports(_mapping(resource.props.get("spec")), ports)
     elif resource.type == _RELEASE and str(resource.props.get("chart")).rpartition("/")[2] == "kong":
         yield from _admin_values(resource.props.get("values") or {})
 
@@ -124,7 +126,7 @@ def public_admin_port(resource: Resource, config: Config) -> Iterator[str]:
 def _public_service_ports(spec: Mapping[str, Any], ports: set[int]) -> Iterator[str]:
     if spec.get("type") not in ("LoadBalancer", "NodePort"):
         return
-    for port in spec.get("ports") or []:
+    for port in _mappings(spec.get("ports")):
         for key in ("port", "targetPort"):
             if port.get(key) in ports:
                 yield (
@@ -134,8 +136,8 @@ def _public_service_ports(spec: Mapping[str, Any], ports: set[int]) -> Iterator[
 
 
 def _ingress_ports(spec: Mapping[str, Any], ports: set[int]) -> Iterator[str]:
-    for rule in spec.get("rules") or []:
-        for path in (rule.get("http") or {}).get("paths") or []:
+    for rule in _mappings(spec.get("rules")):
+        for path in _mappings(_value(rule, "http.paths")):
             number = _value(path, "backend.service.port.number")
             if number in ports:
                 yield (
@@ -144,15 +146,21 @@ def _ingress_ports(spec: Mapping[str, Any], ports: set[int]) -> Iterator[str]:
                 )
 
 
-def _admin_values(values: Mapping[str, Any]) -> Iterator[str]:
+def _admin_values(values: Any) -> Iterator[str]:  # noqa: ANN401 -- a property of any type
     for name in ("admin", "manager"):
-        section = values.get(name) or {}
-        fix = f"set {name}.enabled: false"
+        section = values if values is Unknown.UNKNOWN else values.get(name) or {}
         # The chart enables both, as NodePorts, where its values say nothing.
-        if section.get("enabled", True) and section.get("type", "NodePort") != "ClusterIP":
-            kind = section.get("type", "NodePort")
+        enabled, kind = (
+            section if section is Unknown.UNKNOWN else section.get(key, default)
+            for key, default in (("enabled", True), ("type", "NodePort"))
+        )
+        # The rule runs again, with the value, before the update reaches the resource.
+        if enabled is Unknown.UNKNOWN or not enabled:
+            continue
+        fix = f"set {name}.enabled: false"
+        if kind not in ("ClusterIP", Unknown.UNKNOWN):
             yield f"values.{name}.type: {kind} is reached from outside; allowed: ClusterIP; fix: {fix}"
-        if section.get("enabled", True) and _value(section, "ingress.enabled"):
+        if _value(_mapping(section), "ingress.enabled"):
             yield f"values.{name}.ingress.enabled: true is reached from outside; allowed: false; fix: {fix}"
 
 
@@ -165,10 +173,19 @@ def region_not_allowed(resource: Resource, config: Config) -> Iterator[str]:
 
 
 def over_budget(resources: Iterable[Resource], config: Config) -> Iterator[str]:
-    """Finds stacks that cost more an hour than the budget, with every autoscaled pool at its maximum."""
+    """Finds stacks that cost more an hour than the budget, with every autoscaled pool at its maximum.
+
+    This rule runs at the end of an update, when the resources are there. So what a preview doesn't know is a violation.
+    """
     node_sizes = prices.NODE_SIZES | dict(config["prices"])
     total = 0.0
     for resource in resources:
+        unknown = list(_unknown_prices(resource))
+        for key in unknown:
+            fix = "write the value, or give this rule a lower enforcement level for one update"
+            yield f"{key}: is not known yet, so neither is the price of {resource.urn}; allowed: a value; fix: {fix}"
+        if unknown:
+            continue
         for size, count in _nodes(resource):
             if size not in node_sizes:
                 fix = f'add {{"prices": {{"{size}": ...}}}} for this rule, in dollars an hour'
@@ -180,6 +197,24 @@ def over_budget(resources: Iterable[Resource], config: Config) -> Iterator[str]:
             f"budget: the stack costs ${total:.5f} an hour; allowed: ${config['maximum']:.5f}; fix: fewer or smaller "
             "nodes, or a larger maximum for this rule in the pack's configuration"
         )
+
+
+_PRICED = {
+    CLUSTER: ("ha", "nodePool", *(f"nodePool.{key}" for key in ("size", "autoScale", "maxNodes", "nodeCount"))),
+    NODE_POOL: ("size", "autoScale", "maxNodes", "nodeCount"),
+    _SERVICE: ("spec", "spec.type"),
+    _RELEASE: ("values", "values.proxy", "values.proxy.type"),
+}
+"""The properties that a price depends on, by the type of the resource."""
+
+
+def _unknown_prices(resource: Resource) -> Iterator[str]:
+    """Yields the properties that aren't known yet and that the resource's price depends on."""
+    for path in _PRICED.get(resource.type, ()):
+        key, _, last = path.rpartition(".")
+        parent = _value(resource.props, key) if key else resource.props
+        if isinstance(parent, Mapping) and parent.get(last or path) is Unknown.UNKNOWN:
+            yield path
 
 
 def _nodes(resource: Resource) -> Iterator[tuple[str, int]]:
@@ -211,8 +246,7 @@ def _containers(workload: Resource) -> Iterator[Mapping[str, Any]]:
         spec = template.get("spec") if isinstance(template, Mapping) else spec
     if isinstance(spec, Mapping):
         for key in ("initContainers", "containers"):
-            containers = spec.get(key)
-            yield from containers if isinstance(containers, list) else []
+            yield from _mappings(spec.get(key))
 
 
 def _value(properties: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 -- a property of any type
@@ -221,6 +255,16 @@ def _value(properties: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 -- 
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return None if value is Unknown.UNKNOWN else value
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- a property of any type
+    """Returns a property's own properties; empty where there are none or they aren't known yet."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(values: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 -- a property of any type
+    """Yields the known items of a list; none where the list isn't known yet."""
+    return (value for value in (values if isinstance(values, list) else []) if isinstance(value, Mapping))
 
 
 def _shown(value: object) -> str:

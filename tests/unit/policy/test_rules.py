@@ -73,6 +73,7 @@ def test_a_rule_accepts(rule: Rule, config: Config, passing: Resource) -> None:
     ("rule", "config", "failing", "violation"),
     [
         (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, ha=True), "ha: true costs $40"),
+        (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, ha=UNKNOWN), "ha: is not known yet"),
         (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version="1.36.3-do.0"), "ha: left out"),
         (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version="latest"), "ha: left out"),
         (rules.accidental_high_availability, FORBIDDEN, resource(CLUSTER, version=UNKNOWN), "ha: left out"),
@@ -168,7 +169,7 @@ def test_a_change_that_replaces_the_cluster_is_found(before: list[Resource], aft
     [
         ([cluster(nodePool={"size": "c-2", "nodeCount": 2})], 0.125),
         ([cluster(nodePool={"size": "c-2", "autoScale": True, "minNodes": 1, "maxNodes": 3})], 0.1875),
-        ([resource(NODE_POOL, size="c-2", nodeCount=UNKNOWN)], 0.0625),
+        ([resource(NODE_POOL, size="c-2")], 0.0625),
         ([resource(NODE_POOL, size="mine", nodeCount=1)], 1),
         ([resource(REGISTRY, subscriptionTierSlug="basic")], 0.00744),
         ([resource(REGISTRY, subscriptionTierSlug=UNKNOWN)], 0.02976),
@@ -182,6 +183,58 @@ def test_every_billed_resource_counts_towards_the_budget(resources: list[Resourc
     assert list(rules.over_budget(resources, config)) == []
     (found,) = rules.over_budget(resources, {**config, "maximum": hourly - 0.00001})
     assert f"the stack costs ${hourly:.5f} an hour" in found
+
+
+@pytest.mark.parametrize(
+    ("unknown", "key"),
+    [
+        (resource(NODE_POOL, size="c-2", nodeCount=UNKNOWN), "nodeCount"),
+        (resource(NODE_POOL, size=UNKNOWN, nodeCount=1), "size"),
+        (resource(NODE_POOL, size="c-2", autoScale=UNKNOWN), "autoScale"),
+        (resource(NODE_POOL, size="c-2", autoScale=True, maxNodes=UNKNOWN, minNodes=1), "maxNodes"),
+        (cluster(nodePool=UNKNOWN), "nodePool"),
+        (cluster(nodePool={"size": UNKNOWN}), "nodePool.size"),
+        (cluster(nodePool={"size": "c-2", "nodeCount": UNKNOWN}), "nodePool.nodeCount"),
+        (cluster(ha=UNKNOWN), "ha"),
+        (resource(SERVICE, spec=UNKNOWN), "spec"),
+        (resource(SERVICE, spec={"type": UNKNOWN}), "spec.type"),
+        (resource(RELEASE, chart="kong", values=UNKNOWN), "values"),
+        (resource(RELEASE, chart="kong", values={"proxy": UNKNOWN}), "values.proxy"),
+    ],
+)
+def test_a_price_that_is_not_known_yet_is_no_price_within_the_budget(unknown: Resource, key: str) -> None:
+    (found,) = rules.over_budget([unknown], {"maximum": 99, "prices": {}})
+    assert found.startswith(f"{key}: is not known yet, so neither is the price of urn")
+    assert re.search(r"; allowed: .+; fix: .+", found)
+
+
+NOT_KNOWN = [
+    resource(SERVICE, spec=UNKNOWN),
+    resource(SERVICE, spec={"type": UNKNOWN, "ports": [{"port": 8001}]}),
+    resource(SERVICE, spec={"type": "NodePort", "ports": UNKNOWN}),
+    resource(SERVICE, spec={"type": "NodePort", "ports": [UNKNOWN, {"port": UNKNOWN}]}),
+    resource(INGRESS, spec=UNKNOWN),
+    resource(INGRESS, spec={"rules": UNKNOWN}),
+    resource(INGRESS, spec={"rules": [UNKNOWN, {"http": UNKNOWN}, {"http": {"paths": [UNKNOWN]}}]}),
+    resource(RELEASE, chart="kong", values=UNKNOWN),
+    resource(RELEASE, chart="kong", values={"admin": UNKNOWN, "manager": {"enabled": UNKNOWN}}),
+    resource(RELEASE, chart="kong", values={"admin": {"type": UNKNOWN}, "manager": {"enabled": False}}),
+    pods("apps/v1:Deployment", image=UNKNOWN, resources=UNKNOWN),
+    resource("kubernetes:apps/v1:Deployment", spec={"template": {"spec": {"containers": [UNKNOWN]}}}),
+    cluster(region=UNKNOWN, nodePool=UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("unknown", NOT_KNOWN)
+def test_a_rule_for_each_resource_waits_for_what_is_not_known_yet(unknown: Resource) -> None:
+    found = [
+        *rules.public_admin_port(unknown, {"ports": []}),
+        *rules.image_without_digest(unknown, {}),
+        *rules.container_without_limits(unknown, {"resources": ["cpu"]}),
+        *rules.region_not_allowed(unknown, {"regions": ["nyc1"]}),
+        *rules.cluster_replacement(unknown, FORBIDDEN, [cluster(unknown.urn)]),
+    ]
+    assert found == []
 
 
 def test_a_node_size_without_a_price_exceeds_any_budget() -> None:
