@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, is_token
+from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, token_fix, token_problem
 from infra.config.cluster_changes import LiveCluster
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.loader import Account, exit_with_error
@@ -64,10 +64,7 @@ def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | N
     # Importing httpx takes 0.1 s, which a first `up` doesn't need.
     import httpx  # noqa: PLC0415
 
-    _check_token(account)
-    endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
-    _check_endpoint(endpoint)
-    pause = _pause()
+    endpoint, pause = check_access(account), _pause()
     headers = {"Authorization": f"Bearer {account.token}"}
     problem = ""
     # On this machine itself, a proxy would read the token.
@@ -98,22 +95,23 @@ def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | N
     )
 
 
-def _check_endpoint(endpoint: str) -> None:
+def check_access(account: Account) -> str:
+    """Returns the API's endpoint. One that isn't, or a token that can't be sent, ends the program with one line."""
+    _check_token(account)
+    endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
     if problem := endpoint_problem(endpoint):
         exit_with_error(
             f"digitalocean:apiEndpoint: {endpoint}: {problem}; allowed: https, or http to this machine; "
             "fix: pulumi config set digitalocean:apiEndpoint https://..., or export DIGITALOCEAN_API_URL=https://..."
         )
+    return endpoint
 
 
 def _check_token(account: Account) -> None:
     """Ends the program for a token that can't be a header: httpx would repeat it in its own error."""
-    if is_token(account.token or ""):
-        return
-    key = "digitalocean:token" if account.stack else "DIGITALOCEAN_TOKEN"
-    problem = "has a blank, a line break or another character that no token has" if account.token else "is missing"
-    fix = "pulumi config set --secret digitalocean:token" if account.stack else "export DIGITALOCEAN_TOKEN=dop_v1_..."
-    exit_with_error(f"{key}: {problem}; allowed: one word; fix: {fix}")
+    name = "digitalocean:token" if account.stack else "DIGITALOCEAN_TOKEN"
+    if problem := token_problem(account.token or ""):
+        exit_with_error(f"{name}: {problem}; allowed: one word; fix: {token_fix(name)}")
 
 
 def _pause() -> float:

@@ -20,7 +20,7 @@ from infra.config.errors import error_line
 from infra.config.settings import Settings
 from infra.config.tls import Tls
 from infra.kubernetes.chart_archive import chart_archive, download
-from infra.live_cluster import available_upgrades, live_cluster, with_vpc
+from infra.live_cluster import available_upgrades, check_access, live_cluster, with_vpc
 from infra.loader import Account, config_key, exit_with_error
 
 Answer = TypeVar("Answer")
@@ -91,6 +91,7 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     A cluster that exists is found by the id that the last complete `up` exported. Without one, what would replace it is
     still refused by Pulumi, if the stack is protected.
     """
+    check_access(account)  # the provider would repeat the token in its error
     identifier = previous_output("cluster_id")
     cluster = live_cluster(account, identifier) if identifier else None
     if cluster is None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, is_token
+from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause
 from ops.errors import OpsError
 
 ATTEMPTS = 5
@@ -39,15 +39,12 @@ class Api:
             DIGITALOCEAN_HTTP_RETRY_WAIT_MIN as for Pulumi's provider, else 1.
 
     Raises:
-        OpsError: the token, the endpoint or the pause is malformed.
+        OpsError: the endpoint or the pause is malformed.
     """
 
     def __init__(self, token: str, endpoint: str = ENDPOINT, pause: float | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._pause = _pause_from_environment() if pause is None else pause
-        if not is_token(token):
-            # httpx would repeat the token in its own error.
-            raise OpsError("a blank in the token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=... without")
         _check_endpoint(endpoint)
         # Redirects aren't followed: the token would go to another host.
         # Plain HTTP is for this machine itself: a proxy of the environment would read the token.

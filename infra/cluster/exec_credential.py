@@ -10,12 +10,13 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
+from urllib.parse import urlsplit
 
 # Long enough for one command. Every run leaves its token on the cluster until then; clients ask again by themselves.
 LIFETIME = 900
@@ -23,6 +24,12 @@ ATTEMPTS = 4
 LONGEST_WAIT = 60  # seconds; after a burst DigitalOcean is busy for that long
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
+# What a status says of the token.
+REFUSALS = {
+    401: "isn't valid",
+    403: "lacks a scope (kubernetes:access_cluster)",
+    404: "is another team's, or the cluster is gone",
+}
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -32,8 +39,8 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def api_token(stack: str | None) -> str:
-    """Returns DigitalOcean's API token.
+def api_token(stack: str | None) -> tuple[str, str]:
+    """Returns DigitalOcean's API token, after the name of what holds it.
 
     The named stack comes first. A stack that was renamed has another name than the kubeconfig in its state, so the
     environment and the stack that is selected follow.
@@ -41,20 +48,24 @@ def api_token(stack: str | None) -> str:
     problems = []
     for options in [["--stack", stack], None, []] if stack else [None]:
         try:
-            return environment_token() if options is None else stack_token(*options)
+            name, token = environment_token() if options is None else stack_token(*options)
         except LookupError as error:
             problems.append(str(error.args[0]))
-    sys.exit(f"credential: {problems[0]}; fix: export DIGITALOCEAN_TOKEN=...")
+            continue
+        if problem := token_problem(token):
+            sys.exit(f"credential: {name}: {problem}; allowed: one word; fix: {token_fix(name)}")
+        return name, token
+    sys.exit(f"credential: {problems[0]}; fix: {token_fix('DIGITALOCEAN_TOKEN')}")
 
 
-def environment_token() -> str:
+def environment_token() -> tuple[str, str]:
     for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
-        if token := os.environ.get(name, "").strip():
-            return token
-    raise LookupError("no token for DigitalOcean")
+        if token := os.environ.get(name):
+            return name, token
+    raise LookupError("DIGITALOCEAN_TOKEN: is missing")
 
 
-def stack_token(*options: str) -> str:
+def stack_token(*options: str) -> tuple[str, str]:
     """Reads the token from a stack's configuration; without options, from that of PULUMI_STACK or the selected one."""
     command = ["pulumi", "config", "get", "digitalocean:token", *options]
     try:
@@ -63,23 +74,50 @@ def stack_token(*options: str) -> str:
         raise LookupError(f"{' '.join(command)}: {error}") from error
     if result.returncode:
         raise LookupError(f"{' '.join(command)}: {' '.join(result.stderr.split())}")
-    return result.stdout.strip()
+    return "digitalocean:token", result.stdout.removesuffix("\n")
 
 
-def is_safe(url: str) -> bool:
-    """Whether a token sent there can't be read on the way."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
+# The functions below are those of infra/config/api_access.py, down to `fetch`.
+
+
+def token_problem(token: str) -> str:
+    """Returns why the token can't be sent; empty if it can. An HTTP client would repeat it in its own error."""
+    if not token:
+        return "is missing"
+    return "" if re.fullmatch("[!-~]+", token) else "has a blank, a line break or another character that no token has"
+
+
+def token_fix(name: str) -> str:
+    """Returns the command that sets another token where this one comes from."""
+    if name == "digitalocean:token":
+        return "pulumi config set --secret digitalocean:token"
+    return "export DIGITALOCEAN_TOKEN=dop_v1_..."
+
+
+def endpoint_problem(endpoint: str) -> str:
+    """Returns why the token must not be sent there; empty if it may."""
     try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
+        parts = urlsplit(endpoint)
+        host = parts.hostname or ""
+    except ValueError as error:
+        return str(error)
+    if parts.scheme not in ("http", "https") or not host:
+        return "not a URL"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "the token would go over plain HTTP"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"
 
 
-def fetch(url: str, token: str) -> dict[str, str]:
+def fetch(url: str, token: str, name: str) -> dict[str, str]:
     handlers: list[type[urllib.request.BaseHandler] | urllib.request.BaseHandler] = [NoRedirects]
-    if urllib.parse.urlsplit(url).scheme != "https":
+    if urlsplit(url).scheme != "https":
         handlers.append(urllib.request.ProxyHandler({}))  # this machine itself: a proxy would read the token
     opener = urllib.request.build_opener(*handlers)
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
@@ -91,6 +129,8 @@ def fetch(url: str, token: str) -> dict[str, str]:
             return {key: found[key] for key in ("token", "expires_at")}
         except urllib.error.HTTPError as error:
             problem = f"HTTP {error.code} {error.reason}"
+            if refusal := REFUSALS.get(error.code):
+                problem += f": the token of {name} {refusal}; fix: {token_fix(name)}"
             if error.code != TOO_MANY_REQUESTS and error.code < SERVER_ERROR:
                 break
             wait = max(wait, asked_for(error.headers.get("Retry-After", "")))
@@ -115,17 +155,13 @@ def main() -> None:
     parser.add_argument("--stack")
     options = parser.parse_args()
     url = f"{options.api.rstrip('/')}/v2/kubernetes/clusters/{options.cluster}/credentials?expiry_seconds={LIFETIME}"
-    try:
-        urllib.request.Request(url)
-        safe = is_safe(url)
-    except ValueError:
-        sys.exit(f"credential: {options.api}: not a URL; fix: export DIGITALOCEAN_API_URL=https://...")
-    if not safe:
+    if problem := endpoint_problem(options.api):
         sys.exit(
-            f"credential: {options.api}: would carry the API token in clear; allowed: https, or http to this machine; "
+            f"credential: {options.api}: {problem}; allowed: https, or http to this machine; "
             "fix: export DIGITALOCEAN_API_URL=https://..."
         )
-    credentials = fetch(url, api_token(options.stack))
+    name, token = api_token(options.stack)
+    credentials = fetch(url, token, name)
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential",

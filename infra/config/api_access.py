@@ -10,9 +10,18 @@ PAUSE_VARIABLE = "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN"
 """The environment variable by which Pulumi's provider, the program and `ops` wait before the first retry."""
 
 
-def is_token(token: str) -> bool:
-    """True if the token can be sent. An HTTP client would repeat one that can't in its own error."""
-    return bool(re.fullmatch("[!-~]+", token))
+def token_problem(token: str) -> str:
+    """Returns why the token can't be sent; empty if it can. An HTTP client would repeat it in its own error."""
+    if not token:
+        return "is missing"
+    return "" if re.fullmatch("[!-~]+", token) else "has a blank, a line break or another character that no token has"
+
+
+def token_fix(name: str) -> str:
+    """Returns the command that sets another token where this one comes from."""
+    if name == "digitalocean:token":
+        return "pulumi config set --secret digitalocean:token"
+    return "export DIGITALOCEAN_TOKEN=dop_v1_..."
 
 
 def endpoint_problem(endpoint: str) -> str:
@@ -24,12 +33,12 @@ def endpoint_problem(endpoint: str) -> str:
         return str(error)
     if parts.scheme not in ("http", "https") or not host:
         return "not a URL"
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return "the token would go over plain HTTP"
     return ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

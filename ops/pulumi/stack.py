@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.config.api_access import ENDPOINT
+from infra.config.api_access import ENDPOINT, token_fix, token_problem
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from infra.config.settings import Settings
@@ -127,11 +127,19 @@ class Stack(Cli):
             ) from None
 
     def _token(self) -> str:
-        if "digitalocean:token" in self._entries:
-            return self.pulumi("config", "get", "digitalocean:token", "--stack", self.name).strip()
-        if token := os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN"):
-            return token.strip()
-        raise OpsError("no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...")
+        name, token = self._named_token()
+        if problem := token_problem(token):
+            raise OpsError(f"{name}: {problem}; allowed: one word; fix: {token_fix(name)}")
+        return token
+
+    def _named_token(self) -> tuple[str, str]:
+        """Returns the token after the name of what holds it."""
+        key, name, other = "digitalocean:token", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"
+        if key in self._entries:
+            return key, self.pulumi("config", "get", key, "--stack", self.name).removesuffix("\n")
+        if not os.environ.get(name) and (token := os.environ.get(other)):
+            return other, token
+        return name, os.environ.get(name, "")
 
 
 def own_keys(project: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, unt
 from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
+WITHOUT_ONE = "DIGITALOCEAN_TOKEN: is missing; allowed: one word; fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
+
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
@@ -305,7 +307,7 @@ def test_every_command_prints_errors_as_json_with_json(terminal: Terminal, comma
     terminal.environment["DIGITALOCEAN_TOKEN"] = None
     done = terminal.ops(*command, "--json")
     assert (done.returncode, done.stderr) == (3, "")
-    assert json.loads(done.stdout) == {"error": "no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=..."}
+    assert json.loads(done.stdout) == {"error": WITHOUT_ONE}
 
 
 def test_a_wrong_or_missing_token_is_reported_with_its_fix(terminal: Terminal) -> None:
@@ -316,9 +318,25 @@ def test_a_wrong_or_missing_token_is_reported_with_its_fix(terminal: Terminal) -
     assert "export DIGITALOCEAN_TOKEN" in done.stderr
     terminal.environment["DIGITALOCEAN_TOKEN"] = None
     done = terminal.ops("bill", "--expect-zero")
-    assert (done.returncode, done.stderr) == (3, "no token for DigitalOcean; fix: export DIGITALOCEAN_TOKEN=...\n")
+    assert (done.returncode, done.stderr) == (3, f"{WITHOUT_ONE}\n")
     terminal.environment["DIGITALOCEAN_ACCESS_TOKEN"] = TOKEN
     assert terminal.ops("bill", "--expect-zero").returncode == 0
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f" {TOKEN}", "plänted"])
+@pytest.mark.parametrize("name", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "digitalocean:token"])
+def test_a_token_that_cannot_be_sent_is_refused_by_its_name(terminal: Terminal, name: str, token: str) -> None:
+    terminal.environment["DIGITALOCEAN_TOKEN"] = None
+    if name.isupper():
+        terminal.environment[name] = token
+    else:
+        terminal.answers("config --json", {name: {"secret": True}})
+        (terminal.folder / "config-get.answer").write_text(f"{token}\n")
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"{name}: has a blank, ")
+    assert token.strip() not in done.stderr
+    assert terminal.account.calls == []
 
 
 # cost

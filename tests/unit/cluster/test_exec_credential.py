@@ -1,5 +1,6 @@
 """The program inside the kubeconfig, run as kubectl runs it: from its text, with a bare python3."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from infra.cluster import exec_credential as credential
 from infra.cluster.kubeconfig import PYTHON
+from infra.config import api_access
 from tests.unit.configurations import PROJECT
 from tests.unit.conftest import Recording
 
@@ -141,16 +143,23 @@ def test_the_token_follows_no_redirect(api: Api, status: int) -> None:
         ("http://api.digitalocean.com", False),
         ("http://127.0.0.1.example.com", False),
         ("http://localhost@example.com", False),
-        ("ftp://127.0.0.2.example", False),
+        ("ftp://127.0.0.1", False),
+        ("https://", False),
+        ("http://[::1", False),
     ],
 )
 def test_the_token_goes_over_plain_http_to_this_machine_only(url: str, safe: bool) -> None:
-    assert credential.is_safe(url) is safe
+    assert (credential.endpoint_problem(url) == "") is safe
+
+
+@pytest.mark.parametrize("name", ["token_problem", "token_fix", "endpoint_problem", "is_loopback"])
+def test_it_checks_token_and_endpoint_as_the_program_does(name: str) -> None:
+    assert inspect.getsource(getattr(credential, name)) == inspect.getsource(getattr(api_access, name))
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
-    [("http://api.example", "would carry the API token in clear"), ("api.example", "not a URL")],
+    [("http://api.example", "the token would go over plain HTTP"), ("api.example", "not a URL")],
 )
 def test_an_unsafe_endpoint_is_refused_in_one_line(url: str, problem: str) -> None:
     result = run("some-id", "--api", url, env={"DIGITALOCEAN_TOKEN": TOKEN})
@@ -186,7 +195,7 @@ def test_a_missing_token_is_reported_in_one_line(api: Api, tmp_path: Path) -> No
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("credential: pulumi config get digitalocean:token --stack old: ")
-    assert line.endswith("fix: export DIGITALOCEAN_TOKEN=...")
+    assert line.endswith("fix: export DIGITALOCEAN_TOKEN=dop_v1_...")
     assert api.paths == []
 
 
@@ -220,16 +229,50 @@ def test_a_malformed_response_is_reported_in_one_line(api: Api, body: bytes, len
     assert result.stderr == f"credential: {api.url}/v2/kubernetes/clusters/some-id/credentials: {said}\n"
 
 
-@pytest.mark.parametrize("status", [401, 404])
-def test_permanent_errors_are_reported_in_one_line(api: Api, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, ": the token of DIGITALOCEAN_TOKEN isn't valid; fix: export DIGITALOCEAN_TOKEN=dop_v1_..."),
+        (403, ": the token of DIGITALOCEAN_TOKEN lacks a scope (kubernetes:access_cluster); fix: export "),
+        (404, ": the token of DIGITALOCEAN_TOKEN is another team's, or the cluster is gone; fix: export "),
+        (422, ""),
+    ],
+)
+def test_permanent_errors_are_reported_in_one_line(api: Api, status: int, said: str) -> None:
     api.statuses = [status]
     result = run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN})
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"credential: {api.url}/v2/kubernetes/clusters/some-id/credentials: HTTP {status}")
+    assert said in line
     assert TOKEN not in line
     assert len(api.paths) == 1
+
+
+def test_a_refused_token_of_the_configuration_is_named_as_its_key(api: Api, tmp_path: Path) -> None:
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(f"#!/bin/sh\necho {TOKEN}\n")
+    pulumi.chmod(0o755)
+    api.statuses = [401]
+    env = {"PATH": f"{tmp_path}{os.pathsep}{BARE['PATH']}"}
+    result = run("some-id", "--api", api.url, "--stack", "dev", env=env)
+    (line,) = result.stderr.splitlines()
+    assert line.endswith(
+        "the token of digitalocean:token isn't valid; fix: pulumi config set --secret digitalocean:token"
+    )
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN} ", f" {TOKEN}", "planted\rtoken", "plänted", "plant\x01ed"])
+@pytest.mark.parametrize("name", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
+def test_a_token_that_cannot_be_sent_is_refused_before_any_call(api: Api, name: str, token: str) -> None:
+    result = run("some-id", "--api", api.url, env={name: token})
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"credential: {name}: has a blank, ")
+    assert line.endswith("fix: export DIGITALOCEAN_TOKEN=dop_v1_...")
+    assert token.strip() not in line
+    assert api.paths == []
 
 
 def test_a_missing_token_is_reported_before_any_call(api: Api) -> None:
