@@ -67,7 +67,7 @@ class Runner(Guarded):
         failed = False
         for step in steps(file, job):
             condition = step.get("if", "success()")
-            is_due = {"success()": not failed, "failure()": failed}.get(condition, True)
+            is_due = {"success()": not failed, "failure() || cancelled()": failed}.get(condition, True)
             if step["name"] in NOT_HERE or not is_due:
                 continue
             # Expressions are GitHub's to replace.

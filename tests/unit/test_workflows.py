@@ -1,6 +1,8 @@
 """The workflows' pins and permissions, and the notes of a release."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,41 @@ def test_the_version_is_defined_once() -> None:
     pack = yaml.safe_load((PROJECT / "policy" / "PulumiPolicy.yaml").read_text())
     assert "version" not in pack
     assert release.version() == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+
+GH = """#!/bin/sh
+echo "$GH_REPO: $*" >> calls
+case "$*" in *create*) cat report.md >> calls;; esac
+"""
+
+
+@pytest.mark.parametrize("report", ["", "a finding"])
+def test_the_nightly_check_opens_an_issue_even_without_a_checkout_or_a_report(tmp_path: Path, report: str) -> None:
+    (file,) = [path for path in WORKFLOWS if path.stem == "nightly"]
+    steps = yaml.safe_load(file.read_text())["jobs"]["check"]["steps"]
+    (step,) = [step for step in steps if step.get("name") == "Report in an issue"]
+    assert step["if"] == "failure() || cancelled()"
+    assert step["env"]["GH_REPO"] == "${{ github.repository }}"
+    if report:
+        (tmp_path / "report.txt").write_text(f"{report}\n")
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "GH_REPO": "acme/it"}
+    environment |= {"PULUMI_STACK": "dev", "RUN": "https://github.com/run"}
+    command = ["bash", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text()
+    assert "acme/it: issue create --title Nightly check of stack dev --body-file report.md" in calls
+    assert (report or "The run ended before its first check.") in calls
+
+
+def test_the_nightly_check_reads_nothing_after_a_failed_setup() -> None:
+    (file,) = [path for path in WORKFLOWS if path.stem == "nightly"]
+    steps = yaml.safe_load(file.read_text())["jobs"]["check"]["steps"]
+    conditions = {step["name"]: step.get("if", "") for step in steps if "name" in step}
+    assert [name for name, condition in conditions.items() if "steps.setup.outcome" in condition] == ["Orphans", "Bill"]
+    assert conditions["Drift"] == ""
 
 
 CHANGELOG = """\
