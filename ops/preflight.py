@@ -67,6 +67,7 @@ REGISTRY = {
 VPC = {
     "vpc:read": Probe("GET", "vpcs"),
     "vpc:create": Probe("POST", "vpcs", {}),
+    "vpc:update": Probe("PUT", f"vpcs/{_NONEXISTENT_ID}", {}),
     "vpc:delete": Probe("DELETE", f"vpcs/{_NONEXISTENT_ID}"),
 }
 """Scopes for a private network that the stack creates."""
@@ -153,6 +154,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         live = _live(own, vpcs, owned_vpcs)
         yield _check_upgrade(live, settings, minors, lambda: _upgrades(api, own.id))
         yield from _check_replacement(live, settings)
+        yield from _check_vpc_name(live, settings.vpc, {each.name for each in vpcs})
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
@@ -240,6 +242,17 @@ def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collectio
         said = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
         return Check("vpc", False, said, "create one in the control panel, and write vpc: {id: ...}")
     return Check("vpc", True, f"{vpc.name} is free")
+
+
+def _check_vpc_name(cluster: LiveCluster, vpc: Vpc | None, taken: Collection[str]) -> Iterator[Check]:
+    """Another name for the VPC that the stack made."""
+    if not (cluster.owns_vpc and cluster.vpc_name and vpc and vpc.name) or vpc.name == cluster.vpc_name:
+        return
+    if vpc.name in taken:
+        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or another name"
+        yield Check("vpc.name", False, f'a VPC "{vpc.name}" is there already', fix)
+    else:
+        yield Check("vpc.name", True, f"{cluster.vpc_name} becomes {vpc.name}")
 
 
 def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:

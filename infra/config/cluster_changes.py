@@ -22,7 +22,7 @@ class LiveCluster(NamedTuple):
     vpc: str = ""
     """UUID."""
     vpc_name: str = ""
-    """Empty: not read, since neither the configuration names a VPC nor the stack has made one."""
+    """Empty: not read, since neither the configuration names a VPC nor the stack has made one; or not found."""
     vpc_range: str = ""
     """Of its addresses; read with its name."""
     owns_vpc: bool = False
@@ -53,9 +53,9 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if settings.vpc and settings.vpc.id and settings.vpc.id != cluster.vpc:
         fix = f"pulumi config set --path vpc.id {cluster.vpc}, {advice}"
         yield ConfigError("vpc.id", settings.vpc.id, cluster.vpc, fix, problem)
-    if settings.vpc and settings.vpc.name and settings.vpc.name != (cluster.vpc_name or settings.vpc.name):
-        removal = "" if cluster.owns_vpc else ", or remove vpc"
-        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}{removal}, {advice}"
+    # The provider renames a VPC that the stack made in place.
+    if not cluster.owns_vpc and settings.vpc and settings.vpc.name not in (None, cluster.vpc_name or settings.vpc.name):
+        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or remove vpc, {advice}"
         yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
     if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
         fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
@@ -71,6 +71,9 @@ def vpc_error(settings: ClusterSettings, cluster: LiveCluster) -> ConfigError | 
     if not cluster.owns_vpc or (vpc and (vpc.name or vpc.id != cluster.vpc)):
         return None
     problem = f"would delete the VPC that cluster {cluster.name} is in"
+    if not cluster.vpc_name:
+        unseen = f"{problem}, and which this token doesn't see ({cluster.vpc})"
+        return ConfigError("vpc", None, "the vpc.name of the last `up`", "write it again", unseen)
     return ConfigError("vpc", None, f"name: {cluster.vpc_name}", f"write vpc: {{name: {cluster.vpc_name}}}", problem)
 
 

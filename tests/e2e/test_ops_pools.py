@@ -435,7 +435,7 @@ def test_preflight_checks_the_vpc(pools: Pools) -> None:
     pools.remembers(VPC=shop)
     assert pools.failed() == {}
     pools.account.cloud.tokens = {TOKEN: ["kubernetes:read"]}
-    assert {"vpc:read", "vpc:create", "vpc:delete"} <= set(
+    assert {"vpc:read", "vpc:create", "vpc:update", "vpc:delete"} <= set(
         pools.failed()["scopes"]["said"].removeprefix("missing: ").split(", ")
     )
 
@@ -447,9 +447,12 @@ def test_preflight_reports_what_up_refuses_of_a_vpc(pools: Pools) -> None:
     pools.remembers(CLUSTER=cluster, VPC=shop)
     pools.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})
     assert pools.failed() == {}
-    pools.configure(vpc={"name": "other", "ipRange": "10.130.0.0/20"})
+    pools.configure(vpc={"name": "other"})
+    (renaming,) = [check for check in pools.json("preflight")["checks"] if check["name"] == "vpc.name"]
+    assert (renaming["ok"], renaming["said"]) == (True, "shop becomes other")
+    pools.configure(vpc={"name": "default-nyc1", "ipRange": "10.130.0.0/20"})
     failed = pools.failed()
-    assert failed["vpc.name"]["said"] == '"other" would replace cluster mycluster; allowed: shop'
+    assert failed["vpc.name"]["said"] == 'a VPC "default-nyc1" is there already'
     assert failed["vpc.ipRange"]["said"] == '"10.130.0.0/20" would replace cluster mycluster; allowed: 10.120.0.0/20'
     for vpc in ({}, {"id": shop}):
         pools.configure(vpc=vpc, allowReplace=True)

@@ -160,7 +160,7 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/upgrades"):
             return httpx.Response(200, json={"available_upgrade_versions": [{"slug": s} for s in live["upgrades"]]})
         if "/vpcs/" in request.url.path:
-            return httpx.Response(200, json={"vpc": live["vpc"]})
+            return httpx.Response(200, json={"vpc": live["vpc"]}) if "vpc" in live else httpx.Response(404)
         found = live.get("cluster")
         return httpx.Response(200, json={"kubernetes_cluster": found}) if found else httpx.Response(404)
     others = {

@@ -53,16 +53,19 @@ class Vpcs(dict[str, Document]):
         Raises:
             ApiError: the name or the range is taken or malformed.
         """
-        if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
-            raise ApiError(422, "Name must only contain alphanumeric characters, dashes, and periods")
+        self._check_name(name)
         if region not in catalog.REGIONS:
             raise ApiError(422, "Region is invalid")
-        if any(document["name"] == name for document in self.values()):
-            raise ApiError(422, "Name is already in use")
         if ip_range:
             self._check(ip_range)
         is_first = not any(document["region"] == region for document in self.values())
         return self._add(str(uuid.uuid4()), name, region, ip_range or self._free_range(), default=is_first)
+
+    def rename(self, document: Document, name: str) -> None:
+        """Raises ApiError if the name is taken or malformed."""
+        if name != document["name"]:
+            self._check_name(name)
+            document["name"] = name
 
     def remove(self, identifier: str) -> None:
         """Raises NotFoundError, or ApiError for a network with members and for a default one."""
@@ -86,6 +89,12 @@ class Vpcs(dict[str, Document]):
             "created_at": timestamp(),
         }
         return self[identifier]
+
+    def _check_name(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+            raise ApiError(422, "Name must only contain alphanumeric characters, dashes, and periods")
+        if any(document["name"] == name for document in self.values()):
+            raise ApiError(422, "Name is already in use")
 
     def _check(self, ip_range: str) -> None:
         try:

@@ -31,7 +31,9 @@ def update(vpc_id: str) -> ResponseReturnValue:
     document, requested = find(cloud.vpcs, vpc_id), body()
     if document["default"] and requested.get("default") is False:
         raise ApiError(422, "The default field can not be unset")
-    document |= {key: requested[key] for key in ("name", "description") if requested.get(key)}
+    if name := requested.get("name"):
+        cloud.vpcs.rename(document, str(name))
+    document["description"] = requested.get("description") or document["description"]
     return {"vpc": document}
 
 

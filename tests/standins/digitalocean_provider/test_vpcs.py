@@ -35,6 +35,17 @@ def test_a_vpc_can_be_deleted_without_members(account: Account, engine: Engine) 
     until(lambda: made.id not in account.cloud.clusters.records)
 
 
+def test_a_vpc_is_renamed_in_place_to_a_free_name(account: Account, engine: Engine) -> None:
+    taken = engine.create("Vpc", {"name": "taken", "region": "fra1"})
+    shop = engine.create("Vpc", SHOP)
+    renamed = SHOP | {"name": "other"}
+    assert list(engine.diff(shop, renamed).replaces) == []
+    assert engine.update(shop, renamed).id == shop.id
+    assert account.cloud.vpcs[shop.id]["name"] == "other"
+    with pytest.raises(Refused, match="Name is already in use"):
+        engine.update(shop, SHOP | {"name": account.cloud.vpcs[taken.id]["name"]})
+
+
 def test_the_first_vpc_of_a_region_is_its_default_and_cannot_be_deleted(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

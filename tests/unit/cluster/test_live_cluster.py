@@ -51,6 +51,11 @@ def in_own_vpc(recorded: dict[str, Any], vpc: str = VPC) -> dict[str, Any]:
     return recorded | {"outputs": recorded["outputs"] | {"vpc_id": vpc}}
 
 
+def in_unseen_vpc(recorded: dict[str, Any]) -> dict[str, Any]:
+    """The same for a token that doesn't see the VPC."""
+    return recorded | {"live": {key: value for key, value in recorded["live"].items() if key != "vpc"}}
+
+
 GONE = live() | {"live": {}}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live": live(),
@@ -80,6 +85,9 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live in its own VPC, which nothing names": in_own_vpc(live()),
     "live in its own VPC, which the id names": in_own_vpc(live(vpc={"id": VPC}, region="fra1", allowReplace=True)),
     "live in its own VPC, to be replaced in another": in_own_vpc(live(vpc={"id": OTHER}, allowReplace=True)),
+    "live in its own VPC, renamed": in_own_vpc(live(vpc={"name": "other"})),
+    "live in its own VPC, unseen and not named": in_unseen_vpc(in_own_vpc(live())),
+    "live in its own VPC, unseen": in_unseen_vpc(in_own_vpc(live(vpc={"name": "shop"}))),
     "live beside its own VPC": in_own_vpc(live(), OTHER),
     "live in another VPC": live(vpc={"id": OTHER}),
     "live in a VPC of another name": live(vpc={"name": "other"}),
@@ -189,6 +197,10 @@ REFUSED = {
         "kong-doks:vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop; "
         "fix: write vpc: {name: shop}"
     ),
+    "live in its own VPC, unseen and not named": (
+        "kong-doks:vpc: would delete the VPC that cluster mycluster is in, and which this token doesn't see "
+        f"({VPC}); allowed: the vpc.name of the last `up`; fix: write it again"
+    ),
     "live in another region": (
         'kong-doks:region: "fra1" would replace cluster mycluster; allowed: nyc1; fix: pulumi config set region nyc1, '
         "or allowReplace true, which deletes the cluster with all that is in it"
@@ -242,10 +254,19 @@ def test_auto_upgrade_is_configurable(dev: Recording, run: Callable[[str], Recor
 
 @pytest.mark.parametrize(
     "name",
-    ["live in this VPC", "live in the VPC of this name and range", "live in its own VPC", "live beside its own VPC"],
+    [
+        *("live in this VPC", "live in the VPC of this name and range", "live in its own VPC"),
+        *("live in its own VPC, renamed", "live in its own VPC, unseen", "live beside its own VPC"),
+    ],
 )
 def test_a_cluster_keeps_its_vpc(run: Callable[[str], Recording], name: str) -> None:
     assert cluster(run(name)) == ("1.35.6-do.0", ["version", *KEPT])
+
+
+def test_the_stacks_vpc_is_renamed_in_place(run: Callable[[str], Recording]) -> None:
+    vpc = run("live in its own VPC, renamed").one("Vpc")
+    assert vpc.inputs["name"] == "other"
+    assert "name" not in vpc.ignore_changes
 
 
 def test_a_vpc_is_created_before_the_cluster_and_deleted_after_it(
