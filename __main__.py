@@ -79,6 +79,7 @@ if config.gateway.monitoring:
     )
 
 outputs.export(
+    config,
     cluster=cluster,
     registry=registry,
     gateway=gateway,

@@ -1,13 +1,15 @@
 """The outputs of the stack: docs/reference/outputs.md describes each."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from infra.cluster.cluster import Cluster
+from infra.config import cost
+from infra.config.settings import Settings
 from infra.gateway.certificate import Certificate
 from infra.gateway.consumers import Consumer
 from infra.gateway.gateway import Gateway
@@ -17,6 +19,7 @@ from infra.services.service import Service
 
 
 def export(  # noqa: PLR0913 -- everything that has outputs
+    config: Settings,
     *,
     cluster: Cluster,
     registry: Registry,
@@ -52,8 +55,37 @@ def export(  # noqa: PLR0913 -- everything that has outputs
         "dashboards": "\n".join(f'eval "$(pulumi stack output {name})"' for name in monitoring.commands)
         if monitoring
         else "# none: gateway.monitoring installs Prometheus and Grafana",
+        "cost": _cost(config),
+        "destroy": "\n".join(_destroy(config)),
     }
     pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs, parts))
+
+
+def _cost(config: Settings) -> str:
+    """Returns the price of the stack as configured, as a table."""
+    if not config.creates_cluster:
+        return "The stack creates nothing on DigitalOcean."
+    try:
+        items = cost.estimate(config)
+    except cost.UnknownPriceError as error:
+        return f"`python -m ops cost` asks DigitalOcean for the price of `{error.key}: {error.value}`."
+    total = cost.total(items)
+    rows = [
+        "| | USD an hour | USD a month |",
+        "|---|---|---|",
+        *(f"| {item.what} | {item.an_hour} | {item.a_month} |" for item in [*items, total]),
+    ]
+    beside = "Traffic and storage beyond tiers come on top. `python -m ops bill` shows what is billed now."
+    return "\n".join([*rows, "", beside])
+
+
+def _destroy(config: Settings) -> Iterator[str]:
+    """Yields the commands that remove the stack."""
+    if config.creates_cluster and config.is_protected(pulumi.get_stack()):
+        yield "pulumi config set protect false && pulumi up"
+    yield "pulumi destroy"
+    if config.creates_cluster:
+        yield "python -m ops bill --expect-zero --wait 600"
 
 
 def _readme(

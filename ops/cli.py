@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from infra.config import cost as costs
 from ops import preflight as preflights
 from ops import status as statuses
 from ops import timeline as timelines
@@ -113,31 +114,18 @@ def cost(stack: StackName = "", as_json: Json = False) -> None:
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         items = estimates.estimate(api, opened.settings)
-    totals = {
-        "monthly": round(sum(item.monthly for item in items), 2),
-        "hourly": round(sum(item.hourly for item in items), 5),
-        "monthly_most": round(sum(item.monthly_most for item in items), 2),
-        "hourly_most": round(sum(item.hourly_most for item in items), 5),
-    }
+    total = costs.total(items)
     if as_json:
+        totals = dataclasses.asdict(total)
+        del totals["what"]
         _print_json({"stack": opened.name, "items": _plain(items)} | totals)
         return
     table = Table("what", "USD/month", "USD/hour")
     for item in items:
-        table.add_row(
-            escape(item.what),
-            _range(item.monthly, item.monthly_most, ".2f"),
-            _range(item.hourly, item.hourly_most, ".5f"),
-        )
+        table.add_row(escape(item.what), item.a_month, item.an_hour)
     console.print(table)
-    monthly = f"${_range(totals['monthly'], totals['monthly_most'], '.2f')} a month"
-    price = f"{monthly}, ${_range(totals['hourly'], totals['hourly_most'], '.5f')} an hour"
+    price = f"${total.a_month} a month, ${total.an_hour} an hour"
     console.print(f"stack {opened.name}: {price}; traffic and storage beyond tiers not counted", markup=False)
-
-
-def _range(least: float, most: float, form: str) -> str:
-    """Prints a price, or the prices at the smallest and at the largest number of nodes."""
-    return f"{least:{form}}" if least == most else f"{least:{form}} to {most:{form}}"
 
 
 @app.command()

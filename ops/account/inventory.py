@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 
-from ops.account import prices
+from infra.config import prices
 from ops.account.documents import (
     Account,
     Cluster,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from infra.config import prices
 from infra.config.node_pools import DEFAULT_POOL_TAG
-from ops.account import prices
 from ops.account.documents import Cluster, NodePool
 from ops.account.inventory import GOING, BilledResource
 from ops.cluster.default_pool import interim_name

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ops.account import prices as account_prices
+from infra.config import cost
+from infra.config import prices as account_prices
 from policy import prices, rules, state
 from policy.rules import CLUSTER, NODE_POOL, Config, Resource, Unknown
 from sandbox.digitalocean import catalog
@@ -243,11 +244,14 @@ def test_a_node_size_without_a_price_exceeds_any_budget() -> None:
 
 
 def test_policy_and_bill_use_the_same_prices() -> None:
-    assert {size.slug: size.price_hourly for size in catalog.KUBERNETES_SIZES.values()} == prices.NODE_SIZES
+    sizes = {size.slug: (size.price_monthly, size.price_hourly) for size in catalog.KUBERNETES_SIZES.values()}
+    assert sizes == cost.NODE_SIZES
+    assert {size: price.hourly for size, price in cost.NODE_SIZES.items()} == prices.NODE_SIZES
     assert account_prices.hourly(account_prices.HIGH_AVAILABILITY) == prices.HIGH_AVAILABILITY
     assert account_prices.hourly(account_prices.LOAD_BALANCER["REGIONAL"]) == prices.LOAD_BALANCER
     tiers = {tier.slug: account_prices.hourly(tier.price_monthly) for tier in catalog.TIERS.values()}
     assert tiers == prices.REGISTRY_TIERS
+    assert {tier.slug: tier.price_monthly for tier in catalog.TIERS.values()} == account_prices.REGISTRY_TIERS
 
 
 def test_every_region_of_digitalocean_is_allowed_by_default() -> None:

@@ -17,6 +17,17 @@ CONFIGURATIONS = {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"env": ENV}]},
     },
+    "node pools, unknown price": {
+        "stack": "dev",
+        "config": {"kong-doks:nodePools": {"batch": {"size": "m-2vcpu-16gb"}}},
+    },
+    "node pools, protected": {
+        "stack": "dev",
+        "config": {
+            "kong-doks:protect": True,
+            "kong-doks:nodePools": {"batch": {"size": "s-2vcpu-4gb", "autoscale": {"min": 1, "max": 4}}},
+        },
+    },
     "private image": {
         "stack": "dev",
         "config": {
@@ -209,6 +220,20 @@ def test_outputs_list_every_address(dev: Recording) -> None:
     assert "${" not in readme
     assert "\ncurl http://203.0.113.10/foo\ncurl http://203.0.113.10/bar\n" in readme
     assert "# none: gateway.monitoring" in readme
+    assert "\n| 1 node s-1vcpu-2gb | 0.01786 | 12.00 |\n" in readme
+    assert "\n| total | 0.03572 | 24.00 |\n" in readme
+    assert readme.endswith("```sh\npulumi destroy\npython -m ops bill --expect-zero --wait 600\n```\n")
+
+
+def test_the_readme_output_has_the_prices_of_autoscaled_pools_and_the_end_of_protection(
+    run: Callable[[str], Recording],
+) -> None:
+    readme = run("node pools, unknown price").outputs["readme"]
+    assert "`python -m ops cost` asks DigitalOcean for the price of `nodePools.batch.size: m-2vcpu-16gb`" in readme
+    pools = run("node pools, protected").outputs["readme"]
+    assert "| 1 to 4 nodes s-2vcpu-4gb (batch) | 0.03571 to 0.14284 | 24.00 to 96.00 |" in pools
+    assert "| total | 0.07143 to 0.17856 | 48.00 to 120.00 |" in pools
+    assert "\npulumi config set protect false && pulumi up\npulumi destroy\n" in pools
 
 
 def test_the_readme_output_shows_a_request_to_each_service(run: Callable[[str], Recording]) -> None:

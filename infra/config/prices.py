@@ -1,0 +1,26 @@
+"""DigitalOcean's prices in US dollars a month (its pricing pages, November 2026)."""
+
+NODE_SIZES = {
+    "s-1vcpu-2gb": 12.0,
+    "s-2vcpu-2gb": 18.0,
+    "s-2vcpu-4gb": 24.0,
+    "s-4vcpu-8gb": 48.0,
+    "s-8vcpu-16gb": 96.0,
+    "c-2": 42.0,
+    "g-2vcpu-8gb": 63.0,
+}
+REGISTRY_TIERS = {"starter": 0.0, "basic": 5.0, "professional": 20.0}
+"""These two are for the program, which calls no API for a price; `ops` reads them from the API, which has all sizes."""
+
+BILLED_HOURS = 672
+"""A month's price is reached after this many hours (pricing page of DigitalOcean Kubernetes)."""
+
+HIGH_AVAILABILITY = 40.0
+LOAD_BALANCER = {"REGIONAL": 12.0, "REGIONAL_NETWORK": 15.0, "GLOBAL": 15.0}
+"""Per node of the load balancer."""
+VOLUME_PER_GIB = 0.10
+SNAPSHOT_PER_GIB = 0.06
+
+
+def hourly(monthly: float) -> float:
+    return round(monthly / BILLED_HOURS, 5)
