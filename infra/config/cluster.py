@@ -122,6 +122,11 @@ class ClusterSettings(Model):
         """Every pool of the cluster by name, the default one first."""
         return {DEFAULT_POOL: self.default_pool, **self.node_pools}
 
+    @property
+    def scales_nodes(self) -> bool:
+        """True if DigitalOcean's cluster autoscaler adds and removes nodes."""
+        return any(pool.autoscale for pool in self.all_pools.values())
+
     def is_protected(self, stack: str) -> bool:
         """True if Pulumi refuses to delete or replace the cluster of a stack."""
         return stack != _UNPROTECTED if self.protect is None else self.protect

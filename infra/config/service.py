@@ -199,10 +199,13 @@ class Workload(RoutePolicies):
     def kong_timeouts(self) -> Timeouts:
         """With several pods, Kong soon tries another one: a pod of a lost node doesn't even refuse connections."""
         timeouts = super().kong_timeouts
-        is_single = (self.autoscale.max if self.autoscale else self.replicas) == 1
-        if is_single or timeouts.connect is not None:
+        if not self.has_several_pods or timeouts.connect is not None:
             return timeouts
         return timeouts.model_copy(update={"connect": CONNECT_SECONDS})
+
+    @property
+    def has_several_pods(self) -> bool:
+        return (self.autoscale.max if self.autoscale else self.replicas) > 1
 
     @property
     def calls(self) -> Collection[str]:

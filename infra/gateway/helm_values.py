@@ -9,12 +9,14 @@ from infra.config.environment import gateway_environment
 from infra.config.gateway import DEFAULT_CPU_TARGET, GatewayPolicies
 from infra.config.scaling import PodAutoscale
 from infra.config.settings import Settings
+from infra.kubernetes.eviction import EVICTABLE, LEAVES_LOST_NODE
 from infra.kubernetes.pod_security import CHART_CONTAINER
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 # The chart asks every 10 s, and Kong's first configuration comes 8 s after its start: a pod would serve from the second
-# answer on only, 15 s after its start. A pod that doesn't answer is still left out after 30 s, as by the chart.
-_READINESS_PROBE = {"periodSeconds": 2, "failureThreshold": 15}
+# answer on only, 15 s after its start. A pod that doesn't answer is still left out after 30 s, as by the chart. Kong's
+# container has its configuration when it is restarted: the chart would leave it without connections for 5 s.
+_READINESS_PROBE = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 15}
 _LOAD_BALANCER_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
 
 # With DigitalOcean's own 3 checks that time out after 5 seconds each, a lost node gets connections twice as long.
@@ -48,6 +50,7 @@ def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = Non
         "manager": {"enabled": False},
         "proxy": {"type": config.proxy_service_type, **(_proxy_protocol(config) if has_proxy_protocol else {})},
         **(_replica_values(config.gateway) if config.gateway.max_replicas > 1 else {}),
+        **({"podAnnotations": EVICTABLE} if config.scales_nodes else {}),
         **({"priorityClassName": priority_class} if priority_class is not None else {}),
         "readinessProbe": _READINESS_PROBE,
         "resources": {"requests": dict(pod_resources.KONG), "limits": dict(pod_resources.KONG_LIMITS)},
@@ -109,6 +112,7 @@ def _replica_values(gateway: GatewayPolicies) -> dict[str, Any]:
         # The chart refuses a budget for what may be a single pod.
         **({"podDisruptionBudget": budget} if gateway.min_replicas > 1 else {}),
         "topologySpreadConstraints": [spread],
+        "tolerations": LEAVES_LOST_NODE,
     }
 
 

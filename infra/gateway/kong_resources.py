@@ -13,6 +13,8 @@ from infra.kubernetes.raw_object import KubernetesObject
 INGRESS_CLASS = "kong"
 CLASS_ANNOTATION = {"kubernetes.io/ingress.class": INGRESS_CLASS}
 """Without it the controller ignores consumers and global plugins silently."""
+UPSTREAM_POLICY = "konghq.com/upstream-policy"
+"""Annotation of a Service object: the name of its KongUpstreamPolicy."""
 
 
 def kong_object(
@@ -50,6 +52,19 @@ def gateway_plugin(plugin: Plugin, opts: pulumi.ResourceOptions) -> KubernetesOb
     metadata = {"name": name, "labels": {"global": "true"}, "annotations": CLASS_ANNOTATION}
     password = PASSWORD | {"namespace": namespaces.GATEWAY}
     return kong_object(name, "KongClusterPlugin", metadata, _fields(plugin, password), opts)
+
+
+def upstream_policy(
+    service: str, checks: Mapping[str, Any], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
+) -> KubernetesObject:
+    """Creates the policy that a service's Service objects name: how Kong checks their pods."""
+    manifest = {
+        "apiVersion": "configuration.konghq.com/v1beta1",
+        "kind": "KongUpstreamPolicy",
+        "metadata": {"name": service, "namespace": namespace, "labels": {"app": service}},
+        "spec": {"healthchecks": checks},
+    }
+    return KubernetesObject(f"{service}.upstream", manifest, opts)
 
 
 def _fields(plugin: Plugin, password: Mapping[str, str]) -> Mapping[str, Any]:

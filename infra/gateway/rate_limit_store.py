@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.config import pod_resources, versions
+from infra.kubernetes.eviction import lost_node_tolerations
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
@@ -116,6 +117,8 @@ def _pod(secret: pulumi.Input[str], priority_class: pulumi.Input[str] | None) ->
         enable_service_links=False,
         security_context=POD,
         priority_class_name=priority_class,
+        # While it is away, each request with a limit waits for it in vain.
+        tolerations=lost_node_tolerations(),
         # The password is in a file: the arguments of a process are visible to everybody on the node.
         volumes=[
             core.v1.VolumeArgs(

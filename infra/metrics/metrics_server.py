@@ -6,6 +6,7 @@ from infra.cluster.cluster import Cluster
 from infra.config import pod_resources, versions
 from infra.config.settings import Settings
 from infra.kubernetes import helm
+from infra.kubernetes.eviction import EVICTABLE
 
 
 class MetricsServer(pulumi.ComponentResource):
@@ -21,6 +22,7 @@ class MetricsServer(pulumi.ComponentResource):
             namespace="kube-system",
             values={
                 "image": {"tag": versions.METRICS_SERVER},
+                **({"podAnnotations": EVICTABLE} if config.scales_nodes else {}),
                 # The chart's default requests are for a hundred nodes: a thousandth of a CPU and 2 MiB each.
                 "resources": {
                     "requests": dict(pod_resources.METRICS_SERVER),

@@ -11,6 +11,7 @@ from infra.cluster.cluster import Pool
 from infra.config.aggregate import Aggregate
 from infra.config.service import ResolvedVersion, Service
 from infra.images.image import ExistingImage, Image
+from infra.kubernetes.eviction import EVICTABLE, lost_node_tolerations
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
@@ -39,6 +40,7 @@ class VersionArgs:
         namespace: of the service.
         pull_secrets: names of the Secrets to pull the image with.
         pool: node pool that its pods run on; None: wherever there is room.
+        evictable: whether the cluster autoscaler may remove nodes with its pods.
         annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
@@ -49,6 +51,7 @@ class VersionArgs:
     namespace: pulumi.Input[str]
     pull_secrets: Sequence[pulumi.Input[str]]
     pool: Pool | None
+    evictable: bool
     annotations: Mapping[str, str]
 
 
@@ -90,7 +93,7 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
             template=core.v1.PodTemplateSpecArgs(
                 metadata=meta.v1.ObjectMetaArgs(
                     labels={**labels, SERVICE_LABEL: args.service.name},
-                    annotations={"kong-doks/image-content": args.image.content} if args.image.content else None,
+                    annotations=_pod_annotations(args) or None,
                 ),
                 spec=_pod(args, pods),
             ),
@@ -121,13 +124,19 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
     return ready.apply(lambda names: str(names[0]))
 
 
-def _tolerations(pool: Pool | None) -> Sequence[core.v1.TolerationArgs] | None:
-    """Returns tolerations of a pool's taints."""
-    taints = pool.taints if pool else []
-    return [
+def _pod_annotations(args: VersionArgs) -> Mapping[str, pulumi.Input[str]]:
+    content = {"kong-doks/image-content": args.image.content} if args.image.content else {}
+    return {**content, **(EVICTABLE if args.evictable else {})}
+
+
+def _tolerations(args: VersionArgs) -> Sequence[core.v1.TolerationArgs] | None:
+    """Returns tolerations of a pool's taints, and with several pods those that have one leave a lost node."""
+    taints = args.pool.taints if args.pool else []
+    of_pool = [
         core.v1.TolerationArgs(key=taint.key, operator="Equal", value=taint.value, effect=taint.effect)
         for taint in taints
-    ] or None
+    ]
+    return of_pool + (lost_node_tolerations() if args.version.max_replicas > 1 else []) or None
 
 
 def _as_written(value: pulumi.Input[str]) -> pulumi.Input[str]:
@@ -162,7 +171,7 @@ def _pod(args: VersionArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecA
         # A pool of another size has another name: when one replaces the other, the Deployment moves by a rollout before
         # the old pool is drained.
         node_selector={"doks.digitalocean.com/node-pool": args.pool.name} if args.pool else None,
-        tolerations=_tolerations(args.pool),
+        tolerations=_tolerations(args),
         volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi"))],
         containers=[
             core.v1.ContainerArgs(

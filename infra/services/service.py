@@ -8,12 +8,13 @@ from pulumi_kubernetes import core, meta
 from infra.cluster.cluster import Pool
 from infra.config.aggregate import Aggregate
 from infra.config.environment import tracing_environment
+from infra.config.health_checks import health_checks
 from infra.config.kong_plugins import route_rules
 from infra.config.registry import PullCredentials
 from infra.config.service import ResolvedVersion
 from infra.config.service import Service as ServiceSettings
 from infra.config.settings import Settings
-from infra.gateway.kong_resources import plugin_name, route_plugin
+from infra.gateway.kong_resources import UPSTREAM_POLICY, plugin_name, route_plugin, upstream_policy
 from infra.images.image import ExistingImage, Image
 from infra.images.registry import docker_config_of
 from infra.secrets import mark_secret
@@ -71,6 +72,10 @@ class Service(pulumi.ComponentResource):
         needs.gateway.crds_after.append(namespace_name)
         after_gateway = after(*needs.gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
+        checks = health_checks(service)
+        # Until Kong's controller finds the policy, it only does without.
+        policy = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
+        upstream = {**rules.upstream, **({UPSTREAM_POLICY: self.name} if checks else {})}
         pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []
         if isinstance(service, ServiceSettings) and service.pull:
             pull_secrets.append(_pull_secret(self.name, service.pull, namespace_name, child))
@@ -85,7 +90,8 @@ class Service(pulumi.ComponentResource):
                     namespace=namespace_name,
                     pull_secrets=pull_secrets,
                     pool=pool,
-                    annotations=rules.upstream,
+                    evictable=config.scales_nodes,
+                    annotations=upstream,
                 ),
                 after(*plugins),
             )
@@ -103,7 +109,7 @@ class Service(pulumi.ComponentResource):
                 backends=[(backends[name], weight) for name, weight in service.traffic_weights.items()],
                 needs=needs,
             ),
-            after(*needs.gateway.ready, *plugins, *needs.of(service)),
+            after(*needs.gateway.ready, *plugins, *policy, *needs.of(service)),
         )
         self.register_outputs({})
 

@@ -51,13 +51,16 @@ func serve() error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGINT)
 
-	gateway := gateway.New(settings, plugins.All)
-	servers, err := gateway.Listen()
-	if err != nil {
-		return err
-	}
 	pid := pidFile(settings.Prefix)
 	if err := os.MkdirAll(filepath.Dir(pid), 0o755); err != nil {
+		return err
+	}
+	gateway := gateway.New(settings, plugins.All)
+	if err := gateway.Restore(); err != nil {
+		return err
+	}
+	servers, err := gateway.Listen()
+	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {

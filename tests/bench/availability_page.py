@@ -13,10 +13,10 @@ _MARKS = re.compile("(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 def tables(results: Mapping[str, Any]) -> str:
     lines = [
-        f"{results['date']}, {results['machine']}, load {results['load']}, {results['rate']} requests a second.",
+        f"{results['machine']}, {results['rate']} requests a second. Load is the machine's load average.",
         "",
-        "| event | setup | took, s | requests | failed | p50, ms | p99, ms | longest gap, s | failures over, s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| event | setup | took, s | requests | failed | p50, ms | p99, ms | gap, s | failures over, s | load |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *_rows(results),
     ]
     return "\n".join(lines) + "\n"
@@ -27,7 +27,16 @@ def _rows(results: Mapping[str, Any]) -> Iterator[str]:
         for event, row in results.get(setup, {}).items():
             outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(row["outcomes"].items()))
             failed = f"{row['failures']} ({outcomes})" if outcomes else "0"
-            figures = (row["seconds"], row["requests"], failed, row["p50"], row["p99"], row["gap"], row["failing"])
+            figures = (
+                row["seconds"],
+                row["requests"],
+                failed,
+                row["p50"],
+                row["p99"],
+                row["gap"],
+                row["failing"],
+                row["load"],
+            )
             yield f"| {event} | {name} | {' | '.join(map(str, figures))} |"
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import itertools
+import ssl
 import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -19,10 +20,21 @@ TIMEOUT = 10.0
 """Seconds after which a request has failed."""
 
 
+@dataclass
+class Client:
+    """How requests are sent; a change counts from the next request on."""
+
+    scheme: str = "http"
+    headers: dict[str, str] = field(default_factory=dict)
+    trust: ssl.SSLContext | bool = True
+    server_name: str | None = None
+
+
 @dataclass(frozen=True)
 class Request:
     """One request: seconds from the start of the load, and its status or the name of its error."""
 
+    path: str
     began: float
     took: float
     outcome: str
@@ -35,8 +47,10 @@ class Request:
 class Load:
     """Requests to the paths in turns; `requests` are those that have ended."""
 
-    def __init__(self, address: str, paths: Sequence[str]) -> None:
-        self._urls = [f"http://{address}{path}" for path in paths]
+    def __init__(self, address: str, paths: Sequence[str], client: Client) -> None:
+        self._address = address
+        self._client = client
+        self._paths = paths
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._send()))
         self.requests: list[Request] = []
@@ -53,30 +67,37 @@ class Load:
         # As many clients, not one that keeps its connections: the load balancer and Kong choose anew for each.
         connector = TCPConnector(force_close=True, limit=0)
         async with ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT)) as session:
+            # It would send a GET again whose connection breaks, and count one failure for two.
+            session._retry_connection = False  # noqa: SLF001 -- aiohttp's own test client sets it, too; there is no option
             begin, tasks, number = time.monotonic(), set(), 0
             while not self._stopped.is_set():
-                task = asyncio.create_task(self._ask(session, self._urls[number % len(self._urls)], begin))
+                task = asyncio.create_task(self._ask(session, self._paths[number % len(self._paths)], begin))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 number += 1
                 await asyncio.sleep(max(begin + number / RATE - time.monotonic(), 0))
             await asyncio.gather(*tasks)
 
-    async def _ask(self, session: ClientSession, url: str, begin: float) -> None:
+    async def _ask(self, session: ClientSession, path: str, begin: float) -> None:
         began = time.monotonic()
         try:
-            async with session.get(url) as answer:
+            async with session.get(
+                f"{self._client.scheme}://{self._address}{path}",
+                headers=self._client.headers,
+                ssl=self._client.trust,
+                server_hostname=self._client.server_name,
+            ) as answer:
                 await answer.read()
                 outcome = str(answer.status)
         except (ClientError, TimeoutError) as error:
             outcome = type(error).__name__
-        self.requests.append(Request(began - begin, time.monotonic() - began, outcome))
+        self.requests.append(Request(path, began - begin, time.monotonic() - began, outcome))
 
 
 @contextmanager
-def load(address: str, paths: Sequence[str], quiet: float) -> Iterator[Load]:
+def load(address: str, paths: Sequence[str], client: Client, quiet: float) -> Iterator[Load]:
     """Sends requests inside of the block, and for some quiet seconds before and after it."""
-    running = Load(address, paths)
+    running = Load(address, paths, client)
     running.start()
     try:
         time.sleep(quiet)

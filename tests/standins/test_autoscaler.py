@@ -59,7 +59,7 @@ def node(name: str) -> Document:
         "metadata": {"name": name, "labels": {"doks.digitalocean.com/node-pool": "default"}},
         "spec": {},
         "status": {
-            "allocatable": {"cpu": "900m", "memory": f"{1574 * 2**10}Ki"},
+            "allocatable": {"cpu": "1900m", "memory": "2560Mi"},
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
@@ -87,7 +87,7 @@ def pod(
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     account = Account()
-    pool = {"name": "default", "size": "s-1vcpu-2gb", "count": 1, "auto_scale": True, "min_nodes": 1, "max_nodes": 3}
+    pool = {"name": "default", "size": "s-2vcpu-4gb", "count": 1, "auto_scale": True, "min_nodes": 1, "max_nodes": 3}
     body = {"name": "c", "region": "nyc1", "version": "1.34.10-do.0", "node_pools": [pool]}
     headers = {"Authorization": f"Bearer {TOKEN}"}
     httpx.post(f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers).raise_for_status()
@@ -96,8 +96,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 SMALL = {"requests": {"cpu": "100m", "memory": "100Mi"}}
-LARGE = {"requests": {"cpu": "250m", "memory": "300Mi"}}
-HUGE = {"requests": {"cpu": "500m"}}
+LARGE = {"requests": {"cpu": "1200m", "memory": "300Mi"}}
+HUGE = {"requests": {"cpu": "1500m"}}
+HALF = {"requests": {"cpu": "400m"}}
+"""With a DaemonSet's pod, more than half of a node."""
 
 
 def test_an_unschedulable_pod_adds_a_node(cluster: Cluster) -> None:
@@ -161,9 +163,9 @@ def test_a_node_that_cannot_be_tainted_stays_until_it_can(cluster: Cluster) -> N
         {"resources": SMALL, "owner": ""},
         {"resources": SMALL, "volumes": [{"emptyDir": {}}]},
         {"resources": SMALL, "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}},
-        {"resources": HUGE},
+        {"resources": HALF},
     ],
-    ids=["no owner", "local storage", "said so", "more than half of it"],
+    ids=["no owner", "local storage", "said so", "more than half of it, with a DaemonSet's pod"],
 )
 def test_an_unevictable_pod_keeps_its_node(cluster: Cluster, keeps: Document) -> None:
     cluster.pods.append(pod(resources=LARGE))

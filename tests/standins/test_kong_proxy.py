@@ -356,7 +356,7 @@ def test_timeouts_are_retried_even_on_a_kept_connection(
         ({"upstreams": [{"name": "u", "algorithm": "least-connections"}]}, "upstream", "algorithm"),
         ({"upstreams": [{"name": "u", "algorithm": "consistent-hashing"}]}, "upstream", "algorithm"),
         ({"upstreams": [{"name": "u", "hash_on": "ip"}]}, "upstream", "hash_on"),
-        ({"upstreams": [{"name": "u", "healthchecks": {"threshold": 50}}]}, "upstream", "healthchecks"),
+        ({"upstreams": [{"name": "u", "healthchecks": {"threshold": 50}}]}, "upstream", "threshold"),
         ({"plugins": [{"name": "no-such-plugin"}]}, "plugin", "name"),
         ({"plugins": [{"name": "correlation-id", "config": {"headers": 1}}]}, "plugin", "config.headers"),
         ({"plugins": [{"name": "correlation-id", "route": "nobody"}]}, "plugin", "route"),

@@ -13,7 +13,7 @@ RESULTS: dict[str, Any] = json.loads((PROJECT / "tests" / "bench" / "availabilit
 
 
 def steadily(count: int, outcome: str = "200", since: float = 0) -> list[Request]:
-    return [Request(since + number / 10, 0.004, outcome) for number in range(count)]
+    return [Request("/foo", since + number / 10, 0.004, outcome) for number in range(count)]
 
 
 def test_load_figures_count_failures_and_the_longest_gap() -> None:

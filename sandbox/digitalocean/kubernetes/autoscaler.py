@@ -1,8 +1,8 @@
 """The autoscaler of node pools: a pending pod makes a node come, a node that isn't needed goes.
 
 It does what cluster-autoscaler does with its defaults, which DigitalOcean runs in the control plane, by simple sums:
-requests of CPU and memory, node selectors and taints; affinity, spread and volumes count for nothing, nor do pods of
-DaemonSets in the use of a node (`--ignore-daemonsets-utilization`). Its times are a sixtieth of cluster-autoscaler's.
+requests of CPU and memory, node selectors and taints; affinity, spread and volumes count for nothing. Its times are a
+sixtieth of cluster-autoscaler's.
 """
 
 import contextlib
@@ -123,11 +123,11 @@ class State:
 
     def is_unneeded(self, name: str) -> bool:
         """Reports whether a node is little used, and all of its pods may move to the others, and fit there."""
-        node = self.nodes[name]
-        pods = [pod for pod in self.pods_on(name) if _owner(pod) != "DaemonSet"]
-        used, whole = NOTHING, _amount(node["status"]["allocatable"])
-        for pod in pods:
+        used, whole = NOTHING, _amount(self.nodes[name]["status"]["allocatable"])
+        # All pods: a DaemonSet's don't count with --ignore-daemonsets-utilization only (simulator/utilization/info.go).
+        for pod in self.pods_on(name):
             used = used.plus(requested(pod))
+        pods = [pod for pod in self.pods_on(name) if _owner(pod) != "DaemonSet"]
         if max(used.cpu / whole.cpu, used.memory / whole.memory) >= UTILIZATION or not all(map(_may_move, pods)):
             return False
         rooms = [

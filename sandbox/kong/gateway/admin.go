@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -88,8 +90,39 @@ func (g *Gateway) configure(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	g.current.Store(newSnapshot(loaded, g.kinds))
+	if err := os.WriteFile(g.keptFile(), body, 0o600); err != nil {
+		reply(w, http.StatusInternalServerError, Message(err.Error()))
+		return
+	}
+	g.serve(loaded)
 	reply(w, http.StatusCreated, map[string]any{})
+}
+
+func (g *Gateway) serve(loaded *declarative.Document) {
+	next := newSnapshot(loaded, g.kinds)
+	g.follow(next)
+	g.current.Store(next)
+}
+
+// keptFile holds the last configuration in the place of Kong's LMDB: a gateway that is killed serves by it again, as
+// Kong does without a database. In a pod it lasts as long as the pod.
+func (g *Gateway) keptFile() string { return filepath.Join(g.Settings.Prefix, "configuration.json") }
+
+// Restore serves by the configuration that an earlier process with the same prefix had, if there is one.
+func (g *Gateway) Restore() error {
+	body, err := os.ReadFile(g.keptFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	loaded, refused := declarative.Load(body, g.kinds)
+	if refused != nil {
+		return errors.New(refused.Message)
+	}
+	g.serve(loaded)
+	return nil
 }
 
 // status is the API that probes ask: up as soon as it answers, ready with the first configuration.

@@ -10,11 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"kong/declarative"
 )
 
 // balancer gives an upstream's targets their turns.
 type balancer struct {
 	upstream string
+	checks   declarative.ActiveChecks
 
 	mutex   sync.Mutex
 	targets []*target
@@ -24,27 +27,33 @@ type target struct {
 	address string
 	weight  int
 	credit  int
+	health  *health
 }
 
 func (b *balancer) Add(address string, weight int) {
 	if weight > 0 {
-		b.targets = append(b.targets, &target{address: address, weight: weight})
+		b.targets = append(b.targets, &target{address: address, weight: weight, health: &health{}})
 	}
 }
 
 // next is the target whose turn it is, nil if there is none. A heavy one's turns are spread between those of the others.
+// One that has failed its checks has none. One that this request has tried before may well have it again, as in Kong.
 func (b *balancer) next() *target {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if len(b.targets) == 0 {
-		return nil
-	}
+	var passing []*target
 	total := 0
 	for _, t := range b.targets {
-		t.credit += t.weight
-		total += t.weight
+		if !t.health.failed.Load() {
+			passing = append(passing, t)
+			t.credit += t.weight
+			total += t.weight
+		}
 	}
-	best := slices.MaxFunc(b.targets, func(a, b *target) int { return a.credit - b.credit })
+	if len(passing) == 0 {
+		return nil
+	}
+	best := slices.MaxFunc(passing, func(a, b *target) int { return a.credit - b.credit })
 	best.credit -= total
 	return best
 }

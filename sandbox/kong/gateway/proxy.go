@@ -38,6 +38,9 @@ type Gateway struct {
 	Metrics            metrics
 	Node               string // id
 	requests           atomic.Int64
+
+	checking sync.Mutex
+	checkers map[string]*checker // by upstream
 }
 
 func New(s *settings.Settings, kinds Kinds) *Gateway {

@@ -36,7 +36,7 @@ func newSnapshot(d *declarative.Document, kinds Kinds) *Snapshot {
 	byID := map[string]*balancer{}
 	for _, one := range d.Entities["upstreams"] {
 		u := one.(*declarative.UpstreamEntity)
-		byID[u.ID] = &balancer{upstream: u.Name}
+		byID[u.ID] = &balancer{upstream: u.Name, checks: u.Healthchecks.Active}
 		s.upstreams[strings.ToLower(u.Name)] = byID[u.ID]
 	}
 	for _, one := range d.Entities["targets"] {

@@ -39,6 +39,7 @@ def several(run: Callable[[str], Recording]) -> Recording:
 def test_kong_serves_soon_after_its_first_configuration(dev: Recording) -> None:
     values = dev.one("Release").inputs["values"]
     for probe in (values["readinessProbe"], values["ingressController"]["readinessProbe"]):
+        assert probe["initialDelaySeconds"] <= 1
         assert probe["periodSeconds"] <= 2
         # As long as by the chart's own values.
         assert probe["periodSeconds"] * probe["failureThreshold"] == 30
@@ -46,7 +47,7 @@ def test_kong_serves_soon_after_its_first_configuration(dev: Recording) -> None:
 
 def test_a_single_replica_counts_locally(dev: Recording, run: Callable[[str], Recording]) -> None:
     values = dev.one("Release").inputs["values"]
-    assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints"} & set(values)
+    assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints", "tolerations"} & set(values)
     alone = run("example rate-limit")
     assert {each.name for each in alone.of("Deployment")} == {"foo", "bar"}
     assert alone.one("KongPlugin", "foo.rate-limiting").inputs["config"]["policy"] == "local"
@@ -64,6 +65,8 @@ def test_replicas_of_kong_prefer_different_nodes_and_have_a_disruption_budget(se
     assert values["podDisruptionBudget"] == BUDGET
     (spread,) = values["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
+    for tolerations in (values["tolerations"], several.pod("rate-limits")["tolerations"]):
+        assert {each["tolerationSeconds"] for each in tolerations} == {30}
 
 
 def test_the_charts_autoscaler_owns_the_replicas(run: Callable[[str], Recording]) -> None:

@@ -21,6 +21,11 @@ CONFIGURATIONS = {
     "an autoscaled service with a fixed canary": stack(FOO | AUTOSCALE | {"canary": VERSION | {"replicas": 1}}),
     "an autoscaler without a target": stack(FOO | {"autoscale": {"max": 3}}),
     "two pods of a service": stack(FOO | {"replicas": 2}, BAR),
+    "two pods that answer gRPC": stack(FOO | {"replicas": 2, "protocol": "grpc"}, BAR),
+    "two pods of two versions": stack(FOO | {"replicas": 2, "health": "/up", "canary": VERSION}, BAR),
+    "nodes that come and go": stack(
+        FOO, BAR, **{"kong-doks:nodeAutoscale": {"min": 1, "max": 3}, "kong-doks:metricsServer": "install"}
+    ),
     "a slow service": stack(FOO | {"startupSeconds": 62, "gracePeriod": 90, "preStop": 15}, BAR | {"preStop": 0}),
     "autoscale with a metrics-server": stack(FOO | AUTOSCALE, **{"kong-doks:metricsServer": "existing"}),
     "a metrics-server alone": stack(FOO, **{"kong-doks:metricsServer": "install"}),
@@ -135,3 +140,49 @@ def test_kong_has_priority_over_services_with_autoscale(dev: Recording, run: Run
         assert "priorityClassName" not in recording.pod(name)
     assert dev.of("PriorityClass") == []
     assert "priorityClassName" not in dev.one("Release", "kong").inputs["values"]
+
+
+def test_kong_checks_the_pods_of_a_service_that_has_several(run: Run) -> None:
+    recording = run("two pods of a service")
+    (policy,) = recording.of("KongUpstreamPolicy")
+    assert (policy.inputs["metadata"]["name"], policy.inputs["metadata"]["namespace"]) == ("foo", "default")
+    (active,) = policy.inputs["spec"]["healthchecks"].values()
+    # Kong checks over HTTP only, and a pod that answers at all has passed: readiness says the rest.
+    assert (active["type"], active["httpPath"]) == ("http", "/healthz")
+    assert {200, 404, 503} <= set(active["healthy"]["httpStatuses"])
+    assert "httpFailures" not in active["unhealthy"]
+    assert recording.one("Service", "foo").annotations["konghq.com/upstream-policy"] == "foo"
+    assert "konghq.com/upstream-policy" not in recording.one("Service", "bar").annotations
+    assert "KongUpstreamPolicy foo.upstream" in recording.before(recording.one("Ingress", "foo"))
+
+
+def test_all_versions_have_the_one_policy_without_which_the_controller_refuses_their_route(run: Run) -> None:
+    recording = run("two pods of two versions")
+    (policy,) = recording.of("KongUpstreamPolicy")
+    assert policy.inputs["spec"]["healthchecks"]["active"]["httpPath"] == "/up"
+    for name in ("foo", "foo-canary"):
+        assert recording.one("Service", name).annotations["konghq.com/upstream-policy"] == "foo"
+
+
+def test_kong_does_not_check_pods_that_answer_grpc(run: Run) -> None:
+    assert run("two pods that answer gRPC").of("KongUpstreamPolicy") == []
+
+
+def test_one_of_several_pods_soon_leaves_a_lost_node(run: Run) -> None:
+    recording = run("two pods of a service")
+    tolerations = recording.pod("foo")["tolerations"]
+    assert {(each["key"], each["effect"], each["tolerationSeconds"]) for each in tolerations} == {
+        ("node.kubernetes.io/not-ready", "NoExecute", 30),
+        ("node.kubernetes.io/unreachable", "NoExecute", 30),
+    }
+    assert "tolerations" not in recording.pod("bar")
+
+
+def test_pods_keep_no_node_that_the_cluster_autoscaler_would_remove(run: Run) -> None:
+    safe = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+    for name, expected in (("nodes that come and go", safe), ("two pods of a service", {})):
+        recording = run(name)
+        metadata = recording.one("Deployment", "foo").inputs["spec"]["template"]["metadata"]
+        assert safe.items() & metadata.get("annotations", {}).items() == expected.items()
+        for release in recording.of("Release"):
+            assert release.inputs["values"].get("podAnnotations", {}) == expected

@@ -1,0 +1,37 @@
+"""Kong's own checks of a service's pods, which take a lost node's pods out long before Kubernetes does."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from infra.config.aggregate import Aggregate
+from infra.config.service import Service
+
+_SECONDS = 2
+"""Between two checks, and the wait for an answer, as a readiness probe's."""
+_FAILURES = 3
+_ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
+
+
+def health_checks(service: Service | Aggregate) -> Mapping[str, Any] | None:
+    """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, or pods that answer gRPC.
+
+    Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout
+    each time. A retry goes to the pod whose turn it is, which may be the same one again (Kong's round_robin.lua).
+
+    Any answer passes: whether a pod gets requests is up to its readiness probe. Kong has TCP checks too, but makes none
+    for services over HTTP (Kong's healthcheckers.lua).
+    """
+    if not service.has_several_pods or service.protocol == "grpc":
+        return None
+    paths = {service.probe_path(version) for version in service.versions.values()}
+    path = paths.pop() if len(paths) == 1 else None
+    return {
+        "active": {
+            "type": "http",
+            "httpPath": path or "/",
+            "timeout": _SECONDS,
+            "healthy": {"interval": _SECONDS, "successes": 1, "httpStatuses": _ANSWERS},
+            "unhealthy": {"interval": _SECONDS, "tcpFailures": _FAILURES, "timeouts": _FAILURES},
+        }
+    }

@@ -1,0 +1,353 @@
+"""What happens to the stack while requests are sent: changes by its owner, and faults."""
+
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.config import versions
+from sandbox.host.addresses import ACME, CHARTS
+from sandbox.host.paths import RUN
+from sandbox.toolchain.build import tool
+from tests.bench.lab import SETUPS, Lab, sandbox
+from tests.e2e.stack import control, eventually
+from tests.e2e.test_certificates import DOMAIN, certificate, trust
+
+AWAY = 60.0
+"""Seconds that something is away."""
+RATE_LIMIT_STORE = "rate-limits"
+"""The label `app` of its pod."""
+ROUTES = 100
+_NEXT_CHART = "99.0.0"
+_EAT = """
+
+@app.get("/foo/eat")
+def eat() -> str:
+    return str(len(b"x" * (1 << 30)))
+"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens.
+
+    Attributes:
+        act: Does it; returns when it is over for the one who did it.
+        setups: In which it is measured.
+        prepare: What has to be there before, without requests.
+    """
+
+    act: Callable[[Lab], None]
+    setups: tuple[str, ...] = ("one", "two")
+    prepare: Callable[[Lab], None] = lambda _: None
+
+
+# Changes.
+
+
+def update_image(lab: Lab) -> None:
+    source = lab.folder / "apps" / "foo" / "app.py"
+    source.write_text(source.read_text() + f"\n# {time.time()}\n")
+    lab.up()
+
+
+def promote_canary(lab: Lab) -> None:
+    canary = {"build": "apps/foo", "env": {"VERSION": "2"}}
+    for weight in (50, 100):
+        lab.change(services=lab.services(canary=canary | {"weight": weight}))
+    lab.change(services=lab.services(env={"VERSION": "2"}, canary=canary | {"weight": 100}))
+    lab.change(services=lab.services(env={"VERSION": "2"}))
+
+
+def replace_kong(lab: Lab) -> None:
+    lab.change(gateway=SETUPS[lab.setup].get("gateway", {}) | {"headerLimit": 20})
+
+
+def release_chart(_: Lab) -> None:
+    """Adds a newer version of Kong's chart to the repository, as a release does."""
+    charts = RUN / "charts"
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(charts / f"kong-{versions.KONG_CHART}.tgz") as archive:
+            archive.extractall(folder, filter="data")
+        for command in (
+            ["package", f"{folder}/kong", "--version", _NEXT_CHART, "--destination", str(charts)],
+            ["repo", "index", str(charts), "--url", CHARTS],
+        ):
+            subprocess.run([tool("helm"), *command], check=True, capture_output=True)
+
+
+def bump_chart(lab: Lab) -> None:
+    pins = lab.folder / "infra" / "config" / "versions.py"
+    pins.write_text(pins.read_text().replace(f'CHART = "{versions.KONG_CHART}"', f'CHART = "{_NEXT_CHART}"'))
+    lab.up()
+
+
+def routes(letter: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": f"many-{number:02}", "namespace": "default", "labels": {"many": "routes"}},
+            "spec": {
+                "ingressClassName": "kong",
+                "rules": [
+                    {
+                        "http": {
+                            "paths": [
+                                {
+                                    "path": f"/{letter}{number:02}",
+                                    "pathType": "Prefix",
+                                    "backend": {"service": {"name": "foo-service", "port": {"name": "http"}}},
+                                }
+                            ]
+                        }
+                    }
+                ],
+            },
+        }
+        for number in range(ROUTES)
+    ]
+
+
+def apply_routes(lab: Lab, letter: str) -> None:
+    file = lab.folder / "routes.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": routes(letter)}))
+    lab.run("kubectl", "apply", "--server-side", "--filename", str(file))
+    # Kong answers 404 in its own words, foo in others.
+    eventually(lambda: all("no Route" not in lab.get(f"/{letter}{number:02}").text for number in (0, ROUTES - 1)), 90)
+
+
+def change_routes(lab: Lab) -> None:
+    for letter in ("s", "t"):
+        apply_routes(lab, letter)
+    lab.run("kubectl", "delete", "ingress", "-l", "many=routes")
+
+
+KEYS = {name: f"planted-key-of-{name}-in-the-bench" for name in ("alice", "alice-2")}
+
+
+def with_keys(lab: Lab, *names: str) -> None:
+    services = [service | {"auth": "key-auth"} for service in SETUPS[lab.setup]["services"]]
+    lab.change(services=services, consumers=[{"name": name, "apiKey": KEYS[name]} for name in names])
+
+
+def add_key(lab: Lab) -> None:
+    with_keys(lab, "alice")
+    lab.client.headers = {"apikey": KEYS["alice"]}
+    eventually(lambda: lab.get("/foo", headers=lab.client.headers).status_code == 200)
+
+
+def rotate_key(lab: Lab) -> None:
+    """A second consumer, until its key has replaced the first one's (docs/how-to/rotate-credentials.md)."""
+    with_keys(lab, "alice", "alice-2")
+    eventually(lambda: lab.get("/foo", headers={"apikey": KEYS["alice-2"]}).status_code == 200)
+    time.sleep(5)  # the other pod of Kong has it, too
+    lab.client.headers = {"apikey": KEYS["alice-2"]}
+    with_keys(lab, "alice-2")
+    eventually(lambda: lab.get("/foo", headers={"apikey": KEYS["alice"]}).status_code == 401)
+
+
+def add_domain(lab: Lab) -> None:
+    sandbox("certificates")
+    if not lab.api("GET", "/v2/domains")["domains"]:
+        lab.api("POST", "/v2/domains", json={"name": DOMAIN.partition(".")[2]})
+    authority = (RUN / "acme" / "ca.crt").read_text()
+    acme = {"server": ACME, "ca": authority, "profile": "minutes"}
+    lab.change(domain=DOMAIN, email="ops@example.com", acme=acme)
+    lab.client.scheme, lab.client.server_name, lab.client.trust = "https", DOMAIN, trust()
+    lab.client.headers = {"Host": DOMAIN}
+    time.sleep(10)  # each pod of Kong has the certificate
+
+
+def renew_certificate(lab: Lab) -> None:
+    first = certificate(lab.address, trust())
+    eventually(lambda: certificate(lab.address, trust()).serial_number != first.serial_number, 5 * 60)
+    time.sleep(5)
+
+
+def autoscale(lab: Lab) -> None:
+    sandbox("autoscaling")
+    lab.change(services=lab.services(replicas=None, autoscale={"min": 2, "max": 4, "cpu": 1000}))
+
+    def works() -> bool:
+        status = lab.kubernetes("hpa", "foo-autoscaler").get("status", {})
+        return any(c["type"] == "ScalingActive" and c["status"] == "True" for c in status.get("conditions", []))
+
+    eventually(works, 180)
+
+
+def scale_up_and_down(lab: Lab) -> None:
+    """A lower target makes pods come, a higher one makes them go."""
+    for target, pods in ((1, 4), (1000, 2)):
+        metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}
+        spec = {
+            "metrics": [{"type": "Resource", "resource": metric}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}},
+        }
+        lab.run("kubectl", "patch", "hpa", "foo-autoscaler", "--patch", json.dumps({"spec": spec}))
+        eventually(
+            lambda: lab.kubernetes("deployment", "foo-deployment")["status"].get("readyReplicas") == pods,  # noqa: B023 -- waits
+            180,
+        )
+
+
+def drain_node(lab: Lab) -> None:
+    lab.run("kubectl", "drain", lab.node_of("kong"), "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
+
+
+def resize_pool(lab: Lab) -> None:
+    lab.resize(3)
+    lab.resize(2)
+
+
+def recycle_node(lab: Lab) -> None:
+    name = lab.node_of("kong")
+    (node,) = [node for node in lab.cluster["node_pools"][0]["nodes"] if node["name"] == name]
+    lab.api("DELETE", f"{lab.pool}/nodes/{node['id']}?replace=1")
+    eventually(lambda: name not in {node["metadata"]["name"] for node in lab.kubernetes("nodes")["items"]}, 180)
+    lab.settle_nodes(2)
+
+
+def upgrade(lab: Lab) -> None:
+    cluster = f"/v2/kubernetes/clusters/{lab.cluster['id']}"
+    known: list[str] = control("GET", "settings")["versions"]
+    following = known[known.index(lab.cluster["version"]) - 1]
+    lab.api("POST", f"{cluster}/upgrade", json={"version": following})
+    eventually(lambda: lab.cluster["status"]["state"] == "running", 300)
+
+
+# Faults.
+
+
+def _process_ids(*, command: str, environment: str = "") -> list[int]:
+    """The processes with these texts in their command line and environment, the oldest first."""
+
+    def read(process: Path, name: str) -> str:
+        try:
+            return (process / name).read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it ended
+            return ""
+
+    found = (p for p in Path("/proc").glob("[0-9]*") if command in read(p, "cmdline"))
+    return sorted(int(p.name) for p in found if environment in read(p, "environ"))
+
+
+def kill(lab: Lab, app: str, command: str) -> None:
+    """Ends a container of an app's first pod at once, as the kernel does where memory is short."""
+    name = lab.pod(app)["metadata"]["name"]
+    os.kill(_process_ids(command=command, environment=f"HOSTNAME={name} ")[0], signal.SIGKILL)
+    time.sleep(10)
+
+
+def kill_foo(lab: Lab) -> None:
+    kill(lab, "foo", "gunicorn")
+
+
+def kill_kong(lab: Lab) -> None:
+    kill(lab, "kong", "/usr/local/bin/kong")
+
+
+def kill_controller(lab: Lab) -> None:
+    kill(lab, "kong", "/manager")
+
+
+def kill_store(lab: Lab) -> None:
+    kill(lab, RATE_LIMIT_STORE, "valkey-server")
+
+
+def add_leak(lab: Lab) -> None:
+    source = lab.folder / "apps" / "foo" / "app.py"
+    if _EAT not in source.read_text():
+        source.write_text(source.read_text() + _EAT)
+    lab.up()
+
+
+def exhaust_memory(lab: Lab) -> None:
+    """Has one pod of foo use up its memory. Past Kong, which would repeat the request with the other pod."""
+    name = lab.pod("foo")["metadata"]["name"]
+    eaten = f"/api/v1/namespaces/default/pods/{name}:5000/proxy/foo/eat"
+    assert lab.run("kubectl", "get", "--raw", eaten, check=False).returncode
+    time.sleep(10)
+
+
+def kill_node(lab: Lab) -> None:
+    name = lab.node_of("kong")
+    nodes = [node for pool in lab.cluster["node_pools"] for node in pool["nodes"]]
+    (droplet,) = [node["droplet_id"] for node in nodes if node["name"] == name]
+    lab.api("DELETE", f"/v2/droplets/{droplet}")
+    eventually(lambda: name not in {node["metadata"]["name"] for node in lab.kubernetes("nodes")["items"]}, 180)
+    lab.settle_nodes(2)
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def stop_api_server(_: Lab) -> None:
+    key = f"--service-account-key-file={RUN}/"
+    with stopped(_process_ids(command=key)[-1]):  # the other one entered the namespaces for it
+        time.sleep(AWAY)
+    time.sleep(20)
+
+
+def stop_registry(lab: Lab) -> None:
+    """Meanwhile a pod of foo is replaced: its image is on the node."""
+    with stopped(_process_ids(command=f"docker-registry serve {RUN}/registry.yml")[0]):
+        lab.run("kubectl", "delete", "pod", lab.pod("foo")["metadata"]["name"], "--wait=false")
+        time.sleep(AWAY)
+
+
+def stop_dns(lab: Lab) -> None:
+    coredns = ("deployment/coredns", "-n", "kube-system")
+    lab.run("kubectl", "scale", *coredns, "--replicas=0")
+    time.sleep(AWAY)
+    lab.run("kubectl", "scale", *coredns, "--replicas=1")
+    lab.run("kubectl", "rollout", "status", *coredns, "--timeout=60s")
+
+
+def refuse_digitalocean(_: Lab) -> None:
+    control("POST", "faults", json={"path": "/v2/", "kind": "refuse", "times": None})
+    try:
+        time.sleep(AWAY)
+    finally:
+        control("DELETE", "faults")
+
+
+EVENTS: dict[str, Event] = {
+    "nothing": Event(lambda _: time.sleep(20)),
+    "image of foo updated": Event(update_image),
+    "canary promoted": Event(promote_canary),
+    "foo scaled up and down": Event(scale_up_and_down, prepare=autoscale),
+    "Kong's pods replaced": Event(replace_kong),
+    "Kong's chart bumped": Event(bump_chart, prepare=release_chart),
+    "100 routes changed": Event(change_routes, prepare=lambda lab: apply_routes(lab, "r")),
+    "consumer rotated": Event(rotate_key, prepare=add_key),
+    "certificate renewed": Event(renew_certificate, prepare=add_domain),
+    "node drained": Event(drain_node, ("two",)),
+    "node recycled": Event(recycle_node, ("two",)),
+    "pool resized": Event(resize_pool, ("two",)),
+    "cluster upgraded": Event(upgrade, ("two",)),
+    "foo killed": Event(kill_foo),
+    "foo out of memory": Event(exhaust_memory, prepare=add_leak),
+    "Kong killed": Event(kill_kong),
+    "controller killed": Event(kill_controller),
+    "rate-limit store killed": Event(kill_store, ("two",)),
+    "node killed": Event(kill_node, ("two",)),
+    "API server away": Event(stop_api_server),
+    "cluster DNS away": Event(stop_dns),
+    "registry away": Event(stop_registry),
+    "DigitalOcean's API away": Event(refuse_digitalocean),
+}

@@ -1,0 +1,113 @@
+"""The stack that events happen to, in one of two setups."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.host.paths import PROJECT
+from tests.bench.load import Client
+from tests.e2e.stack import Stack, eventually, stack_file
+
+SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}, {"name": "bar", "path": "/bar", "build": "apps/bar"}]
+Configuration = dict[str, Any]
+SETUPS: dict[str, Configuration] = {
+    "one": {"nodeCount": 1, "services": SERVICES},
+    "two": {
+        "nodeCount": 2,
+        "gateway": {"replicas": 2},
+        # A limit that no request reaches: it is counted in the rate-limit store.
+        "services": [service | {"replicas": 2, "rateLimit": {"second": 100_000}} for service in SERVICES],
+    },
+}
+"""One pod of each on one node; and two of each on two nodes."""
+
+
+def sandbox(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
+
+
+class Lab(Stack):
+    """The stack in one of the setups, and what can be done to it."""
+
+    def __init__(self, folder: Path, setup: str) -> None:
+        super().__init__(folder)
+        self._file = folder / "Pulumi.sandbox.yaml"
+        self.setup = setup
+        self.client = Client()
+        self._changed = False
+        self._nodes = SETUPS[setup]["nodeCount"]
+
+    def change(self, **changes: Any) -> None:  # noqa: ANN401 -- YAML
+        """Brings the stack up with the setup's configuration, and with changes until the event is measured."""
+        document = stack_file(PROJECT / "Pulumi.sandbox.yaml")
+        document["config"] |= SETUPS[self.setup] | changes
+        self._file.write_text(yaml.safe_dump(document))
+        self._changed = bool(changes)
+        self.up()
+
+    def services(self, **changes: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- YAML
+        """The setup's services, foo with changes; one that is None removes a key."""
+        foo, bar = SETUPS[self.setup]["services"]
+        return [{key: value for key, value in (foo | changes).items() if value is not None}, bar]
+
+    def pod(self, app: str) -> dict[str, Any]:
+        """An app's first pod."""
+        (pod, *_) = self.kubernetes("pods", "-A", "-l", f"app={app}")["items"]
+        found: dict[str, Any] = pod
+        return found
+
+    @property
+    def cluster(self) -> dict[str, Any]:
+        (cluster,) = self.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"]
+        found: dict[str, Any] = cluster
+        return found
+
+    @property
+    def pool(self) -> str:
+        return f"/v2/kubernetes/clusters/{self.cluster['id']}/node_pools/{self.cluster['node_pools'][0]['id']}"
+
+    def resize(self, count: int) -> None:
+        self.api("PUT", self.pool, json={"name": self.cluster["node_pools"][0]["name"], "count": count})
+        self.settle_nodes(count)
+
+    def node_of(self, app: str) -> str:
+        """The node of an app's first pod."""
+        return str(self.pod(app)["spec"]["nodeName"])
+
+    def settle_nodes(self, count: int, seconds: float = 180) -> None:
+        def settled() -> bool:
+            states = [node["status"]["state"] for pool in self.cluster["node_pools"] for node in pool["nodes"]]
+            return states == ["running"] * count and len(self.kubernetes("nodes")["items"]) == count
+
+        eventually(settled, seconds)
+
+    def settle(self) -> None:
+        """Takes changes back and waits until the stack is whole again, and the load balancer has its nodes back."""
+        self.client = Client()
+        if self._changed:
+            self.change()
+        self.settle_nodes(self._nodes)
+        for node in self.kubernetes("nodes")["items"]:
+            self.run("kubectl", "uncordon", node["metadata"]["name"])
+
+        def whole() -> bool:
+            deployments = self.kubernetes("deployments", "-A")["items"]
+            return all(d["status"].get("readyReplicas") == d["spec"]["replicas"] for d in deployments)
+
+        eventually(whole, 180)
+        if self._nodes > 1:
+            self.spread()
+            time.sleep(18)  # five health checks of the load balancer
+
+    def spread(self) -> None:
+        """Puts each pair of pods on two nodes again: nothing moves them by itself."""
+        for name, namespace in (("kong", "kong"), ("foo-deployment", "default"), ("bar-deployment", "default")):
+            app = name.removesuffix("-deployment")
+            pods = self.kubernetes("pods", "-n", namespace, "-l", f"app={app}")["items"]
+            if len({pod["spec"]["nodeName"] for pod in pods}) < self._nodes:
+                self.run("kubectl", "delete", "pod", "-n", namespace, pods[0]["metadata"]["name"])
+                self.run("kubectl", "rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=90s")
