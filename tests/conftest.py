@@ -1,7 +1,6 @@
 """Fixtures that several tiers share: one sandbox for the whole run, one bring-up of the stack for all tests on it."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from sandbox.__main__ import daemon_pid
 from sandbox.host.paths import LOGS, PROJECT
 from tests.e2e.stack import Stack, control, copy_checkout
 from tests.standins.gateway import Gateway, running, served
+from tests.support import sandbox_command
 
 # How much Hypothesis tries: a little each time, the same; much more, and different each time, with `make soak`.
 # Durations are the machine's; a test that hangs ends by its own time-out.
@@ -35,10 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return int(marker.args[0]) if marker else 0
 
     items.sort(key=number)
-
-
-def sandbox_command(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
 
 
 @pytest.fixture(scope="module")

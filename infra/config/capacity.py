@@ -14,7 +14,6 @@ from infra.config.pod_resources import (
     METRICS_SERVER,
     PROMETHEUS,
     RATE_LIMIT_STORE,
-    Requests,
 )
 from infra.config.settings import Settings
 from infra.config.types import quantity
@@ -39,6 +38,14 @@ class Amount(NamedTuple):
 
     def holds(self, other: "Amount") -> bool:
         return self.cpu >= other.cpu and self.memory >= other.memory
+
+
+def total_requests(*containers: Mapping[str, str]) -> Amount:
+    """Returns the sum of Kubernetes quantities, each rounded up; a missing one counts as 0."""
+    return Amount(
+        sum(math.ceil(round(quantity(each.get("cpu", "0")) * 1000, 3)) for each in containers),
+        sum(math.ceil(quantity(each.get("memory", "0")) / _MIB) for each in containers),
+    )
 
 
 DOKS_NODE = Amount(512, 465)
@@ -82,20 +89,20 @@ class Pod(NamedTuple):
 
 def pod_kinds(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
     """Yields each kind of pod of the stack with its name, and how many there are at most."""
-    yield "Kong", Pod(_amount(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas
+    yield "Kong", Pod(total_requests(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas
     if settings.needs_rate_limit_store:
-        yield "rate-limit store", Pod(_amount(RATE_LIMIT_STORE)), 1
+        yield "rate-limit store", Pod(total_requests(RATE_LIMIT_STORE)), 1
     if settings.installs_metrics_server:
-        yield "metrics-server", Pod(_amount(METRICS_SERVER)), 1
+        yield "metrics-server", Pod(total_requests(METRICS_SERVER)), 1
     if settings.gateway.monitoring:
-        yield "Prometheus", Pod(_amount(PROMETHEUS)), 1
+        yield "Prometheus", Pod(total_requests(PROMETHEUS)), 1
         if settings.gateway.monitoring.grafana:
-            yield "Grafana", Pod(_amount(GRAFANA)), 1
+            yield "Grafana", Pod(total_requests(GRAFANA)), 1
     if settings.tls:
         for name, container in CERT_MANAGER.items():
-            yield f"cert-manager's {name}", Pod(_amount(container)), 1
+            yield f"cert-manager's {name}", Pod(total_requests(container)), 1
     for workload in settings.workloads:
-        amount = _amount(workload.resources.requests.model_dump())
+        amount = total_requests(workload.resources.requests.model_dump())
         for name, version in workload.versions.items():
             yield f"service {name}", Pod(amount, workload.pool), version.max_replicas
 
@@ -192,10 +199,3 @@ def _surges(settings: Settings) -> Iterator[Pod]:
     for place in dict.fromkeys(pod.pool for pod in rolling):
         amounts = [pod.amount for pod in rolling if pod.pool == place]
         yield Pod(Amount(max(amount.cpu for amount in amounts), max(amount.memory for amount in amounts)), place)
-
-
-def _amount(*containers: Requests) -> Amount:
-    return Amount(
-        sum(math.ceil(round(quantity(each["cpu"]) * 1000, 3)) for each in containers),
-        sum(math.ceil(quantity(each["memory"]) / _MIB) for each in containers),
-    )

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from infra.config import versions
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.node_pools import DEFAULT_POOL, SIZE, Autoscale, NodePool, PoolName
-from infra.config.types import ClusterName, Ipv4Network, Model
+from infra.config.types import ClusterName, Ipv4Network, Model, default_pool_name
 
 
 class MaintenanceWindow(Model):
@@ -115,7 +115,7 @@ class ClusterSettings(Model):
     @property
     def default_pool_name(self) -> str:
         """The name of the default pool on DigitalOcean."""
-        return f"{self.cluster_name}-default-pool"
+        return default_pool_name(self.cluster_name)
 
     @property
     def all_pools(self) -> Mapping[str, NodePool]:

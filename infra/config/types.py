@@ -41,12 +41,19 @@ ServiceName = Annotated[
         examples=["foo"],
     ),
 ]
-# The longest name derived from a cluster's is that of a node, <name>-default-pool-12345, which is a label as well.
+
+
+def default_pool_name(cluster: str) -> str:
+    """Returns the name of a cluster's default pool on DigitalOcean."""
+    return f"{cluster}-default-pool"
+
+
+# The longest name derived from a cluster's is that of a node of its default pool, which is a label as well.
 ClusterName = Annotated[
     str,
     Field(
         pattern=_LABEL,
-        max_length=63 - len("-default-pool-12345"),
+        max_length=63 - len(f"{default_pool_name('')}-12345"),
         description="lower-case letters, digits and hyphens, from a letter, at most 44",
         examples=["mycluster"],
     ),

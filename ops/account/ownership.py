@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from infra.config.node_pools import DEFAULT_POOL_TAG
+from infra.config.types import default_pool_name
 from ops.account.documents import Cluster, Registry
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
@@ -127,9 +128,8 @@ class Ownership:
 
 def has_own_node_pool(cluster: Cluster) -> bool:
     """True if the cluster has the node pool that the program gives to its clusters."""
-    return any(
-        pool.name == f"{cluster.name}-default-pool" and DEFAULT_POOL_TAG in pool.tags for pool in cluster.node_pools
-    )
+    name = default_pool_name(cluster.name)
+    return any(pool.name == name and DEFAULT_POOL_TAG in pool.tags for pool in cluster.node_pools)
 
 
 def read(stack: Stack, state: State) -> Ownership:

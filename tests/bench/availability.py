@@ -22,9 +22,10 @@ from rich.console import Console
 from sandbox.host.paths import PROJECT
 from tests.bench import availability_page as page
 from tests.bench.events import EVENTS, Event
-from tests.bench.lab import SETUPS, Lab, sandbox
+from tests.bench.lab import SETUPS, Lab
 from tests.bench.load import RATE, Request, figures, load
 from tests.e2e.stack import control, copy_checkout
+from tests.support import sandbox_command
 
 RESULTS = PROJECT / "tests" / "bench" / "availability.json"
 QUIET = 3.0
@@ -37,10 +38,10 @@ PATHS = ("/foo", "/bar")
 @contextmanager
 def running(setup: str) -> Iterator[Lab]:
     """The stack on a sandbox of its own."""
-    sandbox("start")
+    sandbox_command("start")
     try:
         if SETUPS[setup].get("gateway"):
-            sandbox("image", "valkey")
+            sandbox_command("image", "valkey")
         with tempfile.TemporaryDirectory() as folder:
             copy_checkout(Path(folder), without=("sandbox/", "tests/"))
             control("PUT", "settings", json={"node_create": NODE})
@@ -49,7 +50,7 @@ def running(setup: str) -> Iterator[Lab]:
             yield lab
             lab.pulumi("destroy", "--yes", "--skip-preview")
     finally:
-        sandbox("stop")
+        sandbox_command("stop")
 
 
 def measure(lab: Lab, event: Event) -> list[Request]:

@@ -17,9 +17,10 @@ from infra.config import versions
 from sandbox.host.addresses import ACME, CHARTS
 from sandbox.host.paths import RUN
 from sandbox.toolchain.build import tool
-from tests.bench.lab import SETUPS, Lab, sandbox
-from tests.e2e.stack import control, eventually
+from tests.bench.lab import SETUPS, Lab
+from tests.e2e.stack import control
 from tests.e2e.test_certificates import DOMAIN, certificate, trust
+from tests.support import eventually, sandbox_command
 
 AWAY = 60.0
 """Seconds that something is away."""
@@ -156,7 +157,7 @@ def rotate_key(lab: Lab) -> None:
 
 
 def add_domain(lab: Lab) -> None:
-    sandbox("certificates")
+    sandbox_command("certificates")
     if not lab.api("GET", "/v2/domains")["domains"]:
         lab.api("POST", "/v2/domains", json={"name": DOMAIN.partition(".")[2]})
     authority = (RUN / "acme" / "ca.crt").read_text()
@@ -174,7 +175,7 @@ def renew_certificate(lab: Lab) -> None:
 
 
 def autoscale(lab: Lab) -> None:
-    sandbox("autoscaling")
+    sandbox_command("autoscaling")
     lab.change(services=lab.services(replicas=None, autoscale={"min": 2, "max": 4, "cpu": 1000}))
 
     def works() -> bool:

@@ -64,7 +64,7 @@ class Fleet(Whole):
     def destroy_stack(self) -> float:
         """Seconds that `destroy` takes; then waits, uncounted, until the account has taken the cluster down."""
         took = self.time_command("pulumi", "destroy", *QUIET)
-        until(lambda: not self.account.cloud.clusters.records, 600)
+        until(lambda: not self.account.cloud.clusters.records, seconds=600)
         return took
 
     def time_kubectl(self, *arguments: str) -> float:

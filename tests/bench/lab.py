@@ -1,7 +1,5 @@
 """The stack that events happen to, in one of two setups."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,8 @@ import yaml
 
 from sandbox.host.paths import PROJECT
 from tests.bench.load import Client
-from tests.e2e.stack import Stack, eventually, stack_file
+from tests.e2e.stack import Stack, stack_file
+from tests.support import eventually
 
 SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}, {"name": "bar", "path": "/bar", "build": "apps/bar"}]
 Configuration = dict[str, Any]
@@ -24,10 +23,6 @@ SETUPS: dict[str, Configuration] = {
     },
 }
 """One pod of each on one node; and two of each on two nodes."""
-
-
-def sandbox(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
 
 
 class Lab(Stack):

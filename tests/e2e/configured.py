@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.e2e.stack import Stack, eventually, stack_file
+from tests.e2e.stack import Stack, stack_file
+from tests.support import eventually
 
 
 class Configured:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.host.paths import CACHE, PROJECT, RUN
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually
 
 METADATA, PRIVATE, PUBLIC = "169.254.169.254", "10.99.0.1", "203.0.113.7"
 STRANGERS = "elsewhere"

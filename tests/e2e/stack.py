@@ -5,8 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import yaml
 from sandbox.environment import environment
 from sandbox.host.addresses import API
 from sandbox.host.paths import PROJECT
+from tests.support import run
 
 
 def stack_file(file: Path) -> dict[str, Any]:
@@ -47,18 +46,7 @@ class Stack:
         self.run("pulumi", "stack", "select", "--create", name, "--non-interactive")
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done
+        return run(command, self.folder, self.environment, check=check)
 
     def types(self, commands: str) -> str:
         """Runs commands in a shell as a person types them who has selected the stack; returns what they print.
@@ -138,14 +126,6 @@ class Stack:
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """A call to the control endpoints of DigitalOcean's stand-in."""
     return httpx.request(method, f"{API}/_control/{path}", timeout=90, **options).raise_for_status().json()
-
-
-def eventually(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Waits until something is true, which takes a while by its nature."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.5)
 
 
 def connects(host: str, port: int) -> bool:

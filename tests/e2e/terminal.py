@@ -2,8 +2,7 @@
 
 import contextlib
 import json
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ops.cli import app
 from ops.pulumi import state as states
 from sandbox.host.paths import PROJECT
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import eventually
 
 CLUSTER = {
     "name": "mycluster",
@@ -26,6 +26,8 @@ CLUSTER = {
     "node_pools": [{"name": "default", "size": "s-1vcpu-2gb", "count": 1}],
 }
 SCOPES = [*preflight.READING, *preflight.CLUSTER, *preflight.REGISTRY]
+# Each try may be many calls, and the API allows 250 a minute.
+until = partial(eventually, seconds=10)
 NOTHING_IS_BILLED = "stack dev: nothing is billed\n"
 
 
@@ -194,10 +196,3 @@ def _entry(value: object) -> dict[str, object]:
     if isinstance(value, dict | list):
         return {"value": json.dumps(value), "objectValue": value, "secret": False}
     return {"value": json.dumps(value) if isinstance(value, bool) else str(value), "secret": False}
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.5)  # each try may be many calls, and the API allows 250 a minute

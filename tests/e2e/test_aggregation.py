@@ -14,7 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.images import catalog as images
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually
 
 # A collector that shows what it has got; and what is asked with others, and may be slow.
 COLLECTOR = """

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from sandbox.host.paths import PROJECT
-from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually, sandbox_command
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # metrics-server is compiled here, once
 

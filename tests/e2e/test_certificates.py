@@ -15,10 +15,10 @@ from cryptography import x509
 from sandbox.acme.server import ROOT
 from sandbox.host.addresses import ACME
 from sandbox.host.paths import RUN
-from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually, sandbox_command
 
 DOMAIN = "api.example.com"
 FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sandbox.host.addresses import NODE
 from sandbox.host.paths import PROJECT
 from sandbox.images import catalog as images
-from tests.conftest import sandbox_command
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually, stack_file
+from tests.e2e.stack import Stack, stack_file
 from tests.e2e.tokens import public, token
+from tests.support import eventually, sandbox_command
 
 pytestmark = pytest.mark.soak
 

@@ -14,7 +14,8 @@ from apps.greeter.greeter_pb2 import Greeting, Request
 from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually
 
 pytestmark = pytest.mark.soak
 

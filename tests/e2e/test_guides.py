@@ -10,7 +10,8 @@ import yaml
 
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, eventually, nothing_is_billed
+from tests.e2e.stack import Stack, nothing_is_billed
+from tests.support import eventually
 
 AUTH = yaml.safe_load(Guide("how-to/authenticate-clients.md").shown("yaml")[0])["config"]
 

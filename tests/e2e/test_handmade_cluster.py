@@ -1,6 +1,5 @@
 """The tutorial that moves the hand-made cluster into a stack, typed as the page shows it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import httpx
 import pytest
 import yaml
 
-from sandbox.toolchain.build import tool
 from tests.e2e.pages import Guide
 from tests.reliability.part import until
 from tests.reliability.whole import Whole
@@ -75,12 +73,8 @@ class HandMade(Whole):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.run("pulumi", "stack", "rm", "--yes", "dev")
-        self.environment |= {"PULUMI_SKIP_CONFIRMATIONS": "true", "KUBECONFIG": str(folder / "by-hand.kubeconfig")}
-        (folder / "by-hand.kubeconfig").write_text((folder / "kubernetes" / "kubeconfig").read_text())
-        commands = folder / "commands"
-        commands.mkdir()
-        (commands / "kubectl").symlink_to(tool("kubectl"))
-        self.environment["PATH"] = f"{commands}{os.pathsep}{self.environment['PATH']}"
+        self.environment |= {"PULUMI_SKIP_CONFIRMATIONS": "true"}
+        self.provide_kubectl()
         self._api = httpx.Client(base_url=f"{self.account.url}/v2/", headers={"Authorization": f"Bearer {TOKEN}"})
         created = self._api.post("kubernetes/clusters", json=BY_HAND).raise_for_status()
         self.cluster = str(created.json()["kubernetes_cluster"]["id"])

@@ -21,7 +21,8 @@ from sandbox.toolchain.build import demand
 from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, connects, eventually
+from tests.e2e.stack import Stack, connects
+from tests.support import eventually
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]  # Prometheus is compiled here, once
 

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.e2e import inside
-from tests.e2e.stack import Stack, control, eventually
+from tests.e2e.stack import Stack, control
+from tests.support import eventually
 
 Document = dict[str, Any]
 

@@ -1,11 +1,9 @@
 """The commands of ops/, as a person runs them, against an account without a Kubernetes; pulumi answers from files."""
 
-import contextlib
 import io
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from ops import cli, preflight
 from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
 from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import answering
 
 WITHOUT_ONE = "DIGITALOCEAN_TOKEN: is missing; allowed: one word; fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
 
@@ -260,32 +259,11 @@ def test_permanent_api_errors_are_reported_in_one_line(terminal: Terminal) -> No
 def test_a_response_of_another_server_is_reported_in_one_line(
     terminal: Terminal, status: int, headers: dict[str, str], body: str, said: str
 ) -> None:
-    with answering(status, headers, body) as url:
+    with answering(status, body, **headers) as url:
         terminal.environment["DIGITALOCEAN_API_URL"] = url
         done = terminal.ops("bill", "--expect-zero")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert said in done.stderr
-
-
-@contextlib.contextmanager
-def answering(status: int, headers: dict[str, str], body: str) -> Iterator[str]:
-    """The URL of what answers everything alike."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            """It is no news."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.mark.parametrize(("name", "value"), [("TOKEN", f"{TOKEN} {TOKEN}"), ("API_URL", "http://it:port")])

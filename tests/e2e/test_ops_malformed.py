@@ -1,10 +1,7 @@
 """Whatever answers in DigitalOcean's or Pulumi's place: one line, and the exit status for "could not check"."""
 
-import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 from ops.digitalocean import Api
 from tests.e2e.terminal import NOTHING_IS_BILLED, Terminal
 from tests.standins.digitalocean_provider.engine import Account
+from tests.support import answering
 
 COMMANDS = [
     *(["preflight"], ["cost"], ["bill"], ["doctor"], ["remove", "volume", "1", "--yes"], ["forget", "cluster", "1"]),
@@ -25,29 +23,6 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     account = Account()
     yield Terminal(account, tmp_path)
     account.stop()
-
-
-@contextlib.contextmanager
-def answering(status: int, body: str, **headers: str) -> Iterator[str]:
-    """The URL of a server that gives every request the same answer."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 -- http.server's names
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def is_one_line(terminal: Terminal, command: list[str]) -> str:

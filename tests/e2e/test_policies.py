@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
 from tests.e2e.tokens import public, token
+from tests.support import eventually
 
 # What comes after these destroys the stack, so nobody has to wait until it is again as it was.
 pytestmark = pytest.mark.last(1)

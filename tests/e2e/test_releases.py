@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack, eventually
+from tests.e2e.stack import Stack
+from tests.support import eventually
 
 GREETINGS = {app: f"Hello from the {app} microservice" for app in ("foo", "bar", "next")}
 FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}

@@ -18,11 +18,11 @@ import yaml
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
 from sandbox.host.addresses import CHARTS, MIRROR
-from tests.conftest import sandbox_command
 from tests.e2e.configured import Configured
 from tests.e2e.leaks import leaks
 from tests.e2e.pages import Guide
-from tests.e2e.stack import Stack, connects, control, eventually, nothing_is_billed, stack_file
+from tests.e2e.stack import Stack, connects, control, nothing_is_billed, stack_file
+from tests.support import eventually, sandbox_command
 
 CLUSTER = {
     "name": "yours",

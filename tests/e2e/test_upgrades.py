@@ -1,7 +1,6 @@
 """The guides to upgrades, typed for a stack of an earlier revision of this project."""
 
 import io
-import os
 import re
 import subprocess
 import tarfile
@@ -12,7 +11,6 @@ import pytest
 
 from infra.config import versions
 from sandbox.host.paths import PROJECT
-from sandbox.toolchain.build import tool
 from tests.e2e.pages import Guide
 from tests.e2e.stack import copy_checkout
 from tests.reliability.whole import Whole
@@ -37,11 +35,8 @@ class Owned(Whole):
         (self.project / ".venv").symlink_to(PROJECT / ".venv")
         variables = {"PULUMI_SKIP_CONFIRMATIONS": "true", "PULUMI_STACK": "dev"}
         variables |= {f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        commands = folder / "commands"
-        commands.mkdir()
-        (commands / "kubectl").symlink_to(tool("kubectl"))
-        variables["KUBECONFIG"] = str(folder / "kubernetes" / "kubeconfig")
-        self.environment |= variables | {"PATH": f"{commands}{os.pathsep}{self.environment['PATH']}"}
+        self.environment |= variables
+        self.provide_kubectl()
 
     def ids(self) -> dict[str, str]:
         """URN -> id of everything in the state."""

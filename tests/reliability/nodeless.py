@@ -1,6 +1,5 @@
 """A real Kubernetes control plane without nodes: its pods are said to run. Seconds an `up`, where pods don't matter."""
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -9,11 +8,12 @@ from typing import Any
 
 import httpx
 
-from sandbox.digitalocean import NodeRecord
+from sandbox.digitalocean.__main__ import Nameless
 from sandbox.host.certificate_authority import Authority
 from sandbox.host.process import Child
 from sandbox.toolchain.build import tool
 from tests.reliability.api_server_relay import Relay
+from tests.support import free_port
 
 _TOKEN = "administrator"  # noqa: S105 -- of a server on loopback, for as long as a test
 _CONTROLLERS = (
@@ -24,7 +24,7 @@ _OWN_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease"}
 Document = dict[str, Any]
 
 
-class Nodeless:
+class Nodeless(Nameless):
     """The clusters of an account, one after the other; each finds it empty. `relay` is what their stacks see of it."""
 
     def __init__(self, directory: Path, admits: Callable[[str], bool]) -> None:
@@ -33,7 +33,7 @@ class Nodeless:
         authority.server("api", ["127.0.0.1"])
         authority.key_pair("accounts")
         (directory / "tokens.csv").write_text(f"{_TOKEN},admin,admin,system:masters\n")
-        etcd, peer, port = _free_port(), _free_port(), _free_port()
+        etcd, peer, port = free_port(), free_port(), free_port()
         url = f"https://127.0.0.1:{port}"
         self.kubeconfig = directory / "kubeconfig"
         self.kubeconfig.write_text(_KUBECONFIG.format(url=url, directory=directory, token=_TOKEN))
@@ -50,12 +50,6 @@ class Nodeless:
         self._ending = threading.Event()
         self._pretence = threading.Thread(target=self._pretend, daemon=True)
         self._pretence.start()
-
-    def join(self, node: NodeRecord) -> None: ...
-    def drain(self, node: str) -> None: ...
-    def leave(self, node: str) -> None: ...
-    def lose(self, node: str) -> None: ...
-    def mark(self, node: NodeRecord, before: NodeRecord) -> None: ...
 
     def stop(self) -> None:
         """A cluster's end: everything of its stack goes. The control plane stays for the next one."""
@@ -196,7 +190,7 @@ def _start(directory: Path, etcd: int, peer: int, port: int) -> dict[str, Child]
             f"--kubeconfig={directory}/kubeconfig",
             f"--service-account-private-key-file={directory}/accounts.key",
             "--bind-address=127.0.0.1",
-            f"--secure-port={_free_port()}",
+            f"--secure-port={free_port()}",
             f"--controllers={','.join(_CONTROLLERS)}",
             "--leader-elect=false",
             "--kube-api-qps=300",
@@ -204,8 +198,3 @@ def _start(directory: Path, etcd: int, peer: int, port: int) -> dict[str, Child]
         ],
     }
     return {name: Child(name, [engine, name, *flags], logs=directory) for name, flags in commands.items()}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

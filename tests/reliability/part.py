@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import eventually, run
 
 # What __main__.py does until it needs a cluster that answers.
 _PROGRAM = """
@@ -41,6 +43,7 @@ pulumi.export("cluster_id", cluster.id)
 pulumi.export("vpc_id", cluster.vpc_id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
+until = partial(eventually, seconds=60, pause=0.05)
 QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
@@ -93,18 +96,7 @@ class Part:
         self.account.stop()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            cwd=self.project,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-        return done
+        return run(command, self.project, self.environment, check=check)
 
     def types(self, commands: str, *, answer: str = "", status: int = 0) -> str:
         """Runs commands in a shell as a person types them, who answers questions with `answer`; returns the output."""
@@ -135,7 +127,7 @@ class Part:
                 start_new_session=True,
             )
             self._cut.append(process.pid)
-            until(lambda: when() or process.poll() is not None, 300)
+            until(lambda: when() or process.poll() is not None, seconds=300)
             for _ in range(times):
                 process.send_signal(number)
                 time.sleep(0.5)
@@ -258,10 +250,3 @@ def delete_default_pool(cloud: Cloud, record: ClusterRecord) -> None:
     cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
     cloud.clusters.delete_pool(record, own)
     until(lambda: own not in record.document["node_pools"])
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)

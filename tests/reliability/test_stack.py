@@ -17,7 +17,8 @@ from sandbox.host.addresses import API, STATE
 from sandbox.host.paths import LOGS
 from tests.e2e.configured import configured
 from tests.e2e.leaks import PLANTED, leaks
-from tests.e2e.stack import Stack, control, eventually
+from tests.e2e.stack import Stack, control
+from tests.support import eventually
 
 
 def ops(stack: Stack, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

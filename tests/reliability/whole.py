@@ -63,6 +63,18 @@ class Whole(Part):
         """What the cluster's administrator does, past the relay's cuts."""
         return self.run(str(tool("kubectl")), f"--kubeconfig={self._nodeless.kubeconfig}", *arguments).stdout
 
+    def provide_kubectl(self) -> None:
+        """Puts kubectl on the PATH of typed commands, with the administrator's kubeconfig, which they may change."""
+        commands = self.project.parent / "commands"
+        commands.mkdir()
+        (commands / "kubectl").symlink_to(tool("kubectl"))
+        kubeconfig = commands / "kubeconfig"
+        kubeconfig.write_text(self._nodeless.kubeconfig.read_text())
+        self.environment |= {
+            "PATH": f"{commands}{os.pathsep}{self.environment['PATH']}",
+            "KUBECONFIG": str(kubeconfig),
+        }
+
     def stop(self) -> None:
         super().stop()
         self._charts.shutdown()

@@ -6,11 +6,10 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import httpx
@@ -23,7 +22,9 @@ from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
 from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
 from tests.standins.official_client import official_client
+from tests.support import eventually, free_port
 
+until = partial(eventually, seconds=5, pause=0.01)
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
 CLUSTER = {
     "name": "mycluster",
@@ -96,13 +97,6 @@ class Stand:
     def cluster(self, identifier: str) -> dict[str, Any]:
         cluster: dict[str, Any] = self.api.kubernetes.get_cluster(identifier)["kubernetes_cluster"]
         return cluster
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in 5 s"
-        time.sleep(0.01)
 
 
 def sign(subject: str, access: list[dict[str, Any]]) -> str:
@@ -671,12 +665,6 @@ def merge(target: dict[str, Any], change: dict[str, Any]) -> None:
             merge(target.setdefault(key, {}), value)
         else:
             target[key] = value
-
-
-def free_port() -> int:
-    # On every address: the load balancer's, and the node's, where nothing may answer by chance.
-    with socket.create_server(("", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

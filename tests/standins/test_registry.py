@@ -1,7 +1,6 @@
 """The sandbox's container registry takes the tokens that the API issues, and nothing else."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from sandbox.host import process
 from sandbox.host.addresses import API
 from sandbox.images.oci import Layer, Repository, sha256
 from sandbox.images.registry import SERVICE, Signer, start_digitalocean_registry
+from tests.support import free_port
 
 pytestmark = pytest.mark.skipif(not shutil.which("docker-registry"), reason="docker-registry isn't installed")
 
@@ -26,8 +26,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 @pytest.fixture(scope="module")
 def registry(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("registry")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "LOGS", folder)
         child = start_digitalocean_registry(signer, address, folder)

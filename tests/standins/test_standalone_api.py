@@ -1,6 +1,5 @@
 """The API alone, as its page shows it: with curl, with pydo, and with Pulumi's engine."""
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 from sandbox.host.paths import PROJECT
 from tests.e2e.pages import Guide
 from tests.reliability.part import Part
+from tests.support import free_port
 
 
 def test_the_guide_to_the_api_works_as_typed_and_prints_what_it_shows(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(PROJECT / ".venv")
     (tmp_path / "sandbox").symlink_to(PROJECT / "sandbox")
     (tmp_path / "infra").symlink_to(PROJECT / "infra")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with Guide("how-to/test-against-the-api.md") as guide:
         start, first, bill, failures = (guide.commands() for _ in range(4))
         stop = guide.commands()
@@ -31,8 +30,7 @@ def test_the_guide_to_the_api_works_as_typed_and_prints_what_it_shows(tmp_path: 
 
 def test_pulumi_deploys_to_and_destroys_on_the_standalone_api(tmp_path: Path) -> None:
     """By the sandbox's provider, as a user's own program would."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "sandbox.digitalocean", "--port", str(port)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as api:
         assert api.stdout

@@ -9,11 +9,11 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
-from infra.config.types import quantity
+from infra.config.capacity import Amount, total_requests
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.kubernetes.cloud_controller import GOING_BY_AUTOSCALER as GOING
@@ -25,22 +25,6 @@ UNNEEDED_SECONDS = 10.0
 """Ten minutes of cluster-autoscaler, which is also how long it lets a pool rest after it has grown."""
 UTILIZATION = 0.5
 SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-
-
-class Amount(NamedTuple):
-    """CPUs, and bytes of memory."""
-
-    cpu: float
-    memory: float
-
-    def plus(self, other: "Amount") -> "Amount":
-        return Amount(self.cpu + other.cpu, self.memory + other.memory)
-
-    def minus(self, other: "Amount") -> "Amount":
-        return Amount(self.cpu - other.cpu, self.memory - other.memory)
-
-    def holds(self, other: "Amount") -> bool:
-        return self.cpu >= other.cpu and self.memory >= other.memory
 
 
 NOTHING = Amount(0, 0)
@@ -61,15 +45,9 @@ class Room:
 
 
 def requested(pod: Document) -> Amount:
-    amount = NOTHING
-    for container in pod["spec"]["containers"]:
-        requests = container.get("resources", {}).get("requests", {})
-        amount = amount.plus(_amount(requests))
-    return amount
-
-
-def _amount(quantities: Mapping[str, str]) -> Amount:
-    return Amount(quantity(quantities.get("cpu", "0")), quantity(quantities.get("memory", "0")))
+    return total_requests(
+        *(container.get("resources", {}).get("requests", {}) for container in pod["spec"]["containers"])
+    )
 
 
 def _tolerates(spec: Document, taint: Mapping[str, str]) -> bool:
@@ -105,7 +83,7 @@ class State:
 
     def room(self, name: str) -> Room:
         node = self.nodes[name]
-        free = _amount(node["status"]["allocatable"])
+        free = total_requests(node["status"]["allocatable"])
         for pod in self.pods_on(name):
             free = free.minus(requested(pod))
         return Room(node["metadata"]["labels"], node["spec"].get("taints", []), free)
@@ -123,7 +101,7 @@ class State:
 
     def is_unneeded(self, name: str) -> bool:
         """Reports whether a node is little used, and all of its pods may move to the others, and fit there."""
-        used, whole = NOTHING, _amount(self.nodes[name]["status"]["allocatable"])
+        used, whole = NOTHING, total_requests(self.nodes[name]["status"]["allocatable"])
         # All pods: a DaemonSet's don't count with --ignore-daemonsets-utilization only (simulator/utilization/info.go).
         for pod in self.pods_on(name):
             used = used.plus(requested(pod))
@@ -244,4 +222,4 @@ class Autoscaler:
 
 def _allocatable(pool: Document) -> Amount:
     size = catalog.SIZES[pool["size"]]
-    return Amount(size.vcpus - 0.1, size.memory_mib_for_pods * 2**20)
+    return Amount(size.vcpus * 1000 - 100, size.memory_mib_for_pods)

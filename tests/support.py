@@ -1,0 +1,72 @@
+"""Helpers of every tier: commands, conditions that become true, free ports, servers with one answer."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from sandbox.host.paths import PROJECT
+
+
+def run(
+    command: tuple[str, ...], folder: Path, environment: Mapping[str, str], *, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command without input; `check` fails the test with its output if the command fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def sandbox_command(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30, pause: float = 0.5) -> None:
+    """Waits until a condition is true; fails the test if it isn't by then."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"the condition is still false after {seconds:g} s"
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    """Returns a port that nothing listens at, on any address."""
+    with socket.create_server(("", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def answering(status: int, body: str, **headers: str) -> Iterator[str]:
+    """Serves the same response to every request; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 -- http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Prints nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
