@@ -278,7 +278,7 @@ def test_pods_that_do_not_fit_the_new_size_are_reported_before_the_confirmation(
     assert (done.returncode, done.stderr.partition(" the pods request ")[0]) == (0, "nodeCount:")
 
 
-def test_another_pool_without_room_is_said_by_its_own_key(pools: Pools) -> None:
+def test_another_pool_without_room_is_reported_by_its_key(pools: Pools) -> None:
     resources = {"requests": {"cpu": "1500m"}, "limits": {"cpu": "2"}}
     foo = {"name": "foo", "path": "/foo", "build": "apps/foo", "pool": "batch", "resources": resources}
     pools.configure(nodeSize=LARGER, services=[foo], nodePools={"batch": {"size": "s-2vcpu-4gb"}})

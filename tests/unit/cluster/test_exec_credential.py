@@ -153,7 +153,7 @@ def test_the_token_goes_over_plain_http_to_this_machine_only(url: str, safe: boo
 
 
 @pytest.mark.parametrize("name", ["token_problem", "token_fix", "endpoint_problem", "is_loopback"])
-def test_it_checks_token_and_endpoint_as_the_program_does(name: str) -> None:
+def test_token_and_endpoint_are_checked_as_by_the_program(name: str) -> None:
     assert inspect.getsource(getattr(credential, name)) == inspect.getsource(getattr(api_access, name))
 
 

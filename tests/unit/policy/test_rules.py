@@ -203,7 +203,7 @@ def test_every_billed_resource_counts_towards_the_budget(resources: list[Resourc
         (resource(RELEASE, chart="kong", values={"proxy": UNKNOWN}), "values.proxy"),
     ],
 )
-def test_a_price_that_is_not_known_yet_is_no_price_within_the_budget(unknown: Resource, key: str) -> None:
+def test_an_unknown_price_is_not_within_the_budget(unknown: Resource, key: str) -> None:
     (found,) = rules.over_budget([unknown], {"maximum": 99, "prices": {}})
     assert found.startswith(f"{key}: is not known yet, so neither is the price of urn")
     assert re.search(r"; allowed: .+; fix: .+", found)
@@ -227,7 +227,7 @@ NOT_KNOWN = [
 
 
 @pytest.mark.parametrize("unknown", NOT_KNOWN)
-def test_a_rule_for_each_resource_waits_for_what_is_not_known_yet(unknown: Resource) -> None:
+def test_a_resource_rule_skips_unknown_properties(unknown: Resource) -> None:
     found = [
         *rules.public_admin_port(unknown, {"ports": []}),
         *rules.image_without_digest(unknown, {}),
