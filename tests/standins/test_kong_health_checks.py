@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.toolchain.build import tool
-from tests.e2e.stack import eventually
 from tests.standins.gateway import Echo, Gateway, free_ports, route, running, service
+from tests.support import eventually
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
