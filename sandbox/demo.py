@@ -121,7 +121,8 @@ def _show_request(console: Console, address: str, url: str, *, routed: bool) -> 
     for header in ("content-type", "server", "via"):
         if header in answer.headers:
             console.print(f"{header}: {answer.headers[header]}", style="dim", highlight=False)
-    console.print(answer.text.strip(), highlight=False, markup=False)
+    is_page = "html" in answer.headers.get("content-type", "")
+    console.print("# a page for a browser" if is_page else answer.text.strip(), highlight=False, markup=False)
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         console.print("# as configured: it asks for a credential or refuses this address", style="dim", highlight=False)
     console.print()

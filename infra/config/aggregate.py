@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic.alias_generators import to_camel
 
+from infra.config.bundled_app import BundledApp
 from infra.config.errors import ConfigError, raise_if_any
-from infra.config.service import ResolvedVersion, Service, Workload
+from infra.config.policies import Policies
+from infra.config.service import ResolvedVersion, Service
 from infra.config.types import HeaderName, Model, ServiceName, UrlPath
 
 ADDRESS = (
@@ -33,13 +34,14 @@ BackendOrPath = Annotated[
 ]
 
 
-class Aggregate(Workload):
+class Aggregate(BundledApp):
     """A route whose answer combines those of several services, which are requested concurrently."""
 
     key: ClassVar[str] = "aggregates"
     build: ClassVar[str] = "apps/aggregate"
-    port: ClassVar[int] = 5000
-    health_path: ClassVar[str] = "/healthz"
+    fixed: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("protocol", "rewrite", "strip_path"), "beside backends, each of which has its path"
+    )
 
     backends: dict[ServiceName, BackendOrPath] = Field(
         min_length=1, description="services with paths", examples=[{"foo": "/foo", "bar": "/bar"}]
@@ -47,21 +49,14 @@ class Aggregate(Workload):
     timeout: float = Field(2, gt=0, le=60, description="seconds for each service, up to 60", examples=[2])
     headers: list[HeaderName] = Field([], description="headers to pass on", examples=[["X-Tenant"]])
 
-    @property
-    def versions(self) -> Mapping[str, ResolvedVersion]:
-        """The one version, whose variables `environment` returns."""
-        return {self.name: self.resolved(self.build, "", {})}
-
-    def probe_path(self, _version: ResolvedVersion) -> str:
-        return self.health_path
-
-    @property
-    def calls(self) -> Collection[str]:
+    def calls(self, _names: Collection[str]) -> Collection[str]:
         return {*self.backends, *self.egress.services}
 
-    def environment(self, _version: ResolvedVersion, services: Sequence[Service]) -> Mapping[str, str]:
+    def environment(
+        self, _version: ResolvedVersion, workloads: Sequence[Service | BundledApp], _gateway: Policies
+    ) -> Mapping[str, str]:
         """Returns the container's variables: the URL and the timeout of each backend."""
-        addresses = {service.name: f"{service.host}:{service.port}" for service in services}
+        addresses = {workload.name: f"{workload.host}:{workload.port}" for workload in workloads}
         backends = {
             name: {
                 "url": f"http://{addresses[name]}{backend.path}",
@@ -74,17 +69,11 @@ class Aggregate(Workload):
         return {"AGGREGATE": json.dumps(config)}
 
     @model_validator(mode="after")
-    def _validate_http(self) -> Self:
-        raise_if_any(self._aggregate_errors())
+    def _validate_headers(self) -> Self:
+        raise_if_any(self._header_errors_of_requests())
         return self
 
-    def _aggregate_errors(self) -> Iterator[ConfigError]:
-        for field in ("protocol", "rewrite", "strip_path"):
-            if (value := getattr(self, field)) != type(self).model_fields[field].default:
-                key = to_camel(field)
-                yield ConfigError(key, value, "unset beside backends, each of which has its path", f"remove {key}")
-        if self.path == self.health_path:
-            yield ConfigError("path", self.path, "any but that of the health check", "give it another path")
+    def _header_errors_of_requests(self) -> Iterator[ConfigError]:
         for index, header in enumerate(self.headers):
             if header.lower() in ADDRESS.split():
                 allowed = "a header of the request, not of its connection or address"

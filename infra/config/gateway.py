@@ -1,4 +1,4 @@
-"""Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing."""
+"""Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing, the page."""
 
 from collections.abc import Iterator
 from typing import Annotated, Self
@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Egress
+from infra.config.page import Page
 from infra.config.pod_resources import KONG, KONG_CONTROLLER, KONG_CONTROLLER_LIMITS, KONG_LIMITS, total
 from infra.config.policies import ACCESS_CONTROL_PLUGINS, HEADERS_OF_KONG, Policies, written_by_kong
 from infra.config.scaling import PodAutoscale, replicas_errors
@@ -32,6 +33,9 @@ class Monitoring(Model):
 MonitoringSwitch = Annotated[
     Monitoring | None, BeforeValidator(read_switch, json_schema_input_type=bool | Monitoring | None)
 ]
+
+
+PageSwitch = Annotated[Page | None, BeforeValidator(read_switch, json_schema_input_type=bool | Page | None)]
 
 
 class HttpLog(Model):
@@ -70,6 +74,10 @@ class GatewayPolicies(Policies):
     tracing: Tracing | None = Field(None, description="url, sampling", examples=[{"url": "http://otel:4318/v1/traces"}])
     egress: Egress = Field(Egress(), description="internet, namespaces, networks", examples=[{"namespaces": ["redis"]}])
 
+    page: PageSwitch = Field(
+        None, description="true, false, or what a service can have", examples=[{"auth": "key-auth"}]
+    )
+
     @property
     def min_replicas(self) -> int:
         return self.autoscale.min if self.autoscale else self.replicas
@@ -88,6 +96,11 @@ class GatewayPolicies(Policies):
         """Lower-case names of Kong's own headers that responses don't get."""
         removed = self.response_headers.remove if self.response_headers else []
         return frozenset(name.lower() for name in removed) & {name.lower() for name in HEADERS_OF_KONG}
+
+    def mark_secret(self) -> None:
+        super().mark_secret()
+        if self.page:
+            self.page.mark_secret()
 
     @model_validator(mode="after")
     def _validate_pods(self) -> Self:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 
 _SECONDS = 2
@@ -13,7 +13,7 @@ _FAILURES = 3
 _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
-def health_checks(service: Service | Aggregate) -> Mapping[str, Any] | None:
+def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
     """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, or pods that answer gRPC.
 
     Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout

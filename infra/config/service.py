@@ -11,7 +11,7 @@ from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.node_pools import PoolName
 from infra.config.pod_resources import total
-from infra.config.policies import RoutePolicies, Timeouts
+from infra.config.policies import Policies, RoutePolicies, Timeouts
 from infra.config.registry import PullCredentials
 from infra.config.scaling import PodAutoscale, replicas_errors
 from infra.config.types import (
@@ -170,7 +170,10 @@ class Resources(Model):
 
 
 class Workload(RoutePolicies):
-    """Pods behind a route, and the route's policies: what services and aggregates have in common."""
+    """Pods behind a route, and the route's policies: what services, aggregates and the page have in common."""
+
+    is_exact: ClassVar[bool] = False
+    """True if the route has no paths below its own."""
 
     name: ServiceName
     path: UrlPath
@@ -207,15 +210,19 @@ class Workload(RoutePolicies):
     def has_several_pods(self) -> bool:
         return (self.autoscale.max if self.autoscale else self.replicas) > 1
 
-    @property
-    def calls(self) -> Collection[str]:
-        """Names of the services that its pods may connect to."""
+    def calls(self, _names: Collection[str]) -> Collection[str]:
+        """Returns the names of the workloads that its pods may connect to; `_names` are all of the stack's."""
         return self.egress.services
 
     @property
     def traffic_weights(self) -> Mapping[str, int]:
         """Percentage of requests for each version; a canary is listed even at 0."""
         return {self.name: 100}
+
+    @property
+    def host(self) -> str:
+        """Host name in the namespace: of the live version; with a canary, of the stable one."""
+        return f"{next(iter(self.traffic_weights))}-service"
 
     def resolved(self, build: str, image: str, env: Mapping[str, str]) -> ResolvedVersion:
         """Returns a version that runs as many pods as the service says."""
@@ -281,16 +288,13 @@ class Service(Workload, Source):
             return {self.name: 100 - self.canary.weight, f"{self.name}-canary": self.canary.weight}
         return super().traffic_weights
 
-    @property
-    def host(self) -> str:
-        """Host name in the namespace: of the live version; with a canary, of the stable one."""
-        return f"{next(iter(self.traffic_weights))}-service"
-
     def probe_path(self, version: ResolvedVersion) -> str | None:
         """Returns the HTTP path for the readiness and liveness probes; None selects TCP probes."""
         return self.health or ("/healthz" if version.build and self.protocol == "http" else None)
 
-    def environment(self, version: ResolvedVersion, _services: Sequence["Service"]) -> Mapping[str, str]:
+    def environment(
+        self, version: ResolvedVersion, _workloads: Sequence[Workload], _gateway: Policies
+    ) -> Mapping[str, str]:
         """Returns the container's variables, beside PORT."""
         return version.env
 

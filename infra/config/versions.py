@@ -1,5 +1,8 @@
 """Versions that the stack pins. Python packages are pinned in requirements.in, base images in the Dockerfiles."""
 
+import tomllib
+from pathlib import Path
+
 # renovate: datasource=endoflife-date depName=kubernetes versioning=loose
 KUBERNETES = "1.35"
 """The newest minor version of DOKS that the controller supports as well (KIC, version compatibility)."""
@@ -52,3 +55,9 @@ METRICS_SERVER = "v0.8.0"
 # The version that DOKS installs as well; the controller supports the next one (KIC, version compatibility).
 # renovate: datasource=github-releases depName=kubernetes-sigs/gateway-api
 GATEWAY_API = "1.2.1"
+
+
+def project_version() -> str:
+    """Returns the project's own version, which stands in pyproject.toml only."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    return str(project["version"])

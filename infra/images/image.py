@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker_build as docker_build
 
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 from infra.images.registry import Registry
 
@@ -63,7 +63,7 @@ class Image(pulumi.ComponentResource):
 
 
 def provision_images(
-    service: Service | Aggregate, registry: Registry, platform: str | None
+    service: Service | BundledApp, registry: Registry, platform: str | None
 ) -> Mapping[str, Image | ExistingImage]:
     """Returns the image of each version of a service, by the version's name."""
     return {

@@ -8,7 +8,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.cluster.cluster import Pool
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.service import ResolvedVersion, Service
 from infra.images.image import ExistingImage, Image
 from infra.kubernetes.eviction import EVICTABLE, lost_node_tolerations
@@ -44,7 +44,7 @@ class VersionArgs:
         annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
-    service: Service | Aggregate
+    service: Service | BundledApp
     version: ResolvedVersion
     image: Image | ExistingImage
     env: Mapping[str, pulumi.Input[str]]

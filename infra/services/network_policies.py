@@ -1,7 +1,7 @@
 """NetworkPolicies of the services' pods."""
 
 from infra.config import namespaces
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 from infra.config.settings import Settings
 from infra.kubernetes.network_policy import (
@@ -20,9 +20,10 @@ from infra.kubernetes.network_policy import (
 )
 
 
-def service_policy(service: Service | Aggregate, config: Settings) -> Policy:
+def service_policy(service: Service | BundledApp, config: Settings) -> Policy:
     """Returns the policy of a service's pods: Kong and the services that call it connect to its port only."""
-    callers = [other.name for other in config.workloads if service.name in other.calls]
+    port_of = {other.name: other.port for other in config.workloads}
+    callers = [other.name for other in config.workloads if service.name in other.calls(port_of)]
     peers = [
         namespace_peer(namespaces.GATEWAY, GATEWAY_PODS),
         *([Peer(pod_selector=service_pods(callers))] if callers else []),
@@ -31,9 +32,8 @@ def service_policy(service: Service | Aggregate, config: Settings) -> Policy:
     egress = [DNS, *egress_rules(service.egress)]
     if config.gateway.tracing and service.tracing:
         egress += url_egress(config.gateway.tracing.url, config.namespace, internet=service.egress.internet)
-    port_of = {other.name: other.port for other in config.workloads}
     egress += [
         EgressRule(to=[Peer(pod_selector=service_pods([name]))], ports=ports(port_of[name]))
-        for name in sorted(service.calls)
+        for name in sorted(service.calls(port_of))
     ]
     return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports(service.port))], egress)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 from infra.gateway.certificate import Certificate
 from infra.gateway.consumers import Consumer
@@ -38,7 +38,7 @@ class RouteDependencies:
     certificate: Certificate | None
     consumers: Sequence[Consumer]
 
-    def of(self, service: Service | Aggregate) -> list[pulumi.Resource]:
+    def of(self, service: Service | BundledApp) -> list[pulumi.Resource]:
         """Returns the resources that the route depends on and its plugins don't."""
         # If Kong served the route before its consumers exist, they would get 401.
         needs: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
@@ -59,7 +59,7 @@ class RouteArgs:
         needs: the gateway and what is attached to it.
     """
 
-    service: Service | Aggregate
+    service: Service | BundledApp
     namespace: pulumi.Input[str]
     annotations: Mapping[str, pulumi.Input[str]]
     backends: Sequence[tuple[pulumi.Input[str], int]]
@@ -82,16 +82,17 @@ def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
         _http_route(args, opts)
 
 
-def ingress_paths(path: str) -> list[tuple[str, str]]:
-    """Returns the paths of an Ingress with their types.
+def ingress_paths(path: str, *, is_exact: bool = False) -> list[tuple[str, str]]:
+    """Returns the paths of an Ingress with their types; `is_exact` leaves out paths below it.
 
     The controller turns a Prefix into a plain prefix with a slash and a regular expression for the path itself. It
     doesn't escape that expression (KIC issue 7788). So for a path with a dot both are written here; "/~" marks the
     regular expression.
     """
-    if "." not in path:
-        return [(path, "Prefix")]
-    return [(f"{path}/", "ImplementationSpecific"), (f"/~{_escaped(path)}$", "ImplementationSpecific")]
+    itself = (f"/~{_escaped(path)}$", "ImplementationSpecific")
+    if is_exact:
+        return [itself]
+    return [(f"{path}/", "ImplementationSpecific"), itself] if "." in path else [(path, "Prefix")]
 
 
 def http_route_path(path: str) -> tuple[str, str]:
@@ -118,7 +119,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
     paths = networking.v1.HTTPIngressRuleValueArgs(
         paths=[
             networking.v1.HTTPIngressPathArgs(path=path, path_type=path_type, backend=backend)
-            for path, path_type in ingress_paths(args.service.path)
+            for path, path_type in ingress_paths(args.service.path, is_exact=args.service.is_exact)
         ]
     )
     networking.v1.Ingress(

@@ -6,7 +6,7 @@ import pulumi
 from pulumi_kubernetes import core, meta
 
 from infra.cluster.cluster import Pool
-from infra.config.aggregate import Aggregate
+from infra.config.bundled_app import BundledApp
 from infra.config.environment import tracing_environment
 from infra.config.health_checks import health_checks
 from infra.config.kong_plugins import route_rules
@@ -38,7 +38,7 @@ class Service(pulumi.ComponentResource):
 
     def __init__(  # noqa: PLR0913 -- images, namespace and what the route needs are what it builds on
         self,
-        service: ServiceSettings | Aggregate,
+        service: ServiceSettings | BundledApp,
         config: Settings,
         *,
         images: Mapping[str, Image | ExistingImage],
@@ -114,7 +114,7 @@ class Service(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _request(service: ServiceSettings | Aggregate, url: pulumi.Output[str]) -> pulumi.Output[str]:
+def _request(service: ServiceSettings | BundledApp, url: pulumi.Output[str]) -> pulumi.Output[str]:
     if isinstance(service, ServiceSettings) and service.protocol == "grpc":
         return pulumi.Output.from_input(f"# gRPC on port 443: {service.path}")
     credential = {"jwt": '-H "Authorization: Bearer $TOKEN" ', "key-auth": '-H "apikey: $KEY" '}
@@ -138,8 +138,8 @@ def _pull_secret(
 
 
 def _environment(
-    service: ServiceSettings | Aggregate, version: ResolvedVersion, config: Settings
+    service: ServiceSettings | BundledApp, version: ResolvedVersion, config: Settings
 ) -> Mapping[str, pulumi.Input[str]]:
     tracing = tracing_environment(config.gateway.tracing if service.tracing else None, service.name)
-    own = service.environment(version, config.services)
+    own = service.environment(version, config.workloads, config.gateway)
     return {**mark_secret(tracing, config.gateway), **mark_secret(own, service)}

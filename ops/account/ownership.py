@@ -44,7 +44,10 @@ class Names(NamedTuple):
             makes_cluster
             and registry.get("kind", "digitalocean") == "digitalocean"
             and not registry.get("existing")
-            and any(_builds(plain(values.get(key, []))) for key in ("services", "aggregates"))
+            and (
+                any(_builds(plain(values.get(key, []))) for key in ("services", "aggregates"))
+                or _has_page(plain(values.get("gateway", {})))
+            )
         )
         return cls(
             str(values.get("clusterName") or DEFAULT_CLUSTER_NAME) if makes_cluster else None,
@@ -61,6 +64,11 @@ def _builds(workloads: object) -> bool:
     if isinstance(workloads, dict):
         return bool(workloads.get("build") or workloads.get("backends")) or any(map(_builds, workloads.values()))
     return False
+
+
+def _has_page(gateway: object) -> bool:
+    """True if the gateway has a page, whose image is built; settings that can't be read may have one."""
+    return gateway is None or (isinstance(gateway, dict) and bool(gateway.get("page")))
 
 
 class Attempt(NamedTuple):

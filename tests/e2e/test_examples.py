@@ -20,6 +20,7 @@ from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, stack_file
 from tests.e2e.tokens import public, token
+from tests.pictures.browser import evaluated, framed
 from tests.support import eventually, sandbox_command
 
 pytestmark = pytest.mark.soak
@@ -106,6 +107,33 @@ def is_counted(path: str, service: str) -> Check:
         lines = changed.stack.kong(8100, "/metrics").stdout.splitlines()
         counters = [line for line in lines if line.startswith("kong_http_requests_total{")]
         return any(service in line and 'code="200"' in line for line in counters)
+
+    return check
+
+
+# Widths of the page and of what is on it, and its colours.
+_LAYOUT = """(() => {
+  const page = document.querySelector("iframe").contentDocument;
+  const colours = getComputedStyle(page.body);
+  const seen = [...page.querySelectorAll("main, footer")].map(part => part.innerText).join("\\n");
+  return [page.documentElement.scrollWidth, colours.backgroundColor, colours.color, seen];
+})()"""
+
+
+def fits_any_screen(path: str) -> Check:
+    """A browser shows the page without a horizontal scrollbar on a phone and on a desk, by day and by night."""
+
+    def check(changed: Configured) -> bool:
+        html = changed.get(path).text
+        shown = {
+            (width, scheme): evaluated(framed(html, width), _LAYOUT, f"--blink-settings=preferredColorScheme={scheme}")
+            for width in (320, 720)
+            for scheme in (0, 1)
+        }
+        assert [found[0] for found in shown.values()] == [320, 320, 720, 720]
+        colours = {scheme: tuple(shown[720, scheme][1:3]) for scheme in (0, 1)}
+        assert colours == {0: ("rgb(17, 24, 39)", "rgb(229, 231, 235)"), 1: ("rgb(255, 255, 255)", "rgb(31, 41, 55)")}
+        return all(text in found[3] for found in shown.values() for text in ("/foo", "/bar", "healthy", "Kong"))
 
     return check
 
@@ -252,6 +280,12 @@ CHECKS: dict[str, list[Check]] = {
         is_counted("/foo", "foo-service"),
         is_collected("/foo?collected", "/kong {", '"/foo?collected"', "/v1/traces "),
         is_there("deployment", "foo-deployment", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ],
+    "page": [
+        answers("/", header="X-RateLimit-Limit-Minute: 60", says="rateLimit: minute 60"),
+        answers_to("203.0.113.7", "/", 403),
+        answers_to("203.0.113.7", "/bar", 200),
+        fits_any_screen("/"),
     ],
     "plugins": [answers("/foo", header="X-Order-ID: #", says=FOO), answers("/bar", says=BAR)],
     "protection": [

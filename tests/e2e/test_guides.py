@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.config import versions
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, nothing_is_billed
@@ -61,6 +62,25 @@ def test_the_guide_to_authentication_works_as_typed(reader: Reader) -> None:
         reader.writes({"services": services, "consumers": [{"name": "alice", "groups": ["team-a"]}]})
         reader.types(guide.commands())
         reader.is_answered(guide.commands())
+
+
+@pytest.mark.last(1)
+def test_the_guide_to_the_page_works_as_typed_and_the_page_shows_which_service_fails(reader: Reader) -> None:
+    with Guide("how-to/show-a-page.md") as guide:
+        reader.writes(yaml.safe_load(guide.shown("yaml")[0]))
+        printed = reader.types(guide.commands())
+    (shown,) = re.findall(r"<!DOCTYPE html>.*</html>", printed, re.DOTALL)
+    assert re.findall(r'<th scope="row">(.*?)</th>', shown) == ["foo", "bar"]
+    assert '<a href="/foo">/foo</a>' in shown
+    assert f"<dt>Kong</dt><dd>{versions.KONG}</dd>" in shown
+
+    def health() -> list[str]:
+        return re.findall(r'<span class="\w+">(.*?)</span>', reader.changed.get("/").text)
+
+    eventually(lambda: health() == ["healthy", "healthy"])
+    reader.stack.run("kubectl", "scale", "deployment", "bar-deployment", "--replicas=0")
+    eventually(lambda: health() == ["healthy", "no answer"])
+    assert reader.changed.get("/no-such-path").json()["message"] == "no Route matched with those values"
 
 
 @pytest.mark.soak

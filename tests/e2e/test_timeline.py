@@ -1,38 +1,25 @@
 """The timeline of a real `up`, as a browser shows it."""
 
 import json
-import re
-import shutil
-import subprocess
-from html import unescape
 from pathlib import Path
 
 import pytest
 
+from tests.pictures.browser import evaluated
 from tests.reliability.part import QUIET
 from tests.reliability.whole import Whole
 
 pytestmark = pytest.mark.soak
 
-# Told as the page's title: for each step its name, its place and whether it is critical, in pixels as they are shown.
-_SCRIPT = """<script>
-document.title = JSON.stringify([...document.querySelectorAll("g")].map(group => {
+# For each step its name, its place and whether it is critical, in pixels as they are shown.
+_STEPS = """[...document.querySelectorAll("g")].map(group => {
   const bar = group.querySelectorAll("rect")[1].getBoundingClientRect();
   return [group.dataset.step, bar.left, bar.right, group.classList.contains("critical")];
-}));
-</script>"""
+})"""
 
 
-def shown(picture: str, folder: Path) -> list[tuple[str, float, float, bool]]:
-    browser = shutil.which("chromium")
-    assert browser, "chromium: not on PATH; fix: apt-get install chromium"
-    page = folder / "page.html"
-    page.write_text(f"<!doctype html><body>{picture}{_SCRIPT}")
-    command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={folder}/browser", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    title = re.search(r"<title>(.*?)</title>", done.stdout)
-    assert title, done.stdout
-    return [tuple(step) for step in json.loads(unescape(title[1]))]
+def shown(picture: str) -> list[tuple[str, float, float, bool]]:
+    return [tuple(step) for step in evaluated(f"<!doctype html><title></title><body>{picture}", _STEPS)]
 
 
 def test_the_timeline_renders_in_a_browser(tmp_path: Path) -> None:
@@ -46,12 +33,12 @@ def test_the_timeline_renders_in_a_browser(tmp_path: Path) -> None:
         whole.run("python", "-m", "ops", "timeline", "--output", "state.svg")
     finally:
         whole.stop()
-    steps = {name: (left, right) for name, left, right, _ in shown(picture, tmp_path)}
+    steps = {name: (left, right) for name, left, right, _ in shown(picture)}
     assert {"KubernetesCluster cluster", "Release kong", "Ingress foo"} <= steps.keys()
     # Kong waits for the cluster, and the route for Kong.
     assert steps["KubernetesCluster cluster"][1] <= steps["Release kong"][0] + 2
     assert steps["Release kong"][1] <= steps["Ingress foo"][0] + 2
-    critical = [name for name, _, _, is_critical in shown(picture, tmp_path) if is_critical]
+    critical = [name for name, _, _, is_critical in shown(picture) if is_critical]
     assert critical == [step["name"] for step in json.loads(said)["critical_path"]]
     assert len(json.loads(said)["longest"]) == 10
-    assert shown((whole.project / "state.svg").read_text(), tmp_path)
+    assert shown((whole.project / "state.svg").read_text())

@@ -59,6 +59,7 @@ def test_example_everything_contains_the_other_examples() -> None:
         },
         "autoscale.yaml": {"nodeSize", "gateway.autoscale", "services.autoscale"},
         "monitoring.yaml": {"gateway.monitoring"},
+        "page.yaml": {"gateway.page"},
         "certificates.yaml": {"domain", "email"},
     }
     assert of_others - keys(EXAMPLES["everything"]) == set().union(*left_out.values())

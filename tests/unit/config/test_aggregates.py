@@ -98,7 +98,7 @@ def test_an_aggregate_with_the_same_auth_is_accepted(foo: dict[str, Any], overvi
 def told(config: dict[str, Any]) -> dict[str, Any]:
     settings = loaded(config)
     (aggregate,) = settings.aggregates
-    environment = aggregate.environment(aggregate.versions[aggregate.name], settings.services)
+    environment = aggregate.environment(aggregate.versions[aggregate.name], settings.workloads, settings.gateway)
     result: dict[str, Any] = json.loads(environment["AGGREGATE"])
     return result
 

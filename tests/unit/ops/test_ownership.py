@@ -65,6 +65,10 @@ def test_a_cluster_created_outside_the_attempt_belongs_to_others(found: Cluster)
         ({"services": [{"blueGreen": {"blue": {"image": "a:1"}, "green": {"build": "b"}}}]}, Names("mycluster", "")),
         ({"services": '[{"image": "a:1"}]'}, Names("mycluster", None)),
         ({"aggregates": '[{"backends": {"foo": "/foo"}}]', "clusterName": "c"}, Names("c", "")),
+        ({"services": '[{"image": "a:1"}]', "gateway": '{"page": true}'}, Names("mycluster", "")),
+        ({"services": '[{"image": "a:1"}]', "gateway": {"page": False}}, Names("mycluster", None)),
+        ({"services": '[{"image": "a:1"}]', "gateway": {"page": {"auth": "jwt"}}}, Names("mycluster", "")),
+        ({"gateway": None}, Names("mycluster", "")),  # a secret
         ({"services": None}, Names("mycluster", "")),  # a secret
         ({"services": None, "registry": None}, Names("mycluster", None)),  # with a password
         ({"services": None, "registry": '{"name": "r"}'}, Names("mycluster", "r")),
