@@ -288,11 +288,11 @@ def doctor(stack: StackName = "", as_json: Json = False) -> None:
         console.print(f"not read: {part}", markup=False)
     if findings:
         count = f"{len(findings)} finding{'s' * (len(findings) > 1)}"
-        console.print(f"stack {name}: {count}; then: pulumi up, or repeat pulumi destroy", markup=False)
-    elif is_complete:
-        console.print(f"stack {name}: state and account agree", markup=False)
+        verdict = f"{count}; then: pulumi up, or repeat pulumi destroy"
     else:
-        console.print(f"stack {name}: state and account agree, as far as they could be read", markup=False)
+        verdict = "state and account agree"
+    doubt = "" if is_complete else "; the cluster couldn't be read"
+    console.print(f"stack {name}: {verdict}{doubt}", markup=False)
     raise typer.Exit(status)
 
 

@@ -15,6 +15,7 @@ from ops.digitalocean import Api, one_line, segment
 from ops.errors import OpsError
 
 CREDENTIAL_SECONDS = 300
+ANSWER_SECONDS = 30
 
 
 class Kubernetes:
@@ -124,7 +125,7 @@ def connected(api: Api, identifier: str, seconds: float = CREDENTIAL_SECONDS) ->
         authority = base64.b64decode(credentials.certificate_authority_data).decode()
         trust = ssl.create_default_context(cadata=authority)
         bearer = {"Authorization": f"Bearer {credentials.token}"}
-        with httpx.Client(base_url=credentials.server, verify=trust, headers=bearer, timeout=30) as client:
+        with httpx.Client(base_url=credentials.server, verify=trust, headers=bearer, timeout=ANSWER_SECONDS) as client:
             yield Kubernetes(client)
 
 

@@ -72,15 +72,16 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
 def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tuple[ClusterView | None, list[str]]:
     if settings.kube_context:
         return None, [f"the cluster of kubeContext {settings.kube_context}"]
-    for identifier in state.of(states.CLUSTER):
-        cluster = found.clusters.get(identifier)
-        if cluster and cluster.status.state in RUNS:
-            try:
-                with connected(api, identifier) as kubernetes:
-                    return _view(kubernetes, identifier, settings, state), []
-            except OpsError as error:
-                return None, [f"the inside of the cluster: {error}"]
-    return None, []
+    # An id that the account doesn't have is a finding of its own.
+    known = [found.clusters[identifier] for identifier in state.of(states.CLUSTER) if identifier in found.clusters]
+    cluster = next((each for each in known if each.status.state in RUNS), None)
+    if cluster is None:
+        return None, [f"the inside of cluster {each.id}: it is {each.status.state}" for each in known]
+    try:
+        with connected(api, cluster.id) as kubernetes:
+            return _view(kubernetes, cluster.id, settings, state), []
+    except OpsError as error:
+        return None, [f"the inside of the cluster: {error}"]
 
 
 def _view(kubernetes: Kubernetes, identifier: str, settings: Settings, state: State) -> ClusterView:

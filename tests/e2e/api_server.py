@@ -23,13 +23,17 @@ KINDS = {
 class ApiServer:
     """Attributes: objects, with apiVersion, kind and metadata; logs by pod, container and whether of the one before.
 
-    `kept` are names of pods that a disruption budget keeps.
+    `kept` are names of pods that a disruption budget keeps. `refusal` is the status of every answer, if not 0; `hangs`
+    leaves every request without an answer.
     """
 
     def __init__(self, folder: Path) -> None:
         self.objects: list[Document] = []
         self.logs: dict[tuple[str, str, bool], str] = {}
         self.kept: set[str] = set()
+        self.refusal = 0
+        self.hangs = False
+        self._ended = threading.Event()
         authority = Authority(folder, "api-server")
         authority.server("api", ["127.0.0.1"])
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -40,8 +44,12 @@ class ApiServer:
         self.kubernetes = FakeKubernetes(f"https://127.0.0.1:{self._server.server_port}", authority.pem)
 
     def stop(self) -> None:
+        self._ended.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def wait_for_the_end(self) -> None:
+        self._ended.wait()
 
     def answer(self, url: str) -> Document | str | None:
         """The document at a URL; None if there is none."""
@@ -98,7 +106,9 @@ class ApiServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(server.answer(self.path))
+                if server.hangs:
+                    server.wait_for_the_end()
+                self._send({"kind": "Status"} if server.refusal else server.answer(self.path), server.refusal or 200)
 
             def do_DELETE(self) -> None:
                 found = server.answer(self.path)

@@ -1,7 +1,7 @@
 """The inside of the cluster, as `doctor` and `status` report it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,13 @@ import pytest
 
 from sandbox.host.certificate_authority import Authority
 from tests.e2e.api_server import ApiServer, deployment, pod
-from tests.e2e.terminal import Terminal
-from tests.standins.digitalocean_provider.engine import Account, FakeKubernetes
+from tests.e2e.terminal import SCOPES, Terminal
+from tests.standins.digitalocean_provider.engine import TOKEN, Account, FakeKubernetes
 
 Document = dict[str, Any]
 _CONTAINERS = [{"name": "proxy", "image": "kong:3.9.3"}, {"name": "ingress-controller", "image": "controller:3.5.13"}]
 _RUNNING = [each | {"ready": True} for each in _CONTAINERS]
+SCOPES_WITHOUT_CREDENTIALS = {*SCOPES} - {"kubernetes:access_cluster"}
 KONG = [
     deployment("kong", "kong", template={"spec": {"containers": _CONTAINERS}}),
     pod("kong", "kong") | {"status": {"phase": "Running", "containerStatuses": _RUNNING}},
@@ -56,6 +57,15 @@ class Inside(Terminal):
                 ),
             ]
         )
+
+    def served_by(self, server: str = "", authority: bytes = b"") -> None:
+        """Another address or authority in the cluster's credentials."""
+        own = self.api_server.kubernetes
+        record = self.account.cloud.clusters.records[self.id]
+        record.kubernetes = FakeKubernetes(server or own.server, authority or own.ca_pem)
+
+    def turns(self, state: str) -> None:
+        self.account.cloud.clusters.records[self.id].set_state(state)
 
 
 @pytest.fixture
@@ -148,16 +158,61 @@ def test_an_object_of_a_killed_up_is_found_and_those_of_others_are_not(inside: I
     ]
 
 
-def test_an_api_server_with_an_untrusted_certificate_is_refused(inside: Inside, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    stranger = FakeKubernetes(inside.api_server.kubernetes.server, Authority(tmp_path / "other", "stranger").pem)
-    inside.account.cloud.clusters.records[inside.id].kubernetes = stranger
+UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
+    "a certificate of another authority": (
+        lambda inside: inside.served_by(authority=Authority(inside.folder / "other", "stranger").pem),
+        "certificate verify failed",
+    ),
+    "no answer": (lambda inside: setattr(inside.api_server, "hangs", True), "timed out"),
+    "401": (lambda inside: setattr(inside.api_server, "refusal", 401), "401 Unauthorized"),
+    "403": (lambda inside: setattr(inside.api_server, "refusal", 403), "403 Forbidden"),
+    "503": (lambda inside: setattr(inside.api_server, "refusal", 503), "503 Service Unavailable"),
+    "a name that nothing resolves": (lambda inside: inside.served_by("https://api.invalid"), "Name or service not"),
+    "nobody at its port": (lambda inside: inside.served_by("https://127.0.0.1:1"), "Connection refused"),
+    "an address that is none": (lambda inside: inside.served_by("https://127.0.0.1:port"), "Invalid port"),
+    "no credential": (
+        lambda inside: inside.account.cloud.tokens.update({TOKEN: sorted(SCOPES_WITHOUT_CREDENTIALS)}),
+        "403 you do not have access",
+    ),
+    "a cluster in error": (lambda inside: inside.turns("error"), ": it is error"),
+    "a cluster that is being deleted": (lambda inside: inside.turns("deleting"), ": it is deleting"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_cluster_that_cannot_be_read_is_in_the_last_line_and_the_exit_code(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("ops.cluster.client.ANSWER_SECONDS", 0.5)
+    break_it, problem = UNREADABLE[name]
+    (inside.folder / "other").mkdir()
     inside.applied()
+    break_it(inside)
     doctor = inside.ops("doctor")
     assert doctor.returncode == 3
-    assert "certificate verify failed" in doctor.stdout
-    assert doctor.stdout.endswith("stack dev: state and account agree, as far as they could be read\n")
-    assert inside.ops("status").returncode == 3
+    *_, unread, verdict = doctor.stdout.splitlines()
+    assert unread.startswith("not read: the inside of ")
+    assert problem in unread
+    assert verdict == "stack dev: state and account agree; the cluster couldn't be read"
+
+
+def test_findings_beside_an_unreadable_cluster_do_not_hide_it(inside: Inside) -> None:
+    inside.applied()
+    inside.api_server.refusal = 401
+    inside.api("PUT", f"/v2/kubernetes/clusters/{inside.id}", {"name": "renamed"})
+    doctor = inside.ops("doctor")
+    assert doctor.returncode == 1
+    assert doctor.stdout.splitlines()[-1] == (
+        "stack dev: 1 finding; then: pulumi up, or repeat pulumi destroy; the cluster couldn't be read"
+    )
+
+
+def test_status_of_an_unreadable_cluster_exits_with_3(inside: Inside) -> None:
+    inside.applied()
+    inside.api_server.refusal = 401
+    status = inside.ops("status")
+    assert (status.returncode, len(status.stderr.splitlines())) == (3, 1)
+    assert "401 Unauthorized" in status.stderr
 
 
 CRASHING: Document = {
