@@ -158,7 +158,15 @@ def _node_pool(key: str, pool: NodePool, cluster: digitalocean.KubernetesCluster
         ]
         or None,
         **_scale(pool),
-        # A pool goes with its cluster: nothing is drained when all of it ends.
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(deleted_with=cluster)),
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                # A pool goes with its cluster: nothing is drained when all of it ends.
+                deleted_with=cluster,
+                # The provider leaves an empty set of labels out of its request. DigitalOcean then keeps the last label,
+                # which every later preview would remove again.
+                ignore_changes=None if pool.labels else ["labels"],
+            ),
+        ),
     )
     return Pool(resource.name, pool.taints)

@@ -130,7 +130,7 @@ class Kubernetes:
             client.delete(f"/api/v1/nodes/{node}")
 
     def mark(self, node: Node, before: Node) -> None:
-        """Gives a node other labels and taints; those that its pool hasn't set stay."""
+        """Gives a node more labels, and other taints. As DOKS does, it leaves removed labels on the node."""
         path = f"/api/v1/nodes/{node.name}"
         with self._client() as client:
             answer = client.get(path)
@@ -138,8 +138,7 @@ class Kubernetes:
                 gone = {(taint["key"], taint["effect"]) for taint in before.taints}
                 present = answer.json()["spec"].get("taints", [])
                 taints = [taint for taint in present if (taint["key"], taint["effect"]) not in gone]
-                labels = dict.fromkeys(before.labels) | dict(node.labels)
-                change = {"metadata": {"labels": labels}, "spec": {"taints": [*taints, *node.taints]}}
+                change = {"metadata": {"labels": dict(node.labels)}, "spec": {"taints": [*taints, *node.taints]}}
                 client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"})
 
     def lose(self, node: str) -> None:

@@ -71,6 +71,12 @@ def test_labels_and_bounds_of_a_pool_change_in_place(part: Part) -> None:
     assert (pool["auto_scale"], pool["count"], pool["labels"]) == (False, 2, {"tier": "x"})
     assert pool["taints"] == [{"key": "t", "value": "", "effect": "NoSchedule"}]
     assert has_no_changes(part, "--refresh")
+    # DigitalOcean's provider can't remove the last label.
+    part.configure(nodePools={"batch": {"size": SMALL, "count": 2}})
+    part.up()
+    assert (pool["labels"], pool["taints"]) == ({"tier": "x"}, [])
+    assert has_no_changes(part)
+    assert has_no_changes(part, "--refresh")
     part.configure(nodePools={})
     part.up()
     assert set(pools(part)) == {"mycluster-default-pool"}

@@ -262,6 +262,30 @@ def test_nodes_are_billed_as_pools_grow_and_shrink(stand: Stand) -> None:
     assert [node["name"] for node in stand.cluster(cluster["id"])["node_pools"][0]["nodes"]] == [first]
 
 
+def test_the_fields_of_a_taint_are_read_in_any_case_and_answered_in_lower_case(stand: Stand) -> None:
+    """DigitalOcean's Go client sends them capitalised."""
+    sent, taint = {"Key": "t", "Effect": "NoSchedule"}, {"key": "t", "value": "", "effect": "NoSchedule"}
+    cluster = stand.running_cluster(node_pools=[CLUSTER["node_pools"][0] | {"taints": [sent]}])  # type: ignore[operator]
+    (pool,) = cluster["node_pools"]
+    assert pool["taints"] == [taint]
+    added = {"name": "extra", "size": "s-1vcpu-2gb", "count": 1, "taints": [sent]}
+    assert stand.api.kubernetes.add_node_pool(cluster["id"], added)["node_pool"]["taints"] == [taint]
+    changed = {"name": "default", "count": 1, "taints": [{"Key": "u", "Value": "v", "Effect": "NoExecute"}]}
+    updated = stand.api.kubernetes.update_node_pool(cluster["id"], pool["id"], changed)["node_pool"]
+    assert updated["taints"] == [{"key": "u", "value": "v", "effect": "NoExecute"}]
+    changed["taints"] = [{"key": "u", "effect": "Never"}]
+    refused = stand.refusal(lambda: stand.api.kubernetes.update_node_pool(cluster["id"], pool["id"], changed))
+    assert refused == (422, "validation error: taint effect must be NoSchedule, PreferNoSchedule or NoExecute")
+
+
+def test_what_an_update_of_a_pool_sets_to_null_stays(stand: Stand) -> None:
+    cluster = stand.running_cluster(node_pools=[CLUSTER["node_pools"][0] | {"labels": {"tier": "web"}}])  # type: ignore[operator]
+    (pool,) = cluster["node_pools"]
+    nulls = {"name": "default", "count": 1, "labels": None, "taints": None, "tags": None, "auto_scale": None}
+    updated = stand.api.kubernetes.update_node_pool(cluster["id"], pool["id"], nulls)["node_pool"]
+    assert updated == pool
+
+
 # cluster credentials
 
 
@@ -509,6 +533,24 @@ def test_an_update_with_null_fields_changes_nothing(stand: Stand) -> None:
     }
     updated = stand.api.kubernetes.update_cluster(cluster["id"], nulls)["kubernetes_cluster"]
     assert updated | {"updated_at": cluster["updated_at"]} == cluster
+
+
+def test_a_firewall_without_addresses_is_answered_with_an_empty_list(stand: Stand) -> None:
+    """DigitalOcean's Go client sends null for it."""
+    off = {"enabled": False, "allowed_addresses": None}
+    cluster = stand.running_cluster(control_plane_firewall=off)
+    assert cluster["control_plane_firewall"] == {"enabled": False, "allowed_addresses": []}
+    on = {"name": "mycluster", "control_plane_firewall": {"enabled": True, "allowed_addresses": ["203.0.113.0/24"]}}
+    stand.api.kubernetes.update_cluster(cluster["id"], on)
+    updated = stand.api.kubernetes.update_cluster(cluster["id"], on | {"control_plane_firewall": off})
+    assert updated["kubernetes_cluster"]["control_plane_firewall"] == {"enabled": False, "allowed_addresses": []}
+
+
+def test_a_network_keeps_its_description(stand: Stand) -> None:
+    created = stand.api.vpcs.create({"name": "shop", "region": "nyc1", "description": "of the shop"})["vpc"]
+    assert created["description"] == "of the shop"
+    emptied = stand.api.vpcs.update(created["id"], {"name": "shop", "description": ""})["vpc"]
+    assert emptied["description"] == ""
 
 
 def test_every_endpoint_requires_a_scope(stand: Stand) -> None:

@@ -49,7 +49,7 @@ class KubernetesLike(Protocol):
         """Ends the machine of a node, and removes the node from Kubernetes."""
 
     def mark(self, node: "NodeRecord", before: "NodeRecord") -> None:
-        """Gives a node the labels and taints of its pool, instead of those that the pool had before."""
+        """Gives a node the taints of its pool instead of those that the pool had before, and adds its labels."""
 
     def lose(self, node: str) -> None:
         """Ends the machine of a node without a word; returns when Kubernetes has noticed, as far as it can."""
@@ -126,12 +126,27 @@ def _pool(cluster_id: str, body: Document) -> Document:
         "count": 0,
         "tags": ["k8s", f"k8s:{cluster_id}", "k8s:worker", *(body.get("tags") or [])],
         "labels": body.get("labels") or {},
-        "taints": body.get("taints") or [],
+        "taints": taints(body.get("taints") or []),
         "auto_scale": scaled,
         "min_nodes": (scaled and body.get("min_nodes")) or 0,
         "max_nodes": (scaled and body.get("max_nodes")) or 0,
         "nodes": [],
     }
+
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+def taints(requested: list[Document]) -> list[Document]:
+    """The taints of a request. DigitalOcean reads names of fields in any case: its Go client capitalises these.
+
+    Raises:
+        ApiError: an effect is none of Kubernetes'.
+    """
+    found = [{"key": "", "value": ""} | {key.lower(): value for key, value in taint.items()} for taint in requested]
+    if any(taint.get("effect") not in _EFFECTS for taint in found):
+        raise ApiError(422, "validation error: taint effect must be NoSchedule, PreferNoSchedule or NoExecute")
+    return found
 
 
 def node_count(pool: Document, requested: int | None) -> int:

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.errors import ApiError, NotFoundError
-from sandbox.digitalocean.kubernetes.models import ClusterRecord, node_count
+from sandbox.digitalocean.kubernetes.models import ClusterRecord, node_count, taints
 from sandbox.digitalocean.ledger import timestamp
 from sandbox.digitalocean.middleware import Family, body, cloud, page
 
@@ -113,7 +113,7 @@ def create() -> ResponseReturnValue:
         "ha": catalog.version_key(version)[:2] >= catalog.HA_BY_DEFAULT_FROM if ha is None else bool(ha),
         "registry_enabled": False,
         "registries": [],
-        "control_plane_firewall": requested.get("control_plane_firewall"),
+        "control_plane_firewall": _firewall(requested),
         "cluster_autoscaler_configuration": None,
         "status": {"state": "provisioning", "message": "provisioning"},
         "created_at": timestamp(),
@@ -135,7 +135,7 @@ def get(cluster_id: str) -> ResponseReturnValue:
 
 @family.serves(f"PUT {CLUSTER}", "kubernetes:update")
 def update(cluster_id: str) -> ResponseReturnValue:
-    record, requested = cloud.clusters.get(cluster_id), body()
+    record, requested = cloud.clusters.get(cluster_id), dict(body())
     document = record.document
     _check_name(requested.get("name"), besides=record.id)
     if document["ha"] and requested.get("ha") is False:
@@ -148,10 +148,19 @@ def update(cluster_id: str) -> ResponseReturnValue:
         *("name", "ha", "auto_upgrade", "surge_upgrade", "maintenance_policy"),
         *("control_plane_firewall", "cluster_autoscaler_configuration"),
     )
+    requested["control_plane_firewall"] = _firewall(requested)
     document |= {key: requested[key] for key in changeable if _is_set(requested.get(key))}
     document["updated_at"] = timestamp()
     cloud.clusters.bill(record)
     return {"kubernetes_cluster": document}, 202
+
+
+def _firewall(requested: Document) -> Document | None:
+    """Returns the requested firewall; None: the request doesn't set one."""
+    firewall = requested.get("control_plane_firewall")
+    if not isinstance(firewall, dict) or not _is_set(firewall):
+        return None
+    return {"enabled": bool(firewall.get("enabled")), "allowed_addresses": firewall.get("allowed_addresses") or []}
 
 
 def _is_set(value: object) -> bool:
@@ -270,9 +279,9 @@ def get_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
 def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), body()
     pool = _pool(record, pool_id)
-    changed = pool | {
-        k: requested[k] for k in ("name", "labels", "taints", "auto_scale", "min_nodes", "max_nodes") if k in requested
-    }
+    changeable = ("name", "labels", "taints", "auto_scale", "min_nodes", "max_nodes")
+    changed = pool | {key: requested[key] for key in changeable if requested.get(key) is not None}
+    changed["taints"] = taints(changed["taints"])
     if not changed["auto_scale"]:
         changed |= {"min_nodes": 0, "max_nodes": 0}
     if any(other is not pool and other["name"] == changed["name"] for other in record.document["node_pools"]):

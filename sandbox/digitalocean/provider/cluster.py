@@ -89,9 +89,9 @@ class KubernetesCluster(Resource):
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         prefix = "Error retrieving Kubernetes cluster"
+        if not state and not _mark_default_pool(api, identity):
+            return None
         found = api.find(prefix, "GET", f"kubernetes/clusters/{identity}")
-        if found and not state:
-            _mark_default_pool(api, found["kubernetes_cluster"])
         return found and self.state_of(api, _known(prefix, found["kubernetes_cluster"]), state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
@@ -137,7 +137,7 @@ class KubernetesCluster(Resource):
         paths = {path for path, _, _ in self.shape.differences(olds, config)}
         changed = {path.partition(".")[0] for path in paths}
         if "nodePool.nodeCount" not in paths:
-            # A count equal to the actual one is no change: an imported cluster never gets one into its state.
+            # A count equal to the actual one is no change: in an imported cluster's state it stays 0.
             config["nodePool"]["nodeCount"] = olds["nodePool"].get("nodeCount")
         if (
             changed & {"name", "tags", "autoUpgrade", "surgeUpgrade", "maintenancePolicy", "ha", "controlPlaneFirewall"}
@@ -171,21 +171,20 @@ def _known(prefix: str, cluster: Properties) -> Properties:
     return cluster
 
 
-def _mark_default_pool(api: Client, cluster: Properties) -> None:
-    """Adds the tag by which the provider finds the default pool, as the official one does when it imports a cluster."""
-    pools = cluster["node_pools"]
-    if any(DEFAULT_POOL_TAG in (pool.get("tags") or []) for pool in pools):
-        return
-    if len(pools) > 1:
-        raise ProviderError(
-            f"Cluster contains multiple node pools. Manually add the `{DEFAULT_POOL_TAG}` tag to the pool that should "
-            "be used as the default. Additional pools must be imported separately as "
-            "'digitalocean_kubernetes_node_pool' resources."
-        )
-    for pool in pools:
-        pool["tags"] = [*(pool.get("tags") or []), DEFAULT_POOL_TAG]
-        path = f"kubernetes/clusters/{cluster['id']}/node_pools/{pool['id']}"
-        api.call("Unable to update node pool", "PUT", path, {"tags": pool["tags"]})
+def _mark_default_pool(api: Client, identity: str) -> bool:
+    """Adds the tag by which the provider finds the default pool, as the official one does when it imports a cluster.
+
+    Returns False where it can't: Pulumi's engine then says that there is no such cluster, and nobody hears why.
+    """
+    found = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
+    pools = found["kubernetes_cluster"]["node_pools"] if found else []
+    marked = [pool for pool in pools if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
+    if not marked and len(pools) == 1:
+        (pool,) = pools
+        tags = {"tags": [*(pool.get("tags") or []), DEFAULT_POOL_TAG]}
+        api.call("Unable to update node pool", "PUT", f"kubernetes/clusters/{identity}/node_pools/{pool['id']}", tags)
+        return True
+    return len(marked) == 1
 
 
 def _create_body(config: Properties) -> Properties:
@@ -227,7 +226,8 @@ def _update_body(config: Properties) -> Properties:
 
 def _firewall(config: Properties) -> Properties | None:
     firewall = config["controlPlaneFirewall"]
-    return firewall and {"enabled": firewall["enabled"], "allowed_addresses": firewall["allowedAddresses"]}
+    # Go encodes a list that has no element yet as null.
+    return firewall and {"enabled": firewall["enabled"], "allowed_addresses": firewall["allowedAddresses"] or None}
 
 
 def _firewall_of(firewall: Properties | None) -> Properties | None:

@@ -50,7 +50,7 @@ def create_body(config: Properties, *tags: str) -> Properties:
     }
     optional = {
         "labels": config["labels"],
-        "taints": config["taints"],
+        "taints": _taints(config),
         "auto_scale": config["autoScale"],
         "min_nodes": config["minNodes"],
         "max_nodes": config["maxNodes"],
@@ -58,12 +58,18 @@ def create_body(config: Properties, *tags: str) -> Properties:
     return always | {key: value for key, value in optional.items() if value}
 
 
+def _taints(config: Properties) -> list[Properties]:
+    """Returns the taints as the official provider sends them: its Go client doesn't name their fields."""
+    return [{key.capitalize(): taint[key] for key in ("key", "value", "effect")} for taint in config["taints"] or []]
+
+
 def state_of(pool: Properties, *, counted: bool) -> Properties:
-    """The pool as the stack stores it. `counted`: the state has a node count already; no other gets one."""
-    state = {
+    """The pool as the stack stores it. `counted`: the state has a node count already; in another it is 0."""
+    return {
         "name": pool["name"],
         "size": pool["size"],
         "actualNodeCount": pool["count"],
+        "nodeCount": pool["count"] if counted else 0,
         "autoScale": pool.get("auto_scale") or False,
         "minNodes": pool.get("min_nodes") or 0,
         "maxNodes": pool.get("max_nodes") or 0,
@@ -82,7 +88,6 @@ def state_of(pool: Properties, *, counted: bool) -> Properties:
             for node in pool.get("nodes") or []
         ],
     }
-    return state | ({"nodeCount": pool["count"]} if counted else {})
 
 
 def update_pool(api: Client, path: str, config: Properties, seconds: float, *tags: str) -> None:
@@ -90,7 +95,7 @@ def update_pool(api: Client, path: str, config: Properties, seconds: float, *tag
     body = {
         "name": config["name"],
         "tags": [*(config["tags"] or []), *tags],
-        "taints": config["taints"] or [],
+        "taints": _taints(config),
         "auto_scale": config["autoScale"] or False,
         "min_nodes": config["minNodes"] or 0,
         "max_nodes": config["maxNodes"] or 0,
@@ -122,7 +127,10 @@ class KubernetesNodePool(Resource):
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         if "clusterId" not in state:
-            state = state | {"clusterId": _cluster_of(api, identity)}
+            cluster = _cluster_of(api, identity)
+            if cluster is None:
+                return None
+            state = state | {"clusterId": cluster}
         found = api.find("Error retrieving Kubernetes node pool", "GET", _path(identity, state))
         # Unlike that of a default pool, the count is always stored.
         return found and state | state_of(found["node_pool"], counted=True)
@@ -149,19 +157,17 @@ def _path(identity: str, state: Properties) -> str:
     return f"kubernetes/clusters/{state['clusterId']}/node_pools/{identity}"
 
 
-def _cluster_of(api: Client, identity: str) -> str:
-    """The cluster of a pool that is imported: the id doesn't name it."""
+def _cluster_of(api: Client, identity: str) -> str | None:
+    """The cluster of a pool that is imported: the id doesn't name it.
+
+    None: there is none, or the pool is a default one. Pulumi's engine then says that there is no such pool.
+    """
     clusters = api.call("Unable to list Kubernetes clusters", "GET", "kubernetes/clusters?per_page=200")
     for cluster in clusters["kubernetes_clusters"]:
         for pool in cluster["node_pools"]:
-            if pool["id"] == identity and DEFAULT_POOL_TAG in (pool.get("tags") or []):
-                raise ProviderError(
-                    f"Node pool {identity} has the default node pool tag set; import the owning "
-                    f"digitalocean_kubernetes_cluster resource instead (cluster ID={cluster['id']})"
-                )
             if pool["id"] == identity:
-                return str(cluster["id"])
-    raise ProviderError(f"Did not find the cluster owning the node pool {identity}")
+                return None if DEFAULT_POOL_TAG in (pool.get("tags") or []) else str(cluster["id"])
+    return None
 
 
 def wait_for_nodes(api: Client, path: str, seconds: float) -> None:

@@ -47,7 +47,7 @@ class Vpcs(dict[str, Document]):
             raise ApiError(422, "validation error: VPC does not exist in this region")
         return identifier
 
-    def create(self, name: str, region: str, ip_range: str | None) -> Document:
+    def create(self, name: str, region: str, ip_range: str | None, description: str = "") -> Document:
         """Creates a network. The first one of a region becomes its default one.
 
         Raises:
@@ -59,7 +59,9 @@ class Vpcs(dict[str, Document]):
         if ip_range:
             self._check(ip_range)
         is_first = not any(document["region"] == region for document in self.values())
-        return self._add(str(uuid.uuid4()), name, region, ip_range or self._free_range(), default=is_first)
+        created = self._add(str(uuid.uuid4()), name, region, ip_range or self._free_range(), default=is_first)
+        created["description"] = description
+        return created
 
     def rename(self, document: Document, name: str) -> None:
         """Raises ApiError if the name is taken or malformed."""

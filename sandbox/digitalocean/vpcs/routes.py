@@ -18,7 +18,8 @@ def list_vpcs() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     requested = body()
     name, region = str(requested.get("name") or ""), str(requested.get("region") or "")
-    return {"vpc": cloud.vpcs.create(name, region, requested.get("ip_range"))}, 201
+    description = str(requested.get("description") or "")
+    return {"vpc": cloud.vpcs.create(name, region, requested.get("ip_range"), description)}, 201
 
 
 @family.serves(f"GET {VPC}", "vpc:read")
@@ -33,7 +34,8 @@ def update(vpc_id: str) -> ResponseReturnValue:
         raise ApiError(422, "The default field can not be unset")
     if name := requested.get("name"):
         cloud.vpcs.rename(document, str(name))
-    document["description"] = requested.get("description") or document["description"]
+    if (description := requested.get("description")) is not None:
+        document["description"] = description
     return {"vpc": document}
 
 

@@ -85,5 +85,7 @@ def test_a_firewall_is_set_changed_and_kept_if_unset(account: Account, engine: E
     assert engine.diff(made, PROGRAM).changes == NONE
     off: Properties = {"controlPlaneFirewall": {"enabled": False, "allowedAddresses": []}}
     updated = engine.update(made, PROGRAM | off)
+    sent = next(body for method, _, body in account.calls if method == "PUT")
+    assert sent["control_plane_firewall"] == {"enabled": False, "allowed_addresses": None}
     assert document["control_plane_firewall"] == {"enabled": False, "allowed_addresses": []}
     assert engine.diff(updated, PROGRAM | off).changes == NONE

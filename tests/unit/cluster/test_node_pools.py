@@ -48,6 +48,11 @@ def test_a_pool_of_fixed_size_has_a_count_alone(run: Callable[[str], Recording])
     }
 
 
+def test_a_label_that_the_provider_cannot_remove_is_no_change(run: Callable[[str], Recording]) -> None:
+    batch, large = (run("pools").one("KubernetesNodePool", name) for name in ("batch", "large"))
+    assert (batch.ignore_changes, large.ignore_changes) == ([], ["labels"])
+
+
 def test_a_resized_pool_is_created_before_the_old_one_is_deleted(run: Callable[[str], Recording]) -> None:
     for pool in run("pools").of("KubernetesNodePool"):
         # The engine's word for an explicit false: without it the provider's default counts, which is the reverse.
