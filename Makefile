@@ -93,6 +93,10 @@ docs: .venv/.ready ## the reference pages that are generated from the configurat
 pictures: .venv/.ready ## the pictures of the documentation that need nothing running
 	@$(PYTHON) -m tests.pictures
 
+.PHONY: links
+links: .venv/.ready ## whether the documentation's links to the web lead somewhere; needs the internet
+	@$(PYTHON) -m docs.links | .venv/bin/linkchecker --stdin --recursion-level 0 --no-warnings
+
 .PHONY: lock
 lock: .venv/.ready ## the requirements files, with hashes, from their .in files
 	@for file in sandbox/toolchain/requirements-go requirements requirements-dev requirements-tools policy/requirements apps/*/requirements; do \

@@ -29,9 +29,9 @@ def framed(html: str, width: int) -> str:
 
 
 def screenshot(url: str, file: Path) -> None:
-    """Takes a picture of a page of 720 x 560 pixels."""
+    """Takes a picture of a page of 720 x 640 pixels."""
     with tempfile.TemporaryDirectory() as folder:
-        size = ("--window-size=720,560", "--hide-scrollbars")
+        size = ("--window-size=720,640", "--hide-scrollbars")
         _browser(folder, f"--screenshot={file.resolve()}", *size, url)
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from docs import generate
+from docs.links import external
 from infra.config import versions
 from infra.config.settings import Settings
 from ops.cli import app
@@ -41,6 +42,13 @@ def links(page: Path) -> Iterator[str]:
     """Links to other pages and files; those to the web are not tried."""
     found = re.findall(r"\]\(([^)\s]+)\)", text_of(page))
     return (link for link in found if not link.startswith(("http:", "https:")))
+
+
+def test_make_links_checks_links_and_images_on_the_web_and_no_url_in_code() -> None:
+    text = "[![badge](https://a.example/b.svg)](https://a.example/c) [page](../b.md) `http://d.example` <https://e.example>"
+    block = "\n\n```sh\ncurl http://f.example\n```\n\n[g]\n\n[g]: http://g.example/#h\n"
+    expected = {"https://a.example/b.svg", "https://a.example/c", "https://e.example", "http://g.example/#h"}
+    assert external(text + block) == expected
 
 
 def test_the_pages_are_found() -> None:
