@@ -2,18 +2,17 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pulumi
-import yaml
 
 from infra.config import capacity
-from infra.config.errors import InvalidConfigError
+from infra.config.errors import InvalidConfigError, error_line
 from infra.config.load import load
 from infra.config.settings import Settings
+from infra.config.stack_file import other_file_errors, stack_file
 
 _ERROR_SHOWN = 32
 """Exit status by which Pulumi's language host knows that the error is shown; others add an "unhandled error"."""
@@ -23,23 +22,16 @@ def load_config() -> Settings:
     """Returns the stack's settings. An invalid configuration ends the program with a line for each error."""
     config = pulumi.runtime.get_config_env()
     secret_keys = {key for key in config if pulumi.runtime.is_config_secret(key)}
+    written = stack_file(Path(), pulumi.get_stack(), os.environ)
+    if errors := list(other_file_errors(config, written, pulumi.get_project())):
+        exit_with_error(*(error_line(error, hidden=False) for error in errors))
     try:
-        settings = load(config, secret_keys, pulumi.get_project(), _stack_file())
+        settings = load(config, secret_keys, pulumi.get_project(), written)
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
     if settings.creates_cluster and (shortage := capacity.shortage(settings)):
         pulumi.log.warn(f"{config_key(shortage.key)}: {shortage}")
     return settings
-
-
-def _stack_file() -> Mapping[str, Any]:
-    """Returns `config` of the stack's file; empty where the configuration comes from elsewhere."""
-    try:
-        document = yaml.safe_load(Path(f"Pulumi.{pulumi.get_stack()}.yaml").read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    config = document.get("config") if isinstance(document, dict) else None
-    return config if isinstance(config, dict) else {}
 
 
 @dataclass(frozen=True, kw_only=True)

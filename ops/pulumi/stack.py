@@ -12,6 +12,7 @@ from infra.config.api_access import ENDPOINT, token_fix, token_problem
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from infra.config.settings import Settings
+from infra.config.stack_file import stack_file
 from ops.digitalocean import Api, one_line
 from ops.errors import OpsError
 from ops.pulumi.cli import Cli, PulumiError
@@ -83,18 +84,9 @@ class Stack(Cli):
         secret = [key for key, entry in entries.items() if entry["secret"]]
         try:
             values = {key: entry["value"] for key, entry in entries.items()}
-            return load(values, secret, self.project, self._written())
+            return load(values, secret, self.project, stack_file(self.folder, self.short_name, os.environ))
         except InvalidConfigError as error:
             raise OpsError(str(error)) from None
-
-    def _written(self) -> dict[str, Any]:
-        """Returns `config` of the stack's file, which shows the values that are in clear beside secret ones."""
-        try:
-            document = yaml.safe_load((self.folder / f"Pulumi.{self.short_name}.yaml").read_text())
-        except (OSError, ValueError, yaml.YAMLError):
-            return {}  # the configuration comes from elsewhere; Pulumi has read it
-        config = document.get("config") if isinstance(document, dict) else None
-        return config if isinstance(config, dict) else {}
 
     def account(self) -> Api:
         """The account that the stack lives in, found as Pulumi's provider finds it: the stack's keys come first.

@@ -100,3 +100,15 @@ def test_a_stack_unknown_to_pulumi_is_never_zero(part: Part, name: str) -> None:
     done = part.run("python", "-m", "ops", "bill", "--expect-zero", "--stack", name, check=False)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 1)
     assert done.stderr.startswith(f"stack {name}: Pulumi has no such stack; allowed: dev")
+
+
+def test_another_file_is_read_as_pulumi_reads_it(part: Part) -> None:
+    write(part, "  clusterName: here\n  proxyServiceType: ClusterIP\n")
+    text = (part.project / "Pulumi.dev.yaml").read_text()
+    (part.project / "elsewhere.yaml").write_text(text.replace("clusterName: here", "clusterName: there"))
+    part.environment["PULUMI_OPTION_CONFIG_FILE"] = "elsewhere.yaml"
+    try:
+        assert checks(part)["clusterName"] == "there is free"
+    finally:
+        del part.environment["PULUMI_OPTION_CONFIG_FILE"]
+    assert checks(part)["clusterName"] == "here is free"

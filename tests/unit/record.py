@@ -34,6 +34,7 @@ from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
 from infra.config import versions
+from infra.config.stack_file import OPTION
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROJECT_NAME = "kong-doks"
@@ -332,7 +333,8 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
     client = functools.partial(httpx.Client, transport=httpx.MockTransport(answers))
     httpx.Client = client  # type: ignore[assignment, misc]
     config = json.dumps(configuration(run["stack"], run.get("config", {})))
-    os.environ.update({"DIGITALOCEAN_TOKEN": "dop_v1_test", "PULUMI_CONFIG": config})
+    # The stack files are the user's to edit.
+    os.environ.update({"DIGITALOCEAN_TOKEN": "dop_v1_test", "PULUMI_CONFIG": config, OPTION: os.devnull})
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), run.get("secret_keys", []))
     preview = run.get("preview", False)
     recorder, engine = (

@@ -1,12 +1,15 @@
 """What the program says of a configuration before the first resource."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
 from infra import loader
+from infra.config.stack_file import OPTION
 from tests.unit.configurations import FOO
 
 _MANY = [
@@ -22,6 +25,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(pulumi, "get_project", lambda: "kong-doks")
     monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
     monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda _: False)
+    monkeypatch.setenv(OPTION, os.devnull)
     return found
 
 
@@ -57,4 +61,49 @@ def test_no_warning_if_pods_fit_or_the_cluster_exists(
     registry = {"kind": "none"} if "kubeContext" in changed else {}
     _configure(monkeypatch, **{"services": _MANY, "registry": registry} | changed)
     loader.load_config()
+    assert warnings == []
+
+
+def test_a_configuration_from_another_file_than_the_commands_read_is_refused(
+    warnings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", errors.append)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(OPTION)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {clusterName: my-cluster, kong-doks:region: nyc1}\n")
+    _configure(monkeypatch, clusterName="other", services=[FOO])
+    with pytest.raises(SystemExit):
+        loader.load_config()
+    (text,) = errors
+    first, second = text.splitlines()
+    assert first == (
+        'kong-doks:clusterName: "my-cluster" in the stack\'s file is not what Pulumi hands on: --config-file names '
+        "another file; allowed: one file for all commands; fix: export PULUMI_OPTION_CONFIG_FILE=FILE in its place, "
+        "which ops reads as well"
+    )
+    assert second.startswith('kong-doks:region: "nyc1" in the stack\'s file is not what Pulumi hands on')
+    (tmp_path / "other.yaml").write_text("config: {clusterName: other}\n")
+    monkeypatch.setenv(OPTION, "other.yaml")
+    assert loader.load_config().cluster_name == "other"
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{clusterName: other}",
+        "{nodeCount: 2, clusterName: other, kong-doks:ha: no}",
+        "{clusterName: {secure: v1:planted}}",
+        "{digitalocean:apiEndpoint: 'http://127.0.0.1:1', clusterName: other}",
+        "[]",
+    ],
+)
+def test_what_yaml_may_read_in_several_ways_is_no_other_file(
+    warnings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
+) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(f"config: {written}\n")
+    monkeypatch.setenv(OPTION, str(tmp_path / "Pulumi.dev.yaml"))
+    _configure(monkeypatch, clusterName="other", services=[FOO], nodeCount="2", ha="false")
+    assert loader.load_config().cluster_name == "other"
     assert warnings == []
