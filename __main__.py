@@ -54,7 +54,7 @@ gateway_api = None
 if config.has_weighted_routes:  # an Ingress has no weights
     gateway_api = GatewayApi("kong", gateway, crds=lookups.gateway_api_crds, cluster=cluster)
 
-consumers = provision_consumers(config.consumers, lookups.previous_consumers, gateway, cluster.contents)
+consumers = provision_consumers(lookups.consumers, gateway, cluster.contents)
 
 services = [
     Service(

@@ -16,7 +16,9 @@ from pulumi.runtime.sync_await import _sync_await  # as the SDKs' own look-ups w
 from infra.config import cluster_changes, versions
 from infra.config.cluster import ClusterSettings
 from infra.config.cluster_changes import LiveCluster
-from infra.config.errors import error_line
+from infra.config.consumer import Consumer
+from infra.config.consumer_identity import Entry, arrange
+from infra.config.errors import InvalidConfigError, error_line
 from infra.config.settings import Settings
 from infra.config.tls import Tls
 from infra.kubernetes.chart_archive import chart_archive, download
@@ -44,7 +46,7 @@ class Lookups:
         cluster: version of the cluster, and which of its inputs stay as they are; None: the stack creates none.
         registry: the account's existing registry that the stack uses, if the configuration names one.
         dns_zone: the account's zone that the domain belongs to; None: there is no domain, or its DNS is elsewhere.
-        previous_consumers: the output `consumers` of the last complete `up`.
+        consumers: the consumers' objects in the order of their updates.
         kong_crds: definitions of the chart of Kong.
         gateway_api_crds: definitions of the Gateway API; empty if no route needs them, or the cluster has them.
     """
@@ -52,7 +54,7 @@ class Lookups:
     cluster: ClusterPlan | None
     registry: digitalocean.ContainerRegistry | None
     dns_zone: str | None
-    previous_consumers: Mapping[str, list[str]]
+    consumers: Sequence[Entry]
     kong_crds: list[Definition]
     gateway_api_crds: list[Definition]
 
@@ -66,7 +68,7 @@ def look_up(config: Settings, account: Account) -> Lookups:
         cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
         dns_zone=dns_zone(config.tls) if config.tls and config.creates_cluster else None,
-        previous_consumers=(previous_output("consumers") or {}) if config.consumers else {},
+        consumers=arranged_consumers(config.consumers) if config.consumers else [],
         kong_crds=kong_crds,
         gateway_api_crds=gateway_api_crds,
     )
@@ -192,6 +194,14 @@ def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `u
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     return answer["outputs"].get(name)
+
+
+def arranged_consumers(consumers: Sequence[Consumer]) -> list[Entry]:
+    """Returns the consumers' objects; consumers that exchange something end the program with one line."""
+    try:
+        return arrange(consumers, previous_output("consumers") or {})
+    except InvalidConfigError as error:
+        exit_with_error(*map(config_key, error.lines))
 
 
 def crds_from_chart(repository: str, chart: str, version: str, digest: str | None) -> list[Definition]:

@@ -37,7 +37,7 @@ def export(  # noqa: PLR0913 -- everything that has outputs
     if certificate and certificate.missing_record:
         outputs["dns_record"] = certificate.missing_record
     if consumers:
-        # The next `up` reads them: infra/gateway/consumer_identity.py.
+        # The next `up` reads them: infra/config/consumer_identity.py.
         outputs["consumers"] = pulumi.Output.secret({consumer.object_name: consumer.claims for consumer in consumers})
     for service in services:
         outputs[f"{service.name}_url"] = service.url

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from infra.config.consumer import Consumer as ConsumerSettings
-from infra.gateway.consumer_identity import Claims, Entry, arrange, claims
+from infra.config.consumer_identity import Entry, claims
 from infra.gateway.gateway import Gateway
 from infra.gateway.kong_resources import CLASS_ANNOTATION, kong_object
 
@@ -84,12 +84,10 @@ def _credentials(consumer: ConsumerSettings | None) -> list[tuple[str, Mapping[s
     return credentials
 
 
-def provision_consumers(
-    consumers: Sequence[ConsumerSettings], previous: Claims, gateway: Gateway, opts: pulumi.ResourceOptions
-) -> Sequence[Consumer]:
+def provision_consumers(entries: Sequence[Entry], gateway: Gateway, opts: pulumi.ResourceOptions) -> Sequence[Consumer]:
     """Creates the consumers, in an order in which none shares a name or a credential with another for a moment."""
     created: dict[str, Consumer] = {}
-    for entry in arrange(consumers, previous) if consumers else ():
+    for entry in entries:
         after = [created[name].consumer for name in sorted(entry.after)]
         created[entry.object_name] = Consumer(entry, gateway, after, opts)
     return list(created.values())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 
 from infra.config.consumer import Consumer
+from infra.config.errors import ConfigError, InvalidConfigError, error_line
 
 Claims = Mapping[str, Sequence[str]]
 """Hashes of credentials and the consumer's name, by object name; each must be unique at any time."""
@@ -46,6 +47,9 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
     Args:
         consumers: as the stack's configuration has them.
         previous: the claims of the objects at the end of the last `up`.
+
+    Raises:
+        InvalidConfigError: consumers take something from each other, so that no order is right.
     """
     assigned: dict[str, Consumer | None] = dict(_object_names(consumers, previous))
     kept = {claim for consumer in consumers for claim in claims(consumer)}
@@ -58,12 +62,25 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
         )
         for name, consumer in assigned.items()
     }
-    ordered: list[Entry] = []
-    while pending := [name for name in assigned if name not in {entry.object_name for entry in ordered}]:
-        # If two consumers swap names, one has to be updated first.
-        name = next((name for name in pending if not after[name] & {*pending}), pending[0])
-        ordered.append(Entry(name, assigned[name], after[name] - {*pending}))
-    return ordered
+    ordered: dict[str, Entry] = {}
+    while pending := [name for name in assigned if name not in ordered]:
+        name = next((name for name in pending if after[name] <= ordered.keys()), None)
+        if name is None:
+            raise InvalidConfigError([_exchange(assigned, {each: after[each] & {*pending} for each in pending})])
+        ordered[name] = Entry(name, assigned[name], after[name])
+    return [*ordered.values()]
+
+
+def _exchange(assigned: Mapping[str, Consumer | None], waiting: Mapping[str, frozenset[str]]) -> str:
+    """Returns the error of consumers that take something from each other; all of these wait for others of them."""
+    path = [min(waiting)]
+    while (following := min(waiting[path[-1]])) not in path:
+        path.append(following)
+    names = sorted(consumer.name for each in path[path.index(following) :] if (consumer := assigned[each]))
+    allowed = "a name, a key, an issuer that no other consumer has until then"
+    fix = f"first give {names[0]} others that nobody has, pulumi up; then what it shall have, pulumi up again"
+    problem = f"{' and '.join(names)} exchange names or credentials, of which Kong would refuse both on the way"
+    return error_line(ConfigError("consumers", None, allowed, fix, problem), hidden=False)
 
 
 def _object_names(consumers: Sequence[Consumer], previous: Claims) -> Iterator[tuple[str, Consumer]]:

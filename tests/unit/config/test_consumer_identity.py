@@ -1,16 +1,19 @@
 """Consumers that are renamed, or whose names and credentials move: no valid credential is refused on the way."""
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from infra.config.consumer import Consumer
-from infra.gateway.consumer_identity import arrange, claims
+from infra.config.consumer_identity import arrange, claims
+from infra.config.errors import InvalidConfigError
 from tests.unit.configurations import KEY
 from tests.unit.conftest import Recording
 
-CONFIGURATIONS = {
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "consumer renamed": {
         "stack": "dev",
         "config": {"kong-doks:consumers": [{"name": "alicia", "apiKey": "planted-key-of-20-ch"}]},
@@ -25,6 +28,18 @@ CONFIGURATIONS = {
     },
 }
 
+HELD = [f"key-auth:{hashlib.sha256(f'planted-key-of-20-char-{number}'.encode()).hexdigest()}" for number in (1, 2)]
+CONFIGURATIONS["consumers exchange names"] = {
+    "stack": "dev",
+    "config": {
+        "kong-doks:consumers": [
+            {"name": "alice", "apiKey": "planted-key-of-20-char-2"},
+            {"name": "bob", "apiKey": "planted-key-of-20-char-1"},
+        ]
+    },
+    "secret_keys": ["kong-doks:consumers"],
+    "outputs": {"consumers": {"alice": [HELD[0], "name:alice"], "bob": [HELD[1], "name:bob"]}},
+}
 K1, K2, K3 = (f"planted-key-of-20-char-{number}" for number in (1, 2, 3))
 
 
@@ -110,13 +125,59 @@ def test_retired_objects_are_deleted_by_the_next_up() -> None:
     assert [entry.object_name for entry in arrange(consumers([consumer("bob", K1)]), state)] == ["alice"]
 
 
-def test_two_consumers_can_swap_names() -> None:
+A, B = (f"planted-issuer-{name}" for name in "ab")
+EXCHANGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = {
+    "names": (
+        [consumer("alice", K1), consumer("bob", K2)],
+        [consumer("alice", K2), consumer("bob", K1)],
+        "alice and bob",
+    ),
+    "keys beside issuers": (
+        [consumer("alice", K1, A), consumer("bob", K2, B)],
+        [consumer("alice", K2, A), consumer("bob", K1, B)],
+        "alice and bob",
+    ),
+    "names in a round": (
+        [consumer("alice", K1), consumer("bob", K2), consumer("carol", K3)],
+        [consumer("alice", K3), consumer("bob", K1), consumer("carol", K2)],
+        "alice and bob and carol",
+    ),
+    "keys, beside one that waits for them and one that doesn't": (
+        [consumer("alice", K1, A), consumer("bob", K2, B), consumer("carol", K3)],
+        [
+            consumer("aaron", None, "new"),
+            consumer("alice", K2, A),
+            consumer("bob", K1, B),
+            consumer("carol", K3, "also"),
+        ],
+        "alice and bob",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_consumers_that_exchange_something_are_refused_with_the_two_steps(name: str) -> None:
+    before, after, names = EXCHANGES[name]
+    with pytest.raises(InvalidConfigError) as refused:
+        arrange(consumers(after), first_up(before))
+    (line,) = refused.value.lines
+    assert line.startswith(f"consumers: {names}")
+    assert re.search(r" exchange names or credentials, .*; allowed: .+; fix: first give \w+ others that nobody", line)
+    assert "planted" not in line
+
+
+def test_the_two_steps_exchange_names() -> None:
     state = first_up([consumer("alice", K1), consumer("bob", K2)])
-    entries = arrange(consumers([consumer("alice", K2), consumer("bob", K1)]), state)
-    assert {entry.object_name: entry.consumer and entry.consumer.name for entry in entries} == {
-        "alice": "bob",
-        "bob": "alice",
-    }
+    for entries in ([consumer("alice-2", K1), consumer("bob", K2)], [consumer("bob", K1), consumer("alice", K2)]):
+        state = {entry.object_name: claims(entry.consumer) for entry in arrange(consumers(entries), state)}
+    assert {name: held[-1] for name, held in state.items()} == {"alice": "name:bob", "bob": "name:alice"}
+
+
+def test_an_exchange_is_refused_before_the_first_resource(run: Callable[[str], Recording]) -> None:
+    refused = run("consumers exchange names")
+    (error,) = refused.errors
+    assert error.startswith("kong-doks:consumers: alice and bob exchange names or credentials, ")
+    assert refused.resources == []
 
 
 def test_objects_of_consumers_are_in_kongs_namespace_and_keep_their_names(run: Callable[[str], Recording]) -> None:
