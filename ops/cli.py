@@ -80,7 +80,7 @@ def _plain(items: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _read_account(api: Api, stack: Stack) -> tuple[states.State, Inventory]:
     state = states.read(stack)
-    return state, read_inventory(api, Names.of(stack.values), read_ownership(stack, state))
+    return state, read_inventory(api, Names.of(stack.values), read_ownership(stack, state, api.clock_error))
 
 
 @app.command()
@@ -182,7 +182,7 @@ def bill(
     """Show everything in the account that is the stack's, with its price."""
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
-        names, ownership = Names.of(opened.values), read_ownership(opened, states.read(opened))
+        names, ownership = Names.of(opened.values), read_ownership(opened, states.read(opened), api.clock_error)
         end = time.monotonic() + wait
         with errors.status("reading the account") as status:
             while (found := read_inventory(api, names, ownership)).own:

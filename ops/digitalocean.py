@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -46,6 +47,7 @@ class Api:
         self.endpoint = endpoint.rstrip("/")
         self._pause = _pause_from_environment() if pause is None else pause
         _check_endpoint(endpoint)
+        self._clock_error = timedelta()
         # Redirects aren't followed: the token would go to another host.
         # Plain HTTP is for this machine itself: a proxy of the environment would read the token.
         self._http = httpx.Client(
@@ -54,6 +56,10 @@ class Api:
             timeout=30,
             trust_env=urlsplit(endpoint).scheme == "https",
         )
+
+    def clock_error(self) -> timedelta:
+        """Returns how far this machine's clock is from the API's, by the last answer."""
+        return self._clock_error
 
     def call(self, method: str, path: str, body: object = None, **query: object) -> dict[str, Any]:
         """Sends a request and returns the JSON object of the answer, empty for an empty answer.
@@ -163,6 +169,7 @@ class Api:
                 if attempt == ATTEMPTS or (once and not isinstance(error, httpx.ConnectError)):
                     raise ApiError(0, f"{self.endpoint} doesn't answer: {one_line(str(error))}") from None
             else:
+                self._clock_error = _clock_error(answer)
                 retry = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or (answer.is_server_error and not once)
                 wait = max(wait, _retry_after(answer))
                 if not retry or attempt == ATTEMPTS or wait > LONGEST_WAIT:
@@ -213,6 +220,14 @@ def _message(answer: httpx.Response) -> str:
     document = _json(answer)
     message = document.get("message") if isinstance(document, dict) else None
     return f"{one_line(str(message or answer.reason_phrase))}{fix}"
+
+
+def _clock_error(answer: httpx.Response) -> timedelta:
+    try:
+        there = parsedate_to_datetime(answer.headers.get("date") or "")
+    except ValueError:
+        return timedelta()
+    return abs(datetime.now(UTC) - there)
 
 
 def _json(answer: httpx.Response) -> object:

@@ -1,7 +1,7 @@
 """Ownership of clusters and registries: provably a stack's, whatever they are called.
 
-A name proves nothing. A resource is the stack's if its id is in the state, if the state has a pending creation of it,
-or if it was created with the name that one of the stack's updates used, while that update ran.
+A name proves nothing. A resource is the stack's if its id is in the state or in an earlier checkpoint, if the state has
+a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran.
 """
 
 import functools
@@ -22,7 +22,8 @@ from ops.pulumi.state import CLUSTER, REGISTRY, State
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
 DEFAULT_CLUSTER_NAME = "mycluster"
-_CLOCK_SKEW = timedelta(minutes=5)
+_MARGIN = timedelta(seconds=10)
+"""Of times in whole seconds, and of the error of a clock that is kept by NTP."""
 _UPDATES = 100
 
 
@@ -80,13 +81,18 @@ class Attempt(NamedTuple):
     end: datetime | None = None
     """None: the update was killed, and its times are unknown."""
 
-    def covers(self, name: str, created: datetime) -> bool:
-        """True for a resource of that name that was created then."""
+    def covers(self, name: str, created: datetime, clock_error: timedelta) -> bool:
+        """True for a resource of that name that was created then, by DigitalOcean's clock.
+
+        Args:
+            name: of the resource.
+            created: when it was created.
+            clock_error: of this machine's clock, against DigitalOcean's.
+        """
+        skew = clock_error + _MARGIN
         if name != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(name)):
             return False
-        return (self.begin is None or self.begin - _CLOCK_SKEW <= created) and (
-            self.end is None or created <= self.end + _CLOCK_SKEW
-        )
+        return (self.begin is None or self.begin - skew <= created) and (self.end is None or created <= self.end + skew)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Ownership:
     """Ids in the state."""
     registries: Collection[str] = ()
     """Names in the state."""
+    cluster_names: Collection[str] = ()
+    """Names that any of the stack's updates configured."""
     cluster_attempts: Sequence[Attempt] = ()
     registry_attempts: Sequence[Attempt] = ()
     other_stacks: Callable[[], Mapping[tuple[str, str], str]] = dict
@@ -106,25 +114,29 @@ class Ownership:
     """
     earlier_ids: Callable[[], Collection[str]] = set
     """Ids in the stack's earlier checkpoints. Read on demand, as well."""
+    clock_error: Callable[[], timedelta] = timedelta
+    """Of this machine's clock. Read on demand: it comes with the API's answers."""
     has_history: bool = True
     """False if Pulumi has no update of the stack: its state may have been lost then."""
 
     def owns_cluster(self, cluster: Cluster) -> bool:
         if cluster.id in self.clusters:
             return True
-        attempts = [each for each in self.cluster_attempts if each.name == cluster.name]
-        if not attempts or not has_own_node_pool(cluster) or self.other_stack(CLUSTER, cluster.id, cluster.name):
+        if cluster.name not in self.cluster_names or not has_own_node_pool(cluster):
             return False
-        # A cluster that is being destroyed may be older than the history of updates.
-        return (
-            any(each.covers(cluster.name, cluster.created_at) for each in attempts) or cluster.id in self.earlier_ids()
-        )
+        if self.other_stack(CLUSTER, cluster.id, cluster.name):
+            return False
+        # What a successful update created, and a destroy may be deleting, is in its checkpoint.
+        return self._covers(self.cluster_attempts, cluster) or cluster.id in self.earlier_ids()
 
     def owns_registry(self, registry: Registry) -> bool:
         if registry.name in self.registries:
             return True
-        tried = any(attempt.covers(registry.name, registry.created_at) for attempt in self.registry_attempts)
+        tried = self._covers(self.registry_attempts, registry)
         return tried and not self.other_stack(REGISTRY, registry.name, registry.name)
+
+    def _covers(self, attempts: Sequence[Attempt], found: Cluster | Registry) -> bool:
+        return any(each.covers(found.name, found.created_at, self.clock_error()) for each in attempts)
 
     def other_stack(self, kind: str, identifier: str, name: str) -> str:
         """The other stack that has a cluster or a registry, if one does."""
@@ -140,8 +152,13 @@ def has_own_node_pool(cluster: Cluster) -> bool:
     return any(pool.name == name and DEFAULT_POOL_TAG in pool.tags for pool in cluster.node_pools)
 
 
-def read(stack: Stack, state: State) -> Ownership:
+def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ownership:
     """Reads the stack's history.
+
+    Args:
+        stack: the stack.
+        state: its state.
+        clock_error: of this machine's clock.
 
     Raises:
         OpsError: Pulumi can't read it.
@@ -156,22 +173,22 @@ def read(stack: Stack, state: State) -> Ownership:
         ]
         for kind in (CLUSTER, REGISTRY)
     }
+    # What a successful update created is in the state or its checkpoint: another's would match it by its name alone.
+    failed = [each for each in updates if each.is_update and not each.succeeded]
     return Ownership(
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
+        cluster_names={each.names.cluster for each in updates if each.names.cluster is not None}
+        | {each.name for each in killed[CLUSTER]},
         cluster_attempts=[
-            *(Attempt(each.names.cluster, each.begin, each.end) for each in updates if each.names.cluster is not None),
+            *(Attempt(each.names.cluster, each.begin, each.end) for each in failed if each.names.cluster is not None),
             *killed[CLUSTER],
         ],
-        # What a successful update created is in the state; an automatic name would match another stack's.
         registry_attempts=[
-            *(
-                Attempt(each.names.registry, each.begin, each.end)
-                for each in updates
-                if each.names.registry is not None and each.is_update and not each.succeeded
-            ),
+            *(Attempt(each.names.registry, each.begin, each.end) for each in failed if each.names.registry is not None),
             *killed[REGISTRY],
         ],
+        clock_error=clock_error,
         other_stacks=functools.cache(lambda: resources_of_other_stacks(stack)),
         earlier_ids=functools.cache(lambda: Backend(stack).earlier_ids(stack)),
         has_history=bool(updates) or bool(state.resources) or bool(state.pending),

@@ -55,7 +55,7 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
     """
     state = states.read(stack)
     names = Names.of(stack.values)
-    found = inventory(api, names, read_ownership(stack, state))
+    found = inventory(api, names, read_ownership(stack, state, api.clock_error))
     cluster, not_read = _cluster(api, stack.settings, state, found)
     return Snapshot(
         settings=stack.settings,

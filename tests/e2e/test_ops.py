@@ -63,6 +63,7 @@ def test_wait_ends_as_soon_as_the_account_is_empty(terminal: Terminal) -> None:
     # As after a destroy: the state is empty, and the update that created the cluster is in the history.
     cluster = terminal.made_cluster("mycluster")
     terminal.updated("2020-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z", result="succeeded")
+    terminal.checkpointed(cluster)
     timer = threading.Timer(1, terminal.api, ("DELETE", f"/v2/kubernetes/clusters/{cluster}"))
     timer.start()
     assert terminal.ops("bill", "--expect-zero", "--wait", "60").returncode == 0

@@ -90,9 +90,7 @@ def test_a_cluster_in_an_earlier_checkpoint_belongs_to_the_stack(terminal: Termi
     cluster = terminal.made_cluster("mycluster")
     terminal.updated(*LONG_AGO, result="succeeded", clusterName="mycluster")
     assert terminal.billed() == set()
-    history = terminal.folder / ".pulumi" / "history" / "kong-doks" / "dev"
-    history.mkdir(parents=True)
-    (history / "dev-1.checkpoint.json").write_text(json.dumps({"resources": [{"id": cluster}]}))
+    terminal.checkpointed(cluster)
     assert ("cluster", cluster) in terminal.billed()
 
 

@@ -1,17 +1,23 @@
 """Ownership of clusters whose name was edited since, and the names that a configuration gives."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from infra.config.node_pools import DEFAULT_POOL_TAG
+from ops.account import ownership
 from ops.account.documents import Cluster, NodePool, Status
 from ops.account.ownership import Attempt, Names, Ownership
+from ops.pulumi.state import State
 
+EMPTY = State([], [])
 UP = datetime(2026, 11, 23, 12, tzinfo=UTC)
 OWNERSHIP = Ownership(
     clusters={"in-the-state"},
+    cluster_names={"tried", "killed", "earlier"},
+    earlier_ids=lambda: {"in-a-checkpoint"},
     cluster_attempts=[Attempt("tried", UP, UP + timedelta(minutes=8)), Attempt("killed", UP)],
 )
 
@@ -32,9 +38,8 @@ def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str 
     [
         cluster("renamed", identifier="in-the-state", pool="any"),
         cluster("tried", UP + timedelta(minutes=1)),
-        # DigitalOcean's clock is not this machine's.
-        cluster("tried", UP - timedelta(minutes=1)),
         cluster("killed", UP + timedelta(days=1)),
+        cluster("earlier", UP - timedelta(days=1), identifier="in-a-checkpoint"),
     ],
 )
 def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster) -> None:
@@ -50,10 +55,62 @@ def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster
         cluster("tried", UP + timedelta(days=1)),
         cluster("killed", UP - timedelta(days=1)),
         cluster("tried", UP, pool="web"),
+        # A colleague's, whose own up began a little earlier or after this one had failed.
+        cluster("tried", UP - timedelta(minutes=1)),
+        cluster("tried", UP + timedelta(minutes=9)),
+        cluster("earlier"),
+        cluster("never-tried", identifier="in-a-checkpoint"),
     ],
 )
 def test_a_cluster_created_outside_the_attempt_belongs_to_others(found: Cluster) -> None:
     assert not OWNERSHIP.owns_cluster(found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_own"),
+    [(-140, False), (-120, True), (8 * 60 + 120, True), (8 * 60 + 140, False)],
+)
+def test_the_clock_of_this_machine_may_be_wrong_by_its_measured_error(seconds: int, is_own: bool) -> None:
+    measured = replace(OWNERSHIP, clock_error=lambda: timedelta(minutes=2))
+    assert measured.owns_cluster(cluster("tried", UP + timedelta(seconds=seconds))) is is_own
+    assert not OWNERSHIP.owns_cluster(cluster("tried", UP + timedelta(seconds=seconds)))
+
+
+def update(kind: str, result: str, name: str) -> dict[str, Any]:
+    config = {"kong-doks:clusterName": {"value": name, "secret": False}}
+    times = {"startTime": UP.isoformat(), "endTime": (UP + timedelta(minutes=8)).isoformat()}
+    return {"kind": kind, "result": result, "config": config} | times
+
+
+class History:
+    """A stack as far as its history goes."""
+
+    project, name = "kong-doks", "dev"
+
+    def __init__(self, *updates: dict[str, Any]) -> None:
+        self._updates = updates
+
+    def pulumi_json(self, *arguments: str) -> list[dict[str, Any]]:
+        assert arguments[:2] == ("stack", "history")
+        return [*self._updates]
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "is_own"),
+    [
+        ("update", "failed", True),
+        # The name was free again, and a colleague took it.
+        *(("destroy", "succeeded", False), ("destroy", "failed", False), ("refresh", "succeeded", False)),
+        # What it created is in its checkpoint.
+        ("update", "succeeded", False),
+    ],
+)
+def test_only_an_up_that_failed_may_have_created_what_no_checkpoint_has(kind: str, result: str, is_own: bool) -> None:
+    found = ownership.read(History(update(kind, result, "tried")), EMPTY, timedelta)  # type: ignore[arg-type]
+    found = replace(found, other_stacks=dict, earlier_ids=set)
+    assert found.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
+    in_checkpoint = replace(found, earlier_ids=lambda: {"1"})
+    assert in_checkpoint.owns_cluster(cluster("tried", UP - timedelta(days=9)))
 
 
 @pytest.mark.parametrize(
