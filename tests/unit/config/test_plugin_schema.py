@@ -35,7 +35,10 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     ],
     "jwt": [{"claims_to_verify": ["exp", "nbf"], "maximum_expiration": 3600}],
     "opentelemetry": [{"endpoint": "http://otel/v1/traces", "propagation": {"default_format": "w3c"}}],
-    "pre-function": [{"access": ["kong.log('a')"]}],
+    "pre-function": [
+        {"access": ["kong.log('a')"]},
+        {"log": ["for i = 1, 2 do goto over ::over:: end return 1LL", "return function() end"]},
+    ],
     "proxy-cache": [{"strategy": "memory", "response_headers": {"X-Cache-Key": False}, "response_code": [200]}],
     "rate-limiting": [
         {"minute": 0.5},
@@ -176,7 +179,26 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         ".sampling_strategy: is not a known key",
     ),
     "a limit by consumer group": ("rate-limiting", {"minute": 5, "limit_by": "consumer-group"}, ".limit_by: "),
-    "code for a phase of WebSockets": ("pre-function", {"log": ["a"], "ws_close": ["a"]}, ".ws_close: is not a known"),
+    "code for a phase of WebSockets": (
+        "pre-function",
+        {"log": ["return"], "ws_close": ["a"]},
+        ".ws_close: is not a known",
+    ),
+    "code that is no Lua": (
+        "pre-function",
+        {"access": ["return 1", "local a = 1\nif planted then"]},
+        (
+            "plugins.pre-function.access[1]: is no valid Lua in line 2; allowed: Lua that LuaJIT compiles, such as return; "
+            "fix: correct it"
+        ),
+    ),
+    "code of a later Lua": ("post-function", {"log": ["return 5 // 2"]}, ".log[0]: is no valid Lua in line 1"),
+    "Lua's bytecode": ("pre-function", {"rewrite": ["\x1bLJ\x02"]}, ".rewrite[0]: is no valid Lua in line 1"),
+    "a field of the log that is no Lua": (
+        "file-log",
+        {"path": "/dev/stdout", "custom_fields_by_lua": {"a": "return return"}},
+        ".custom_fields_by_lua.a: is no valid Lua in line 1",
+    ),
     "a format of prompts where there is none": (
         "ai-prompt-template",
         {"templates": [{"name": "a", "template": "b"}], "llm_format": "openai"},
