@@ -188,8 +188,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         "pre-function",
         {"access": ["return 1", "local a = 1\nif planted then"]},
         (
-            "plugins.pre-function.access[1]: is no valid Lua in line 2; allowed: Lua that LuaJIT compiles, such as return; "
-            "fix: correct it"
+            "plugins.pre-function.access[1]: is no valid Lua in line 2; allowed: Lua that LuaJIT compiles, such as "
+            "return; fix: correct it"
         ),
     ),
     "code of a later Lua": ("post-function", {"log": ["return 5 // 2"]}, ".log[0]: is no valid Lua in line 1"),
