@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -124,22 +125,31 @@ class Kubernetes:
                 self._report(f"node {node} isn't drained after {_DRAIN_SECONDS} s: it goes all the same")
 
     def leave(self, node: str) -> None:
-        """Ends a node at once, as the end of its droplet would, and deletes its object. Idempotent."""
+        """Ends a node at once, as the end of its droplet would, and deletes its object. Idempotent.
+
+        Raises:
+            httpx.HTTPError: the API server refuses it.
+        """
         self._end(node)
         with self._client() as client:
-            client.delete(f"/api/v1/nodes/{node}")
+            _found(client.delete(f"/api/v1/nodes/{node}"))
 
     def mark(self, node: Node, before: Node) -> None:
-        """Gives a node more labels, and other taints. As DOKS does, it leaves removed labels on the node."""
+        """Gives a node more labels, and other taints. As DOKS does, it leaves removed labels on the node.
+
+        Raises:
+            httpx.HTTPError: the API server refuses it.
+        """
         path = f"/api/v1/nodes/{node.name}"
         with self._client() as client:
             answer = client.get(path)
-            if answer.is_success:
-                gone = {(taint["key"], taint["effect"]) for taint in before.taints}
-                present = answer.json()["spec"].get("taints", [])
-                taints = [taint for taint in present if (taint["key"], taint["effect"]) not in gone]
-                change = {"metadata": {"labels": dict(node.labels)}, "spec": {"taints": [*taints, *node.taints]}}
-                client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"})
+            if not _found(answer):
+                return
+            gone = {(taint["key"], taint["effect"]) for taint in before.taints}
+            present = answer.json()["spec"].get("taints", [])
+            taints = [taint for taint in present if (taint["key"], taint["effect"]) not in gone]
+            change = {"metadata": {"labels": dict(node.labels)}, "spec": {"taints": [*taints, *node.taints]}}
+            _found(client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"}))
 
     def lose(self, node: str) -> None:
         """Ends a node at once, as a loss of power would; returns when Kubernetes calls it not ready, after its time."""
@@ -241,6 +251,18 @@ def _is_lost(client: httpx.Client, node: str) -> bool:
         return not node_is_ready(client, node)
     except ConnectionError:  # the API server may be away
         return False
+
+
+def _found(answer: httpx.Response) -> bool:
+    """Returns whether an object is there.
+
+    Raises:
+        httpx.HTTPStatusError: the API server refuses the request.
+    """
+    if answer.status_code == HTTPStatus.NOT_FOUND:
+        return False
+    answer.raise_for_status()
+    return True
 
 
 def _is_there(client: httpx.Client, path: str) -> bool:

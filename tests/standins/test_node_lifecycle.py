@@ -23,6 +23,7 @@ class Machines:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.records: list[NodeRecord] = []
+        self.refusing = ""
 
     def start(self, node: NodeRecord) -> "Machines":
         self.records.append(node)
@@ -48,6 +49,8 @@ class Machines:
     def stop(self) -> None: ...
 
     def _note(self, call: str, name: str) -> None:
+        if call == self.refusing:
+            raise RuntimeError(f"{call}: refused")
         self.calls.append(f"{call} {[record.name for record in self.records].index(name) + 1}")
 
 
@@ -91,6 +94,14 @@ class Account:
             self.cloud.scheduler.lock.wait(0.02)
         return False
 
+    def degraded(self) -> Document:
+        """Waits until the cluster isn't as it should be; returns it."""
+        (record,) = self.cloud.clusters.records.values()
+        with self.cloud.scheduler.lock:
+            assert self._wait(lambda: record.state == "degraded")
+        cluster: Document = self.http.get(self.cluster).json()["kubernetes_cluster"]
+        return cluster
+
     def stop(self) -> None:
         self._server.shutdown()
         self.cloud.stop()
@@ -101,6 +112,35 @@ def account() -> Iterator[Account]:
     account = Account()
     yield account
     account.stop()
+
+
+@pytest.mark.parametrize(("refusing", "count"), [("join", 3), ("drain", 1), ("leave", 1)])
+def test_a_node_that_cannot_come_or_go_degrades_the_cluster(account: Account, refusing: str, count: int) -> None:
+    account.machines.refusing = refusing
+    body = {"name": "default", "count": count}
+    account.http.put(account.pool, json=body).raise_for_status()
+    cluster = account.degraded()
+    assert cluster["status"] == {"state": "degraded", "message": f"{refusing}: refused"}
+    states = [node["status"] for node in cluster["node_pools"][0]["nodes"] if "message" in node["status"]]
+    assert [status["message"] for status in states] == [f"{refusing}: refused"]
+    assert states[0]["state"] == {"join": "provisioning", "drain": "draining", "leave": "deleting"}[refusing]
+
+
+def test_a_degraded_cluster_runs_again_without_the_node_that_did_not_come(account: Account) -> None:
+    account.machines.refusing = "join"
+    account.http.put(account.pool, json={"name": "default", "count": 3}).raise_for_status()
+    account.degraded()
+    account.machines.refusing = ""
+    account.http.put(account.pool, json={"name": "default", "count": 2}).raise_for_status()
+    account.settle(2)
+
+
+@pytest.mark.parametrize(("refusing", "calls"), [("join", []), ("drain", ["join 3"]), ("leave", ["join 3", "drain 1"])])
+def test_an_upgrade_that_fails_ends_degraded(account: Account, refusing: str, calls: list[str]) -> None:
+    account.machines.refusing = refusing
+    account.http.post(f"{account.cluster}/upgrade", json={"version": NEXT}).raise_for_status()
+    assert account.degraded()["version"] == VERSION
+    assert account.machines.calls == calls
 
 
 def test_a_surge_upgrade_adds_a_node_before_it_drains_one(account: Account) -> None:

@@ -9,8 +9,9 @@ import string
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -285,6 +286,7 @@ class Clusters:
             for pool in record.document["node_pools"]:
                 for node in pool["nodes"]:
                     self._droplets.delete(node["droplet_id"])
+                self._recover(record)
             self._context.ledger.end("kubernetes_cluster", record.id)
             self.records.pop(record.id, None)
 
@@ -370,13 +372,31 @@ class Clusters:
         def run() -> None:
             record.settled.wait()
             if not record.leaving.is_set() and record.kubernetes:
-                work(record, record.kubernetes, pool, node)
+                with self._degrading(record, node):
+                    work(record, record.kubernetes, pool, node)
 
         threading.Thread(target=run, daemon=True).start()
 
+    @contextmanager
+    def _degrading(self, record: ClusterRecord, *nodes: Document) -> Iterator[None]:
+        """Shows a failure as the state of the cluster and as the message of its nodes."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it
+            with self._context.scheduler.lock:
+                for node in nodes:
+                    node["status"] |= {"message": str(error)}
+                if not record.leaving.is_set():
+                    record.set_state("degraded", str(error))
+
     def _join(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
         begin = time.monotonic()
-        kubernetes.join(_record_of(record.document, pool, node, record.node_version))
+        try:
+            kubernetes.join(_record_of(record.document, pool, node, record.node_version))
+        except Exception as error:
+            with self._context.scheduler.lock:
+                node["status"] |= {"message": str(error)}
+            raise
         record.leaving.wait(max(begin + self._context.settings.node_create - time.monotonic(), 0))
         with self._context.scheduler.lock:
             if node["status"]["state"] == "provisioning":
@@ -412,7 +432,15 @@ class Clusters:
             if record.id in self.records and node in pool["nodes"]:
                 pool["nodes"].remove(node)
                 self._droplets.delete(node["droplet_id"])
+                self._recover(record)
             self._context.scheduler.lock.notify_all()
+
+    @staticmethod
+    def _recover(record: ClusterRecord) -> None:
+        """A cluster runs again once the nodes that didn't come are gone."""
+        nodes = (node for pool in record.document["node_pools"] for node in pool["nodes"])
+        if record.state == "degraded" and not any("message" in node["status"] for node in nodes):
+            record.set_state("running")
 
     def _when(self, record: ClusterRecord, condition: Callable[[], bool], action: Callable[[], None]) -> None:
         """Runs an action under the lock when a condition is met, unless the cluster goes."""
@@ -473,9 +501,10 @@ class Clusters:
         def work() -> None:
             begin = time.monotonic()
             record.settled.wait()
-            for pool in list(record.document["node_pools"]):
-                for node in list(pool["nodes"]):
-                    self._upgrade_node(record, pool, node)
+            with self._degrading(record):
+                for pool in list(record.document["node_pools"]):
+                    for node in list(pool["nodes"]):
+                        self._upgrade_node(record, pool, node)
             record.leaving.wait(max(begin + self._context.settings.cluster_upgrade - time.monotonic(), 0))
             with self._context.scheduler.lock:
                 if record.state == "upgrading":
