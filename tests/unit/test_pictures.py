@@ -1,11 +1,13 @@
 """The pictures of the documentation are current, and load nothing."""
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from infra.monitoring.dashboard import dashboard
 from sandbox import demo
 from tests.pictures import graph, terminal
 from tests.pictures.drawing import Box, draw
@@ -29,6 +31,17 @@ def test_a_picture_is_used_in_a_page_and_self_contained(file: Path) -> None:
     assert re.findall(r"(?:href|src)=|url\(http", text) == []
     pages = "".join(path.read_text() for path in [PROJECT / "README.md", *PROJECT.glob("docs/**/*.md")])
     assert f"{file.name})" in pages
+
+
+def test_the_picture_of_the_dashboard_has_its_panels_and_queries() -> None:
+    svg = ET.fromstring((FOLDER / "dashboard.svg").read_text())  # noqa: S314 -- drawn here
+    groups = svg.findall("{*}g")
+    drawn = [(each.findtext("{*}text"), json.loads(each.get("data-queries", "[]"))) for each in groups]
+    panels = dashboard("default", ["foo", "bar"])["panels"]
+    assert drawn == [(each["title"], [target["expr"] for target in each.get("targets", [])]) for each in panels]
+    assert [each.get("data-panel") for each in groups if not each.findall("{*}polyline")] == [
+        str(each["id"]) for each in panels if each["type"] == "row"
+    ]
 
 
 def texts(file: Path) -> str:
