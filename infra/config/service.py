@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from infra.config.build_folder import unhashable
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.node_pools import PoolName
@@ -79,6 +80,10 @@ class Source(Model):
             yield ConfigError(
                 "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
             )
+        elif self.build:
+            allowed, fix = "files, folders and links to what is there", "remove it, or have .dockerignore leave it out"
+            for problem in unhashable(PROJECT / self.build):
+                yield ConfigError("build", self.build, allowed, fix, f"holds what can't be built: {problem}")
         elif self.image:
             yield from self._image_errors()
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_docker_build as docker_build
 
+from infra.config.build_folder import links_hash
 from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 from infra.images.registry import Registry
@@ -42,11 +44,14 @@ class Image(pulumi.ComponentResource):
         super().__init__("kong-doks:image:Image", name)
         is_pushed = registry.endpoint is not None
         tag = registry.tag(name)
+        # The provider's hash doesn't see where a link to a folder leads, and the image has the link.
+        links = links_hash(Path(directory))
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=directory),
             platforms=[docker_build.Platform(platform)] if platform else None,
             tags=[tag],
+            labels={"links": links} if links else None,
             registries=list(registry.push),
             push=is_pushed,
             load=not is_pushed,

@@ -1,0 +1,76 @@
+"""A build's folder, as far as the build provider's hash doesn't see what the build does."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class _Pattern(NamedTuple):
+    """A line of .dockerignore."""
+
+    regex: re.Pattern[str]
+    is_exception: bool
+
+
+def unhashable(folder: Path) -> Iterator[str]:
+    """Yields what is in the build and has no hash: the provider fails at a socket and at a link to nothing."""
+    for entry in _entries(folder):
+        if entry.is_symlink():
+            if not Path(entry.path).exists():
+                yield f"{_name(folder, entry)} is a link to nothing"
+        elif not entry.is_file() and not entry.is_dir():
+            yield f"{_name(folder, entry)} is a socket, a pipe or a device"
+
+
+def links_hash(folder: Path) -> str:
+    """Returns a hash of the links to folders, of which the provider's hash has nothing; empty if there are none."""
+    links = [entry for entry in _entries(folder) if entry.is_symlink() and entry.is_dir()]
+    found = sorted(f"{_name(folder, link)} {Path(link.path).readlink()}" for link in links)
+    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
+
+
+def _name(folder: Path, entry: os.DirEntry[str]) -> str:
+    return Path(entry.path).relative_to(folder).as_posix()
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yields what Docker sends of a folder."""
+    patterns = _patterns(folder)
+    waiting = [folder] if folder.is_dir() else []
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    # An exception may be below a folder that is ignored.
+                    waiting.append(path)
+                elif not _is_ignored(path.relative_to(folder), patterns):
+                    yield entry
+
+
+def _patterns(folder: Path) -> Sequence[_Pattern]:
+    for name in ("Dockerfile.dockerignore", ".dockerignore"):
+        if (folder / name).is_file():
+            lines = [line.strip() for line in (folder / name).read_text().splitlines() if not line.startswith("#")]
+            return [_pattern(line) for line in lines if line.strip("!/ ")]
+    return []
+
+
+def _pattern(line: str) -> _Pattern:
+    text = os.path.normpath(line.removeprefix("!").strip()).replace(os.sep, "/").lstrip("/")
+    regex = ""
+    for part in re.findall(r"\*\*/?|\*|\?|\[[^]]*\]|\\.|.", text):
+        known = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+        regex += known.get(part) or (part if part.startswith("[") and part != "[" else re.escape(part[-1]))
+    return _Pattern(re.compile(regex, re.DOTALL), line.startswith("!"))
+
+
+def _is_ignored(path: Path, patterns: Sequence[_Pattern]) -> bool:
+    """The last line that matches the path or a folder above it decides."""
+    names = [each.as_posix() for each in (path, *path.parents[:-1])]
+    matching = (each for each in reversed(patterns) if any(map(each.regex.fullmatch, names)))
+    last = next(matching, None)
+    return last is not None and not last.is_exception

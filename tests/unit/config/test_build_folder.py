@@ -1,0 +1,99 @@
+"""Build folders: what is refused, and what the build provider's hash alone wouldn't see."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.config.build_folder import links_hash, unhashable
+from tests.unit.configurations import FOO, PROJECT
+from tests.unit.conftest import Recording
+from tests.unit.loading import loaded, refused
+
+LINKED = "tests/unit/config/linked"
+CONFIGURATIONS = {
+    "linked folders": {"stack": "dev", "config": {"kong-doks:services": [FOO | {"build": LINKED}]}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a socket, a pipe, a link to nothing, and links to a file and to a folder."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "static" / "old").mkdir(parents=True)
+    (tmp_path / "static" / "new").mkdir()
+    (tmp_path / "app.py").write_text("")
+    (tmp_path / "main.py").symlink_to("app.py")
+    (tmp_path / "static" / "current").symlink_to("old")
+    (tmp_path / "static" / "gone").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "app.sock"))
+        yield tmp_path
+
+
+SOCKET, PIPE, GONE = "app.sock is a socket, ", "pipe is a socket, a pipe ", "static/gone is a link to nothing"
+
+
+@pytest.mark.parametrize(
+    ("ignored", "expected"),
+    [
+        ("", [SOCKET, PIPE, GONE]),
+        ("app.sock", [PIPE, GONE]),
+        ("# app.sock\n\n/pipe/\n", [SOCKET, GONE]),
+        ("*.sock\n**/gone", [PIPE]),
+        ("?ipe", [SOCKET, GONE]),
+        ("static", [SOCKET, PIPE]),
+        ("*", []),
+        ("*\n!static", [GONE]),
+        ("**\n!app.*", [SOCKET]),
+        ("!app.sock\napp.sock", [PIPE, GONE]),
+        ("[a-b]pp.sock", [PIPE, GONE]),
+        ("sock", [SOCKET, PIPE, GONE]),
+        ("static/*/gone", [SOCKET, PIPE, GONE]),
+        ("./static/../pipe", [SOCKET, GONE]),
+        (".*", [SOCKET, PIPE, GONE]),
+    ],
+)
+def test_what_cannot_be_built_is_found_unless_dockerignore_leaves_it_out(
+    folder: Path, ignored: str, expected: list[str]
+) -> None:
+    (folder / ".dockerignore").write_text(ignored)
+    found = sorted(unhashable(folder))
+    assert len(found) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(found, expected, strict=True))
+
+
+def test_the_dockerfiles_own_ignore_file_comes_first(folder: Path) -> None:
+    (folder / ".dockerignore").write_text("*")
+    (folder / "Dockerfile.dockerignore").write_text("static\npipe")
+    (found,) = unhashable(folder)
+    assert found.startswith(SOCKET)
+
+
+def test_a_link_to_another_folder_is_another_hash(folder: Path) -> None:
+    before = links_hash(folder)
+    assert len(before) == 64
+    (folder / "static" / "current").unlink()
+    assert links_hash(folder) == ""  # files' hashes are the provider's
+    (folder / "static" / "current").symlink_to("new")
+    assert links_hash(folder) not in ("", before)
+    (folder / ".dockerignore").write_text("static/current")
+    assert links_hash(folder) == ""
+
+
+def test_a_build_folder_with_a_socket_is_refused_in_one_line(folder: Path) -> None:
+    (folder / ".dockerignore").write_text("pipe\nstatic")
+    service = {"name": "foo", "path": "/foo", "build": str(folder)}
+    (line,) = refused({"services": [service]})
+    assert line.startswith(f'kong-doks:services[0].build: "{folder}" holds what can\'t be built: app.sock is a socket')
+    assert line.endswith("fix: remove it, or have .dockerignore leave it out")
+    (folder / "app.sock").unlink()
+    assert loaded({"services": [service]}).services[0].build == str(folder)
+
+
+def test_links_to_folders_are_part_of_what_is_built(dev: Recording, run: Callable[[str], Recording]) -> None:
+    assert run("linked folders").one("Image", "foo").inputs["labels"] == {"links": links_hash(PROJECT / LINKED)}
+    assert "labels" not in dev.one("Image", "foo").inputs
