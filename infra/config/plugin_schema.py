@@ -4,8 +4,10 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
@@ -229,17 +231,24 @@ def _address(value: str) -> str:
 
 def _lua(code: str) -> str:
     """Refuses what Kong's LuaJIT doesn't compile. The plugin would be left out, with the stack's own code in it."""
-    # Few stacks need it.
-    from lupa import luajit21  # noqa: PLC0415
-
+    lua = _lua_module()
     try:
-        luajit21.LuaRuntime().compile(code)
-    except luajit21.LuaError as error:
+        lua.LuaRuntime().compile(code)
+    except lua.LuaError as error:
         # The place without the code itself, which may be a secret.
         where = re.search(r":(\d+): ", str(error))
-        problem = f"is no valid Lua in line {where[1] if where else 1}"
+        problem = f"isn't valid Lua: line {where[1] if where else 1}"
         raise_if_any([ConfigError("", None, "Lua that LuaJIT compiles, such as return", "correct it", problem)])
     return code
+
+
+def _lua_module() -> ModuleType:
+    """Returns lupa's LuaJIT, the Lua of Kong. Its wheels for macOS have none: Lua 5.2 is the nearest in syntax."""
+    # Few stacks need it.
+    try:
+        return import_module("lupa.luajit21")
+    except ImportError:
+        return import_module("lupa.lua52")
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file

@@ -1,5 +1,6 @@
 """What Kong would refuse in a plugin's configuration is told before anything is deployed, and nothing else is."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -188,16 +189,16 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         "pre-function",
         {"access": ["return 1", "local a = 1\nif planted then"]},
         (
-            "plugins.pre-function.access[1]: is no valid Lua in line 2; allowed: Lua that LuaJIT compiles, such as "
+            "plugins.pre-function.access[1]: isn't valid Lua: line 2; allowed: Lua that LuaJIT compiles, such as "
             "return; fix: correct it"
         ),
     ),
-    "code of a later Lua": ("post-function", {"log": ["return 5 // 2"]}, ".log[0]: is no valid Lua in line 1"),
-    "Lua's bytecode": ("pre-function", {"rewrite": ["\x1bLJ\x02"]}, ".rewrite[0]: is no valid Lua in line 1"),
+    "code of a later Lua": ("post-function", {"log": ["return 5 // 2"]}, ".log[0]: isn't valid Lua: line 1"),
+    "Lua's bytecode": ("pre-function", {"rewrite": ["\x1bLJ\x02"]}, ".rewrite[0]: isn't valid Lua: line 1"),
     "a field of the log that is no Lua": (
         "file-log",
         {"path": "/dev/stdout", "custom_fields_by_lua": {"a": "return return"}},
-        ".custom_fields_by_lua.a: is no valid Lua in line 1",
+        ".custom_fields_by_lua.a: isn't valid Lua: line 1",
     ),
     "a format of prompts where there is none": (
         "ai-prompt-template",
@@ -308,6 +309,13 @@ def test_a_plugin_configuration_that_kong_refuses_is_one_error_line(mistake: str
     assert expected in line
     assert "; allowed: " in line
     assert "; fix: " in line
+
+
+def test_lua_is_checked_where_lupa_has_no_luajit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lupa.luajit21", None)  # as in its wheels for macOS
+    config = {"access": ["goto done\n::done::", "return 1 +"]}
+    (error,) = plugin_schema.config_errors("pre-function", config)
+    assert error.key == "access[1]"
 
 
 def test_several_errors_are_reported_at_once() -> None:
