@@ -5,7 +5,7 @@ registry --> images -----> services ---------------------------+
 cluster ---> namespace -+--> gateway --> consumers, plugins ---+
 """
 
-# ruff: noqa: E402 -- the imports are what the collector is disabled for
+# ruff: noqa: E402 -- the collector has to be disabled before the imports
 
 import gc
 

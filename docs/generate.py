@@ -143,7 +143,7 @@ def _default(field: dict[str, Any]) -> str:
 
 
 def _allowed(field: dict[str, Any]) -> str:
-    """The field's description, with a link to the section of each model that it is made of."""
+    """Returns the field's description, with a link to the section of each nested model."""
     names = re.findall(r"#/\$defs/(\w+)", json.dumps(field))
     links = ", ".join(f"[{name}](#{name.lower()})" for name in dict.fromkeys(names))
     return ": ".join(filter(None, (field.get("description", ""), links)))

@@ -57,7 +57,7 @@ def _upgrades(document: Any) -> list[str]:  # noqa: ANN401 -- JSON
 
 
 def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | None:
-    """Returns what `read` finds in a document of the API; None if there is no such thing.
+    """Returns the part of an API document that `read` selects; None on 404.
 
     An answer in which `read` doesn't find its keys is none of DigitalOcean's, but of something on the way.
     """

@@ -15,7 +15,7 @@ from infra.config.settings import Settings
 from infra.config.stack_file import other_file_errors, stack_file
 
 _ERROR_SHOWN = 32
-"""Exit status by which Pulumi's language host knows that the error is shown; others add an "unhandled error"."""
+"""Exit status after an error that is already shown; with any other, Pulumi adds an "unhandled error"."""
 
 
 def load_config() -> Settings:

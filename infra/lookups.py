@@ -221,7 +221,7 @@ def crds_from_gateway_api_release(releases: str, version: str) -> list[Definitio
 
 @contextmanager
 def _exit_if_unusable(key: str, value: str, allowed: str) -> Iterator[None]:
-    """Ends the program with one line for whatever a server of others may answer."""
+    """Ends the program with one line if a chart repository's or release's content can't be used."""
     try:
         yield
     except _UNUSABLE as error:

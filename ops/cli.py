@@ -206,14 +206,14 @@ def _show_bill(found: Inventory, stack: str, *, as_json: bool) -> None:
         return
     if found.own:
         _print_table(found.own)
-        # Below the table, which cuts long lines, and these are to be copied.
+        # Below the table, which truncates long lines: users copy these commands.
         for each in found.own:
             if each.orphan:
                 console.print(f"{each.remove} --stack {stack}", style="bold", markup=False)
     for each in found.others:
         if each.owner == "nobody":
             what = f"{each.kind} {each.name} ({each.id}), ${each.monthly:.2f} a month"
-            console.print(f"not this stack's: {what}: of a cluster that it never had", markup=False)
+            console.print(f"not this stack's: {what}: belongs to a cluster that it never had", markup=False)
     billed = f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if found.own else "nothing is billed"
     doubt = ", as far as can be seen" if found.blind else ""
     console.print(f"stack {stack}: {billed}{doubt}", markup=False)
@@ -302,7 +302,7 @@ class _Examined(NamedTuple):
     not_read: list[str]
     stack: str
     is_complete: bool = True
-    """False if a part couldn't be read that the doctor reads for every such stack."""
+    """False if a part that the doctor reads for every stack of this kind couldn't be read."""
 
 
 def _examine(name: str) -> _Examined:

@@ -23,7 +23,7 @@ DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 
 class ApiError(OpsError):
-    """The API refused the call, or gave no answer that is DigitalOcean's: then `status` is 0."""
+    """The API refused the call; `status` is 0 if the response isn't DigitalOcean's."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -213,7 +213,7 @@ def _check_endpoint(endpoint: str) -> None:
 def _message(answer: httpx.Response) -> str:
     fixes: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "; fix: export DIGITALOCEAN_TOKEN=... with a token that is valid",
-        HTTPStatus.FORBIDDEN: "; fix: give the token that scope (python -m ops preflight says which)",
+        HTTPStatus.FORBIDDEN: "; fix: give the token that scope (python -m ops preflight shows which)",
         HTTPStatus.TOO_MANY_REQUESTS: f"; fix: try again in {_retry_after(answer) or 60:.0f} s",
     }
     fix = fixes.get(answer.status_code, "")

@@ -30,7 +30,7 @@ _CLUSTER = f"kubernetes/clusters/{_NONEXISTENT_ID}"
 
 
 class Probe(NamedTuple):
-    """A call that changes nothing: it reads, or it asks for the impossible and is refused for that or for the scope."""
+    """A call that changes nothing: it reads, or it is invalid and refused for that or for a missing scope."""
 
     method: str
     path: str
@@ -102,7 +102,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     """
     settings = stack.settings
     if not settings.creates_cluster:
-        yield Check("account", True, f"nothing is created on DigitalOcean beside kubeContext {settings.kube_context}")
+        yield Check("account", True, f"nothing is created on DigitalOcean with kubeContext {settings.kube_context}")
         return
     try:
         account = api.read("account", "account", Account)
@@ -171,7 +171,7 @@ def _is_allowed(api: Api, probe: Probe) -> bool:
 
 
 def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Registry], account: str) -> Iterator[Check]:
-    """Ids in the state that the account doesn't have: most often the token is another team's."""
+    """Checks that the account has the ids of the state; if not, the token is most often another team's."""
     names = {each.name for each in found}
     missing = [f"cluster {each}" for each in state.of(states.CLUSTER) if each not in clusters]
     if found or state.of(states.REGISTRY):
@@ -183,7 +183,7 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
 
 
 def _check_room(settings: Settings, sizes: Mapping[str, Size]) -> Check:
-    """The pods, with the one that an update adds, on the nodes."""
+    """Checks that the pods fit on the nodes, with the one that a rollout adds."""
     for pool in settings.all_pools.values():
         if pool.size not in sizes:
             return Check("room", True, f"unknown: {pool.size} is no size for nodes")
@@ -233,11 +233,11 @@ def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collectio
         if vpc.id in here:
             return Check("vpc", True, f"{here[vpc.id].name} is there")
         fix = f"pulumi config set --path vpc.id {next(iter(here))}" if here else "write vpc: {name: ...}"
-        return Check("vpc", False, f'VPC "{vpc.id}" is not there in {region}', fix)
+        return Check("vpc", False, f'no VPC "{vpc.id}" in {region}', fix)
     if any(each.id in owned for each in here.values()):
-        return Check("vpc", True, "is there, and this stack's")
+        return Check("vpc", True, "exists and belongs to this stack")
     if any(each.name == vpc.name for each in found):
-        return Check("vpc", False, f'a VPC "{vpc.name}" is there already', "write vpc: {id: ...}, or another name")
+        return Check("vpc", False, f'a VPC "{vpc.name}" exists already', "write vpc: {id: ...}, or another name")
     if not any(each.default for each in here.values()):
         said = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
         return Check("vpc", False, said, "create one in the control panel, and write vpc: {id: ...}")
@@ -250,7 +250,7 @@ def _check_vpc_name(cluster: LiveCluster, vpc: Vpc | None, taken: Collection[str
         return
     if vpc.name in taken:
         fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or another name"
-        yield Check("vpc.name", False, f'a VPC "{vpc.name}" is there already', fix)
+        yield Check("vpc.name", False, f'a VPC "{vpc.name}" exists already', fix)
     else:
         yield Check("vpc.name", True, f"{cluster.vpc_name} becomes {vpc.name}")
 
@@ -264,7 +264,7 @@ def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     owner = f"stack {other}'s" if other else "and the state of this stack doesn't have it"
     doctor = "" if other else f", or python -m ops doctor --stack {stack.name}"
     fix = f"pulumi config set clusterName with another name{doctor}"
-    return Check("clusterName", False, f'a cluster "{name}" is there already, {owner}', fix)
+    return Check("clusterName", False, f'a cluster "{name}" exists already, {owner}', fix)
 
 
 def _live(cluster: Cluster, vpcs: Iterable[VpcDocument], owned_vpcs: Collection[str]) -> LiveCluster:
@@ -292,7 +292,7 @@ def _upgrades(api: Api, cluster: str) -> list[str]:
 def _check_upgrade(
     live: LiveCluster, settings: Settings, offered: list[str], available: Callable[[], list[str]]
 ) -> Check:
-    """An upgrade of the cluster, and what it may break."""
+    """Checks an upgrade of the cluster, and warns of what it may break."""
     key = "kubernetesVersion"
     if error := cluster_changes.upgrade_error(settings, live, offered):
         return Check(key, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
@@ -307,7 +307,7 @@ def _check_upgrade(
 
 
 def _check_upgrades(live: LiveCluster, settings: Settings, available: list[str]) -> Check:
-    """What DigitalOcean can upgrade the cluster to, on the way to the wanted version."""
+    """Returns the versions to which DigitalOcean can upgrade the cluster on the way to the configured one."""
     key, wanted = "kubernetesVersion", settings.kubernetes_version
     newest = cluster_changes.upgrade_to(settings, live, available)
     if newest is None:
@@ -323,7 +323,7 @@ def _check_upgrades(live: LiveCluster, settings: Settings, available: list[str])
 
 
 def _check_replacement(cluster: LiveCluster, settings: Settings) -> Iterator[Check]:
-    """Settings that are fixed when a cluster is created."""
+    """Checks the settings that can't change after a cluster is created."""
     if error := cluster_changes.vpc_error(settings, cluster):
         yield Check(error.key, False, f"{error.problem}; allowed: {error.allowed}", error.fix)
     for error in cluster_changes.replacements(settings, cluster):
@@ -335,7 +335,7 @@ def _check_replacement(cluster: LiveCluster, settings: Settings) -> Iterator[Che
 
 
 def _check_quota(api: Api, account: Account, settings: Settings, have: int) -> Check:
-    """The account's limit of Droplets, at the largest number of nodes."""
+    """Checks the account's Droplet limit for the largest number of nodes."""
     limit = account.droplet_limit
     meta = api.read("droplets", "meta", _Meta)
     pools = settings.all_pools.values()
@@ -394,7 +394,7 @@ def _check_registry_replacement(own: Registry, name: str | None, region: str) ->
             said = f'{key} "{wanted}" instead of {actual}: pulumi up deletes registry {own.name} with its images'
             fix = f"pulumi config set --path registry.{key} {actual}; or go on, and the images are pushed again"
             return Check("registry", False, said, fix)
-    return Check("registry", True, "is there, and this stack's")
+    return Check("registry", True, "exists and belongs to this stack")
 
 
 def _existing_registry(names: list[str]) -> str:

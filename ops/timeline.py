@@ -171,7 +171,7 @@ def _add(parent: ET.Element, tag: str, text: str = "", **attributes: object) -> 
 
 
 def _counts(metadata: Mapping[str, Any]) -> bool:
-    """Leaves out what takes no time: components, and resources that stay as they are."""
+    """Drops steps without a duration: components and unchanged resources."""
     resource = metadata.get("new") or metadata.get("old") or {}
     return bool(resource.get("custom")) and metadata["op"] != "same"
 
@@ -182,7 +182,7 @@ def _name(urn: str) -> str:
 
 
 def _ordered(steps: Mapping[str, Step], resources: Sequence[Mapping[str, Any]]) -> dict[str, Step]:
-    """Adds what each step needs, and when that was ready."""
+    """Adds the dependencies of each step and the time when they were ready."""
     if not steps:
         raise OpsError("no resource was changed; fix: the log or the state of an `up` that changed something")
     direct: dict[str, set[str]] = {
@@ -202,7 +202,7 @@ def _ordered(steps: Mapping[str, Step], resources: Sequence[Mapping[str, Any]]) 
         direct = turned
 
     def needs(urn: str) -> frozenset[str]:
-        """Through components and unchanged resources to steps."""
+        """Resolves dependencies on components and unchanged resources to steps."""
         needed: set[str] = set()
         seen: set[str] = set()
         waiting = list(direct.get(urn, ()))
@@ -219,7 +219,7 @@ def _ordered(steps: Mapping[str, Step], resources: Sequence[Mapping[str, Any]]) 
     for urn, step in steps.items():
         waited_for = needs(urn)
         last = max((steps[other] for other in waited_for), key=lambda other: other.end, default=None)
-        # Whole seconds: what ended in the second of the start was there.
+        # Times are whole seconds: a step that ended in the same second counts as ready.
         ready = min(last.end, step.start) if last else 0
         placed[urn] = replace(step, needs=waited_for, ready=ready, previous=last.urn if last else "")
     return _sorted(placed)

@@ -50,7 +50,7 @@ def _read(container: Any, key: str | int) -> Any:  # noqa: ANN401 -- a property 
 
 
 class NoInputsError(Exception):
-    """Every rule for each resource is disabled, and they collect what a rule for the whole stack needs."""
+    """Resource rules are disabled: they only collect the properties for the stack rules."""
 
 
 def _with_clusters(cluster: rules.Resource, config: rules.Config) -> Iterator[str]:
@@ -109,7 +109,7 @@ PolicyPack(
         ),
         _each_resource(
             "image-without-digest",
-            "Containers run images that nobody can move: name@sha256:...",
+            "Containers run images by their digest: name@sha256:...",
             rules.image_without_digest,
             EnforcementLevel.ADVISORY,
             {},

@@ -93,7 +93,7 @@ def cluster_replacement(cluster: Resource, config: Config, before: Sequence[Reso
 
 
 def image_without_digest(workload: Resource, _config: Config) -> Iterator[str]:
-    """Finds images that are named by a tag, which its owner may move to another image."""
+    """Finds images that are referenced by a mutable tag."""
     for container in _containers(workload):
         image = container.get("image")
         if image is not Unknown.UNKNOWN and "@sha256:" not in str(image):
@@ -102,7 +102,7 @@ def image_without_digest(workload: Resource, _config: Config) -> Iterator[str]:
 
 
 def container_without_limits(workload: Resource, config: Config) -> Iterator[str]:
-    """Finds containers that may use all of their node."""
+    """Finds containers without limits."""
     for container in _containers(workload):
         resources = container.get("resources") or {}
         limits = resources if resources is Unknown.UNKNOWN else resources.get("limits") or {}

@@ -1,4 +1,4 @@
-"""What the stack has before the update: the engine shows a policy only what comes after it."""
+"""The stack before the update: the engine shows a policy only the state after it."""
 
 import json
 import subprocess

@@ -36,7 +36,7 @@ class _Charts(http.server.SimpleHTTPRequestHandler):
     """Serves Helm's repository folder."""
 
     def log_message(self, *_: object) -> None:
-        """A request for a chart is no news."""
+        """Logs nothing."""
 
 
 def _serve(server: http.server.HTTPServer, until: ExitStack) -> None:
@@ -83,7 +83,7 @@ def main(ready: Path) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line for each request
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # log no line for each request
     started = time.monotonic()
     with ExitStack() as until:
         run(until)

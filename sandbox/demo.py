@@ -43,7 +43,7 @@ _KONG_FAILURES = (
     "invalid response was received",
     "upstream server is",
 )
-"""Kong's messages where it has no route, or no pod behind one."""
+"""Kong's messages for an unknown route, and for a route without ready pods."""
 
 
 class DemoError(Exception):
@@ -144,12 +144,12 @@ def down(console: Console) -> None:
         try:
             _destroy(console, stack)
         except pulumi.PulumiError as error:
-            # The account is this machine's own: nothing goes on costing.
+            # The account is on this machine: nothing stays billed.
             doctor, stop = _DOCTOR.format(stack=stack), f"{sys.executable} -m sandbox stop"
             raise DemoError(f"{error}; fix: {doctor}; or give it all up: {stop}") from None
     console.print(f"pulumi destroy: {time.monotonic() - started:.0f} s")
     console.rule("the bill")
-    book = ledger(wait=60)  # deletes take effect after they are answered
+    book = ledger(wait=60)  # a deletion takes effect after its response
     _show_bill(console, book)
     if book["hourly"]:
         raise DemoError(
@@ -167,7 +167,7 @@ def _destroy(console: Console, stack: str) -> None:
 
 
 def ledger(wait: float = 0) -> dict[str, Any]:
-    """The bill of DigitalOcean's stand-in, as soon as nothing is billed or `wait` seconds have passed."""
+    """Returns the stand-in's bill once nothing is billed or `wait` seconds have passed."""
     answer = httpx.get(f"{API}/_control/ledger", params={"wait": wait}, timeout=wait + 10)
     book: dict[str, Any] = answer.raise_for_status().json()
     return book

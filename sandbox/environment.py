@@ -15,7 +15,7 @@ from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVID
 _JSON = RUN / "environment.json"
 SHELL = RUN / "env"
 KUBECONFIG = RUN / "kubeconfig"
-"""A cluster administrator's, there as long as the cluster is."""
+"""The kubeconfig of the cluster's administrator; it exists as long as the cluster."""
 _PULUMI_HOME = CACHE / "pulumi"
 STATE_BUCKET = "state"
 
@@ -50,7 +50,7 @@ def write_environment(token: str, docker_config: Path) -> None:
         "DOCKER_CONFIG": str(docker_config),
         "KUBECONFIG": str(KUBECONFIG),
         "PULUMI_BACKEND_URL": f"s3://{STATE_BUCKET}?endpoint={STATE}&region=us-east-1&s3ForcePathStyle=true",
-        # Any would do there; Spaces has a pair for each user.
+        # The store accepts any key pair; Spaces has one for each user.
         "AWS_ACCESS_KEY_ID": "sandbox",
         "AWS_SECRET_ACCESS_KEY": "sandbox",
         # The sandbox's secrets are worth nothing; Pulumi.sandbox.yaml holds the salt that belongs to this passphrase.
@@ -59,7 +59,7 @@ def write_environment(token: str, docker_config: Path) -> None:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         # The language host runs `pip list`, which asks the package index for a newer pip.
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        # The user's proxy is for others than this machine.
+        # Requests to this machine bypass the user's proxy.
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
         "PATH": os.pathsep.join([str(binaries), str(Path(sys.executable).parent)]),
     }
@@ -76,7 +76,7 @@ def write_environment(token: str, docker_config: Path) -> None:
 
 
 def _link_binaries() -> Path:
-    """A folder for PATH with just the commands that a person types."""
+    """Creates a folder for PATH with just the commands that users type."""
     folder = RUN / "bin"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -99,7 +99,7 @@ def _bundle_pulumi() -> Path:
     bundle = RUN / "pulumi"
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    # The CLI looks beside the file that it really is, so not a link.
+    # The CLI resolves links before it looks for the host beside itself.
     shutil.copy2(pulumi, bundle / "pulumi")
     for script in host.parent.glob("pulumi-*python*"):
         (bundle / script.name).symlink_to(script)

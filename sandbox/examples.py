@@ -57,5 +57,5 @@ def add_metrics_server(report: Report) -> None:
 def _add_zone(zone: str) -> None:
     bearer = {"Authorization": f"Bearer {environment()['DIGITALOCEAN_TOKEN']}"}
     answer = httpx.post(f"{API}/v2/domains", json={"name": zone}, headers=bearer, trust_env=False)
-    if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # it is there from an earlier run
+    if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # exists from an earlier run
         answer.raise_for_status()

@@ -28,7 +28,7 @@ class PulumiError(Exception):
 
 
 class LockedError(PulumiError):
-    """Another command works on the stack, or one that was killed has left its lock."""
+    """The stack is locked, by a running command or by one that was killed."""
 
 
 def run(console: Console, *arguments: str) -> None:
@@ -76,7 +76,7 @@ def run(console: Console, *arguments: str) -> None:
 
 @contextmanager
 def _interrupts_counted() -> Iterator[list[int]]:
-    """Leaves Ctrl-C to the child, which gets it from the terminal, too; the list has one entry for each."""
+    """Leaves Ctrl-C to the child, which gets it from the terminal as well. Yields a list with an entry for each."""
     interrupts: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:

@@ -1,4 +1,4 @@
-"""The cluster as the rest of the stack uses it, whichever kind it is."""
+"""The interface of a cluster, created or existing, to the rest of the stack."""
 
 import shlex
 from collections.abc import Mapping, Sequence

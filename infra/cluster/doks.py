@@ -104,7 +104,7 @@ def _vpc(vpc: Vpc, region: str, plan: ClusterPlan, opts: pulumi.ResourceOptions)
 
 
 def _firewall(config: ClusterSettings) -> digitalocean.KubernetesClusterControlPlaneFirewallArgs | None:
-    """Guards the API server, or switches its firewall off; None: it stays as it is, as one that was set by hand."""
+    """Returns the firewall of the API server, enabled or disabled; None leaves one that was set by hand as it is."""
     networks = config.control_plane_firewall
     if not networks:
         return None

@@ -22,7 +22,7 @@ _MIB = 2**20
 
 
 class Amount(NamedTuple):
-    """Thousandths of a CPU, and MiB."""
+    """An amount of CPU in thousandths, and of memory in MiB."""
 
     cpu: int
     memory: int
@@ -55,7 +55,7 @@ DOKS_CLUSTER = Amount(200, 286)
 _RESERVED_CPU = 100
 """Thousandths of a CPU of each node that no pod gets."""
 _NODE_MEMORY = {2048: 1574, 4096: 2560, 8192: 6144, 16384: 13312, 32768: 28672}
-"""MiB for pods by the Droplet's MiB: measured for the smallest; else of DigitalOcean's Kubernetes limits page."""
+"""MiB for pods by the Droplet's MiB: the smallest was measured, the rest is of the Kubernetes limits page."""
 
 
 class NodeSize(NamedTuple):
@@ -111,7 +111,7 @@ class Shortage(NamedTuple):
     """Why the pods don't fit on the nodes of a pool."""
 
     key: str
-    """The pool's key that the fix is about."""
+    """Key of the pool in the stack file."""
     problem: str
     fix: str
 

@@ -58,7 +58,7 @@ class Vpc(Model):
         if self.ip_range is None:
             return
         if self.id:
-            yield ConfigError("ipRange", str(self.ip_range), "only beside name", "remove ipRange")
+            yield ConfigError("ipRange", str(self.ip_range), "only with name", "remove ipRange")
         elif not self.ip_range.is_private or not _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE:
             allowed = "a private IPv4 network from /16 to /24"
             yield ConfigError("ipRange", str(self.ip_range), allowed, "write for example 10.120.0.0/20")

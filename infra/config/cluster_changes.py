@@ -24,7 +24,7 @@ class LiveCluster(NamedTuple):
     vpc_name: str = ""
     """Empty: not read, since neither the configuration names a VPC nor the stack has made one; or not found."""
     vpc_range: str = ""
-    """Of its addresses; read with its name."""
+    """Its IP range, read with its name."""
     owns_vpc: bool = False
     """True if the stack made its VPC."""
 
@@ -44,7 +44,7 @@ def number_of(minor: str) -> int:
 
 
 def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[ConfigError]:
-    """Yields the keys that another cluster would be needed for."""
+    """Yields an error for each key whose change would replace the cluster."""
     advice = "or allowReplace true, which deletes the cluster with all that is in it"
     problem = f"would replace cluster {cluster.name}"
     if settings.region != cluster.region:
@@ -98,7 +98,7 @@ def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequ
             f"pulumi config set {key} {following}, pulumi up, and the next when the cluster runs again",
             f"skips a minor version of cluster {cluster.name}, which runs {cluster.version}",
         )
-    # DigitalOcean upgrades a cluster by itself when its version is no longer on offer. That is no wish to go back.
+    # DigitalOcean upgrades a cluster by itself when its version is no longer on offer. That asks for no downgrade.
     if step < 0 and wanted in offered:
         return ConfigError(
             key,
@@ -134,7 +134,7 @@ def upgrade_to(settings: ClusterSettings, cluster: LiveCluster, available: Seque
 
 
 def _order(version: str) -> list[int]:
-    """Returns what versions such as 1.35.7-do.0 are sorted by."""
+    """Returns the sort key of a version such as 1.35.7-do.0."""
     return [int(number) for number in re.findall(r"[0-9]+", version)]
 
 

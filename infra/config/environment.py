@@ -28,7 +28,7 @@ def gateway_environment(policies: GatewayPolicies, body_buffer_mib: int | None =
         kept = [name for name in HEADERS_OF_KONG if name.lower() not in removed]
         environment["headers"] = ",".join(kept) or "off"
     if policies.access_log:
-        environment["proxy_access_log"] = "off"  # its lines of text would stand between those of JSON
+        environment["proxy_access_log"] = "off"  # nginx's text lines would mix with the JSON lines
     if policies.tracing:
         environment |= {
             "tracing_instrumentations": "all",

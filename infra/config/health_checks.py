@@ -8,7 +8,7 @@ from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 
 _SECONDS = 2
-"""Between two checks, and the wait for an answer, as a readiness probe's."""
+"""Interval and timeout of a check, as of a readiness probe."""
 _FAILURES = 3
 _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 

@@ -24,7 +24,7 @@ def spoofable_headers(acl: PluginConfig) -> list[str]:
     request-transformer does. This holds should Kong ever run without that code.
 
     Kong's authentication plugins replace or clear X-Consumer-ID and the like in that spelling before the transformer
-    runs, so what they set has to stay. Servers of the CGI convention take "_" and "-" in a name for the same.
+    runs, so what they set has to stay. Servers with CGI's naming convention treat "_" and "-" alike.
     """
     # Unless acl hides the groups, it has set X-Consumer-Groups itself before.
     hyphenated = ["X-Credential-Username", *(["X-Consumer-Groups"] if acl.get("hide_groups_header", not acl) else [])]

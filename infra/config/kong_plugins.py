@@ -1,4 +1,4 @@
-"""Policies in Kong's words: one table says which key of the stack file makes which plugin."""
+"""Translates policies to Kong's plugins: one table maps keys of the stack file to plugins."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class _Policy:
         return any(getattr(policies, field, None) for field in self.fields)
 
     def is_mentioned(self, policies: Policies) -> bool:
-        """True if the stack file has one of the fields, with whatever value."""
+        """True if the stack file sets one of the fields, even to false."""
         return bool(policies.model_fields_set & {*self.fields})
 
 

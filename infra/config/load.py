@@ -80,7 +80,7 @@ def _unknown_namespaces(config: Mapping[str, str], project: str) -> Iterator[str
 
 
 _GO_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} [A-Z+-][A-Z0-9+-]*")
-"""A date without quotes, as Pulumi hands it on."""
+"""A YAML date without quotes, as Pulumi passes it to the program."""
 
 
 def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 -- JSON
@@ -112,7 +112,7 @@ def _is_in_clear(path: str, values: Mapping[str, Any], written: Mapping[str, Any
 
 
 def _at(value: Any, path: str) -> Any:  # noqa: ANN401 -- JSON
-    """Returns what is at a path such as `[0].jwt.secret`; None where the value has no such place."""
+    """Returns the value at a path such as `[0].jwt.secret`; None if the path doesn't exist."""
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         try:
             value = value[name or int(index)]

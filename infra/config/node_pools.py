@@ -11,7 +11,7 @@ from infra.config.types import Model
 DEFAULT_POOL = "default"
 """The pool that a cluster is created with. Its keys are `nodeSize`, `nodeCount` and `nodeAutoscale`."""
 DEFAULT_POOL_TAG = "terraform:default-node-pool"
-"""The tag by which Pulumi's provider recognises a cluster's default pool."""
+"""The tag that marks a cluster's default pool for Pulumi's provider."""
 SIZE = r"^[a-z0-9_]+(-[a-z0-9.]+)+$"
 _LONGEST_LABEL = 63
 _LONGEST_PART = 63 + 1 + 253
@@ -111,7 +111,7 @@ class NodePool(Model):
 
     def _errors(self) -> Iterator[ConfigError]:
         if self.count is not None and self.autoscale:
-            yield ConfigError("count", self.count, "unset beside autoscale", "remove count")
+            yield ConfigError("count", self.count, "unset with autoscale", "remove count")
         for label in self.labels:
             prefix = label.rpartition("/")[0]
             if any(f".{prefix}".endswith(f".{reserved}") for reserved in _RESERVED):

@@ -19,7 +19,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""For APIs, whose answers are no pages (OWASP REST security cheat sheet). A service's own headers win."""
+"""Headers for APIs, which serve no pages (OWASP REST security cheat sheet). A service's own headers win."""
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=63072000"}
 """Two years (OWASP). Browsers heed it where they trust the certificate, so not with one from staging."""
 

@@ -50,7 +50,7 @@ def plugins() -> list[str]:
 
 
 def config_errors(plugin: str, config: Mapping[str, Any]) -> Iterator[ConfigError]:
-    """Yields what Kong would refuse in a plugin's configuration, as far as the schema tells."""
+    """Yields the violations of Kong's schema in a plugin's configuration."""
     model = _record(plugin, _document()[plugin])
     try:
         model.model_validate(config)
@@ -109,7 +109,7 @@ def _at_most_one(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]
 def _all_or_none(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     missing = [name for name in group if record.value(name) is None]
     if 0 < len(missing) < len(group):
-        yield ConfigError(missing[0], None, f"set beside {', '.join(set(group) - {*missing})}", "set it", "is missing")
+        yield ConfigError(missing[0], None, f"set with {', '.join(set(group) - {*missing})}", "set it", "is missing")
 
 
 def _ascending(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
@@ -127,7 +127,7 @@ def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
     alternatives = needed.split("|")
     if holds and all(record.value(field) is None for field in alternatives):
         shown = name if values == "*" else f"{name}: {value}"
-        yield ConfigError(alternatives[0], None, f"set beside {shown}", "set it", "is missing")
+        yield ConfigError(alternatives[0], None, f"set with {shown}", "set it", "is missing")
 
 
 _CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[ConfigError]]] = {
@@ -157,7 +157,7 @@ def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
 
 
 def _type(name: str, schema: Schema, *, required: bool = False) -> tuple[Any, str, Any]:
-    """Returns the type of a schema, what it allows in words, and an example."""
+    """Returns the type of a schema, a description of allowed values, and an example."""
     if isinstance(schema, list):
         item, allowed, example = _type(name, schema[0], required=True)
         return list[item], f"a list, each {allowed}", [example]  # type: ignore[valid-type]  # made from the file
@@ -211,7 +211,7 @@ def _matches(value: str, pattern: re.Pattern[str]) -> str:
 
 
 def _pattern(value: str) -> str:
-    """Refuses what PCRE refuses as well."""
+    """Refuses patterns that PCRE, which Kong uses, can't compile either."""
     try:
         re.compile(value)
     except re.error as error:

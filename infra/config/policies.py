@@ -205,7 +205,7 @@ class RoutePolicies(Policies):
         return self.timeouts or Timeouts()
 
     def access_control(self, gateway: Policies) -> Mapping[str, Any]:
-        """Returns what decides who is refused, by key, except for groups; inherited from the gateway if unset."""
+        """Returns the settings that refuse clients, by key, without groups; unset ones come from the gateway."""
         lists = {
             field: getattr(self if field in self.model_fields_set else gateway, field)
             for field in ("allow_ips", "deny_ips")
@@ -237,7 +237,7 @@ class RoutePolicies(Policies):
                 allowed = "under gateway, since Kong takes it on no route"
                 yield ConfigError(f"plugins.{name}", None, allowed, f"move {name} to gateway.plugins")
         if self.allow and self.auth is None:
-            yield ConfigError("allow", None, "only beside auth, which says who asks", "add auth: jwt")
+            yield ConfigError("allow", None, "only with auth, which identifies the consumer", "add auth: jwt")
         if self.rate_limit and self.rate_limit.by == "consumer" and self.auth is None:
             yield ConfigError("rateLimit.by", "consumer", "ip, header or service without auth", "add auth: jwt")
         if self.protocol == "grpc":
@@ -248,7 +248,7 @@ class RoutePolicies(Policies):
                     yield ConfigError(key, getattr(self, field), "unset with protocol: grpc", f"remove {key}")
         if self.rewrite and "strip_path" in self.model_fields_set:
             key = to_camel("strip_path")
-            yield ConfigError(key, self.strip_path, "unset beside rewrite, which replaces the path", f"remove {key}")
+            yield ConfigError(key, self.strip_path, "unset with rewrite, which replaces the path", f"remove {key}")
         yield from self._header_errors()
 
     def _header_errors(self) -> Iterator[ConfigError]:
@@ -256,7 +256,7 @@ class RoutePolicies(Policies):
         for name, value in self.when_headers.items():
             key = f"whenHeaders.{name}"
             if name.lower() == "host":
-                yield ConfigError(key, value, "any header but Host, for which there is domain", f"remove {name}")
+                yield ConfigError(key, value, "any header but Host, which the key domain sets", f"remove {name}")
             if names.count(name.lower()) > 1:
                 yield ConfigError(key, value, "each header once, in upper or lower case", f"remove {name}")
             if value.startswith("~*"):

@@ -10,7 +10,7 @@ NODE_SIZES = {
     "g-2vcpu-8gb": 63.0,
 }
 REGISTRY_TIERS = {"starter": 0.0, "basic": 5.0, "professional": 20.0}
-"""These two are for the program, which calls no API for a price; `ops` reads them from the API, which has all sizes."""
+"""Node sizes and tiers, for the program, which requests no prices. `ops` reads those of all sizes from the API."""
 
 BILLED_HOURS = 672
 """A month's price is reached after this many hours (pricing page of DigitalOcean Kubernetes)."""

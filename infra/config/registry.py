@@ -13,7 +13,7 @@ _USERNAME = r"^[^:\s]+$"
 
 
 class PullCredentials(Model):
-    """Credentials of another registry than the stack's, for a private image."""
+    """Credentials for a private image in a registry other than the stack's."""
 
     server: str = Field(pattern=REPOSITORY_PREFIX, description="a registry's host", examples=["ghcr.io"])
     username: str = Field(pattern=_USERNAME, description="a user that may pull", examples=["user"])

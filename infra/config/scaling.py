@@ -52,5 +52,5 @@ class PodAutoscale(Model):
 def replicas_errors(section: Model) -> Iterator[ConfigError]:
     """Yields an error if a section has `replicas` beside `autoscale`."""
     if "replicas" in section.model_fields_set:
-        allowed = "unset beside autoscale, which sets the number of pods"
+        allowed = "unset with autoscale, which sets the number of pods"
         yield ConfigError("replicas", None, allowed, "remove replicas, or autoscale")

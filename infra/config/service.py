@@ -72,7 +72,7 @@ class Source(Model):
                 allowed = f"less than {LONGEST_VARIABLE >> 10} KiB: Linux starts no process with a longer one"
                 yield ConfigError(f"env.{name}", None, allowed, "have the service read it from elsewhere")
         if "PORT" in self.env:
-            yield ConfigError("env.PORT", self.env["PORT"], "unset: it says what port says", "remove it, and set port")
+            yield ConfigError("env.PORT", self.env["PORT"], "unset: port sets it", "remove it, and set port")
         if bool(self.build) == bool(self.image):
             problem = "has both build and image" if self.build else "has neither build nor image"
             yield ConfigError("", None, "exactly one of them", f"keep for example build: {example}", problem)
@@ -139,7 +139,7 @@ class BlueGreen(Model):
     def _live_one_runs(self) -> Self:
         if self.live not in self.versions:
             fix = f"add {self.live}: {{build: apps/foo}}"
-            raise_if_any([ConfigError("live", self.live, "one that is there", fix)])
+            raise_if_any([ConfigError("live", self.live, ", ".join(self.versions), fix)])
         return self
 
 
@@ -257,7 +257,7 @@ class Workload(RoutePolicies):
         if self.name == "proxy":
             yield ConfigError("name", self.name, "any but proxy, whose URL is the gateway's", "give it another name")
         if self.path.startswith("/~"):
-            allowed = "one that doesn't begin with \"/~\", by which Kong's controller knows a pattern"
+            allowed = "one that doesn't begin with \"/~\", which marks a regular expression for Kong's controller"
             yield ConfigError("path", self.path, allowed, f"write for example {self.path.replace('~', '', 1)}")
 
 
@@ -316,10 +316,10 @@ class Service(Workload, Source):
         else:
             for key in ("build", "image", "canary"):
                 if getattr(self, key):
-                    allowed = "unset beside blueGreen, which says what runs"
+                    allowed = "unset with blueGreen, which sets the versions"
                     yield ConfigError(key, None, allowed, f"move it to blueGreen.{self.blue_green.live}")
         suffixes = ["canary"] if self.canary else list(self.blue_green.versions) if self.blue_green else []
         # The longest name derived from a version's is <version>-deployment, as with ServiceName.
         if (length := max((len(f"-{suffix}") for suffix in suffixes), default=0)) + len(self.name) > LONGEST_NAME:
-            allowed = f"at most {LONGEST_NAME - length} letters beside {' and '.join(suffixes)}"
+            allowed = f"at most {LONGEST_NAME - length} letters with {' and '.join(suffixes)}"
             yield ConfigError("name", self.name, allowed, "give it a shorter name")

@@ -27,7 +27,7 @@ class Acme(Model):
     ca: str = Field(
         "",
         pattern=r"^\s*(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\s*)*$",
-        description="certificates (PEM) by which that server itself is known",
+        description="PEM certificates of the authority that signed the ACME server's own",
         examples=["-----BEGIN CERTIFICATE----- ..."],
     )
     profile: str = Field(

@@ -1,4 +1,4 @@
-"""Checks that hold between keys of the configuration; a section checks what concerns itself alone."""
+"""Checks between sections of the configuration; each section validates its own keys."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -58,14 +58,14 @@ def secret_paths(settings: Settings) -> Iterator[str]:
 def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
     workloads = settings.workloads_by_path
     names = Counter(name for workload in workloads.values() for name in {workload.name, *workload.versions})
-    # Two services may share a path if their whenHeaders differ: Kong prefers the route that asks for headers.
+    # Two services may share a path if their whenHeaders differ: Kong prefers the route with header conditions.
     routes = Counter((workload.path, workload.required_headers) for workload in workloads.values())
     for path, workload in workloads.items():
         if any(names[name] > 1 for name in (workload.name, *workload.versions)):
             allowed = "each name once, with those of canaries, blues and greens"
             yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
         if settings.tls and workload.name == TLS_SECRET:
-            allowed = f"any but {TLS_SECRET} beside domain, which the certificate's objects are called"
+            allowed = f"any but {TLS_SECRET} with domain: the certificate's objects have that name"
             yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
         if routes[workload.path, workload.required_headers] > 1:
             allowed, fix = "each path once, but for other whenHeaders", "give it another path"
@@ -91,7 +91,7 @@ def _check_weighted_paths(settings: Settings) -> Iterator[ConfigError]:
                 and len(workload.traffic_weights) > 1
                 and other.path.startswith(f"{workload.path}/")
             ):
-                allowed = f"a path without a dot beside canary, since {other.name} is below it"
+                allowed = f"a path without a dot with canary, since {other.name} is below it"
                 yield ConfigError(f"{path}.path", workload.path, allowed, "give it another path, or use blueGreen")
 
 
@@ -107,9 +107,9 @@ def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
         for name, field in ClusterSettings.model_fields.items():
             if name != "kube_context" and (value := getattr(settings, name)) != field.default:
                 key = to_camel(name)
-                yield ConfigError(key, value, "unset beside kubeContext: no cluster is made", f"remove {key}")
+                yield ConfigError(key, value, "unset with kubeContext, an existing cluster", f"remove {key}")
         if registry.kind == "digitalocean":
-            allowed = "other or none beside kubeContext"
+            allowed = "other or none with kubeContext"
             yield ConfigError("registry.kind", "digitalocean", allowed, "write registry: {kind: none}")
     elif registry.kind == "none" and settings.built_images:
         allowed = "digitalocean or other, since nodes pull images"
@@ -122,7 +122,7 @@ def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
 def _check_node_pools(settings: Settings) -> Iterator[ConfigError]:
     if settings.node_autoscale and settings.node_count != ClusterSettings.model_fields["node_count"].default:
         fix = "pulumi config rm nodeCount"
-        yield ConfigError("nodeCount", settings.node_count, "unset beside nodeAutoscale", fix)
+        yield ConfigError("nodeCount", settings.node_count, "unset with nodeAutoscale", fix)
     if settings.node_autoscale and settings.node_autoscale.min < 1:
         allowed = "at least 1, since DigitalOcean's own pods need a node"
         yield ConfigError("nodeAutoscale.min", settings.node_autoscale.min, allowed, "write min: 1")
@@ -160,9 +160,9 @@ def _check_gateway_policies(settings: Settings) -> Iterator[ConfigError]:
 
 
 def _check_metrics_server(settings: Settings) -> Iterator[ConfigError]:
-    """Finds an existing cluster that may have a metrics-server or not: autoscalers need one, and two would clash."""
+    """Requires an explicit metricsServer for an existing cluster: autoscalers need exactly one."""
     if settings.has_autoscale and settings.metrics_server == "auto" and not settings.creates_cluster:
-        allowed = "install, or existing where the cluster has one, beside kubeContext and autoscale"
+        allowed = "install, or existing if the cluster has one, with kubeContext and autoscale"
         yield ConfigError("metricsServer", "auto", allowed, "pulumi config set metricsServer existing")
 
 
@@ -237,7 +237,7 @@ def _check_collector(settings: Settings) -> Iterator[ConfigError]:
     is_public = len(labels) > 2 and labels[2] != "svc" and not host.replace(".", "").isdecimal()  # noqa: PLR2004 -- see above
     for path, workload in settings.workloads_by_path.items():
         if is_public and workload.tracing and not workload.egress.internet:
-            allowed = f"false beside egress.internet: false, since {host} is outside of the cluster"
+            allowed = f"false with egress.internet: false, since {host} is outside of the cluster"
             yield ConfigError(f"{path}.tracing", True, allowed, "write tracing: false, or the collector's address")
 
 
@@ -246,30 +246,30 @@ def _check_body_limits(settings: Settings) -> Iterator[ConfigError]:
     for path, workload in settings.workloads_by_path.items():
         limit = settings.body_limit(workload)
         if settings.transforms_body(workload) and (limit is None or limit > MAX_TRANSFORMED_BODY_MIB):
-            allowed = f"1 to {MAX_TRANSFORMED_BODY_MIB} (MiB) beside requestBody: Kong changes what it has in memory"
+            allowed = f"1 to {MAX_TRANSFORMED_BODY_MIB} (MiB) with requestBody: Kong transforms a body in memory"
             yield ConfigError(f"{path}.bodyLimit", limit, allowed, "write bodyLimit: 1")
 
 
 def _check_tls(settings: Settings) -> Iterator[ConfigError]:
     if not settings.tls:
         if settings.email:
-            yield ConfigError("email", settings.email, "only beside domain", "set domain, or remove email")
+            yield ConfigError("email", settings.email, "only with domain", "set domain, or remove email")
         if settings.acme != Acme():
-            yield ConfigError("acme", None, "only beside domain", "set domain, or remove acme")
+            yield ConfigError("acme", None, "only with domain", "set domain, or remove acme")
         return
     if not settings.email:
-        yield ConfigError("email", None, "beside domain, an address", "pulumi config set email ops@example.com")
+        yield ConfigError("email", None, "an address with domain", "pulumi config set email ops@example.com")
     if settings.proxy_service_type != "LoadBalancer":
-        allowed = "LoadBalancer beside domain: the authority asks on port 80"
+        allowed = "LoadBalancer with domain: the ACME server connects to port 80"
         yield ConfigError("proxyServiceType", settings.proxy_service_type, allowed, "remove proxyServiceType")
     if settings.acme.ca and settings.acme.server in LETS_ENCRYPT:
-        yield ConfigError("acme.ca", None, "only with a server of your own, given by its URL", "remove acme.ca")
+        yield ConfigError("acme.ca", None, "only with the URL of a custom ACME server", "remove acme.ca")
     # These policies would answer the ACME server's challenge as well.
     if settings.gateway.allow_ips:
-        allowed = "unset beside domain: the authority asks from addresses that nobody knows"
+        allowed = "unset with domain: the ACME server's addresses are unknown"
         yield ConfigError("gateway.allowIps", None, allowed, "set allowIps on the services")
     answering = sorted({"request-termination", "redirect"} & settings.gateway.plugins.keys())
-    allowed = "unset beside domain: no certificate would be renewed"
+    allowed = "unset with domain: no certificate would be renewed"
     for name in answering:
         yield ConfigError(f"gateway.plugins.{name}", None, allowed, f"move {name} to the services")
     if settings.gateway.terminate:

@@ -1,4 +1,4 @@
-"""The DNS record that leads the gateway's domain to its address."""
+"""The DNS record that points the gateway's domain at its address."""
 
 from collections.abc import Sequence
 

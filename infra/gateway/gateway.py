@@ -111,7 +111,7 @@ class Gateway(pulumi.ComponentResource):
         )
 
         def kind(plural: str) -> Sequence[pulumi.Resource]:
-            """Returns the resources that objects of a kind depend on: the release with the controller, and the CRD."""
+            """Returns the dependencies of objects of a kind: the release with the controller, and the CRD."""
             definition = definitions.objects.get(f"{plural}.configuration.konghq.com")
             return [self.release, *([definition] if definition else [])]
 

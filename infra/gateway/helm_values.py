@@ -26,7 +26,7 @@ _QUICKEST_HEALTH_CHECK = {
     "unhealthy-threshold": "2",
     "healthy-threshold": "2",
 }
-"""The least that DigitalOcean takes."""
+"""The smallest values that DigitalOcean accepts."""
 
 
 def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = None) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = Non
         "containerSecurityContext": {"runAsNonRoot": True, "runAsUser": 1000, **CHART_CONTAINER},
         "ingressController": {
             "image": {"repository": "kong/kubernetes-ingress-controller", "tag": versions.KONG_CONTROLLER},
-            # The template that this enables looks into the cluster.
+            # This would enable a template that reads the cluster.
             "installCRDs": False,
-            # Its certificate would be new at every rendering.
+            # The chart would generate a new certificate at every rendering.
             "admissionWebhook": {"enabled": False},
             # The controller leaves out what Kong refuses, and goes on updating everything else.
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},

@@ -117,7 +117,7 @@ def _pod(secret: pulumi.Input[str], priority_class: pulumi.Input[str] | None) ->
         enable_service_links=False,
         security_context=POD,
         priority_class_name=priority_class,
-        # While it is away, each request with a limit waits for it in vain.
+        # While the store is down, each rate-limited request waits for a timeout.
         tolerations=lost_node_tolerations(),
         # The password is in a file: the arguments of a process are visible to everybody on the node.
         volumes=[

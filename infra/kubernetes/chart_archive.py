@@ -36,7 +36,7 @@ def chart_archive(repository: str, chart: str, version: str, digest: str | None)
         if _digest(content) != digest:
             message = f"{chart} {version} has the SHA-256 {_digest(content)} instead of the pinned {digest}"
             raise ValueError(message)
-        with contextlib.suppress(OSError):  # a home that can't be written to, as in a container
+        with contextlib.suppress(OSError):  # a read-only home directory, as in a container
             _keep(kept, content)
     return content
 

@@ -1,4 +1,4 @@
-"""metrics-server: what pods use at present, from its project's own chart. DOKS doesn't bring one."""
+"""metrics-server, which reports the use of CPU and memory, from its project's chart. DOKS doesn't include it."""
 
 import pulumi
 

@@ -49,7 +49,7 @@ def autoscaler(
 def disruption_budget(
     name: str, metadata: meta.v1.ObjectMetaArgs, pods: meta.v1.LabelSelectorArgs, opts: pulumi.ResourceOptions
 ) -> None:
-    """Creates the PodDisruptionBudget that lets a drain evict one pod at a time, and always one that isn't ready."""
+    """Creates the PodDisruptionBudget that lets a drain evict one pod at a time, and any that isn't ready."""
     policy.v1.PodDisruptionBudget(
         name,
         metadata=metadata,

@@ -41,9 +41,9 @@ class BilledResource:
     monthly: float
     hourly: float
     cluster: str = ""
-    """Id of the cluster whose tag it bears."""
+    """Id of the cluster in the resource's tag `k8s:<id>`."""
     orphan: bool = False
-    """That cluster is gone."""
+    """True if that cluster no longer exists."""
     owner: str = "stack"
     """`stack`: provably the stack's; `unknown`: may be; `nobody`: of a cluster that no update of the stack had;
     `somebody`: has the stack's name and isn't its; else the other stack that has it."""
@@ -95,7 +95,7 @@ class Inventory:
 
     @property
     def blind(self) -> list[str]:
-        """Reasons why the bill may not be all."""
+        """Reasons why the bill may be incomplete."""
         doubts = [
             f"{each.kind} {each.name} ({each.id}) may be this stack's or another's"
             for each in self.others
@@ -126,9 +126,9 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     Raises:
         ApiError: it can't be read.
     """
-    # Without tag:read the lists come without tags, and nothing could be told apart.
+    # Without tag:read the lists have no tags, and ownership can't be determined.
     api.get("tags", per_page=1)
-    # Clusters last: what is created meanwhile would look like an orphan of a cluster that isn't there.
+    # Clusters last: otherwise resources of a cluster created meanwhile would look like orphans.
     tagged = {
         kind: list(api.list(each.path, each.path, each.model, query=each.query)) for kind, each in _TAGGED.items()
     }
@@ -166,7 +166,7 @@ def _cluster(cluster: Cluster, names: Names, ownership: Ownership) -> Iterator[B
         yield _billed("cluster", cluster.id, cluster.name, monthly)
     elif cluster.name == names.cluster:
         owner = ownership.other_stack(CLUSTER, cluster.id, cluster.name) or (
-            # Without any history the state may have been lost, and this be what it had.
+            # Without any history the state may have been lost, and with it this resource.
             "unknown" if has_own_node_pool(cluster) and not ownership.has_history else "somebody"
         )
         yield _billed("cluster", cluster.id, cluster.name, monthly, owner=owner)
@@ -207,7 +207,7 @@ def _registries(api: Api, names: Names, ownership: Ownership) -> dict[str, Regis
     except ApiError as error:
         if needed or error.status != HTTPStatus.FORBIDDEN:
             raise
-        return {}  # a token that may not look for a registry hasn't created one
+        return {}  # a token without registry:read has created no registry
 
 
 def registries(api: Api) -> list[Registry]:

@@ -28,7 +28,7 @@ _UPDATES = 100
 
 
 class Names(NamedTuple):
-    """The names that a configuration gives to what DigitalOcean bills; None if it makes no such thing."""
+    """The names of the billed resources of a configuration; None if it creates none of that kind."""
 
     cluster: str | None
     registry: str | None

@@ -96,8 +96,8 @@ def _listed(kind: str, identifier: str, inventory: Inventory) -> tuple[str, str]
 
 def _why(owner: str) -> str:
     reasons = {
-        "unknown": "it may be this stack's or another's: Pulumi remembers no update of this stack",
-        "nobody": "it is of a cluster that this stack never had",
+        "unknown": "it may be this stack's or another's: Pulumi's history has no update of this stack",
+        "nobody": "it belongs to a cluster that this stack never had",
         "somebody": "it has this stack's name, and no update of this stack created it",
     }
     return reasons.get(owner, f"it is stack {owner}'s")
@@ -134,4 +134,4 @@ def _dns_record(api: Api, zone: str, identifier: str, state: State) -> tuple[str
     description = f'dns_record "{record.name}.{zone}" ({record.id}) to {record.data}'
     if record.type == "A" and (record.id in known or record.data in addresses):
         return description, ""
-    return description, "it leads to another address than this stack's"
+    return description, "it points to another address than this stack's"

@@ -62,7 +62,7 @@ class Kubernetes:
         self._client.patch(path, json=change, headers=patch).raise_for_status()
 
     def evict(self, namespace: str, pod: str) -> bool:
-        """Asks for a pod's end; False if a disruption budget doesn't allow it now."""
+        """Evicts a pod; False if a disruption budget doesn't allow it now."""
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
         answer = self._client.post(f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json=eviction)
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
@@ -72,14 +72,14 @@ class Kubernetes:
         return True
 
     def delete(self, path: str) -> None:
-        """Deletes an object, if it is there."""
+        """Deletes an object, if it exists."""
         answer = self._client.delete(path)
         if answer.status_code != HTTPStatus.NOT_FOUND:
             answer.raise_for_status()
 
 
 class _Kubectl(httpx.BaseTransport):
-    """Reads through `kubectl get --raw`, which knows every way into a cluster that a kubeconfig can describe."""
+    """Reads through `kubectl get --raw`, which supports every authentication of a kubeconfig."""
 
     def __init__(self, context: str) -> None:
         self._context = context

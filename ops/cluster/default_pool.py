@@ -101,14 +101,14 @@ class Resize:
         return f"{shortage.key}: {shortage}" if shortage else ""
 
     def question(self) -> str:
-        """Returns what a person is asked before `run`."""
+        """Returns the question for confirmation before `run`."""
         size = self._settings.node_size
         if self._find().can_go_back_to(size):
             return f"Drain the new nodes, delete them, and stay on those of size {size}?"
         return f"Create nodes of size {size}, drain the old ones and delete them?"
 
     def run(self) -> str:
-        """Returns what was done.
+        """Resizes the pool and returns a summary.
 
         Raises:
             OpsError: a step failed, or took too long.
@@ -140,7 +140,7 @@ class Resize:
         self._change(new.id, self._interim, [DEFAULT_POOL_TAG])
         for pool in old:
             if DEFAULT_POOL_TAG in pool.tags or pool.auto_scale:
-                # Its autoscaler would replace what is drained.
+                # The pool's autoscaler would replace drained nodes.
                 self._change(pool.id, pool.name, [], scales=False)
             self._delete(pool.id)
         self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])

@@ -48,7 +48,7 @@ def drain(
 
 
 def check_controllers(kubernetes: Kubernetes, nodes: Sequence[str]) -> None:
-    """Refuses what a drain would end for good, as `kubectl drain` does.
+    """Refuses pods that a drain would delete for good, as `kubectl drain` does.
 
     Raises:
         OpsError: pods on the nodes have no controller.
@@ -62,7 +62,7 @@ def check_controllers(kubernetes: Kubernetes, nodes: Sequence[str]) -> None:
     ]
     if bare:
         raise OpsError(
-            f"pods without a controller, which nothing would start again: {', '.join(sorted(bare))}; "
+            f"pods without a controller, which would not be recreated: {', '.join(sorted(bare))}; "
             "allowed: pods of a Deployment or the like; fix: delete them, or --force"
         )
 

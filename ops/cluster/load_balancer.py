@@ -32,4 +32,4 @@ def renew(api: Api, kubernetes: Kubernetes, seconds: float) -> str:
         if found and found.ip and any(found.ip == each.get("ip") or "hostname" in each for each in ingresses):
             return found.ip
         time.sleep(_POLL_SECONDS)
-    raise OpsError(f"no load balancer within {seconds:.0f} s; fix: kubectl get events -n kong says why, then again")
+    raise OpsError(f"no load balancer within {seconds:.0f} s; fix: see kubectl get events -n kong, then try again")

@@ -21,7 +21,7 @@ _ALWAYS = (
     ("networking.k8s.io/v1", "Ingress"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
 )
-"""Kinds in which to look for objects that the state lacks, though it has none of the kind."""
+"""Kinds that are searched for untracked objects even if the state has none of the kind."""
 _COMPARED = ("spec", "config", "plugin", "username", "custom_id", "credentials")
 """Top-level fields that the program sets."""
 
@@ -45,7 +45,7 @@ class Change:
     key: Key
     fields: list[str]
     managers: list[str]
-    """The clients that own the changed fields, if the cluster knows."""
+    """The field managers of the changed fields, if there are any."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The reason why a pod doesn't start, in one line."""
+"""The state of pods, and why one isn't ready, in one line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,14 +83,14 @@ def last_log_line(kubernetes: Kubernetes, container: Container) -> str:
         try:
             text = kubernetes.text(path, container=container.name, tailLines=_LOG_LINES, previous=previous)
         except httpx.HTTPStatusError:
-            continue  # there is no such container yet, or none before it
+            continue  # the container, or its previous instance, doesn't exist
         if lines := [line for line in text.splitlines() if line.strip()]:
             return one_line(lines[-1])
     return ""
 
 
 def pods(kubernetes: Kubernetes, namespace: str, selector: str = "") -> list[Document]:
-    """The pods of a namespace, without those that have done their work or are going."""
+    """Returns the pods of a namespace without completed and terminating ones."""
     query = {"labelSelector": selector} if selector else {}
     return [
         each

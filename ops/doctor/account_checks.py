@@ -138,7 +138,7 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
         if other.owner == "unknown":
             yield Finding(
                 Problem.OWNER_UNKNOWN,
-                f"{named} may be this stack's or another's: Pulumi remembers no update of this stack",
+                f"{named} may be this stack's or another's: Pulumi's history has no update of this stack",
             )
         else:
             owner = "somebody's" if other.owner == "somebody" else f"stack {other.owner}'s"
@@ -151,13 +151,13 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
-    """Nothing to repair: volumes and the like of clusters that this stack never had."""
+    """Observes volumes and the like of clusters that this stack never had; there is nothing to repair."""
     for orphan in snapshot.inventory.others:
         if orphan.owner == "nobody":
             yield Finding(
                 Problem.ORPHAN_OF_OTHERS,
                 f"{orphan.kind} {orphan.name} ({orphan.id}), ${orphan.monthly:.2f} a month, is of a cluster "
-                f"({orphan.cluster}) that is gone and that this stack never had: somebody else's",
+                f"({orphan.cluster}) that no longer exists and was never this stack's",
             )
 
 
@@ -181,7 +181,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
             else:
                 yield Finding(
                     Problem.DNS_RECORD_NOT_IN_STATE,
-                    f"{problem} and leads elsewhere: an earlier cluster's, or somebody else's",
+                    f"{problem} and points to another address: an earlier cluster's, or another owner's",
                 )
 
 
@@ -225,7 +225,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
         kept = [pool.size for pool in own if pool.size != snapshot.settings.node_size]
         yield Finding(
             Problem.NODE_POOL_RESIZE,
-            f"the node pool of cluster {cluster.id} is half moved to another size: a resize was interrupted",
+            f"the node pool of cluster {cluster.id} is partly moved to another size: a resize was interrupted",
             [[resize], *([f"pulumi config set nodeSize {size}", resize] for size in kept)],
         )
         return

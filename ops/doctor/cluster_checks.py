@@ -103,7 +103,7 @@ def check_objects_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
         namespace = f" --namespace {key.namespace}" if key.namespace else ""
         yield Finding(
             Problem.OBJECT_NOT_IN_STATE,
-            f"{key} is in the cluster and not in the state: the next up takes it over, or it is left over",
+            f"{key} is in the cluster and not in the state: the next up adopts it, or it is left over",
             [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{namespace}"]],
         )
 

@@ -1,4 +1,4 @@
-"""Everything that the doctor looks at, read once."""
+"""The data of all checks, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from ops.pulumi.state import State
 
 @dataclass(frozen=True)
 class ClusterView:
-    """The inside of the stack's cluster."""
+    """Releases, objects and pods of the stack's cluster."""
 
     id: str
     releases: list[helm_records.Record]

@@ -1,4 +1,4 @@
-"""Faults of the state itself: locks, interrupted operations, resources that were stored half."""
+"""Faults of the state itself: locks, interrupted operations, incomplete resources."""
 
 import shlex
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def check_attributes(broken: list[Path]) -> list[Finding]:
 
 
 def check_running(locks: list[Lock]) -> list[Finding]:
-    """Commands that are changing the stack: what the doctor reads meanwhile may be outdated a moment later."""
+    """Commands that are changing the stack, so that the doctor's data may soon be outdated."""
     return [
         Finding(Problem.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
         for lock in locks
@@ -66,7 +66,7 @@ def check_docker_credentials(snapshot: Snapshot) -> Iterator[Finding]:
             name = states.logical_name(resource["urn"])
             yield Finding(
                 Problem.DOCKER_CREDENTIALS_EMPTY,
-                f"the registry credentials {name} are empty in the state: neither up nor destroy gets past them",
+                f"the registry credentials {name} are empty in the state: up and destroy fail because of them",
                 [[f"pulumi state delete '{resource['urn']}' --force --yes"]],
             )
 

@@ -118,8 +118,8 @@ class _Bucket:
         self._place = place
 
     def read(self, folder: str, places: Collection[str]) -> Iterator[str]:
-        """As for a folder."""
-        # As slow to import as all the rest of ops, and needed for buckets only.
+        """Reads the JSON files as `Folder` does."""
+        # The import doubles the start of ops, and only buckets need it.
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -131,7 +131,7 @@ class _Bucket:
             insecure = "true" in (options.get("disableSSL"), options.get("disable_https"))
             endpoint = f"{'http' if insecure else 'https'}://{endpoint}"
         by_path = "true" in (options.get("s3ForcePathStyle"), options.get("use_path_style"))
-        # Any region will do where the endpoint is not Amazon's.
+        # Endpoints other than Amazon's accept any region.
         region = options.get("region") or ("us-east-1" if endpoint else None)
         bucket, prefix = self._place.netloc, f"{self._place.path.strip('/')}/.pulumi/{folder}/".lstrip("/")
         try:
@@ -149,7 +149,7 @@ class _Bucket:
 
 
 def _program(pid: int) -> str:
-    """The name of a process's program; where the system doesn't tell, it is taken for Pulumi."""
+    """Returns the name of a process's program; Pulumi on systems that don't show it."""
     try:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:

@@ -44,7 +44,7 @@ class Cli:
         """Runs a pulumi command that prints JSON.
 
         Raises:
-            PulumiError: as for `pulumi`; also if it prints something else.
+            PulumiError: as for `pulumi`; also if the output isn't JSON.
         """
         printed = self.pulumi(*arguments)
         try:

@@ -1,4 +1,4 @@
-"""A stack: which one, its configuration as Pulumi sees it, and the Pulumi CLI."""
+"""A stack, with its configuration as Pulumi evaluates it and the Pulumi CLI."""
 
 import json
 import os
@@ -125,7 +125,7 @@ class Stack(Cli):
         return token
 
     def _named_token(self) -> tuple[str, str]:
-        """Returns the token after the name of what holds it."""
+        """Returns the name of the token's source, and the token."""
         key, name, other = "digitalocean:token", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"
         if key in self._entries:
             return key, self.pulumi("config", "get", key, "--stack", self.name).removesuffix("\n")

@@ -1,1 +1,1 @@
-"""An ACME authority and the name servers that it asks, for stacks with a domain."""
+"""An ACME server and the name servers that it queries, for stacks with a domain."""

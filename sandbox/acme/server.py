@@ -1,6 +1,6 @@
-"""python -m sandbox.acme.server READY: what a stack with a domain needs from outside. SIGTERM ends it.
+"""python -m sandbox.acme.server READY: the ACME server and DNS of stacks with a domain. SIGTERM ends it.
 
-An ACME authority (Pebble, real), name servers that know the account's zones, and forwarding from the
+An ACME server (Pebble, real), name servers of the account's zones, and forwarding from the
 cluster to both and to the load balancer: pods reach only the host side of the node's veth pair, so everything has an
 address there.
 """
@@ -75,7 +75,7 @@ def _start_pebble(folder: Path) -> Child:
         "profiles": described,
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-    # No sleeping before it asks; and it asks every time, also for a domain that it has just asked.
+    # Pebble validates without a delay, and again for a domain that it validated before.
     environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"}
     command: list[str | Path] = [
         tool("pebble"),

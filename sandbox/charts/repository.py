@@ -25,7 +25,7 @@ _TYPES = {bool: "boolean", int: "integer", str: "string", list: "array"}
 _OPEN = {"env", "labels", "lifecycle", "podAnnotations", "livenessProbe", "readinessProbe"} | {
     "securityContext", "containerSecurityContext", "customEnv"
 }  # fmt: skip
-"""Values that are maps of any keys."""
+"""Values that are maps with arbitrary keys."""
 _CRDS = "github.com/kong/kubernetes-configuration"
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 
@@ -107,7 +107,7 @@ def add_metrics_server(folder: Path = RUN / "charts") -> None:
 def _add(
     chart: Path, version: str, app_version: str, folder: Path, prepare: Callable[[Path], None] = lambda _: None
 ) -> None:
-    """Adds a chart of others to the repository in `folder`."""
+    """Adds a published chart to the repository in `folder`."""
     source = folder / "source" / chart.name
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(chart, source)
@@ -119,7 +119,7 @@ def _add(
 
 
 def _release_gateway_api(target: Path) -> None:
-    """Puts the manifest of the standard channel together, as the project's own releases have it."""
+    """Joins the manifests of the standard channel, as the project's releases do."""
     target.mkdir(parents=True)
     source = module_folder(_ENGINE, _GATEWAY_API) / "config" / "crd" / "standard"
     documents = [path.read_text() for path in sorted(source.glob("gateway.networking.k8s.io_*.yaml"))]

@@ -32,7 +32,7 @@ _DRAIN_SECONDS = 60
 
 
 class NoPlaceError(Exception):
-    """The network has no place for a further node."""
+    """The network has no free range for another node."""
 
 
 class Kubernetes:
@@ -48,7 +48,7 @@ class Kubernetes:
     server = f"https://127.0.0.1:{KUBERNETES_PORT}"
 
     def __init__(self, *, token_webhook: str, report: Callable[[str], None]) -> None:
-        """Nothing runs yet.
+        """Prepares a cluster; nothing runs yet.
 
         Args:
             token_webhook: Where TokenReviews (authentication.k8s.io/v1) of bearer tokens that aren't the cluster's own
@@ -179,7 +179,7 @@ class Kubernetes:
         self._namespaces = Namespaces(self._directory, LOGS)
         network.connect_control_plane(self._namespaces)
         self._forwarder = self._connect(self._namespaces, listener)
-        # All at once: each tries until what it needs is there.
+        # All at once: each component retries until its dependencies run.
         for name, command in control_plane.commands(self._directory).items():
             self._children[name] = Child(name, self._namespaces.command(*command), env=PATH)
         worker = self._begin(node)
@@ -193,7 +193,7 @@ class Kubernetes:
             worker.enforce_policies()
             self._wait(client, "kube-apiserver", "/readyz")
             worker.wait_until_ready(client)
-            # A namespace refuses pods until its service account is there.
+            # A namespace admits no pods before its service account exists.
             self._wait(client, "kube-controller-manager", "/api/v1/namespaces/default/serviceaccounts/default")
         self._report(f"node {node.name} ready")
 
@@ -249,7 +249,7 @@ class Kubernetes:
 def _is_lost(client: httpx.Client, node: str) -> bool:
     try:
         return not node_is_ready(client, node)
-    except ConnectionError:  # the API server may be away
+    except ConnectionError:  # the API server may be unreachable
         return False
 
 

@@ -28,7 +28,7 @@ def commands(directory: Path) -> dict[str, Command]:
             f"--listen-peer-urls={_ETCD_PEER}",
             f"--initial-advertise-peer-urls={_ETCD_PEER}",
             f"--initial-cluster=default={_ETCD_PEER}",
-            # It dies with its cluster, and is alone: nothing to make durable, no election to wait a second for.
+            # etcd ends with its cluster and has no peers, so it needs no durability and no election.
             "--unsafe-no-fsync",
             "--heartbeat-interval=10",
             "--election-timeout=50",

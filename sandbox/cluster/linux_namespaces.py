@@ -17,7 +17,7 @@ from sandbox.cluster.remains import HARD_CODED
 from sandbox.host.process import Child
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-"""The environment in the namespaces: a proxy of the machine's, for one, can't be reached from there."""
+"""The environment of processes in the namespaces; a proxy of the machine, for example, is unreachable there."""
 
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -89,12 +89,12 @@ def disconnect_node(control_plane: Namespaces, place: Place) -> None:
 
 
 def reach_services(control_plane: Namespaces, place: Place) -> None:
-    """Leads the API server's requests to Services, such as webhooks, over a node; its kube-proxy finds their pods."""
+    """Routes the API server's requests to Services, such as webhooks, over a node and its kube-proxy."""
     control_plane.run(f"ip route replace {SERVICES} via {place.address}")
 
 
 def _routes(places: Iterable[Place], device: str) -> str:
-    """The commands that lead from a network namespace to nodes and their pods."""
+    """Returns the commands that add routes from a network namespace to nodes and their pods."""
     routes = (f"ip route add {place.pods} via {place.address}\n{_neighbour(place, device)}" for place in places)
     return "\n".join(routes)
 

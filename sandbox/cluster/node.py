@@ -166,9 +166,9 @@ def _kubelet(node: Node, place: Place, directory: Path, authority: Path, certifi
         "oomScoreAdj": 0,
         "makeIPTablesUtilChains": False,
         "enforceNodeAllocatable": ["pods"],
-        # The machine is larger than the droplet that it plays: the difference is set aside.
+        # The machine is larger than the droplet that it represents: the kubelet reserves the difference.
         "systemReserved": {"cpu": f"{reserved_cpus:.1f}", "memory": f"{max(0, reserved_mib)}Mi"},
-        # The disk is the machine's; its fill is no concern of the cluster's.
+        # The disk is the machine's: its usage must evict no pods.
         "evictionHard": {
             "memory.available": f"{_EVICTION_MIB}Mi",
             "nodefs.available": "1%",

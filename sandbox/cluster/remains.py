@@ -35,14 +35,14 @@ def node_cgroups(number: int) -> list[Path]:
 def remove_cluster() -> None:
     """Removes them, once the processes of all nodes have ended."""
     if INTERFACE.exists():
-        # May be gone a moment later by itself: the kernel takes its time to end a network namespace.
+        # The kernel may remove it a moment later with the network namespace.
         subprocess.run(["ip", "link", "delete", LINK], check=False, stderr=subprocess.DEVNULL)
     for cgroup in cgroups():
         remove_cgroup(cgroup / "nodes")
         with contextlib.suppress(OSError):  # image builds are in it, too
             cgroup.rmdir()
     for path in HARD_CODED:
-        with contextlib.suppress(OSError):  # someone else's files are in it, or it isn't there
+        with contextlib.suppress(OSError):  # not empty, or missing
             path.rmdir()
 
 

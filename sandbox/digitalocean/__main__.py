@@ -9,7 +9,7 @@ TOKEN = "dop_v1_" + "0" * 64
 
 
 class Nameless:
-    """A cluster that is a name: nothing answers at its address."""
+    """A cluster without machines: nothing answers at its address."""
 
     server = "https://127.0.0.1:1"
     ca_pem = b""

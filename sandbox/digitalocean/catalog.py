@@ -75,7 +75,7 @@ SIZES = {
         Size("s-2vcpu-4gb", 2, 4096, 80, 24, 0.03571, 2560),
         Size("s-4vcpu-8gb", 4, 8192, 160, 48, 0.07143, 6144),
         Size("s-8vcpu-16gb", 8, 16384, 320, 96, 0.14286, 13312),
-        # Not every size is sold everywhere; one such pair is enough to see the refusal.
+        # Not every region has every size; one missing pair is enough to test the refusal.
         Size("c-2", 2, 4096, 25, 42, 0.0625, 2560, frozenset({"syd1"})),
         Size("g-2vcpu-8gb", 2, 8192, 25, 63, 0.09375, 6144),
     )
@@ -127,7 +127,7 @@ def region(slug: str) -> dict[str, Any]:
 
 
 def default_vpc(region: str) -> str:
-    """The id of the VPC that a region has by itself."""
+    """Returns the id of a region's default VPC."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"default-{region}.vpc"))
 
 

@@ -1,4 +1,4 @@
-"""The context that every part of the account shares: the lock, the delays, the bill, the settings."""
+"""The shared context of the account's parts: lock, delays, bill, settings."""
 
 import threading
 from collections.abc import Callable

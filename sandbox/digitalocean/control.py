@@ -1,4 +1,4 @@
-"""/_control/: a test's access to the account. It needs no token; the API listens on loopback only."""
+"""/_control/: faults, settings, calls and the bill, for tests. It needs no token; the API listens on loopback only."""
 
 import time
 from dataclasses import asdict
@@ -68,7 +68,7 @@ def settings() -> ResponseReturnValue:
 
 @blueprint.put("/settings")
 def change_settings() -> ResponseReturnValue:
-    """Takes the keys given, keeps the others."""
+    """Changes the given keys and keeps the others."""
     changed = Settings.model_validate(cloud.settings.model_dump() | body())
     for key in changed.model_fields_set:
         setattr(cloud.settings, key, getattr(changed, key))

@@ -44,7 +44,7 @@ class Ledger:
         return next((e for e in self.entries if (e.kind, e.id, e.ended_at) == (kind, identifier, None)), None)
 
     def bill(self, kind: str, identifier: str, name: str, price_monthly: float, tags: list[str]) -> None:
-        """Charges for a thing from now on. A new price ends the old entry and begins another."""
+        """Bills a resource from now on. A new price ends the old entry and begins another."""
         current = self._current(kind, identifier)
         if current and current.price_monthly == price_monthly:
             current.name, current.tags = name, tags

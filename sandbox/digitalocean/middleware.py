@@ -25,7 +25,7 @@ cloud = cast("Cloud", LocalProxy(lambda: current_app.extensions["cloud"]))
 
 
 class Family(Blueprint):
-    """Endpoints of one kind of thing; each names the token scopes that it needs, all of them."""
+    """Endpoints of one API family, each with the token scopes that it needs."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, __name__)
@@ -93,7 +93,7 @@ def _without_tags(value: Any) -> Any:  # noqa: ANN401 -- JSON
 
 
 class Gate:
-    """Stands in front of an app whose endpoints need `scopes`."""
+    """Wraps an app whose endpoints need `scopes`."""
 
     def __init__(self, app: Flask, scopes: dict[str, tuple[str, ...]]) -> None:
         self._scopes = scopes

@@ -17,7 +17,7 @@ REGISTRY = "127.0.0.1:5500"
 """DigitalOcean's container registry; the API issues its tokens."""
 
 MIRROR = "127.0.0.1:5501"
-"""Docker Hub's images, as far as the sandbox has them."""
+"""The sandbox's mirror of Docker Hub."""
 
 LOAD_BALANCERS = "127.77.0.0/24"
 """Load balancers take addresses from .10 on."""
@@ -40,7 +40,7 @@ PODS = "10.244.0.0/16"
 """The cluster's pods."""
 
 NODE_GATEWAY = "10.116.0.1"
-"""The machine's address for the nodes and the pods; they reach nothing else outside the cluster."""
+"""The machine's address for nodes and pods, and the only address outside the cluster that they reach."""
 
 ACME_PORT = 14000
 

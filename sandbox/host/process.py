@@ -12,7 +12,7 @@ from sandbox.host.paths import LOGS
 
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-# The kernel counts the *thread* that forked as the parent, so one thread that outlives all others starts every child.
+# To the kernel the parent is the *thread* that forked, so one thread that outlives the others starts every child.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 

@@ -12,7 +12,7 @@ _HEARTBEAT_SECONDS = 30
 
 
 class Step:
-    """A running step; `detail` says what it is at or waits for."""
+    """A running step; `detail` is its current activity."""
 
     def __init__(self, name: str, progress: Progress, task: TaskID) -> None:
         self.name = name

@@ -104,7 +104,7 @@ class TcpForwarder:
 
 
 async def _pass_on(target: Target, client: Connection) -> None:
-    """Copies both ways until both ends have closed. Raises (a group of) OSErrors: a connection failed."""
+    """Copies in both directions until both ends have closed. Raises (a group of) OSErrors: a connection failed."""
     # `wait_for` of Python 3.11 loses a cancellation that comes with the connection.
     async with asyncio.timeout(_CONNECT_SECONDS):
         server = await asyncio.open_connection(target.host, target.port)
@@ -129,6 +129,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Resets the connection: an ordinary close would look like an empty answer."""
     connection = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # closed meanwhile
+    with contextlib.suppress(OSError):  # already closed
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -12,7 +12,7 @@ from sandbox.host.process import Child
 from sandbox.toolchain.build import tool
 
 DOCKER_CONFIG = RUN / "docker"
-"""For the environment variable of that name, where Pulumi runs."""
+"""Value of the environment variable of that name for Pulumi."""
 
 _STORAGE = CACHE / "buildkit"  # kept: unchanged steps of a Dockerfile aren't run again
 _SOCKET = RUN / "buildkitd.sock"
@@ -39,7 +39,7 @@ http = true
 http = true
 """
 
-# However buildkitd ends, the kernel then ends the steps that it runs and takes away its mounts.
+# When buildkitd ends, even by SIGKILL, the kernel ends its build steps and removes its mounts.
 _NAMESPACES = ("unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child")
 
 

@@ -1,4 +1,4 @@
-"""The images that Docker Hub would have: put together here and pushed to the mirror, each once."""
+"""The images of public registries: built here and pushed to the mirror once."""
 
 import hashlib
 import re
@@ -60,16 +60,16 @@ BINARIES = (
     _binary("pause", "library/pause:3.10", "/pause", user="65535:65535"),
     _binary("coredns", "library/coredns:1.12.4", "/coredns"),
     _binary("kong", f"library/kong:{versions.KONG}", "/usr/local/bin/kong", ["docker-start"], user="1000"),
-    # The source of an older controller: that of the pinned one isn't to be had.
+    # The source of an older controller: that of the pinned one isn't published.
     _binary("controller", f"kong/kubernetes-ingress-controller:{versions.KONG_CONTROLLER}", "/manager", user="1000"),
 )
 PROMETHEUS = _binary("prometheus", f"prom/prometheus:{versions.PROMETHEUS}", "/bin/prometheus", user="65534")
-"""Not one of BINARIES: its tool is built on demand."""
+"""An image apart from BINARIES, whose tool is built on demand."""
 
 METRICS_SERVER = _binary(
     "metrics-server", f"metrics-server/metrics-server:{versions.METRICS_SERVER}", "/metrics-server", user="65534"
 )
-"""Kubernetes' registry's, for stacks with autoscale. Its tool is built on demand."""
+"""An image of registry.k8s.io, for stacks with autoscale. Its tool is built on demand."""
 
 CERTIFICATES = (
     *(
@@ -83,7 +83,7 @@ CERTIFICATES = (
     ),
     _binary("acmesolver", f"jetstack/cert-manager-acmesolver:{versions.CERT_MANAGER}", "/acmesolver", user="1000"),
 )
-"""Quay's, for stacks with a domain. Their tools are built on demand."""
+"""Images of Quay, for stacks with a domain. Their tools are built on demand."""
 
 
 def python() -> Image:
@@ -133,7 +133,7 @@ def publish(report: Callable[[str], None], images: Sequence[Image] | None = None
 def _publish(image: Image, client: httpx.Client, report: Callable[[str], None]) -> None:
     repository = Repository(client, image.repository)
     try:
-        # A tag for each recipe: what the mirror has needn't be made again.
+        # A tag for each recipe: images that the mirror has aren't built again.
         made = f"recipe-{hashlib.sha256(image.recipe()).hexdigest()}"
         if not repository.digest(made):
             report(f"{image.repository}:{' '.join(image.tags)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.images.oci import Layer
 
-# What only maintainer scripts and command-line users need.
+# Files that only maintainer scripts and interactive users need.
 _LEFT_OUT = {"adduser", "ca-certificates", "debconf", "dpkg", "install-info"}
 _LEFT_OUT |= {"init-system-helpers", "lsb-base", "sysvinit-utils"}
 _DROPPED = re.compile(r"usr/share/(doc|doc-base|info|lintian|locale|man|menu|pixmaps|applications)/|.*/__pycache__/")
@@ -21,7 +21,7 @@ class PackagesError(Exception):
 
 
 def recipe() -> bytes:
-    """Everything that decides on what `unpack` does but the packages' versions."""
+    """Returns the inputs of `unpack` except the packages' versions, for the digest of the recipe."""
     return Path(__file__).read_bytes()
 
 
@@ -50,7 +50,7 @@ def _download(roots: Sequence[str], folder: Path) -> dict[str, Path]:
 
 
 def _closure(roots: Sequence[str]) -> list[str]:
-    """The packages that `roots` need, of alternatives the first."""
+    """Returns the dependencies of `roots`; of alternatives, the first one."""
     listed = subprocess.run(
         ["apt-cache", "depends", "--recurse", "--important", *roots], check=False, capture_output=True, text=True
     ).stdout
@@ -67,7 +67,7 @@ def _closure(roots: Sequence[str]) -> list[str]:
     todo = list(roots)
     while todo:
         name = todo.pop()
-        # A name in angle brackets is a virtual one; those met here stand for dpkg's own needs.
+        # A name in angle brackets is a virtual package; the ones here are dpkg's own.
         if name not in found and name not in _LEFT_OUT and not name.startswith("<"):
             found.add(name)
             todo += needs.get(name, [])

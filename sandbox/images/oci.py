@@ -79,7 +79,7 @@ class Repository:
         return str(answer.raise_for_status().headers["Docker-Content-Digest"])
 
     def tag(self, existing: str, new: str) -> None:
-        """Lets the tag `new` name what `existing` names; nothing is sent if it does already."""
+        """Tags the manifest of the tag `existing` as `new`; sends nothing if it already is."""
         if self.digest(new) == self.digest(existing):
             return
         manifest = self._client.get(f"{self._url}/manifests/{existing}", headers={"Accept": _MANIFEST})

@@ -23,7 +23,7 @@ SETTINGS = {
 # The last is there for packages with compiled parts; the official image has it, too.
 _ROOTS = ("base-files", "base-passwd", "busybox-static", "login", "passwd", "python3", "python3-venv", "libstdc++6")
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-# Paths of this machine mean nothing inside an image, so not all settings are taken along.
+# Paths of this machine don't exist inside an image, so some settings are left out.
 _PIP_SETTINGS = {"index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries"}
 
 
@@ -41,7 +41,7 @@ def pip_conf() -> bytes:
 
 
 def recipe() -> bytes:
-    """Everything that decides on the image but the packages' versions: a base that is there isn't rebuilt for those."""
+    """Returns the inputs of the image except the packages' versions, for which an image isn't rebuilt."""
     return Path(__file__).read_bytes() + debian.recipe() + pip_conf() + _CA_BUNDLE.read_bytes()
 
 

@@ -36,10 +36,10 @@ class Signer:
         authority.cert_pem.write_to_path(str(self.certificate))
 
     def token(self, account: str, access: Sequence[dict[str, Any]]) -> str:
-        """A token that lets `account` do `access`, for TOKEN_LIFETIME.
+        """Returns a token that grants `access` to `account` for TOKEN_LIFETIME.
 
         Args:
-            account: whom the registry's log names.
+            account: the name in the registry's log.
             access: for each scope `{"type": "repository", "name": "mine/foo", "actions": ["pull", "push"]}`; actions
                 are those of the requested ones that the account may do. Empty: log in and nothing else.
         """
@@ -58,7 +58,7 @@ class Signer:
 
 
 def start_mirror() -> Child:
-    """Docker Hub as far as the sandbox has it; its images are kept between runs.
+    """Starts the mirror of Docker Hub, whose images are kept between runs.
 
     Raises:
         ChildFailedError: it isn't serving.
@@ -96,7 +96,7 @@ def _start(name: str, address: str, folder: Path, storage: Path, more: dict[str,
     file.touch(mode=0o600)
     file.write_text(yaml.safe_dump(config))
     child = Child(name, ["docker-registry", "serve", file])
-    # 401 is how one with token authentication says that it is there.
+    # A registry with token authentication is ready when it answers 401.
     child.wait_until(lambda: _status(f"http://{address}/v2/") in {httpx.codes.OK, httpx.codes.UNAUTHORIZED})
     return child
 

@@ -23,7 +23,7 @@ from sandbox.toolchain import go_toolchain
 from sandbox.toolchain.errors import ToolsError
 from sandbox.toolchain.modules import FLAGS, Module
 
-# What starting the compiler costs, as bytes of source: a package of a few lines takes a tenth of a second too.
+# The cost of starting the compiler, in bytes of source: even a package of a few lines takes a tenth of a second.
 _PACKAGE_BYTES = 30_000
 _MEASURABLE = 0.05
 
@@ -35,7 +35,7 @@ class _Build:
     module: Module
     commands: dict[str, str]
     output: Path
-    """Where the binaries go, from before the copy was made: an edit meanwhile asks for another build."""
+    """Target folder of the binaries, by the sources before the copy: a later edit causes another build."""
     weights: dict[str, int] = field(default_factory=dict)
     """Package that is still to be compiled -> bytes of source."""
     _process: subprocess.Popen[str] = field(init=False)
@@ -60,7 +60,7 @@ class _Build:
         return [*FLAGS, *flags]
 
     def is_kept(self) -> bool:
-        """Whether another process has built this meanwhile."""
+        """True if another process has built the commands in the meantime."""
         return all((self.output / name).exists() for name in self.commands)
 
     def prepare(self, planned: set[str]) -> None:
@@ -154,7 +154,7 @@ def compile_modules(missing: list[tuple[Module, dict[str, str]]], report: Report
 
 
 def _cpu_seconds() -> float:
-    """What ended child processes have used."""
+    """Returns the CPU seconds of ended child processes."""
     used = getrusage(RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -185,6 +185,6 @@ def _compile(builds: list[_Build], step: Step) -> None:
 
 
 def _estimate(share: float, seconds: float, package: str) -> str:
-    # The first packages are no measure: they wait for one another.
+    # The first packages depend on each other, so their pace predicts nothing.
     left = f", about {seconds / share - seconds:.0f} s to go" if share > _MEASURABLE else ""
     return f"{share:.0%}{left}; {package.rsplit('/', 1)[-1]}"

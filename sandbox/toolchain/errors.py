@@ -1,4 +1,4 @@
-"""What goes wrong with the tools."""
+"""Errors of the toolchain."""
 
 
 class ToolsError(Exception):

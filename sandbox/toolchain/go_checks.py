@@ -20,7 +20,7 @@ _ENVIRONMENT = {**go_toolchain.ENVIRONMENT, "GOFLAGS": " ".join(["-mod=readonly"
 
 
 def _run(*command: str | Path, folder: Path = _FOLDER, environment: dict[str, str] = _ENVIRONMENT) -> bool:
-    """Runs a command that prints nothing if all is well. Returns whether that was so."""
+    """Runs a linter that prints only problems. Returns whether there were none."""
     done = subprocess.run(
         command,
         cwd=folder,

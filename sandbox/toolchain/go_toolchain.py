@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "GOFLAGS": "-mod=readonly",
     "CGO_ENABLED": "0",
     "GONOSUMDB": "*",  # the checksum database lacks some of these versions; the committed go.sum files pin them all
-    # The compiler is short-lived: where memory allows, it collects no garbage.
+    # The compiler is short-lived, so garbage collection is off while memory lasts.
     "GOGC": "off",
     "GOMEMLIMIT": "1GiB",
 }
@@ -33,7 +33,7 @@ def version() -> str:
 
 
 def command() -> Path:
-    """The path of `go`, whether or not `install` has installed it yet."""
+    """Returns the path of `go`, even before `install` has installed it."""
     return Path(shutil.which("go") or "go") if _machines_version() else _wheel() / "go" / "bin" / "go"
 
 

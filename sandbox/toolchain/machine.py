@@ -1,4 +1,4 @@
-"""What the machine has in a fitting version is used, and what it lacks of Debian's packages is installed."""
+"""Finds suitable tools on the machine, and installs the Debian packages that it lacks."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def install_packages(report: Report) -> None:
 
 
 def _on_path(name: str) -> Path | None:
-    """Where PATH has it; the sandbox's own, which a shell may have on its PATH, don't count."""
+    """Finds a command on PATH, without the sandbox's own, which a shell may have there."""
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder).is_relative_to(CACHE)]
     found = shutil.which(name, path=os.pathsep.join(folders))
     return Path(found) if found else None

@@ -24,7 +24,7 @@ DOCKER_BUILD_PROVIDER = metadata.version("pulumi-docker-build")
 DIGITALOCEAN_PROVIDER = metadata.version("pulumi-digitalocean")
 
 GO = PROJECT / "sandbox" / "toolchain" / "go"
-# Without optimisation and debug data these programs compile in half the time; none of them is short of speed here.
+# Without optimisation and debug data these programs compile in half the time, and are fast enough.
 FLAGS = ("-gcflags=all=-N -l -dwarf=false",)
 _DOCKER_BUILD = "github.com/pulumi/pulumi-docker-build"
 
@@ -38,9 +38,9 @@ class Module:
     """Binary -> package."""
     version_flags: tuple[str, ...] = ()
     prepare: Callable[[Path], None] = field(default=lambda _: None)
-    """Adds to a copy of the module's folder what only published modules have."""
+    """Adds files of published modules to a copy of the module's folder."""
     finish: Callable[[Path, Path], None] = field(default=lambda _, __: None)
-    """Adds to the binaries what they need beside them."""
+    """Adds the files that the binaries need beside them."""
     tags: str = ""
     on_demand: bool = False
     """Built where `demand` asks for it, not for every sandbox."""

@@ -1,4 +1,4 @@
-"""Published Go modules with a few of their files replaced: what no run of the sandbox reaches isn't compiled.
+"""Published Go modules with a few of their files replaced: code that the sandbox never runs isn't compiled.
 
 go.mod replaces such a module by a folder under `trimmed/`. Each file there says what it leaves out and why. Go's own
 `-overlay` would do the same in fewer steps, but it refuses to replace files in the module cache.

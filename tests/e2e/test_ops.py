@@ -145,7 +145,7 @@ def test_resources_of_another_stack_are_not_billed_but_conflict(terminal: Termin
     ]
     failed = terminal.failed()["clusterName"]
     assert (failed["said"], failed["fix"]) == (
-        'a cluster "mycluster" is there already, stack prod\'s',
+        'a cluster "mycluster" exists already, stack prod\'s',
         "pulumi config set clusterName with another name",
     )
 
@@ -650,7 +650,7 @@ def test_an_a_record_of_an_interrupted_up_is_found_and_others_are_left_alone(ter
     assert terminal.findings() == []
     record("api", "203.0.113.8")
     (finding,) = terminal.findings()
-    assert "or somebody else's" in finding["problem"]
+    assert "or another owner's" in finding["problem"]
     assert "remove" not in json.dumps(finding)
 
 

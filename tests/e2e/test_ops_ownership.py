@@ -124,11 +124,11 @@ def test_volumes_of_an_unknown_cluster_belong_to_others_and_do_not_fail_the_bill
     assert "remove" not in done.stdout
     doctor = terminal.ops("doctor")
     assert doctor.returncode == 0
-    assert "somebody else's" in doctor.stdout
+    assert "was never this stack's" in doctor.stdout
     assert "remove" not in doctor.stdout
     refused = terminal.ops("remove", "volume", volume, "--yes")
     assert refused.returncode == 1
-    assert "it is of a cluster that this stack never had; fix: leave it to its owner, or --force" in refused.stderr
+    assert "it belongs to a cluster that this stack never had; fix: leave it to its owner, or --force" in refused.stderr
 
 
 @pytest.mark.parametrize("where", ["state", "history"])

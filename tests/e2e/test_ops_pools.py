@@ -304,9 +304,7 @@ def test_a_pod_without_a_controller_is_evicted_only_with_force(pools: Pools) -> 
     pools.configure(nodeSize=LARGER)
     done = pools.ops("resize-pool", "--yes")
     assert done.returncode == 3
-    assert done.stderr.startswith(
-        "pods without a controller, which nothing would start again: default/bare-1; allowed: "
-    )
+    assert done.stderr.startswith("pods without a controller, which would not be recreated: default/bare-1; allowed: ")
     assert len(pools.pools) == 1
     # It came while the new nodes were waited for.
     pools.add(name="mycluster-next-pool")
@@ -425,13 +423,13 @@ def test_preflight_checks_the_vpc(pools: Pools) -> None:
     pools.configure(vpc={"name": "shop"})
     assert pools.failed() == {}
     pools.configure(vpc={"name": "default-nyc1"})
-    assert "is there already" in pools.failed()["vpc"]["said"]
+    assert "exists already" in pools.failed()["vpc"]["said"]
     pools.configure(vpc={"name": "shop"}, region="fra1")
     assert "becomes its default one, which DigitalOcean never deletes" in pools.failed()["vpc"]["said"]
     # An `up` that failed has made it.
     shop = pools.vpc("shop")
     pools.configure(vpc={"name": "shop"})
-    assert "is there already" in pools.failed()["vpc"]["said"]
+    assert "exists already" in pools.failed()["vpc"]["said"]
     pools.remembers(VPC=shop)
     assert pools.failed() == {}
     pools.account.cloud.tokens = {TOKEN: ["kubernetes:read"]}
@@ -452,7 +450,7 @@ def test_preflight_reports_what_up_refuses_of_a_vpc(pools: Pools) -> None:
     assert (renaming["ok"], renaming["said"]) == (True, "shop becomes other")
     pools.configure(vpc={"name": "default-nyc1", "ipRange": "10.130.0.0/20"})
     failed = pools.failed()
-    assert failed["vpc.name"]["said"] == 'a VPC "default-nyc1" is there already'
+    assert failed["vpc.name"]["said"] == 'a VPC "default-nyc1" exists already'
     assert failed["vpc.ipRange"]["said"] == '"10.130.0.0/20" would replace cluster mycluster; allowed: 10.120.0.0/20'
     for vpc in ({}, {"id": shop}):
         pools.configure(vpc=vpc, allowReplace=True)

@@ -68,7 +68,7 @@ class Backends:
             self.check_once()
 
     def check_once(self) -> None:
-        """Checks every node, and tells what has changed."""
+        """Checks every node, and forwards if the healthy ones have changed."""
         probed = self._probe(list(self._backends))
         with self._changing:
             self._count(probed)

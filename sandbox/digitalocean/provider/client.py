@@ -20,7 +20,7 @@ class ProviderError(Exception):
 
 
 class ApiError(ProviderError):
-    """The API answered with an error, or not at all: then `status` is 0."""
+    """An error of the API; `status` is 0 if there was no response."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -88,7 +88,7 @@ class Client:
         return json.loads(self.text(prefix, method, path, body) or "{}") or {}
 
     def find(self, prefix: str, method: str, path: str, body: Properties | None = None) -> Properties | None:
-        """Like `call`; None if there is no such thing."""
+        """Like `call`; None on 404."""
         try:
             return self.call(prefix, method, path, body)
         except ApiError as error:
@@ -97,7 +97,7 @@ class Client:
             raise
 
     def text(self, prefix: str, method: str, path: str, body: Properties | None = None) -> str:
-        """Like `call`; the answer as it came."""
+        """Like `call`; returns the response itself."""
         url = f"{self._base}/v2/{path}"
         payload = None if body is None else json.dumps(body)
         with failing(prefix):

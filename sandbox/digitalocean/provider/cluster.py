@@ -148,13 +148,13 @@ class KubernetesCluster(Resource):
             pool = f"{cluster}/node_pools/{olds['nodePool']['id']}"
             update_pool(api, pool, config["nodePool"], self.create_seconds, DEFAULT_POOL_TAG)
         if "version" in changed:
-            # Nothing waits for it, so the state may keep the old version until the next refresh.
+            # The provider doesn't wait, so the state may keep the old version until the next refresh.
             body = {"version": config["version"]}
             api.call("Unable to upgrade cluster version", "POST", f"{cluster}/upgrade", body)
         return self.read(api, identity, {"kubeConfigs": olds.get("kubeConfigs"), **config})
 
     def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
-        # Neither way waits until anything is gone.
+        # Neither call waits for the deletion.
         path = f"kubernetes/clusters/{identity}"
         if state.get("destroyAllAssociatedResources"):
             path += "/destroy_with_associated_resources"

@@ -69,7 +69,7 @@ class Shape:
         return plan
 
     def check(self, news: Properties, path: str = "") -> tuple[Properties, list[tuple[str, str]]]:
-        """The inputs with defaults filled in, and what is wrong with them as pairs of property and reason."""
+        """Returns the inputs with defaults, and the failures as pairs of property and reason."""
         checked = {key: value for key, value in news.items() if key != DEFAULTS}
         failures = [(path + key, f"not in the stand-in: {path}{key}") for key in checked if key not in self.inputs]
         added = []

@@ -114,7 +114,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         config = {key.rpartition(":")[2]: value for key, value in request.variables.items()} | decode(request.args)
-        # What is no text arrives as JSON text or as itself.
+        # Other values than text arrive as JSON text or as themselves.
         self._api = Client({key: str(value) for key, value in config.items() if not unknown(value)})
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 

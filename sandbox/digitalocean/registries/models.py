@@ -1,4 +1,4 @@
-"""Container registries: subscription, credentials, and who may push what."""
+"""Container registries: subscription, credentials and authorization."""
 
 import re
 import secrets
@@ -125,7 +125,7 @@ class Registries:
             registry, _, repository = name.partition("/")
             if kind != "repository" or not repository or registry not in self.documents:
                 continue
-            # Who may push may delete: the registry has no finer right.
+            # The push permission includes deletion: the registry has no finer one.
             rights = actions | ({"delete", "*"} if "push" in actions else set())
             allowed = [action for action in requested.split(",") if action in rights]
             if "push" in allowed:

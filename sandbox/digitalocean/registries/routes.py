@@ -80,7 +80,7 @@ def docker_credentials(name: str) -> ResponseReturnValue:
 
 @family.serves("POST /v2/registries/<name>/garbage-collection", "registry:update")
 def collect_garbage(name: str) -> ResponseReturnValue:
-    """Ends at once and frees nothing."""
+    """Completes at once and frees nothing."""
     cloud.registries.document(name)
     return {"garbage_collection": {"registry_name": name, "status": "succeeded", "created_at": timestamp()}}, 201
 

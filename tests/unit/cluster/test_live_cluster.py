@@ -326,7 +326,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no network": ({"vpc": {"ipRange": "10.0.0.0/20"}}, "vpc: has neither id nor name; allowed: exactly one of them"),
     "a range of somebody else's": (
         {"vpc": {"id": VPC, "ipRange": "10.0.0.0/20"}},
-        'vpc.ipRange: "10.0.0.0/20" is not allowed; allowed: only beside name',
+        'vpc.ipRange: "10.0.0.0/20" is not allowed; allowed: only with name',
     ),
     "a public range": (
         {"vpc": {"name": "shop", "ipRange": "8.8.0.0/20"}},

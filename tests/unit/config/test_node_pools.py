@@ -31,11 +31,11 @@ def test_a_label_with_a_custom_prefix_is_allowed() -> None:
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a count beside autoscaling": (
         {"nodePools": {"batch": BATCH | {"autoscale": {"max": 2}}}},
-        "nodePools.batch.count: 2 is not allowed; allowed: unset beside autoscale; fix: remove count",
+        "nodePools.batch.count: 2 is not allowed; allowed: unset with autoscale; fix: remove count",
     ),
     "a count beside autoscaling of the default pool": (
         {"nodeCount": "2", "nodeAutoscale": {"min": 1, "max": 3}},
-        "nodeCount: 2 is not allowed; allowed: unset beside nodeAutoscale; fix: pulumi config rm nodeCount",
+        "nodeCount: 2 is not allowed; allowed: unset with nodeAutoscale; fix: pulumi config rm nodeCount",
     ),
     "more than the most": (
         {"nodeAutoscale": {"min": 3, "max": 2}},
@@ -71,7 +71,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "pools of somebody else's cluster": (
         {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodePools": {"batch": BATCH}},
-        "nodePools: is not allowed; allowed: unset beside kubeContext: no cluster is made; fix: remove nodePools",
+        "nodePools: is not allowed; allowed: unset with kubeContext, an existing cluster; fix: remove nodePools",
     ),
 }
 

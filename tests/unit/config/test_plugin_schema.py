@@ -274,18 +274,18 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "a limit by a header without its name": (
         "rate-limiting",
         {"minute": 5, "limit_by": "header"},
-        ".header_name: is missing; allowed: set beside limit_by: header; fix: set it",
+        ".header_name: is missing; allowed: set with limit_by: header; fix: set it",
     ),
     "limits in a store without a place": ("rate-limiting", {"minute": 5, "policy": "redis"}, ".redis.host: is missing"),
     "a counter without its rate": (
         "datadog",
         {"metrics": [{"name": "latency", "stat_type": "counter"}]},
-        ".metrics[0].sample_rate: is missing; allowed: set beside stat_type: counter",
+        ".metrics[0].sample_rate: is missing; allowed: set with stat_type: counter",
     ),
     "one half of a credential": (
         "aws-lambda",
         {"aws_key": "a"},
-        ".aws_secret: is missing; allowed: set beside aws_key",
+        ".aws_secret: is missing; allowed: set with aws_key",
     ),
     "two answers": (
         "request-termination",

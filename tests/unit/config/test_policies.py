@@ -26,7 +26,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         services(auth="basic"),
         'services[0].auth: "basic" is not allowed; allowed: jwt or key-auth; fix: ',
     ),
-    "groups without auth": (services(allow=["team-a"]), "services[0].allow: is not allowed; allowed: only beside auth"),
+    "groups without auth": (services(allow=["team-a"]), "services[0].allow: is not allowed; allowed: only with auth"),
     "a group of nobody": (
         services(auth="jwt", allow=["team-b"]),
         'services[0].allow[0]: "team-b" is not allowed; allowed: groups of consumers, which are team-a; fix: ',
@@ -64,14 +64,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a body of nothing": (services(bodyLimit=0), "services[0].bodyLimit: 0 is not allowed; allowed: 1 to 1024 MiB"),
     "a body that may be too large to change": (
         services(requestBody={"remove": ["a"]}),
-        "services[0].bodyLimit: is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+        "services[0].bodyLimit: is not allowed; allowed: 1 to 8 (MiB) with requestBody",
     ),
     "a body that is too large to change": (
         {
             "gateway": {"bodyLimit": 9, "plugins": {"request-transformer": {"add": {"body": ["a:b"]}}}},
             "services": [FOO],
         },
-        "services[0].bodyLimit: 9 is not allowed; allowed: 1 to 8 (MiB) beside requestBody",
+        "services[0].bodyLimit: 9 is not allowed; allowed: 1 to 8 (MiB) with requestBody",
     ),
     "a plugin for all that would keep nobody out if Kong refused it": (
         {"gateway": {"plugins": {"ip-restriction": {"allow": ["10.0.0.0/8"]}}}},
@@ -142,7 +142,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "too long a wait": (services(timeouts={"read": 86400}), "services[0].timeouts.read: 86400 is not allowed"),
     "two answers to one question": (
         services(rewrite="/api", stripPath=False),
-        "services[0].stripPath: false is not allowed; allowed: unset beside rewrite",
+        "services[0].stripPath: false is not allowed; allowed: unset with rewrite",
     ),
     "two services for the same requests": (
         {

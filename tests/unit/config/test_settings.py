@@ -74,7 +74,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the certificate's name": (
         {"domain": "api.example.com", "email": "a@b", "services": [FOO | {"name": "gateway-tls"}]},
-        'services[0].name: "gateway-tls" is not allowed; allowed: any but gateway-tls beside domain',
+        'services[0].name: "gateway-tls" is not allowed; allowed: any but gateway-tls with domain',
     ),
     "a number without quotes": (
         {"services": [FOO | {"env": {"VERSION": 1.1}}]},
@@ -166,14 +166,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
                 BAR | {"path": "/v1.0/bar"},
             ]
         },
-        'services[0].path: "/v1.0" is not allowed; allowed: a path without a dot beside canary, since bar is below it',
+        'services[0].path: "/v1.0" is not allowed; allowed: a path without a dot with canary, since bar is below it',
     ),
     "traces to the internet, which is closed": (
         {
             "gateway": {"tracing": {"url": "https://otel.eu.example.com/v1/traces"}},
             "services": [FOO | {"egress": {"internet": False}}],
         },
-        "services[0].tracing: true is not allowed; allowed: false beside egress.internet: false, since otel.eu.example",
+        "services[0].tracing: true is not allowed; allowed: false with egress.internet: false, since otel.eu.example",
     ),
     "a path without its slash": ({"services": [FOO | {"path": "foo"}]}, 'services[0].path: "foo" is not allowed'),
     "a path that is a pattern": (
@@ -195,11 +195,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no replicas": ({"services": [FOO | {"replicas": 0}]}, "services[0].replicas: 0 is not allowed; allowed: 1 to 100"),
     "two that set the number of pods": (
         {"services": [FOO | {"replicas": 1, "autoscale": {"max": 3}}]},
-        "services[0].replicas: is not allowed; allowed: unset beside autoscale, which sets the number of pods; fix: ",
+        "services[0].replicas: is not allowed; allowed: unset with autoscale, which sets the number of pods; fix: ",
     ),
     "two that set the number of Kong's pods": (
         {"gateway": {"replicas": 2, "autoscale": {"max": 3}}},
-        "gateway.replicas: is not allowed; allowed: unset beside autoscale, which sets the number of pods; fix: ",
+        "gateway.replicas: is not allowed; allowed: unset with autoscale, which sets the number of pods; fix: ",
     ),
     "an autoscaler without bounds": (
         {"services": [FOO | {"autoscale": {}}]},
@@ -227,7 +227,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "autoscale in a cluster that may have a metrics-server": (
         {"services": [BAR | {"autoscale": {"max": 3}}], "kubeContext": "a", "registry": {"kind": "none"}},
-        'metricsServer: "auto" is not allowed; allowed: install, or existing where the cluster has one, beside',
+        'metricsServer: "auto" is not allowed; allowed: install, or existing if the cluster has one, with',
     ),
     "a pod that serves on for longer than it lives": (
         {"services": [FOO | {"preStop": 30}]},
@@ -264,7 +264,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a name too long for a canary's objects": (
         {"services": [FOO | {"name": "f" * 46, "canary": {"image": "a:1"}}]},
-        "allowed: at most 45 letters beside canary",
+        "allowed: at most 45 letters with canary",
     ),
     "no colour live": (
         {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}}}]},
@@ -272,11 +272,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a colour live that isn't there": (
         {"services": [BLUE | {"blueGreen": {"blue": {"image": "a:1"}, "live": "green"}}]},
-        'services[0].blueGreen.live: "green" is not allowed; allowed: one that is there',
+        'services[0].blueGreen.live: "green" is not allowed; allowed: blue',
     ),
     "an image beside colours": (
         {"services": [FOO | {"blueGreen": {"blue": {"image": "a:1"}, "live": "blue"}}]},
-        "services[0].build: is not allowed; allowed: unset beside blueGreen, which says what runs",
+        "services[0].build: is not allowed; allowed: unset with blueGreen, which sets the versions",
     ),
     "a colour without an image": (
         {"services": [BLUE | {"blueGreen": {"blue": {"replicas": 1}, "live": "blue"}}]},
@@ -311,11 +311,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a cluster beside a cluster": (
         {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "nodeCount": "3"},
-        "nodeCount: 3 is not allowed; allowed: unset beside kubeContext",
+        "nodeCount: 3 is not allowed; allowed: unset with kubeContext",
     ),
     "DigitalOcean's registry beside another's cluster": (
         {"kubeContext": "kind-kind"},
-        'registry.kind: "digitalocean" is not allowed; allowed: other or none beside kubeContext',
+        'registry.kind: "digitalocean" is not allowed; allowed: other or none with kubeContext',
     ),
 }
 

@@ -159,9 +159,9 @@ def test_a_custom_acme_server_has_a_ca_bundle(run: Run) -> None:
     [
         ({"domain": "API.example.com"}, 'domain: "API.example.com" is not allowed'),
         ({"domain": "*.example.com"}, "without a wildcard"),
-        ({"domain": "api.example.com"}, "email: is not allowed; allowed: beside domain, an address"),
-        ({"email": "ops@example.com"}, "only beside domain"),
-        ({"acme": {"server": "production"}}, "acme: is not allowed; allowed: only beside domain"),
+        ({"domain": "api.example.com"}, "email: is not allowed; allowed: an address with domain"),
+        ({"email": "ops@example.com"}, "only with domain"),
+        ({"acme": {"server": "production"}}, "acme: is not allowed; allowed: only with domain"),
         ({"acme": {"server": "prod"}}, "staging or production"),
         ({"acme": {"server": "http://ca.example/dir"}}, "the URL of an ACME directory"),
         ({"namespace": "cert-manager"}, "any namespace except kong, monitoring, cert-manager and kube-*"),
@@ -174,11 +174,11 @@ def test_an_error_has_a_fix(config: dict[str, object], said: str) -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"proxyServiceType": "ClusterIP"}, "LoadBalancer beside domain"),
+        ({"proxyServiceType": "ClusterIP"}, "LoadBalancer with domain"),
         ({"gateway": {"allowIps": ["10.0.0.0/8"]}}, "fix: set allowIps on the services"),
         ({"gateway": {"terminate": {}}}, "fix: set terminate on the services"),
         ({"gateway": {"plugins": {"request-termination": {}}}}, "fix: move request-termination to the services"),
-        ({"acme": {"ca": AUTHORITY}}, "only with a server of your own"),
+        ({"acme": {"ca": AUTHORITY}}, "only with the URL of a custom ACME server"),
     ],
 )
 def test_policies_that_block_the_acme_challenge_are_refused(config: dict[str, object], said: str) -> None:
