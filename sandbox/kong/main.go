@@ -78,7 +78,7 @@ func serve() error {
 			return nil
 		}
 	}
-	go func() { // a second signal ends the patience
+	go func() { // a second signal ends the wait
 		<-signals
 		servers.Close()
 	}()

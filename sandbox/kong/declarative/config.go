@@ -44,7 +44,7 @@ func collectionNamed(name string) (collection, bool) {
 	return collections[index], true
 }
 
-// refusal is Kong's answer to a document that it can't use.
+// refusal is Kong's response to an invalid document.
 type refusal struct {
 	Code      int               `json:"code"`
 	Name      string            `json:"name"`
@@ -61,7 +61,7 @@ type flattened struct {
 	Errors Faults   `json:"errors"`
 }
 
-// Document is a declarative document with its nesting undone.
+// Document is a declarative document with nested entities flattened.
 type Document struct {
 	Hash     string
 	kinds    PluginKinds
@@ -71,7 +71,7 @@ type Document struct {
 	errors   []flattened
 }
 
-// Load reads a document; the refusal tells everything that is wrong with it.
+// Load reads a document; the refusal lists all of its errors.
 func Load(body []byte, kinds PluginKinds) (*Document, *refusal) {
 	d := &Document{kinds: kinds, Entities: map[string][]Entity{}, Index: map[string]map[string]Entity{}, fields: map[string]string{}}
 	var top map[string]json.RawMessage
@@ -153,7 +153,7 @@ func (d *Document) Add(kind collection, list json.RawMessage, owner reference) {
 	}
 }
 
-// resolve turns every reference into an id, and finds what is there twice.
+// resolve turns every reference into an id, and reports duplicates.
 func (d *Document) resolve() {
 	for _, kind := range collections {
 		d.Index[kind.name] = map[string]Entity{}
@@ -182,7 +182,7 @@ func (d *Document) resolve() {
 	}
 }
 
-// Find looks in the document itself, so it doesn't matter in which order collections come.
+// Find looks an entity up in the document itself, so the order of collections doesn't matter.
 func (d *Document) Find(r reference) Entity {
 	for _, one := range d.Entities[r.to] {
 		if one.Common().ID == r.Key || one.naturalKey() == r.Key {
@@ -198,7 +198,7 @@ func (d *Document) report(kind collection, one Entity, wrong Faults) {
 	}
 }
 
-// label is what an entity is called in messages.
+// label is the name of an entity in messages.
 func (c collection) label(one Entity) string {
 	if p, is := one.(*PluginEntity); is {
 		return p.Name

@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-// Consumer is a client that the gateway can know by its credentials.
+// Consumer is a client that its credentials identify.
 type Consumer struct {
 	identity
 	Username string `json:"username,omitempty"`
@@ -28,7 +28,7 @@ func (c *Consumer) check(f *Faults) {
 	}
 }
 
-// owned is what belongs to a consumer.
+// owned is the part that credentials and groups of a consumer have in common.
 type owned struct {
 	identity
 	Consumer reference `json:"consumer"`
@@ -138,12 +138,12 @@ func NewDirectory(d *Document) Directory {
 	return result
 }
 
-// VerificationKey is what a credential's tokens are verified with.
+// VerificationKey is the key that verifies a credential's tokens.
 func (j *JwtSecret) VerificationKey(inBase64 bool) (any, error) {
 	if j.public != nil {
 		return j.public, nil
 	}
-	if j.Secret == "" { // Kong makes one up
+	if j.Secret == "" { // Kong generates one
 		return nil, errors.New("nobody has the secret")
 	}
 	if inBase64 {

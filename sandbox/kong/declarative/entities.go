@@ -11,9 +11,9 @@ import (
 )
 
 // The entities of Kong's declarative format, with Kong's defaults where `new` sets them. A field that isn't here is
-// refused: what the stand-in can't do, it must not accept.
+// refused, so that the stand-in never accepts configuration that it ignores.
 
-// identity is what every entity has.
+// identity holds the fields of every entity.
 type identity struct {
 	ID   string   `json:"id"`
 	Tags []string `json:"tags,omitempty"`
@@ -55,7 +55,7 @@ func (r reference) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"id": r.Key})
 }
 
-// Faults collects what is wrong with one entity, as Kong words it.
+// Faults collects the errors of one entity in Kong's wording.
 type Faults []fault
 
 type fault struct {

@@ -37,10 +37,10 @@ func (p *PluginEntity) check(f *Faults) {
 	}
 }
 
-// PluginKinds makes what runs of a plugin's configuration, and adds what is wrong with it.
+// PluginKinds turns a plugin's configuration into its handler, and adds the errors.
 type PluginKinds interface {
 	Configure(of *PluginEntity, wrong *Faults) any
 }
 
-// SchemaCrash is an error in Kong's own schema: its admin API answers 500, and says of no entity that it was wrong.
+// SchemaCrash is an error in Kong's own schema: its admin API answers 500 and names no entity.
 type SchemaCrash struct{}

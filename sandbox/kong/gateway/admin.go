@@ -17,7 +17,7 @@ import (
 )
 
 // dumps are the lists that the controller reads to learn the configuration that a running gateway has: a path of the
-// admin API to the collection behind it. What isn't in the stand-in is always empty.
+// admin API to the collection behind it. Collections that the stand-in lacks are always empty.
 var dumps = map[string]string{
 	"services": "services", "routes": "routes", "plugins": "plugins", "upstreams": "upstreams", "certificates": "certificates",
 	"snis": "snis", "consumers": "consumers", "jwts": "jwt_secrets", "acls": "acls", "key-auths": "keyauth_credentials",
@@ -65,7 +65,7 @@ func (g *Gateway) admin() http.Handler {
 	return mux
 }
 
-// configure takes over a whole configuration, or none of it.
+// configure applies a whole configuration, or none of it.
 func (g *Gateway) configure(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -108,7 +108,7 @@ func (g *Gateway) serve(loaded *declarative.Document) {
 // Kong does without a database. In a pod it lasts as long as the pod.
 func (g *Gateway) keptFile() string { return filepath.Join(g.Settings.Prefix, "configuration.json") }
 
-// Restore serves by the configuration that an earlier process with the same prefix had, if there is one.
+// Restore applies the configuration of an earlier process with the same prefix, if there is one.
 func (g *Gateway) Restore() error {
 	body, err := os.ReadFile(g.keptFile())
 	if errors.Is(err, os.ErrNotExist) {
@@ -125,7 +125,7 @@ func (g *Gateway) Restore() error {
 	return nil
 }
 
-// status is the API that probes ask: up as soon as it answers, ready with the first configuration.
+// status is the API for probes: live from the start, ready with the first configuration.
 func (g *Gateway) status() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {

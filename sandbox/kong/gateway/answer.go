@@ -17,9 +17,9 @@ import (
 	"kong/settings"
 )
 
-// What the gateway answers itself, and what it writes down about every answer.
+// Responses of the gateway itself, and the record of every response.
 
-// failed answers for an upstream that didn't.
+// failed responds in the place of an upstream that failed.
 func (x *Exchange) failed(err error) {
 	var name *net.DNSError
 	var slow net.Error
@@ -132,7 +132,7 @@ func (x *Exchange) signHeader(header http.Header) {
 			header.Set(name, value)
 		}
 	}
-	if x.Sent.IsZero() { // the service wasn't asked
+	if x.Sent.IsZero() { // no request reached the service
 		header.Del("Server")
 		set("Server", "kong/"+settings.Version)
 		set("X-Kong-Response-Latency", milliseconds(time.Since(x.Start)))
@@ -151,7 +151,7 @@ func (x *Exchange) signHeader(header http.Header) {
 	set("X-Kong-Request-Id", x.Id)
 }
 
-// recorder remembers what was answered.
+// recorder records status and size of a response.
 type recorder struct {
 	http.ResponseWriter
 	Status, Size int

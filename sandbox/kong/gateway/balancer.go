@@ -14,7 +14,7 @@ import (
 	"kong/declarative"
 )
 
-// balancer gives an upstream's targets their turns.
+// balancer chooses among an upstream's targets by weighted round robin.
 type balancer struct {
 	upstream string
 	checks   declarative.ActiveChecks

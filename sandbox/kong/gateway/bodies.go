@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// WholeBody reads a request's body, which then is there to be read again.
+// WholeBody reads a request's body, and keeps it to be read again.
 func (x *Exchange) WholeBody() ([]byte, error) {
 	if x.Request.Body == nil {
 		return nil, nil
@@ -26,7 +26,7 @@ func (x *Exchange) ReplaceBody(content []byte) {
 	x.Request.Header.Set("Content-Length", strconv.Itoa(len(content)))
 }
 
-// filterBody gives a whole response to the plugins that change bodies.
+// filterBody passes a whole response to the plugins that change bodies.
 func (x *Exchange) filterBody(header http.Header, body []byte) []byte {
 	for _, h := range x.collected() {
 		if h.Body != nil && isResponseJSON(header) {
@@ -41,7 +41,7 @@ func (x *Exchange) filterBody(header http.Header, body []byte) []byte {
 	return body
 }
 
-// filteredBody gives a body to filters as it passes.
+// filteredBody passes a body through filters chunk by chunk.
 type filteredBody struct {
 	source  io.ReadCloser
 	filters []BodyFilter
@@ -72,7 +72,7 @@ func (b *filteredBody) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-// holdBack keeps an upstream's response until it is whole if a plugin needs it so.
+// holdBack buffers an upstream's response if a plugin needs the whole of it.
 func (x *Exchange) holdBack(response *http.Response) {
 	var filters []BodyFilter
 	whole := false
@@ -104,7 +104,7 @@ func (x *Exchange) holdBack(response *http.Response) {
 	response.Header.Set("Content-Length", strconv.Itoa(len(content)))
 }
 
-// EncodeJSON doesn't escape what is no HTML here.
+// EncodeJSON encodes without escapes for HTML.
 func EncodeJSON(value any) []byte {
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)

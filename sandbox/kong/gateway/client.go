@@ -13,7 +13,7 @@ import (
 	"kong/settings"
 )
 
-// addresses are the client that a request comes from, as far as trusted hops tell it, and the peer that connected.
+// addresses are the client's address, according to trusted hops, and the address of the connection's peer.
 func (g *Gateway) addresses(r *http.Request) (client, peer netip.Addr) {
 	conn := r.Context().Value(connKey).(net.Conn)
 	if secured, is := conn.(*tls.Conn); is {
@@ -60,7 +60,7 @@ func addressOf(address net.Addr) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// forward takes the X-Forwarded- headers of a trusted hop, and what is seen here for those that it doesn't set.
+// forward keeps the X-Forwarded- headers of a trusted hop, and sets the others from this connection.
 func (x *Exchange) forward() {
 	told := func(string) string { return "" }
 	if x.Gateway.trusts(x.Peer) {

@@ -11,7 +11,7 @@ func isGRPC(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }
 
-// speaksGRPC is whether Kong answers a request in gRPC's way.
+// speaksGRPC reports whether Kong responds to a request with a gRPC status.
 func speaksGRPC(r *http.Request) bool { return isGRPC(r) && r.ProtoMajor == 2 }
 
 // allowedByProtocol answers a request that its route's protocols don't allow.
@@ -49,7 +49,7 @@ var grpcNames = map[int]string{
 	7: "PermissionDenied", 8: "ResourceExhausted", 12: "Unimplemented", 13: "Internal", 14: "Unavailable", 16: "Unauthenticated",
 }
 
-// speakGRPC tells a gRPC client of an answer of the gateway's own: in headers, without a body. Kong drops the message of
+// speakGRPC sends a response of the gateway itself to a gRPC client: in headers, without a body. Kong drops the message of
 // its own errors; the status' name takes its place.
 func (x *Exchange) speakGRPC(status int, message string) {
 	code, known := grpcStatus[status]

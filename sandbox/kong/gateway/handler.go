@@ -6,7 +6,7 @@ import (
 	"kong/declarative"
 )
 
-// Kinds are the plugins that there are.
+// Kinds are the available plugins.
 type Kinds interface {
 	declarative.PluginKinds
 	Priority(name string) int

@@ -55,7 +55,7 @@ func openListener(l settings.Listen, certificate func(*tls.ClientHelloInfo) (*tl
 	return listener, nil
 }
 
-// headedListener's connections begin with a PROXY header. nginx hangs up on one that doesn't, without a word, where
+// headedListener's connections begin with a PROXY header. nginx closes one that doesn't without a response, where
 // Go's server would answer 400.
 type headedListener struct{ *proxyproto.Listener }
 

@@ -27,7 +27,7 @@ func newTry(address string, start time.Time, failed bool) try {
 	return try{start.UnixMilli(), time.Since(start).Milliseconds(), host, number, state}
 }
 
-// latencies are what log plugins and metrics tell of an exchange, in milliseconds.
+// latencies are the durations of an exchange for log plugins and metrics, in milliseconds.
 type latencies struct {
 	Request int64 `json:"request"` // from the first byte to the last
 	Kong    int64 `json:"kong"`
@@ -42,7 +42,7 @@ func (x *Exchange) Latencies() latencies {
 	return latencies{total, x.Sent.Sub(x.Start).Milliseconds(), x.Waited.Milliseconds()}
 }
 
-// source says who answered.
+// source is the origin of the response: the service, Kong or nothing.
 func (x *Exchange) source() string {
 	if x.UpstreamStatus != 0 {
 		return "upstream"

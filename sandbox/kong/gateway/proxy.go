@@ -85,7 +85,7 @@ type Exchange struct {
 	Told       http.Header // for the client, beside what the upstream says
 	accessing  bool
 	pending    *pending // a plugin's answer, while the others are still collected
-	// What a plugin has the service asked for instead.
+	// Overrides of the request by plugins.
 	UpstreamPath, UpstreamHost string
 	upstreamURI                string // what it was asked
 	upstreamVia                string // what it answered
@@ -142,7 +142,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.balancer = x.Snapshot.upstreams[strings.ToLower(x.Service.Host)]
 	if x.Request.ContentLength < 0 && !strings.HasPrefix(x.Service.Protocol, "grpc") {
-		if _, err := x.WholeBody(); err != nil { // nginx has the whole request before it asks the service
+		if _, err := x.WholeBody(); err != nil { // nginx reads the whole request before it connects to the service
 			x.nginxError(http.StatusBadRequest, "Bad request")
 			return
 		}
@@ -235,7 +235,7 @@ func (x *Exchange) proxied(response *http.Response) {
 // charsetAdded matches the types to which nginx adds a charset if they have none.
 var charsetAdded = regexp.MustCompile(`^(text/html|text/xml|text/plain|application/javascript|application/rss\+xml)\s*$`)
 
-// via is what a service is told of the gateway.
+// via is the gateway's name in the header Via.
 func via(r *http.Request) string {
 	protocol := map[string]string{"HTTP/1.0": "1", "HTTP/2.0": "2"}[r.Proto]
 	if protocol == "" {

@@ -80,7 +80,7 @@ func (x *Exchange) runRewrite() {
 	}
 }
 
-// runAccess runs every plugin until one answers. It is known only now, after authentication, which of several plugins
+// runAccess runs every plugin until one responds. Only now, after authentication, is it known which of several plugins
 // the request's consumer gets; the rest of a request's phases have the same plugins.
 func (x *Exchange) runAccess() {
 	x.accessing = true

@@ -7,7 +7,7 @@ import (
 	"kong/router"
 )
 
-// Snapshot is a whole configuration, ready to serve. It is replaced as a whole and, but for the turns of its balancers'
+// Snapshot is a whole configuration, ready to serve. It is replaced as a whole and, except for the turns of its balancers'
 // targets, never changed.
 type Snapshot struct {
 	hash         string

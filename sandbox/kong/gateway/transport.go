@@ -11,7 +11,7 @@ import (
 	"kong/declarative"
 )
 
-// wires is what services share that share connections.
+// wires is the key by which services share connections.
 type wires struct {
 	connect, read, write int
 	grpc                 bool

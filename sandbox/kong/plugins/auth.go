@@ -10,7 +10,7 @@ import (
 	"kong/gateway"
 )
 
-// authenticate makes a consumer known to the plugins that follow and to the service. Without a credential it is the
+// authenticate sets the consumer for later plugins and for the service. Without a credential it is the
 // anonymous one.
 func authenticate(x *gateway.Exchange, c *declarative.Consumer, credential string) {
 	x.Consumer, x.Credential = c, credential
@@ -25,7 +25,7 @@ func authenticate(x *gateway.Exchange, c *declarative.Consumer, credential strin
 		"X-Credential-Identifier": credential,
 		"X-Anonymous-Consumer":    anonymous,
 	} {
-		x.Request.Header.Del(name) // a client doesn't say who it is
+		x.Request.Header.Del(name) // a client can't claim an identity
 		if value != "" {
 			x.Request.Header.Set(name, value)
 		}

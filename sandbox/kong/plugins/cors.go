@@ -78,7 +78,7 @@ func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) ga
 	}
 }
 
-// allowOrigin tells a browser whether scripts of an origin may read the answer.
+// allowOrigin sets the header that allows scripts of an origin to read the response.
 func (c *cors) allowOrigin(header http.Header, origin string, patterns map[string]*regexp.Regexp) {
 	allowed := c.allowed(origin, patterns)
 	if allowed == "*" && c.Credentials && origin != "" { // browsers refuse the two together

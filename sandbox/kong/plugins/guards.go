@@ -13,7 +13,7 @@ import (
 	"kong/settings"
 )
 
-// Plugins that keep some requests from a service.
+// Plugins that refuse some requests.
 
 type ipRestriction struct {
 	Allow   []string `json:"allow"`
@@ -22,7 +22,7 @@ type ipRestriction struct {
 	Message string   `json:"message"`
 }
 
-// newIPRestriction judges by the client's address as the trusted hops tell it.
+// newIPRestriction filters by the client's address according to trusted hops.
 func newIPRestriction(c *ipRestriction, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	if len(c.Allow)+len(c.Deny) == 0 {
 		wrong.Add("config", "at least one of these fields must be non-empty: 'allow', 'deny'")

@@ -61,7 +61,7 @@ func (t *trace) span(name string, kind uint64, id, parent []byte, begin, end tim
 	return m
 }
 
-// exportRequest is what a collector is sent.
+// exportRequest is the message to a collector.
 func exportRequest(resource []attribute, spans [][]byte) []byte {
 	scope := protobuf{}.bytes(1, protobuf{}.text(1, "kong-internal").text(2, settings.Version))
 	for _, span := range spans {

@@ -53,7 +53,7 @@ var terminationTexts = map[int]string{
 	503: "Service unavailable",
 }
 
-// newTermination answers every request itself.
+// newTermination responds to every request.
 func newTermination(c *termination, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	if c.Message != "" && c.Body != "" {
 		wrong.Add("config", "message cannot be used with content_type or body")
@@ -86,7 +86,7 @@ type redirect struct {
 	KeepIncomingPath bool   `json:"keep_incoming_path"`
 }
 
-// newRedirect sends every client elsewhere.
+// newRedirect redirects every request.
 func newRedirect(c *redirect, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		location := c.Location

@@ -78,7 +78,7 @@ func checkURL(field, text string, wrong *declarative.Faults) {
 
 var collectors http.Client
 
-// deliver sends what was collected to a collector.
+// deliver sends a batch of entries to a collector.
 func deliver(method, endpoint, kind string, headers map[string]string, content []byte, timeout time.Duration) error {
 	request, err := http.NewRequest(method, endpoint, bytes.NewReader(content))
 	if err != nil {

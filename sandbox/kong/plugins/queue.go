@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// queueConfig is how plugins collect what they send; Kong's fields, times in seconds.
+// queueConfig configures the batches of a plugin; Kong's fields, times in seconds.
 type queueConfig struct {
 	MaxBatchSize       int     `json:"max_batch_size" range:"1,1000000"`
 	MaxCoalescingDelay float64 `json:"max_coalescing_delay" range:"0,3600"`

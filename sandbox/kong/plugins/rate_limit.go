@@ -69,9 +69,9 @@ func (c *rateLimit) windows(now time.Time) []*window {
 	return result
 }
 
-// counters keep how often each window was used.
+// counters hold the number of requests in each window.
 type counters interface {
-	// take tells every window how often it was used before, and counts one more: the gateway's own counters unless a
+	// take returns the count of every window before this request, and adds one: the gateway's own counters unless a
 	// window is used up, Redis in any case.
 	take([]*window) error
 }
@@ -131,7 +131,7 @@ func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
 	}
 }
 
-// identifier is what a limit is counted for: the client's address if there is nothing else.
+// identifier is the identity that a limit counts: by default the client's address.
 func (c *rateLimit) identifier(x *gateway.Exchange) string {
 	found := ""
 	switch {
@@ -152,7 +152,7 @@ func (c *rateLimit) identifier(x *gateway.Exchange) string {
 	return found
 }
 
-// tell puts what remains into the response's headers. The general ones are about the window that ends first in use.
+// tell sets the rate-limit headers of the response. The general ones are about the window with the least remaining.
 func (c *rateLimit) tell(x *gateway.Exchange, windows []*window, over *window, now time.Time) {
 	if c.HideClientHeaders {
 		return

@@ -22,7 +22,7 @@ type serverless struct {
 	Log          []string `json:"log"`
 }
 
-// newServerless runs a user's Lua. Of Kong's plugin development kit there is what the tables below have; a script that
+// newServerless runs a user's Lua. The tables below are the supported part of Kong's plugin development kit; a script that
 // uses anything else fails.
 func newServerless(c *serverless, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	compile := func(phase string, scripts []string) (compiled []*lua.FunctionProto) {

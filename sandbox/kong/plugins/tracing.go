@@ -42,7 +42,7 @@ type trace struct {
 	sampled                bool
 }
 
-// newOpenTelemetry continues the client's trace, or begins one, and reports this gateway's part in it.
+// newOpenTelemetry continues the client's trace, or begins one, and exports the gateway's spans.
 func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	checkURL("config.traces_endpoint", c.TracesEndpoint, wrong)
 	timeout := time.Duration(c.ConnectTimeout+c.SendTimeout+c.ReadTimeout) * time.Millisecond
@@ -129,7 +129,7 @@ const (
 	kindClient = 3
 )
 
-// spans are the whole exchange and, if it got so far, the service's part in it.
+// spans returns the span of the exchange and, if the service was called, the span of that call.
 func spans(x *gateway.Exchange, t *trace) [][]byte {
 	attributes := []attribute{
 		{"http.method", x.Request.Method},

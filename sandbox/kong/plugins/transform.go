@@ -14,7 +14,7 @@ import (
 	"kong/gateway"
 )
 
-// fieldSet is what a transformer edits: headers, a query, a form or a JSON object.
+// fieldSet is the target of a transformer: headers, a query, a form or a JSON object.
 type fieldSet interface {
 	get(name string) (any, bool)
 	set(name string, value any)

@@ -181,8 +181,8 @@ func sanitizeRest(rest string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(rest, "../"), "./")
 }
 
-// NormalizePath decodes what needn't be encoded, and resolves dots and double slashes, so that a path can't pass by
-// a route in disguise.
+// NormalizePath decodes needless escapes, and resolves dots and double slashes, so that an encoded path can't bypass
+// a route.
 func NormalizePath(path string) string {
 	var decoded strings.Builder
 	for i := 0; i < len(path); i++ {

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// Version is the Kong whose behaviour this is.
+// Version is the version of Kong that the stand-in imitates.
 const Version = "3.9.3"
 
-// Settings are what KONG_ variables say, Kong's defaults where they say nothing.
+// Settings are the values of KONG_ variables, with Kong's defaults.
 type Settings struct {
 	ProxyListen, AdminListen, StatusListen []Listen
 	ProxyLog, AdminLog, StatusLog          bool
@@ -260,7 +260,7 @@ func readHeaders(s *Settings, value string) error {
 	return nil
 }
 
-// ParsePrefix takes an address for a range of its own.
+// ParsePrefix parses an address or a range in CIDR notation.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		return prefix, nil
