@@ -24,7 +24,7 @@ ATTEMPTS = 4
 LONGEST_WAIT = 60  # seconds; after a burst DigitalOcean is busy for that long
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
-# Meaning of the statuses that are about the token.
+# What a status says of the token.
 REFUSALS = {
     401: "isn't valid",
     403: "lacks a scope (kubernetes:access_cluster)",
@@ -40,7 +40,7 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def api_token(stack: str | None) -> tuple[str, str]:
-    """Returns the name of the token's source and DigitalOcean's API token.
+    """Returns DigitalOcean's API token, after the name of what holds it.
 
     The named stack comes first. A stack that was renamed has another name than the kubeconfig in its state, so the
     environment and the stack that is selected follow.

@@ -18,14 +18,14 @@ def token_problem(token: str) -> str:
 
 
 def token_fix(name: str) -> str:
-    """Returns the command that replaces the token at its source."""
+    """Returns the command that sets another token where this one comes from."""
     if name == "digitalocean:token":
         return "pulumi config set --secret digitalocean:token"
     return "export DIGITALOCEAN_TOKEN=dop_v1_..."
 
 
 def endpoint_problem(endpoint: str) -> str:
-    """Returns why the token must not be sent to the endpoint; empty if it may."""
+    """Returns why the token must not be sent there; empty if it may."""
     try:
         parts = urlsplit(endpoint)
         host = parts.hostname or ""
@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
 
 
 def first_pause(text: str | None) -> float | None:
-    """Returns the seconds before the first retry; None if PAUSE_VARIABLE isn't a number."""
+    """Returns the seconds before the first retry; None if PAUSE_VARIABLE has another text than a number of seconds."""
     try:
         seconds = float(text or 1)
     except ValueError:
