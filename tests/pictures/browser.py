@@ -12,8 +12,8 @@ from typing import Any
 
 
 def evaluated(html: str, script: str, *options: str) -> Any:  # noqa: ANN401 -- JSON
-    """Returns the value of a script's expression in a document, as the browser has laid it out."""
-    run = f"<script>document.title = JSON.stringify({script});</script>"
+    """Returns the value of a script's expression in a document that has loaded, with its frames."""
+    run = f'<script>addEventListener("load", () => document.title = JSON.stringify({script}));</script>'
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         page.write_text(html + run)
