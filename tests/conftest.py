@@ -46,7 +46,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[int]:
-    """The port of a service that answers with what it was asked."""
+    """Yields the port of a service that echoes requests."""
     with served() as port:
         yield port
 

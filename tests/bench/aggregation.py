@@ -28,7 +28,7 @@ CASES = ((2, 0), (2, 5), (2, 20), (5, 20), (10, 20))
 
 
 def serve(port: int) -> None:
-    """A service that takes the milliseconds that it is asked for, and none if the request doesn't say."""
+    """A service that responds after the requested milliseconds, by default at once."""
 
     async def answer(request: web.Request) -> web.Response:
         await asyncio.sleep(int(request.match_info["milliseconds"]) / 1000)

@@ -31,7 +31,7 @@ RESULTS = PROJECT / "tests" / "bench" / "availability.json"
 QUIET = 3.0
 """Seconds of requests before and after each event."""
 NODE = 20.0
-"""Seconds until a new node runs. DigitalOcean's takes minutes: in both cases the load balancer knows it by then."""
+"""Seconds until a new node runs. DigitalOcean's takes minutes: in both cases the load balancer has it by then."""
 PATHS = ("/foo", "/bar")
 
 

@@ -67,7 +67,7 @@ class Load:
         # As many clients, not one that keeps its connections: the load balancer and Kong choose anew for each.
         connector = TCPConnector(force_close=True, limit=0)
         async with ClientSession(connector=connector, timeout=ClientTimeout(total=TIMEOUT)) as session:
-            # It would send a GET again whose connection breaks, and count one failure for two.
+            # It would repeat a GET whose connection breaks, and count one failure for two.
             session._retry_connection = False  # noqa: SLF001 -- aiohttp's own test client sets it, too; there is no option
             begin, tasks, number = time.monotonic(), set(), 0
             while not self._stopped.is_set():

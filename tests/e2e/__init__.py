@@ -2,5 +2,5 @@
 
 import pytest
 
-# Its asserts are to say what they saw, like those of the tests that call them.
+# pytest rewrites the asserts of these helpers too, to show the compared values.
 pytest.register_assert_rewrite("tests.e2e.stack")

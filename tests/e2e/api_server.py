@@ -132,7 +132,7 @@ class ApiServer:
                 self.wfile.write((document if isinstance(document, str) else json.dumps(document)).encode())
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                """Logs nothing."""
 
         return Handler
 

@@ -73,7 +73,7 @@ class Configured:
 
 @contextmanager
 def configured(stack: Stack, *, restored: bool = True) -> Iterator[Configured]:
-    """The stack, whose configuration may be changed; at the end that is as it was, and the stack too if `restored`."""
+    """Yields the stack for changes of its configuration, which is restored at the end; the stack too if `restored`."""
     changed = Configured(stack)
     before = changed.file.read_text()
     # The tutorial's node has room for three services; these tests have more of them. So would their users' nodes.

@@ -1,4 +1,4 @@
-"""A stranger's pod beside the stack's, addresses behind the node, and what pods reach of all that."""
+"""A foreign pod in the cluster, addresses behind the node, and the connections that pods can make."""
 
 import gzip
 import json
@@ -38,7 +38,7 @@ with ThreadPoolExecutor() as pool:
 
 
 def pod(name: str, *command: str, **context: object) -> dict[str, Any]:
-    """A pod of Docker Hub's Python that may do no more than serve, but for what `context` says."""
+    """A restricted pod of Docker Hub's Python; `context` overrides its security context."""
     (image,) = set(re.findall(r"^FROM (\S+)", (PROJECT / "apps" / "foo" / "Dockerfile").read_text(), re.MULTILINE))
     restricted = {
         "runAsNonRoot": True,

@@ -1,4 +1,4 @@
-"""Where a secret stands in clear, or in a form that anybody can read."""
+"""Finds secrets in plain text and in reversible encodings."""
 
 import base64
 import json

@@ -124,7 +124,7 @@ class Stack:
 
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
-    """A call to the control endpoints of DigitalOcean's stand-in."""
+    """Calls a control endpoint of DigitalOcean's stand-in."""
     return httpx.request(method, f"{API}/_control/{path}", timeout=90, **options).raise_for_status().json()
 
 

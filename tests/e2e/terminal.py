@@ -152,12 +152,12 @@ class Terminal:
         return identifier
 
     def made_cluster(self, name: str) -> str:
-        """A cluster as the program creates it, of which the state doesn't know."""
+        """Creates a cluster as the program does, without an entry in the state."""
         pool = {"name": f"{name}-default-pool", "size": "s-1vcpu-2gb", "count": 1, "tags": [DEFAULT_POOL_TAG]}
         return self.cluster(name=name, node_pools=[pool])
 
     def cluster(self, **changes: object) -> str:
-        """A cluster that somebody created."""
+        """Creates a cluster of another owner."""
         identifier: str = self.api("POST", "/v2/kubernetes/clusters", CLUSTER | changes)["kubernetes_cluster"]["id"]
         until(lambda: self.account.cloud.clusters.records[identifier].state == "running")
         return identifier
@@ -178,7 +178,7 @@ class Terminal:
         return identifier
 
     def vpc(self, name: str) -> str:
-        """A private network that somebody created."""
+        """Creates a VPC of another owner."""
         body = {"name": name, "region": "nyc1", "ip_range": "10.120.0.0/20"}
         identifier: str = self.api("POST", "/v2/vpcs", body)["vpc"]["id"]
         return identifier

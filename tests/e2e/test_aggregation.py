@@ -17,7 +17,7 @@ from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack
 from tests.support import eventually
 
-# A collector that shows what it has got; and what is asked with others, and may be slow.
+# A collector that lists the spans it received, and a backend of the aggregate that can be slow.
 COLLECTOR = """
 import base64
 import time
@@ -140,7 +140,7 @@ def test_a_trace_spans_client_gateway_and_services(busy: Configured) -> None:
             said, span = by_id[span.parent_span_id]
             way.append(said)
         assert way == [name, "overview", "overview", "kong", "kong"], "each as a server, and a client of the next"
-    # What nobody asked for through the gateway, such as probes, isn't traced.
+    # Requests that bypass the gateway, such as probes, aren't traced.
     assert {name for name, _ in spans(busy)} == {"kong", "overview", "foo", "bar"}
     assert all(span.parent_span_id for name, span in spans(busy) if name != "kong")
 

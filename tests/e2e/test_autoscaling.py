@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # metrics-server is 
 FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
 BAR = {"name": "bar", "path": "/bar", "build": "apps/bar"}
 AUTOSCALE = {"autoscale": {"min": 2, "max": 3, "cpu": 20}}
-"""A pod of foo that nobody asks uses 6 percent of its request, one of two under `load` 30 to 60."""
+"""An idle pod of foo uses 6 percent of its request, one of two under `load` 30 to 60."""
 AT_ONCE = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}}
 
 
@@ -53,7 +53,7 @@ def owners_of_the_number(stack: Stack) -> list[str]:
 
 @contextmanager
 def numbers(stack: Stack) -> Iterator[list[int]]:
-    """Every number of pods that foo's Deployment had to have meanwhile, as the API server tells of each change."""
+    """Yields every `spec.replicas` of foo's Deployment during the block, from a watch."""
     command = ("kubectl", "get", "deployment", "foo-deployment", "--watch", "-o", "jsonpath={.spec.replicas}{'\\n'}")
     seen: list[int] = []
     with subprocess.Popen(command, env=stack.environment, stdout=subprocess.PIPE, text=True) as watch:
@@ -135,7 +135,7 @@ def test_no_request_fails_when_autoscale_replaces_the_replicas_of_kong(scaled: C
     with scaled.asked_throughout("/foo") as statuses:
         scaled.set("gateway", {"autoscale": {"min": 2, "max": 3, "cpu": 3000}})
         stack.up()
-        # Helm leaves the number out, which Kubernetes reads as one, until the autoscaler knows better.
+        # Helm omits the replicas, which Kubernetes reads as one until the autoscaler sets them.
         eventually(
             lambda: stack.kubernetes("deployment", "kong", "-n", "kong")["status"].get("readyReplicas") == 2, 120
         )
@@ -145,7 +145,7 @@ def test_no_request_fails_when_autoscale_replaces_the_replicas_of_kong(scaled: C
 
 def test_a_chart_upgrade_keeps_the_autoscaled_replicas_of_kong(scaled: Configured) -> None:
     stack = scaled.stack
-    # Kong and its controller use more than a hundredth of what they request when nobody asks.
+    # Idle, Kong and its controller use more than a hundredth of their requests.
     scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}})
     scaled.up(FOO, BAR)
     eventually(lambda: wanted(stack, "kong", "kong") == 2, 180)

@@ -1,4 +1,4 @@
-"""A stack with a domain: a certificate from a real ACME authority, which asks through the load balancer and Kong."""
+"""A stack with a domain: a real ACME server issues its certificate, through the load balancer and Kong."""
 
 import datetime as dt
 import socket
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]  # cert-manager is co
 
 @pytest.fixture(scope="module")
 def authority(sandbox: None) -> str:  # noqa: ARG001 -- needs a running sandbox
-    """A running ACME authority; the certificate that it is known by."""
+    """Starts an ACME server and yields its CA certificate."""
     sandbox_command("certificates")
     return (RUN / "acme" / "ca.crt").read_text()
 
@@ -49,7 +49,7 @@ def secured(stack: Stack, authority: str) -> Iterator[Configured]:
         # `up` has ended, so it is there: nothing is waited for but Kong's controller, which looks every three seconds.
         eventually(Client(changed.address).is_served, seconds=10)
         yield changed
-    # Without the domain everything of it is gone, and the routes answer over HTTP again.
+    # Without the domain its objects are deleted, and the routes serve HTTP again.
     assert [record["type"] for record in stack.api("GET", "/v2/domains/example.com/records")["domain_records"]] == [
         "NS",
         "NS",
@@ -65,7 +65,7 @@ def trust() -> ssl.SSLContext:
 
 
 def certificate(address: str, context: ssl.SSLContext) -> x509.Certificate:
-    """What a client gets that asks for the domain and verifies the answer."""
+    """Returns the response of a client that requests the domain and verifies the certificate."""
     with (
         socket.create_connection((address, 443), timeout=5) as connection,
         context.wrap_socket(connection, server_hostname=DOMAIN) as secure,
@@ -74,7 +74,7 @@ def certificate(address: str, context: ssl.SSLContext) -> x509.Certificate:
 
 
 class Client:
-    """Asks for the domain, whose address no resolver of this machine knows."""
+    """Requests the domain, which isn't in public DNS."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -107,7 +107,7 @@ def test_a_domain_serves_https_and_redirects_http(secured: Configured) -> None:
     assert "Strict-Transport-Security" not in client.get("/bar").headers
     plain = client.get("/foo?page=2", scheme="http")
     assert (plain.status_code, plain.headers["Location"]) == (308, f"https://{DOMAIN}/foo?page=2")
-    # Whoever asks for the bare address gets nothing of the services.
+    # A request to the bare address reaches no service.
     assert secured.get("/foo").status_code == httpx.codes.NOT_FOUND
     records = secured.stack.api("GET", "/v2/domains/example.com/records?type=A")["domain_records"]
     assert [(record["name"], record["data"]) for record in records] == [("api", secured.address)]

@@ -1,4 +1,4 @@
-"""Every example as it stands, on the running stack. Only Alice has another key pair: her own, of which we know half."""
+"""Every example unchanged on the running stack, except for Alice's key pair: the test needs her private key."""
 
 import json
 import socket
@@ -42,7 +42,7 @@ def answers(path: str, status: int = 200, header: str = "", says: str = "", **se
 
 
 def answers_to(client: str, path: str, status: int) -> Check:
-    """A request from an address is answered so. We tell Kong the address, in the place of the load balancer."""
+    """Checks the response to a request from an address, which the test sends to Kong as the load balancer does."""
 
     def check(changed: Configured) -> bool:
         ports = changed.stack.kubernetes("service", "kong-proxy", "-n", "kong")["spec"]["ports"]
@@ -73,7 +73,7 @@ def takes(path: str, size: int, status: int) -> Check:
 
 
 def answers_preflight(path: str) -> Check:
-    """A browser that asks whether a page of the shop's may use the service is told so, without a credential."""
+    """Checks that a preflight request of the shop's origin succeeds without a credential."""
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     told = {"Origin": "https://shop.example", "Methods": "GET,POST"}
 

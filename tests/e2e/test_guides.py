@@ -40,7 +40,7 @@ def reader(stack: Stack) -> Iterator[Reader]:
         yield Reader(stack, changed)
 
 
-# Tests after these destroy the stack, so nobody has to wait until it is restored.
+# Later tests destroy the stack, so it needn't be restored.
 @pytest.mark.last(1)
 def test_the_guide_to_authentication_works_as_typed(reader: Reader) -> None:
     with Guide("how-to/authenticate-clients.md") as guide:

@@ -68,7 +68,7 @@ spec:
 
 
 class HandMade(Whole):
-    """An account in which somebody has followed the tutorial, and a project without a stack."""
+    """An account after the manual tutorial, and a project without a stack."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -18,7 +18,7 @@ KONG = "system:serviceaccount:kong:kong"
 
 @pytest.fixture(scope="module")
 def beset(stack: Stack) -> Iterator[Stack]:
-    """The stack as the tutorial has it, with a stranger's pod in the cluster and addresses outside of it."""
+    """The tutorial's stack, with a foreign pod in the cluster and addresses outside of it."""
     with inside.stranger(stack), inside.addresses_behind_the_node():
         yield stack
 
@@ -47,7 +47,7 @@ def test_every_pod_reaches_kong_and_kong_reaches_the_services(beset: Stack) -> N
 def test_no_other_pod_reaches_a_service(beset: Stack) -> None:
     service = beset.kubernetes("service", "foo-service")["spec"]["clusterIP"]
     pods = [f"{address(beset, '-l', f'app={name}')}:5000" for name in ("foo", "bar")]
-    # The stranger's own network is open.
+    # The foreign pod's network is open.
     assert reached(beset, STRANGER, *pods, f"{service}:5000", f"{PUBLIC}:80") == {f"{PUBLIC}:80"}
     assert reached(beset, FOO, pods[1], f"{PUBLIC}:80") == {f"{PUBLIC}:80"}
 

@@ -384,7 +384,7 @@ def test_preflight_needs_exactly_the_scopes_that_it_lists(terminal: Terminal) ->
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
     terminal.account.cloud.tokens = {TOKEN: [each for each in SCOPES if each != scope]}
-    # Scopes that one request needs together can't be told apart.
+    # Scopes that one request needs together can't be distinguished.
     said = terminal.failed()["scopes"]["said"].removeprefix("missing: ").split(", ")
     together = {"regions:read": {"sizes:read"}, "snapshot:read": {"block_storage_snapshot:read"}}
     together["block_storage_snapshot:read"] = {"snapshot:read"}

@@ -106,7 +106,7 @@ def test_without_a_history_ownership_is_unknown_and_the_bill_is_never_zero(termi
     ]
     assert {(each["id"], *each["fixes"]) for each in terminal.findings()} == {("owner-unknown",)}
     assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
-    # A person who knows better says so.
+    # A user who is sure uses --force.
     assert terminal.ops("remove", "cluster", cluster, "--yes", "--force").returncode == 0
     until(lambda: not terminal.account.cloud.clusters.records)
 

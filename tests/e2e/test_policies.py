@@ -1,4 +1,4 @@
-"""Policies of routes, as clients meet them: the real controller tells the gateway, and requests show what it does."""
+"""Policies of routes from a client's view: the real controller configures the gateway, and requests show the effect."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.tokens import public, token
 from tests.support import eventually
 
-# What comes after these destroys the stack, so nobody has to wait until it is again as it was.
+# Later tests destroy the stack, so it needn't be restored.
 pytestmark = pytest.mark.last(1)
 
 SECRET = "planted-secret-of-alice-32-characters"  # noqa: S105 -- worth nothing
@@ -100,14 +100,14 @@ KEYS = {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY, "[4].apiKey": ERINS_API
 
 
 def status_from(address: str, changed: Configured, path: str, **headers: str) -> int:
-    """The status of an answer to somebody at an address."""
+    """Returns the status of a request from an address."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), headers=headers) as client:
         return client.get(f"http://{changed.address}{path}", timeout=10).status_code
 
 
 @pytest.fixture(scope="module")
 def answers_of_a_new_route() -> list[int]:
-    """The statuses that /vault answered with, to somebody without a token, while it was made."""
+    """Statuses of /vault to a client without a token, while the route was created."""
     return []
 
 
@@ -308,7 +308,7 @@ def test_credentials_are_encrypted_in_config_and_state(guarded: Configured) -> N
 
 
 def test_a_plugin_refused_by_kong_closes_only_its_route(guarded: Configured) -> None:
-    # None is new: Pulumi waits for the controller to say that it has a route, which it does not while one is refused.
+    # No new route: Pulumi waits for the controller's status of a route, which is missing while a plugin is refused.
     services = {service["name"]: service for service in OTHERS}
     services["home"] = services["home"] | {"plugins": {"pre-function": {"access": ["return ("]}}}
     services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}

@@ -1,4 +1,4 @@
-"""A new version of a service beside the old one: some of the requests, all of them, none; and not one that fails."""
+"""A new version beside the old one receives some, all or no requests, and none fails."""
 
 import math
 import shutil

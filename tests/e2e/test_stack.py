@@ -108,7 +108,7 @@ def test_an_edited_app_rolls_that_deployment_only_and_no_request_fails(stack: St
     with edited(stack.folder / "apps" / "foo" / "app.py", "Hello from", "Hello again from"):
         with Configured(stack).asked_throughout("/foo") as statuses:
             printed = stack.up()
-            # The pod of before answers on until the controller has told the gateway of the new one: seconds.
+            # The old pod answers for seconds, until the controller has configured Kong with the new one.
             eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
         assert set(statuses) == {200}
         assert "load build definition" in printed

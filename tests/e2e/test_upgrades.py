@@ -28,7 +28,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 class Owned(Whole):
-    """A stack whose owner types commands."""
+    """A stack with the environment for typed commands."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
 
 
 def picture(title: str, printed: str) -> str:
-    """Returns the SVG; of a long output the middle is left out, with a line that says so."""
+    """Returns the SVG; a line marks the omitted middle of a long output."""
     lines = shown(printed)
     if len(lines) > _LINES:
         half = _LINES // 2

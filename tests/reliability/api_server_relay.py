@@ -1,4 +1,4 @@
-"""What stands between a stack and its cluster's API server, and cuts the line where a test says."""
+"""A relay between a stack and its cluster's API server that cuts connections on demand."""
 
 import http.client
 import json
@@ -56,7 +56,7 @@ class Relay:
 
     def arriving(self, method: str, path: str) -> Fault | None:
         """Notes a write; what is to happen to it."""
-        # Previews change nothing, nor do questions that are asked by writing.
+        # Dry runs and reviews are writes that change nothing.
         if method not in _WRITES or "dryRun=All" in path or "authorization.k8s.io" in path:
             return None
         with self._lock:
@@ -70,7 +70,7 @@ class _Server(ThreadingHTTPServer):
     relay: Relay
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes in the middle of a watch is no news."""
+        """Ignores a client that ends a watch."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 -- http.server's own names
 
     def log_message(self, *_: object) -> None:
-        """A request is no news."""
+        """Logs nothing."""
 
     def _pass_on(self, body: bytes, *, answered: bool) -> None:
         relay = self.server.relay
@@ -129,14 +129,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not sized:
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        # A watch goes on and on: each piece as it comes.
+        # A watch doesn't end: forward each chunk as it arrives.
         while data := response.read1(1 << 18):
             self.wfile.write(data if sized else b"%x\r\n%s\r\n" % (len(data), data))
         if not sized:
             self.wfile.write(b"0\r\n\r\n")
 
     def _refuse(self, status: int, message: str, headers: dict[str, str]) -> None:
-        """An error as Kubernetes tells it."""
+        """Returns an error as a Kubernetes Status."""
         error: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
         text = json.dumps(error | {"message": message, "code": status}).encode()
         self.send_response_only(status)

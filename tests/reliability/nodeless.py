@@ -1,4 +1,4 @@
-"""A real Kubernetes control plane without nodes: its pods are said to run. Seconds an `up`, where pods don't matter."""
+"""A real Kubernetes control plane without nodes, which marks pods as running: an `up` takes seconds."""
 
 import ssl
 import threading
@@ -52,10 +52,10 @@ class Nodeless(Nameless):
         self._pretence.start()
 
     def stop(self) -> None:
-        """A cluster's end: everything of its stack goes. The control plane stays for the next one."""
+        """Ends a cluster: deletes everything of its stack. The control plane stays for the next one."""
         for service in self._items("/api/v1/services"):
             self._patch(f"/api/v1/namespaces/{_place(service, 'services')}", {"metadata": {"finalizers": None}})
-        # Who of them goes, by name and labels.
+        # Which objects of each kind are deleted, by name and labels.
         groups: dict[str, Callable[[str, dict[str, str]], bool]] = {
             "/api/v1/namespaces": lambda name, _: name not in _OWN_NAMESPACES,
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": lambda *_: True,
@@ -92,7 +92,7 @@ class Nodeless(Nameless):
             raise ConnectionError(str(error)) from error
 
     def _pretend(self) -> None:
-        """The kubelet's and the ingress controller's part: what is wanted is so."""
+        """Plays the kubelet and the ingress controller: sets statuses to the desired state."""
         while not self._ending.wait(0.3):
             try:
                 for pod in self._items("/api/v1/pods"):
@@ -175,7 +175,7 @@ def _start(directory: Path, etcd: int, peer: int, port: int) -> dict[str, Child]
             f"--etcd-servers=http://127.0.0.1:{etcd}",
             "--bind-address=127.0.0.1",
             f"--secure-port={port}",
-            # Its own Service names it so; the program asks for that, nobody goes there.
+            # The address in the Service `kubernetes`: the program reads it, and nothing connects to it.
             "--advertise-address=10.0.0.1",
             "--service-cluster-ip-range=10.96.0.0/16",
             f"--tls-cert-file={directory}/api.crt",

@@ -147,7 +147,7 @@ class Part:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the stack's file says unless a test changes it."""
+        """The stack file's configuration unless a test changes it."""
         return {"services": [{"name": "foo", "path": "/foo", "build": "apps/foo"}]}
 
     def configure(self, stack: str = "dev", **values: object) -> None:
@@ -176,7 +176,7 @@ class Part:
         return findings
 
     def mend(self, until_typing: str = "") -> list[str]:
-        """Does what `ops doctor` says until it says no more, or only what is typed next anyway.
+        """Runs the commands of `ops doctor` until it has no findings, or suggests only `until_typing`.
 
         Returns:
             What was typed.
@@ -190,7 +190,7 @@ class Part:
                 break
             for command in commands:
                 typed.append(command)
-                # What would ask a person is told yes.
+                # Confirms questions.
                 asks = {"pulumi up": " --yes --skip-preview"}
                 asks |= {f"python -m ops {word} ": " --yes" for word in ("remove", "forget")}
                 yes = next((words for start, words in asks.items() if command.startswith(start)), "")
@@ -219,7 +219,7 @@ class Part:
         return any(call.method == method and path in call.path for call in list(self.account.cloud.calls))
 
     def ends_at_zero(self) -> bool:
-        """Destroys; then neither the state nor the account has anything, and `ops` says so too."""
+        """Destroys; returns whether state and account are empty, and `ops` agrees."""
         self.destroy()
         bill = self.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", check=False)
         cloud = self.account.cloud

@@ -114,11 +114,11 @@ class Sweep:
         part.account.settings.cluster_create = 0.3
         part.account.settings.requests_per_hour = 10**6  # these are many stacks' lives in an hour
         self.calls: dict[Command, list[str]] = {"up": self._whole("up"), "destroy": self._whole("destroy")}
-        """What a command asks for that nobody cuts, as "METHOD path"."""
+        """Calls of an uninterrupted command, as "METHOD path"."""
         self.length = {command: len(calls) for command, calls in self.calls.items()}
 
     def case(self, kind: str, number: int) -> str:
-        """One case; what mended it. A case that nothing mends is told, and counted."""
+        """Runs one case and returns what repaired it. A case without a repair is printed and counted."""
         try:
             return ", ".join(filter(None, (self._command("up", kind, number), self._command("destroy", kind, number))))
         except AssertionError as error:
@@ -151,7 +151,7 @@ class Sweep:
             if hit:
                 mended = False
                 continue
-            # Trying again doesn't do, or nothing should be left: the doctor is asked, and has to know it all at once.
+            # A retry doesn't help, or nothing may be left: the doctor has to find everything at once.
             assert not (ended and mended), self._part.run("pulumi", command, *QUIET, check=False).stdout
             mended = bool(ended)
             asked = ended or command == "destroy"
@@ -276,7 +276,7 @@ def main(arguments: list[str]) -> int:
             print(f"calls: {sweep.length}", flush=True)
 
             def tell() -> None:
-                # In a chain the doctor mends what several cuts have left.
+                # In a chain the doctor repairs the leftovers of several cuts.
                 chain_only, others_only = "not reached", "of these by the doctor"
                 names = [name for name in FIGURES if name != (others_only if options.chain else chain_only)]
                 told = ", ".join(f"{name}: {sweep.figures[name]}" for name in names)

@@ -1,4 +1,4 @@
-"""Every way out ends at zero: failures of DigitalOcean's calls and of the commands themselves, and what mends them."""
+"""Failures of DigitalOcean's calls and of the commands themselves: every recovery ends at zero."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def test_a_cluster_whose_create_response_was_lost_is_adopted(part: Part) -> None
 
 @pytest.mark.soak
 def test_a_cluster_that_outlasted_the_providers_timeout_is_adopted(part: Part) -> None:
-    # The provider asks five times, then forgets the cluster.
+    # The provider polls five times, then loses the cluster.
     part.fault(method="GET", path="kubernetes/clusters/[^/]+$", status=500, times=5)
     assert part.up(check=False).returncode != 0
     part.mend()
@@ -235,7 +235,7 @@ def test_doctor_finds_a_refused_update_that_up_does_not_repeat(part: Part, ups: 
     part.configure(clusterName="other", nodeCount=3, ha=True)
     part.fault(method="PUT", path="kubernetes/clusters", status=422)
     part.fault(method="POST", path="subscription", status=422)
-    # The second one only reads, and says that all is well.
+    # The second one only reads and finds no difference.
     for number in range(ups):
         assert bool(part.up(check=False).returncode) == (number == 0)
     before, after = "in the state, ", "in the account"

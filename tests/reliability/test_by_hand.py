@@ -1,4 +1,4 @@
-"""Every way out ends at zero: what people do beside Pulumi, and what DigitalOcean does in its own time."""
+"""Changes outside of Pulumi, by users and by DigitalOcean: every recovery ends at zero."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ def part(tmp_path: Path) -> Iterator[Part]:
 
 
 class Named(Part):
-    """One with a domain, whose record leads to an address of the cluster's."""
+    """A stack with a domain, whose record has the cluster's address."""
 
     program = f"""{Part.program}
 from infra.config.tls import Acme, Tls
@@ -202,7 +202,7 @@ def test_volumes_and_snapshots_are_destroyed_or_reported(part: Part) -> None:
     for mark in ("destroyed", "left"):
         _volume_and_snapshot(part, mark)
         if mark == "left":
-            # As the panel does unless it is told otherwise.
+            # The panel's default.
             part.account.cloud.clusters.delete(part.account.cloud.clusters.records[cluster(part)])
             until(lambda: not part.account.cloud.clusters.records)
             assert {finding["problem"].split()[0] for finding in part.doctor()} == {"cluster", "volume", "snapshot"}

@@ -1,4 +1,4 @@
-"""Every way out ends at zero: what goes wrong in the cluster. The API server is real, the nodes are not."""
+"""Failures in the cluster: every recovery ends at zero. The API server is real, the nodes are not."""
 
 import json
 import logging
@@ -152,11 +152,11 @@ def test_a_load_balancer_deleted_by_hand_is_recreated_and_the_outputs_updated(wh
     balancers = whole.account.cloud.load_balancers
     (before,) = balancers.documents.values()
     assert whole.run("pulumi", "stack", "output", "proxy_ip").stdout.strip() == before["ip"]
-    # Gone once and for all, and its address somebody else's.
+    # The address belongs to another customer by now.
     balancers.addresses.remove(before["ip"])
     balancers.delete(before["id"])
     until(lambda: not balancers.documents)
-    # What the cluster wants hasn't changed, so nobody makes another; nor does an up.
+    # The Service object hasn't changed, so neither the controller nor an up creates another.
     whole.up()
     assert not balancers.documents
     (finding,) = whole.doctor()
@@ -179,7 +179,7 @@ def test_an_up_ends_if_the_load_balancer_gets_no_address(whole: Whole) -> None:
         gateway.write_text(before)
     assert failed.returncode != 0
     assert "release kong failed, and has been uninstalled due to atomic being set" in failed.stdout
-    # Kong is uninstalled, and with it the load balancer that nobody could reach goes.
+    # Kong is uninstalled, and the unreachable load balancer is deleted with it.
     until(lambda: not whole.account.cloud.load_balancers.documents)
     whole.up()
     assert len(whole.account.cloud.load_balancers.documents) == 1
@@ -197,7 +197,7 @@ def test_a_killed_install_of_prometheus_is_continued_by_the_next_up(whole: Whole
     watched = {"monitoring": {"grafana": False}}
     whole.configure(gateway=watched, prometheusChartRepository=whole.config["chartRepository"])
     whole.up()
-    # As it is left, killed before it was said to be there: the state has Kong, and Prometheus not yet.
+    # As after a kill before the release was confirmed: the state has Kong, but not yet Prometheus.
     record = whole.kubectl("get", "secret", "-n", "monitoring", "-l", "owner=helm", "-o", "name").strip()
     whole.kubectl("label", record, "-n", "monitoring", "status=pending-install", "--overwrite")
     (urn,) = [each["urn"] for each in whole.resources() if each["urn"].endswith("Release::prometheus")]
@@ -220,7 +220,7 @@ def test_a_destroy_that_lost_its_last_response_succeeds_after_a_refresh(whole: W
 def test_an_interrupted_uninstall_of_kong_blocks_neither_up_nor_destroy(whole: Whole) -> None:
     whole.up()
     record = whole.kubectl("get", "secret", "-n", "kong", "-l", "owner=helm", "-o", "name").strip()
-    # As Helm leaves it, killed when the Service was gone already.
+    # As Helm leaves it if killed after it deleted the Service object.
     whole.kubectl("label", record, "-n", "kong", "status=uninstalling", "--overwrite")
     whole.kubectl("delete", "service", "kong-proxy", "-n", "kong")
     assert "kong-proxy' does not exist" in whole.up(check=False).stdout

@@ -173,7 +173,7 @@ def test_allow_replace_permits_a_replacement_of_the_cluster(part: Part) -> None:
     assert "would replace cluster mycluster; allowed: nyc1" in part.up(check=False).stdout
     assert part.clusters_ever() == 1
     part.configure(region="ams3", allowReplace=True)
-    # The name is taken until the old one is gone.
+    # The name is in use until the old pool is deleted.
     part.up(check=False)
     until(lambda: all(record.document["region"] == "ams3" for record in part.account.cloud.clusters.records.values()))
     part.up()

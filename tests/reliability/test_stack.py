@@ -26,7 +26,7 @@ def ops(stack: Stack, *arguments: str, check: bool = True) -> subprocess.Complet
 
 
 def destroyed(stack: Stack) -> bool:
-    """Destroys as a person would, and asks `ops` and the ledger."""
+    """Destroys the stack, and compares `ops` with the ledger."""
     stack.pulumi("destroy", "--yes", "--skip-preview")
     assert ops(stack, "bill", "--expect-zero", "--wait", "60").stdout == "stack sandbox: nothing is billed\n"
     return stack.resources() == [] and control("GET", "ledger")["hourly"] == 0

@@ -1,4 +1,4 @@
-"""Whatever people do to a stack, and whatever happens meanwhile: it converges, and ends at zero."""
+"""Random sequences of user actions and failures: the stack converges and ends at zero."""
 
 import signal
 import tempfile
@@ -104,10 +104,10 @@ class DigitalOceanPart(RuleBasedStateMachine):
 
     @rule()
     def converge(self) -> None:
-        """What docs/reference/failures.md says to type: `up` again, and what the doctor says."""
+        """Runs the commands of docs/reference/failures.md: `up` again, and those of the doctor."""
         self._made()
         self.cloud.faults.clear()
-        # Of what was done by hand, up alone may know nothing.
+        # `up` alone may miss changes by hand.
         if self.part.up(check=False).returncode or self.part.doctor():
             self.part.mend()
             self.part.up()

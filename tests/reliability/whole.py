@@ -21,7 +21,7 @@ from tests.standins.digitalocean_provider.engine import Account
 
 class _Repository(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """A request for a chart is no news."""
+        """Logs nothing."""
 
 
 class Whole(Part):

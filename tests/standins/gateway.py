@@ -1,4 +1,4 @@
-"""The proxy stand-in as a process on the loopback, configured like the controller does it, and services behind it."""
+"""The proxy stand-in as a process on loopback, configured as by the controller, and services behind it."""
 
 import http.server
 import json
@@ -30,7 +30,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Gateway:
-    """A running gateway. `client` asks its proxy, `admin` its admin API, `status` the listener for probes."""
+    """A running gateway. `client` calls its proxy, `admin` its admin API, `status` the listener for probes."""
 
     def __init__(self, folder: Path, listen: str = "", **environment: str) -> None:
         self.port, self.tls_port, admin, status = free_ports(4)
@@ -89,7 +89,7 @@ def running(folder: Path, listen: str = "", **environment: str) -> Iterator[Gate
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
-    """Answers with what it was asked."""
+    """Echoes requests as JSON."""
 
     protocol_version = "HTTP/1.1"
 
@@ -112,7 +112,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         return body
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 @contextmanager

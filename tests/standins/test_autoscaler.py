@@ -15,7 +15,7 @@ ROOM = {"requests": {"cpu": "612m", "memory": "608Mi"}}
 
 
 class Cluster:
-    """A pool of one to three nodes that the test fills with pods; nodes come and go as soon as they are asked for."""
+    """A pool of one to three nodes for the test's pods; nodes are added and removed at once."""
 
     def __init__(self, cloud: Cloud) -> None:
         (self.record,) = cloud.clusters.records.values()

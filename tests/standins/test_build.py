@@ -1,4 +1,4 @@
-"""The machine's own tools are used where they fit; a machine that can't run the sandbox is told so."""
+"""Suitable tools of the machine are used; an unsuitable machine is reported."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Compiling takes minutes: it says how far it is, and what is compiled survives Ctrl-C."""
+"""Compilation shows its progress, and compiled packages survive Ctrl-C."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ esac
 
 @pytest.fixture
 def details(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the step tells as it goes; at the word `stop` Ctrl-C is pressed."""
+    """Records the step's progress; the word `stop` triggers Ctrl-C."""
     told: list[str] = []
 
     def detail(_: Step, text: str) -> None:

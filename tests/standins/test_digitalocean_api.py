@@ -644,7 +644,7 @@ def test_a_misspelt_fault_or_setting_is_refused(stand: Stand) -> None:
 
 
 class FakeServices:
-    """As much of a Kubernetes API as the cloud controller asks: one Service, one node, merge patches."""
+    """The part of the Kubernetes API that the cloud controller uses: one Service, one node, merge patches."""
 
     def __init__(self, node_port: int, health_port: int) -> None:
         self.service: dict[str, Any] | None = {

@@ -1,4 +1,4 @@
-"""The stand-in for Kong's chart renders with the real helm, steadily, and takes no value that the real chart lacks."""
+"""The stand-in for Kong's chart renders deterministically, and refuses values that the real chart lacks."""
 
 import functools
 import json

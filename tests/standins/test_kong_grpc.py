@@ -1,4 +1,4 @@
-"""The proxy stand-in takes gRPC to its service, and nothing else, as Kong documents."""
+"""The proxy stand-in proxies gRPC, and refuses other requests to gRPC routes, as Kong documents."""
 
 import threading
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ def test_a_target_that_fails_its_checks_gets_no_requests_until_it_passes_one(gat
     assert statuses() == {200, 502}
     configure(healthchecks=checked())
     eventually(lambda: statuses() == {200})
-    # What is known of a target outlives a change of the configuration.
+    # The health of a target survives a configuration change.
     configure(healthchecks=checked(), tags=["changed"])
     assert statuses() == {200}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", gone), Echo)

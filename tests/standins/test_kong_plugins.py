@@ -1,4 +1,4 @@
-"""The proxy stand-in's plugins do what Kong documents: who may pass, how often, and from where."""
+"""The proxy stand-in's plugins for authentication, limits and restrictions behave as Kong documents."""
 
 import json
 import socketserver
@@ -62,7 +62,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def told(answer: httpx.Response, *names: str) -> dict[str, str | None]:
-    """What the service was told in headers."""
+    """Returns the headers that the service received."""
     headers = answer.json()["headers"]
     return {name: headers.get(name) for name in names}
 
@@ -350,7 +350,7 @@ def test_limit_by_selects_the_counted_identity(gateway: Gateway, echo: int) -> N
     assert twice("/by-ip", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 429] * 2
     assert twice("/by-consumer", {"apikey": "alice"}, {"apikey": "bob"}) == [200, 429] * 2
     assert twice("/by-header", {"X-Team": "a"}, {"X-Team": "b"}) == [200, 429] * 2
-    # All of a service's requests together, whoever asks.
+    # All requests to a service together, of every client.
     assert twice("/by-service", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 200, 200, 429]
     assert twice("/by-path/a", {}) + twice("/by-path/b", {}) == [200, 429] * 2
     assert twice("/by-quiet", {}) == [200, 503]

@@ -41,7 +41,7 @@ def collector(deliveries: "Queue[Delivery]", *statuses: int) -> type[http.server
             deliveries.put((self.path, dict(self.headers), read(body)))
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Logs nothing."""
 
     return Collector
 

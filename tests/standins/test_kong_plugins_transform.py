@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy sta
 
 
 class Answering(Echo):
-    """Echoes, and answers in JSON or not: as the request's X-Answer-Type says."""
+    """Echoes requests in the content type of the request's X-Answer-Type."""
 
     do_PUT = Echo.do_GET  # noqa: N815 -- the base class's name
 
@@ -257,7 +257,7 @@ class Fixed(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 def test_a_transformed_body_is_reencoded_with_14_digits(gateway: Gateway) -> None:

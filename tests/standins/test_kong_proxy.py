@@ -1,4 +1,4 @@
-"""The stand-in for Kong's proxy answers, routes and refuses as Kong does."""
+"""The stand-in for Kong's proxy responds, routes and refuses as Kong does."""
 
 import http.server
 import itertools
@@ -270,7 +270,7 @@ def test_an_early_response_is_forwarded(gateway: Gateway) -> None:
             self.wfile.write(b"hasty")
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Logs nothing."""
 
     with served(Hasty) as hasty, served() as echo:
         gateway.configure(
@@ -310,7 +310,7 @@ def test_a_failing_service_gets_kongs_502(gateway: Gateway) -> None:
         "/dead": (502, "An invalid response was received from the upstream server"),
         "/silent": (504, "The upstream server is timing out"),
     }
-    # Kong's own errors are JSON where nothing is asked for, those of nginx are text.
+    # Without Accept, Kong's own errors are JSON and those of nginx text.
     assert {path: answer.headers["content-type"] for path, answer in plain.items()} == {
         "/unknown": "application/json; charset=utf-8",
         "/dead": "text/plain; charset=utf-8",
@@ -352,7 +352,7 @@ def test_timeouts_are_retried_even_on_a_kept_connection(
         ({"services": [{"name": "s", "host": "h", "protocol": "tcp"}]}, "service", "protocol"),
         ({"services": [{"name": "s", "host": "h"}, {"name": "s", "host": "h"}]}, "service", "@entity"),
         ({"routes": [{"name": "r", "paths": ["/"], "service": "nobody"}]}, "route", "service"),
-        # No key of the stack's configuration leads to these.
+        # No key of the stack's configuration produces these.
         ({"upstreams": [{"name": "u", "algorithm": "least-connections"}]}, "upstream", "algorithm"),
         ({"upstreams": [{"name": "u", "algorithm": "consistent-hashing"}]}, "upstream", "algorithm"),
         ({"upstreams": [{"name": "u", "hash_on": "ip"}]}, "upstream", "hash_on"),

@@ -8,7 +8,7 @@ from sandbox.digitalocean.load_balancers.health import HEALTH_CHECK, Backends
 
 
 class Checked(Backends):
-    """Backends whose checks pass or fail as the test says; no time passes between them."""
+    """Backends with checks that the test controls, without delays."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What an account asks of a cluster's machines while its nodes come and go, in which order."""
+"""The calls of the account to a cluster's machines while nodes are added and removed, in order."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Document = dict[str, Any]
 
 
 class Machines:
-    """Notes what it is asked for; node names are replaced by the order in which they came."""
+    """Records its calls; node names are replaced by their order."""
 
     server, ca_pem, admin_token = "https://127.0.0.1:1", b"", ""
 

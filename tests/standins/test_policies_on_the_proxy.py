@@ -1,4 +1,4 @@
-"""The program's own words to Kong, on the proxy stand-in alone: without a cluster it takes a second."""
+"""The program's Kong configuration on the proxy stand-in alone: without a cluster it takes a second."""
 
 import http.server
 import itertools
@@ -103,7 +103,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 @pytest.fixture(scope="module")

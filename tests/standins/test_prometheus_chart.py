@@ -1,4 +1,4 @@
-"""The stand-in for the chart of Prometheus renders what the program's values ask for, and takes no others."""
+"""The stand-in for the chart of Prometheus renders the program's values and refuses others."""
 
 import json
 import subprocess

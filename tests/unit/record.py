@@ -54,7 +54,7 @@ class Answers(mocks.Mocks):
         self.outputs = outputs
         """Of the stack, as an earlier run left them."""
         self.name: str | None = None
-        """By which the cluster knows the load balancer."""
+        """Host name of the load balancer, from its annotation."""
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
         if args.token.endswith(":readStackOutputs"):
@@ -278,7 +278,7 @@ _NOT_AN_OPTION = ("type", "name", "object", "parent", "dependencies", "provider"
 
 
 def options(request: messages.RegisterResourceRequest) -> dict[str, Any]:
-    """Returns what a registration says beside its inputs, in the engine's words."""
+    """Returns the options of a registration, in the engine's terms."""
     said = {key: value for key, value in MessageToDict(request).items() if key not in _NOT_AN_OPTION}
     needs = {key: sorted(value.urns) for key, value in request.propertyDependencies.items()}  # a set, in any order
     return said | {"propertyDependencies": {key: urns for key, urns in needs.items() if urns}}

@@ -1,4 +1,4 @@
-"""The documentation: links lead somewhere, named files and commands exist, generated pages are current."""
+"""The documentation: links resolve, named files and commands exist, generated pages are current."""
 
 import json
 import re

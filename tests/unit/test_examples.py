@@ -1,4 +1,4 @@
-"""Every example is a stack's configuration that works as it stands."""
+"""Every example is a valid stack configuration."""
 
 import re
 from collections.abc import Callable

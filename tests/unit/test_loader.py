@@ -1,4 +1,4 @@
-"""What the program says of a configuration before the first resource."""
+"""Errors and warnings of the program before the first resource."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What waits for what: the speed of `up`, and the safety of `destroy`, which goes the other way round."""
+"""Order of operations: the speed of `up`, and the safety of `destroy`, which reverses it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What the documentation promises and no other test would miss: each stands for a change that would harm somebody."""
+"""Promises of the documentation that no other test covers."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The provider's service, asked in the way of Pulumi's engine, beside a DigitalOcean account without Kubernetes."""
+"""The provider's service, called as by Pulumi's engine, with a DigitalOcean account without Kubernetes."""
 
 import threading
 from collections.abc import Iterator
@@ -165,7 +165,7 @@ class Account:
         app.before_request_funcs.setdefault(None, []).insert(0, note)
 
     def calls_of(self, action: Any, *arguments: object) -> list[str]:  # noqa: ANN401 -- any callable
-        """The calls that an action leads to, as "METHOD path", credentials' and clusters' ids left out."""
+        """Returns the calls of an action as "METHOD path", with ids replaced."""
         self.calls.clear()
         action(*arguments)
         told = (f"{method} {path}" for method, path, _ in self.calls)

@@ -57,7 +57,7 @@ def test_a_record_is_created_updated_and_deleted(account: Account, engine: Engin
     assert list(engine.diff(made, RECORD | {"domain": "example.org"}).replaces) == ["domain"]
     engine.delete(made)
     assert engine.refresh(made) is None
-    engine.delete(made)  # what is gone already is no error
+    engine.delete(made)  # a missing record is no error
 
 
 @pytest.mark.usefixtures("zone")

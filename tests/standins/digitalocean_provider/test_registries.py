@@ -225,7 +225,7 @@ def test_the_plugin_prints_its_port_and_ends_with_its_parent() -> None:
         "plugin = subprocess.Popen([sys.executable, '-m', 'sandbox.digitalocean.provider', '127.0.0.1:1'],"
         " stdout=subprocess.PIPE, text=True); print(plugin.pid, plugin.stdout.readline(), flush=True)"
     )
-    # The plugin inherits no pipe of ours, so the answer ends when its parent does.
+    # The plugin inherits no pipe of the test, so the output ends with its parent.
     answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=20)
     pid, port = map(int, answer.stdout.split())
     assert 1024 < port < 65536

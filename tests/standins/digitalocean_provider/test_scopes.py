@@ -39,7 +39,7 @@ REGISTRY: Properties = {"name": "shop", "subscriptionTierSlug": "starter", "regi
 
 
 def life_of_a_stack(engine: Engine) -> None:
-    """What the program asks of the provider from the first `up` to `destroy`, with a change between them."""
+    """Makes the program's calls to the provider from the first `up` to `destroy`, with a change in between."""
     engine.invoke("getKubernetesVersions")
     cluster = engine.create("KubernetesCluster", CLUSTER)
     cluster = engine.update(cluster, CLUSTER | {"nodePool": CLUSTER["nodePool"] | {"nodeCount": 2}})

@@ -1,4 +1,4 @@
-"""What the stack asks of DigitalOcean."""
+"""The cluster and registry as the stack requests them from DigitalOcean."""
 
 import json
 from collections.abc import Callable

@@ -28,14 +28,14 @@ BARE = {"PATH": os.environ["PATH"]}
 
 @dataclass
 class Api:
-    """DigitalOcean, as far as one call goes."""
+    """A server for one call of DigitalOcean's API."""
 
     url: str
     statuses: list[int] = field(default_factory=list)
     retry_after: str = ""
     body: bytes = b'{"token": "cluster-token", "expires_at": "2030-01-01T00:00:00Z"}'
     length: int | None = None
-    """What the header says, if not the truth."""
+    """Content-Length, if it differs from the body's length."""
     location: str = ""
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)

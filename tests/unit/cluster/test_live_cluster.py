@@ -138,7 +138,7 @@ def test_a_cluster_gets_the_newest_patch_of_its_minor_before_the_next_minor(
 
 
 def test_without_kubernetes_version_a_cluster_keeps_its_version(run: Callable[[str], Recording]) -> None:
-    """An update of this project that is tested with another minor upgrades nobody's cluster."""
+    """A project update with another default minor upgrades no existing cluster."""
     assert cluster(run("live at an older minor that nothing names")) == ("1.33.9-do.0", ["version", *KEPT])
     assert cluster(run("live at a newer minor that nothing names")) == ("1.36.3-do.0", ["version", *KEPT])
 

@@ -1,4 +1,4 @@
-"""Node pools as DigitalOcean is asked for them, and the pods that run on them."""
+"""Node pools as requested from DigitalOcean, and the pods that run on them."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Aggregates: what they become, and whom they may ask."""
+"""Aggregates: their resources, and the services that they may call."""
 
 import json
 from collections.abc import Callable

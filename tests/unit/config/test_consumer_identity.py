@@ -95,7 +95,7 @@ def test_a_credential_is_never_missing_or_duplicated(name: str) -> None:
         cluster[entry.object_name] = claims(entry.consumer)
         present = [each for held in cluster.values() for each in held]
         assert len(present) == len(set(present))
-        # A name is no credential: a moment without the consumer of that name refuses nobody.
+        # A name is no credential: clients aren't refused while the consumer of that name is missing.
         assert {each for each in valid if not each.startswith("name:")} <= set(present)
     # Pulumi updates side by side what doesn't wait for another.
     updated: set[str] = set()

@@ -1,4 +1,4 @@
-"""Whatever stands in a stack's file, the stack deploys or its mistakes are told: no traceback, no hang, no call."""
+"""Any stack file deploys or is refused with errors: no traceback, no hang, no call."""
 
 import copy
 import functools
@@ -27,7 +27,7 @@ Place = tuple[str | int, ...]
 
 
 def places(value: object, place: Place = ()) -> Iterator[Place]:
-    """Where something stands in a configuration."""
+    """A path in a configuration."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield (*place, key)
@@ -114,5 +114,5 @@ def test_any_configuration_deploys_or_is_refused_with_fixes(config: dict[str, An
     (message,) = recorded["errors"]
     lines = message.splitlines()
     assert all(MISTAKE.fullmatch(line) for line in lines), message
-    # What only DigitalOcean knows is asked for; asking changes nothing.
+    # Look-ups at DigitalOcean change nothing.
     assert recorded["invoked"] == [] or lines[0].startswith((f"{NAMESPACE}:kubernetesVersion", f"{NAMESPACE}:registry"))

@@ -121,7 +121,7 @@ def test_both_auth_plugins_exist_so_that_switching_changes_only_the_route(config
 
 CLAIMS = ["X-Credential-Username", "X-Consumer-Groups"]
 SPELLINGS = route(auth="jwt").plugins["request-transformer"]["remove"]["headers"][len(CLAIMS) :]
-"""Other spellings of what Kong alone may say."""
+"""Other spellings of headers that only Kong may set."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Node pools: what a stack file may say of them, and the room on their nodes."""
+"""Node pools: their keys in a stack file, and the room on their nodes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What Kong would refuse in a plugin's configuration is told before anything is deployed, and nothing else is."""
+"""Exactly the plugin configurations that Kong refuses are reported before anything is deployed."""
 
 import sys
 from typing import Any
@@ -250,7 +250,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"route_type": "llm/v1/chat", "model": {"provider": "openai"}, "auth": 1},
         ".auth: 1 is not allowed; allowed: a record of header_name, ",
     ),
-    # What one field asks of another.
+    # Dependencies between fields.
     "a place without a host": (
         "redirect",
         {"location": "/elsewhere"},

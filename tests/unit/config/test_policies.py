@@ -1,4 +1,4 @@
-"""Mistakes in policies and consumers, each told in one line."""
+"""Errors in policies and consumers, each in one line."""
 
 from typing import Any
 

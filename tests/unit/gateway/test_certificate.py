@@ -40,7 +40,7 @@ def test_without_a_domain_there_is_no_record_or_certificate(run: Run) -> None:
 def test_a_domain_in_the_accounts_zone_gets_an_a_record(run: Run) -> None:
     record = run("domain").one("DnsRecord")
     assert record.inputs == {"domain": "example.com", "type": "A", "name": "api", "value": "198.51.100.7", "ttl": 300}
-    # It isn't part of the cluster: nobody else would remove it.
+    # It isn't deleted with the cluster.
     assert not record.deleted_with
     assert "Release kong" in run("domain").before(record)
 
@@ -59,7 +59,7 @@ def test_for_a_zone_elsewhere_an_output_has_the_missing_record(run: Run) -> None
     recording = run("domain kept elsewhere")
     assert recording.of("DnsRecord") == []
     assert recording.outputs["dns_record"] == "api.example.org. A 198.51.100.7"
-    # Nobody knows when that is done, so routes don't wait for it.
+    # The time of that is unknown, so routes don't wait for it.
     assert recording.one("Certificate").annotations == {}
 
 

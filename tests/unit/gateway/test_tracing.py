@@ -1,4 +1,4 @@
-"""Traces go on into services: what containers are told."""
+"""Traces continue in services: the variables of their containers."""
 
 from collections.abc import Callable
 

@@ -19,7 +19,7 @@ REPOSITORY = "https://charts.example"
 
 @pytest.fixture
 def requested(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The paths that the repository was asked for; the cache is empty."""
+    """Paths of the requests to the repository; the cache is empty."""
     paths: list[str] = []
     index = {"entries": {"kong": [{"version": "1.2.3", "urls": ["kong-1.2.3.tgz"]}]}}
 

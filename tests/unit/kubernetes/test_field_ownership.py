@@ -1,4 +1,4 @@
-"""Whose value wins where the stack and somebody else have applied the same field."""
+"""Field ownership: conflicts between the stack and other clients over a field."""
 
 from collections.abc import Callable
 

@@ -55,7 +55,7 @@ def policy(recording: Recording, name: str) -> dict[str, Any]:
 
 
 def opened(recording: Recording, name: str) -> list[dict[str, Any]]:
-    """The rules for what goes out, but for DNS."""
+    """Returns the egress rules without DNS."""
     dns, *rest = cast("list[dict[str, Any]]", policy(recording, name)["egress"])
     assert dns == {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
     return rest

@@ -1,4 +1,4 @@
-"""Ownership of clusters whose name was edited since, and the names that a configuration gives."""
+"""Ownership of clusters whose name was edited, and the names of a configuration's resources."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster
         cluster("tried", UP + timedelta(days=1)),
         cluster("killed", UP - timedelta(days=1)),
         cluster("tried", UP, pool="web"),
-        # A colleague's, whose own up began a little earlier or after this one had failed.
+        # Another user's, whose up began shortly before this one or after its failure.
         cluster("tried", UP - timedelta(minutes=1)),
         cluster("tried", UP + timedelta(minutes=9)),
         cluster("earlier"),
