@@ -10,6 +10,7 @@ from infra.config import kong_plugins, namespaces
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
 from infra.config.node_pools import DEFAULT_POOL
+from infra.config.service import LONGEST_VARIABLE
 from infra.config.settings import Settings
 from infra.config.tls import LETS_ENCRYPT, TLS_SECRET, Acme
 
@@ -30,6 +31,7 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     yield from _check_gateway_policies(settings)
     yield from _check_metrics_server(settings)
     yield from _check_aggregates(settings)
+    yield from _check_page(settings)
     yield from _check_consumers(settings)
     yield from _check_auth(settings)
     yield from _check_egress_services(settings)
@@ -186,6 +188,18 @@ def _check_aggregates(settings: Settings) -> Iterator[ConfigError]:
             if service.allow and not (aggregate.allow and set(aggregate.allow) <= set(service.allow)):
                 allowed = f"some of {name}'s, which are {', '.join(service.allow)}"
                 yield ConfigError(f"{path}.allow", None, allowed, f"write allow: [{service.allow[0]}]")
+
+
+def _check_page(settings: Settings) -> Iterator[ConfigError]:
+    page = settings.gateway.page
+    if page is None:
+        return
+    environment = page.environment(page.versions[page.name], settings.workloads, settings.gateway)
+    if any(len(f"{name}={value}".encode()) >= LONGEST_VARIABLE for name, value in environment.items()):
+        allowed = (
+            f"only if the services' names, paths and policies take less than {LONGEST_VARIABLE >> 10} KiB together"
+        )
+        yield ConfigError("gateway.page", None, allowed, "pulumi config rm --path gateway.page")
 
 
 def _check_consumers(settings: Settings) -> Iterator[ConfigError]:

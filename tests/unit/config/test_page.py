@@ -154,6 +154,13 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> N
     assert "; fix: " in line
 
 
+def test_a_page_that_its_container_could_not_start_with_is_refused() -> None:
+    services = [{"name": f"s{n:03}", "path": f"/{'x' * 1000}{n}", "image": "user/some:1"} for n in range(120)]
+    (line,) = refused({"services": services, "gateway": {"page": True}})
+    assert line.startswith("kong-doks:gateway.page: is not allowed; allowed: only if the services' names, paths and")
+    loaded({"services": services[:90], "gateway": {"page": True}})
+
+
 def test_the_page_is_off_unless_it_is_asked_for(dev: Recording) -> None:
     assert loaded({"services": [FOO], "gateway": {"page": False}}).workloads == loaded({"services": [FOO]}).workloads
     assert "page" not in {each.name for each in dev.of("Deployment")}
