@@ -48,7 +48,6 @@ def running(setup: str) -> Iterator[Lab]:
             lab = Lab(Path(folder), setup)
             lab.change()
             yield lab
-            lab.pulumi("destroy", "--yes", "--skip-preview")
     finally:
         sandbox_command("stop")
 

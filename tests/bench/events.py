@@ -24,8 +24,6 @@ from tests.support import eventually, sandbox_command
 
 AWAY = 60.0
 """Seconds that something is away."""
-RATE_LIMIT_STORE = "rate-limits"
-"""The label `app` of its pod."""
 ROUTES = 100
 _NEXT_CHART = "99.0.0"
 _EAT = """
@@ -137,7 +135,10 @@ KEYS = {name: f"planted-key-of-{name}-in-the-bench" for name in ("alice", "alice
 
 def with_keys(lab: Lab, *names: str) -> None:
     services = [service | {"auth": "key-auth"} for service in SETUPS[lab.setup]["services"]]
-    lab.change(services=services, consumers=[{"name": name, "apiKey": KEYS[name]} for name in names])
+    lab.configure(services=services, consumers=[{"name": name} for name in names])
+    for index, name in enumerate(names):
+        lab.pulumi("config", "set", "--secret", "--path", f"consumers[{index}].apiKey", KEYS[name])
+    lab.up()
 
 
 def add_key(lab: Lab) -> None:
@@ -260,8 +261,9 @@ def kill_controller(lab: Lab) -> None:
     kill(lab, "kong", "/manager")
 
 
-def kill_store(lab: Lab) -> None:
-    kill(lab, RATE_LIMIT_STORE, "valkey-server")
+def kill_store(_: Lab) -> None:
+    os.kill(_process_ids(command="valkey-server *:6379")[0], signal.SIGKILL)  # writes its title over its environment
+    time.sleep(10)
 
 
 def add_leak(lab: Lab) -> None:

@@ -38,11 +38,14 @@ class Lab(Stack):
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401 -- YAML
         """Brings the stack up with the setup's configuration, and with changes until the event is measured."""
+        self.configure(**changes)
+        self.up()
+
+    def configure(self, **changes: Any) -> None:  # noqa: ANN401 -- YAML
         document = stack_file(PROJECT / "Pulumi.sandbox.yaml")
         document["config"] |= SETUPS[self.setup] | changes
         self._file.write_text(yaml.safe_dump(document))
         self._changed = bool(changes)
-        self.up()
 
     def services(self, **changes: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- YAML
         """The setup's services, foo with changes; one that is None removes a key."""

@@ -213,6 +213,20 @@ def is_there(kind: str, name: str, part: str, namespace: str = "default") -> Che
     return lambda changed: part in json.dumps(changed.stack.kubernetes(kind, name, "-n", namespace))
 
 
+def runs_on(app: str, pool: str) -> Check:
+    """All pods of an app are on nodes of a pool."""
+
+    def check(changed: Configured) -> bool:
+        selector = f"doks.digitalocean.com/node-pool={pool}"
+        nodes = {
+            node["metadata"]["name"] for node in changed.stack.kubernetes("nodes", f"--selector={selector}")["items"]
+        }
+        pods = changed.stack.kubernetes("pods", f"--selector=app={app}")["items"]
+        return bool(pods) and {pod["spec"].get("nodeName") for pod in pods} <= nodes
+
+    return check
+
+
 FOO, BAR = (f"Hello from the {name} microservice" for name in ("foo", "bar"))
 NONE, ALL = range(1), range(100, 101)
 ALICES_KEY, MALLORYS_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -274,6 +288,13 @@ CHECKS: dict[str, list[Check]] = {
         is_there("networkpolicy", "foo", "10.108.0.0/20"),
         is_there("networkpolicy", "bar", '"kubernetes.io/metadata.name": "jobs"'),
     ],
+    "node-pools": [
+        answers("/foo", says=FOO),
+        answers("/bar", says=BAR),
+        runs_on("foo", "mycluster-default-pool"),
+        runs_on("bar", "batch-s-2vcpu-4gb"),
+        is_there("nodes", "--selector=tier=batch", '"key": "batch"'),
+    ],
     "observability": [
         answers("/foo", header="X-Request-ID", says=FOO),
         answers("/bar", header="X-Request-ID"),
@@ -323,8 +344,8 @@ CHECKS: dict[str, list[Check]] = {
 
 AROUND: dict[str, Callable[[Stack], AbstractContextManager[None]]] = {"observability": collectors}
 """What there has to be beside the stack."""
-# test_monitoring.py: its Grafana can't be had here. Further pools are tested without the sandbox, by tests/reliability.
-ELSEWHERE = {"autoscale", "monitoring", "node-pools"}
+# test_autoscaling.py; test_monitoring.py: its Grafana can't be had here.
+ELSEWHERE = {"autoscale", "monitoring"}
 
 
 @pytest.fixture(scope="module")
