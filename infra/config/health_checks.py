@@ -9,7 +9,9 @@ from infra.config.service import Service
 
 _SECONDS = 2
 """Interval and timeout of a check, as of a readiness probe."""
-_FAILURES = 3
+_TIMEOUTS = 3
+_REFUSALS = 1
+"""A refused connection: nothing listens there. A terminating pod of Kong has no controller that removes the target."""
 _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
@@ -32,6 +34,6 @@ def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
             "httpPath": path or "/",
             "timeout": _SECONDS,
             "healthy": {"interval": _SECONDS, "successes": 1, "httpStatuses": _ANSWERS},
-            "unhealthy": {"interval": _SECONDS, "tcpFailures": _FAILURES, "timeouts": _FAILURES},
+            "unhealthy": {"interval": _SECONDS, "tcpFailures": _REFUSALS, "timeouts": _TIMEOUTS},
         }
     }
