@@ -17,6 +17,14 @@ _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 # answer on only, 15 s after its start. A pod that doesn't answer is still left out after 30 s, as by the chart. Kong's
 # container has its configuration when it is restarted: the chart would leave it without connections for 5 s.
 _READINESS_PROBE = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 15}
+# Kong serves without its controller, but its pod gets no connections while one of the containers isn't ready. /readyz,
+# the chart's choice, fails until a restarted controller has looked around, for 6 s. New pods wait for Kong's own probe.
+_CONTROLLER_READINESS_PROBE = {
+    "httpGet": {"path": "/healthz"},
+    "initialDelaySeconds": 0,
+    "periodSeconds": 1,
+    "failureThreshold": 30,
+}
 _LOAD_BALANCER_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
 
 # With DigitalOcean's own 3 checks that time out after 5 seconds each, a lost node gets connections twice as long.
@@ -63,7 +71,7 @@ def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = Non
             "admissionWebhook": {"enabled": False},
             # The controller leaves out what Kong refuses, and goes on updating everything else.
             "env": {"anonymous_reports": "false", "feature_gates": "FallbackConfiguration=true"},
-            "readinessProbe": _READINESS_PROBE,
+            "readinessProbe": _CONTROLLER_READINESS_PROBE,
             "resources": {
                 "requests": dict(pod_resources.KONG_CONTROLLER),
                 "limits": dict(pod_resources.KONG_CONTROLLER_LIMITS),

@@ -43,6 +43,8 @@ def test_kong_serves_soon_after_its_first_configuration(dev: Recording) -> None:
         assert probe["periodSeconds"] <= 2
         # As long as by the chart's own values.
         assert probe["periodSeconds"] * probe["failureThreshold"] == 30
+    # A controller that is restarted shall not take Kong's pod out.
+    assert values["ingressController"]["readinessProbe"]["httpGet"]["path"] == "/healthz"
 
 
 def test_a_single_replica_counts_locally(dev: Recording, run: Callable[[str], Recording]) -> None:
