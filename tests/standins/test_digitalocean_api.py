@@ -535,6 +535,13 @@ def test_an_update_with_null_fields_changes_nothing(stand: Stand) -> None:
     assert updated | {"updated_at": cluster["updated_at"]} == cluster
 
 
+def test_an_update_without_a_name_keeps_it(stand: Stand) -> None:
+    cluster = stand.running_cluster()
+    answer = stand.http.put(f"/v2/kubernetes/clusters/{cluster['id']}", json={"auto_upgrade": True}).raise_for_status()
+    updated = answer.json()["kubernetes_cluster"]
+    assert (updated["name"], updated["auto_upgrade"]) == ("mycluster", True)
+
+
 def test_a_firewall_without_addresses_is_answered_with_an_empty_list(stand: Stand) -> None:
     """DigitalOcean's Go client sends null for it."""
     off = {"enabled": False, "allowed_addresses": None}
@@ -549,6 +556,8 @@ def test_a_firewall_without_addresses_is_answered_with_an_empty_list(stand: Stan
 def test_a_network_keeps_its_description(stand: Stand) -> None:
     created = stand.api.vpcs.create({"name": "shop", "region": "nyc1", "description": "of the shop"})["vpc"]
     assert created["description"] == "of the shop"
+    renamed = stand.http.patch(f"/v2/vpcs/{created['id']}", json={"name": "store"}).raise_for_status().json()["vpc"]
+    assert renamed == created | {"name": "store"}
     emptied = stand.api.vpcs.update(created["id"], {"name": "shop", "description": ""})["vpc"]
     assert emptied["description"] == ""
 

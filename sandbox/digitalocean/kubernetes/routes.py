@@ -137,7 +137,8 @@ def get(cluster_id: str) -> ResponseReturnValue:
 def update(cluster_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), dict(body())
     document = record.document
-    _check_name(requested.get("name"), besides=record.id)
+    # The description requires a name, but doctl sends none unless it changes.
+    _check_name(requested.get("name") or document["name"], besides=record.id)
     if document["ha"] and requested.get("ha") is False:
         raise ApiError(422, "validation error: high availability can't be disabled")
     if requested.get("tags") is not None:

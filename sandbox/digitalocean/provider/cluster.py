@@ -49,6 +49,7 @@ class KubernetesCluster(Resource):
             "autoUpgrade": Input(default=False),
             "surgeUpgrade": Input(default=True),
             "destroyAllAssociatedResources": Input(default=False),
+            "registryIntegration": Input(default=False),
             "kubeconfigExpireSeconds": Input(invalid=within(0)),
             "maintenancePolicy": Input(
                 computed=True,

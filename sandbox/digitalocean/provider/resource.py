@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from sandbox.digitalocean.provider.client import Client, ProviderError
 from sandbox.digitalocean.provider.properties import UNKNOWN, Properties, unknown
 
+Change = tuple[str, str, bool]
+"""(path, "ADD" | "UPDATE" | "DELETE", whether the resource must be replaced)"""
 DEFAULTS = "__defaults"
 """The key under which inputs list which of them the program did not set."""
 
@@ -87,8 +89,8 @@ class Shape:
                     failures += nested
         return checked | {DEFAULTS: added}, failures
 
-    def differences(self, olds: Properties, news: Properties, path: str = "") -> Iterator[tuple[str, str, bool]]:
-        """Each change as (path, "ADD" | "UPDATE" | "DELETE", whether the resource must be replaced)."""
+    def differences(self, olds: Properties, news: Properties, path: str = "") -> Iterator[Change]:
+        """Yields each change."""
         for key, each in self.inputs.items():
             old, new = olds.get(key), news.get(key, each.default)
             if each.computed and key not in news:
@@ -98,6 +100,13 @@ class Shape:
             elif unknown(new) or not (each.equal(old, new) or each.suppress(new, olds)):
                 kind = "ADD" if old is None else "UPDATE" if key in news else "DELETE"
                 yield path + key, kind, each.force_new or each.replaces(old, new)
+
+    def defaults_beside(self, changes: list[Change], olds: Properties) -> Iterator[Change]:
+        """Defaults that the state lacks, as of an imported resource. They show beside any other change, never alone."""
+        changed = {path for path, _, _ in changes}
+        for key, each in self.inputs.items():
+            if changed and key not in changed and each.default is not None and olds.get(key) is None:
+                yield key, "ADD", False
 
     def inputs_of(self, state: Properties, old_inputs: Properties) -> Properties:
         """The inputs that would lead to `state`: those of before, or at an import all but defaults."""

@@ -145,9 +145,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news = decode(request.news)
         ignored = tuple(request.ignoreChanges)
         answer = provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE, hasDetailedDiff=True)
-        for path, kind, replaces in shape.differences(decode(request.olds), news):
-            if any(f"{path}.".startswith(f"{each}.") for each in ignored):
-                continue
+        olds = decode(request.olds)
+        changes = [
+            change
+            for change in shape.differences(olds, news)
+            if not any(f"{change[0]}.".startswith(f"{each}.") for each in ignored)
+        ]
+        for path, kind, replaces in (*changes, *shape.defaults_beside(changes, olds)):
             answer.changes = provider_pb2.DiffResponse.DIFF_SOME
             answer.diffs.append(path.partition(".")[0])
             answer.replaces.extend([path] if replaces else [])

@@ -27,6 +27,7 @@ def get(vpc_id: str) -> ResponseReturnValue:
     return {"vpc": find(cloud.vpcs, vpc_id)}
 
 
+@family.serves(f"PATCH {VPC}", "vpc:update")
 @family.serves(f"PUT {VPC}", "vpc:update")
 def update(vpc_id: str) -> ResponseReturnValue:
     document, requested = find(cloud.vpcs, vpc_id), body()

@@ -198,6 +198,9 @@ def test_an_imported_cluster_never_gets_a_node_count_equal_to_the_actual_one(eng
     assert imported
     assert imported.state["nodePool"]["nodeCount"] == 0
     assert not engine.diff(imported, PROGRAM).diffs
+    # Nothing reads it, so its default shows beside another change.
+    answer = engine.diff(imported, PROGRAM | {"destroyAllAssociatedResources": True})
+    assert sorted(answer.detailedDiff) == ["destroyAllAssociatedResources", "registryIntegration"]
     updated = engine.update(imported, PROGRAM | {"tags": ["shop"]})
     assert updated.state["nodePool"]["nodeCount"] == 0
     assert updated.state["nodePool"]["actualNodeCount"] == 1
