@@ -42,20 +42,19 @@ def own_tags(tags: list[str] | None) -> list[str]:
 
 
 def create_body(config: Properties, *tags: str) -> Properties:
-    always = {
+    """The request for a pool. The official provider omits empty values, a count of 0 among them."""
+    body = {
         "name": config["name"],
         "size": config["size"],
-        "count": config["nodeCount"] or 0,
+        "count": config["nodeCount"],
         "tags": [*(config["tags"] or []), *tags],
-    }
-    optional = {
         "labels": config["labels"],
         "taints": _taints(config),
         "auto_scale": config["autoScale"],
         "min_nodes": config["minNodes"],
         "max_nodes": config["maxNodes"],
     }
-    return always | {key: value for key, value in optional.items() if value}
+    return {key: value for key, value in body.items() if value}
 
 
 def _taints(config: Properties) -> list[Properties]:
@@ -92,18 +91,20 @@ def state_of(pool: Properties, *, counted: bool) -> Properties:
 
 def update_pool(api: Client, path: str, config: Properties, seconds: float, *tags: str) -> None:
     """Changes a pool and waits for its nodes. A missing pool is no error, as in the official provider."""
-    body = {
+    always = {
         "name": config["name"],
-        "tags": [*(config["tags"] or []), *tags],
         "taints": _taints(config),
         "auto_scale": config["autoScale"] or False,
         "min_nodes": config["minNodes"] or 0,
         "max_nodes": config["maxNodes"] or 0,
     }
-    if config["nodeCount"]:
-        body["count"] = config["nodeCount"]
-    if config["labels"]:
-        body["labels"] = config["labels"]
+    # So neither the last tag nor the last label can be removed.
+    if_any = {
+        "tags": [*(config["tags"] or []), *tags],
+        "count": config["nodeCount"],
+        "labels": config["labels"],
+    }
+    body = always | {key: value for key, value in if_any.items() if value}
     if api.find("Unable to update nodepool", "PUT", path, body) is not None:
         wait_for_nodes(api, path, seconds)
 

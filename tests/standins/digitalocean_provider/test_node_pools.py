@@ -23,6 +23,11 @@ def scaled(owner: Stored, **changes: Any) -> Properties:  # noqa: ANN401 -- inpu
     return program(owner, autoScale=True, minNodes=1, maxNodes=3) | changes
 
 
+def sent(account: Account, verb: str) -> Any:  # noqa: ANN401 -- JSON
+    """The body of the last call for a pool."""
+    return [body for method, path, body in account.calls if method == verb and "/node_pools" in path][-1]
+
+
 def pools(account: Account, owner: Stored) -> dict[str, Any]:
     return {each["name"]: each for each in account.cloud.clusters.records[owner.id].document["node_pools"]}
 
@@ -35,9 +40,14 @@ def test_create_waits_for_a_pool_which_is_billed(account: Account, engine: Engin
     assert [node["status"] for node in made.state["nodes"]] == ["running", "running"]
     assert (made.state["nodeCount"], made.state["actualNodeCount"]) == (2, 2)
     assert pools(account, owner)["batch"]["taints"] == [taint]
-    # The official provider's client doesn't name the fields of a taint.
-    sent = [body["taints"] for method, path, body in account.calls if method == "POST" and path.endswith("/node_pools")]
-    assert sent == [[{"Key": "batch", "Value": "yes", "Effect": "NoSchedule"}]]
+    assert sent(account, "POST") == {
+        "name": "batch",
+        "size": "s-2vcpu-4gb",
+        "count": 2,
+        "labels": {"tier": "batch"},
+        # The official provider's client doesn't name the fields of a taint.
+        "taints": [{"Key": "batch", "Value": "yes", "Effect": "NoSchedule"}],
+    }
     assert sorted(entry.price_monthly for entry in account.cloud.ledger.entries) == [0, 12, 24, 24]
     assert engine.diff(made, made.inputs).changes == NONE
 
