@@ -41,7 +41,9 @@ class Vpc(Resource):
         }
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
-        body = {"name": config["name"], "description": config["description"] or "", "default": olds.get("default")}
+        # An empty description is omitted, so none can be removed.
+        description = {"description": config["description"]} if config["description"] else {}
+        body = {"name": config["name"], "default": olds.get("default")} | description
         api.call("Error updating VPC ", "PUT", f"vpcs/{identity}", body)
         return self.read(api, identity, config)
 
