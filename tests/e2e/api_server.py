@@ -96,6 +96,8 @@ class ApiServer:
         pod = self.answer(url.removesuffix("/eviction"))
         if not isinstance(pod, dict):
             return None, 404
+        if {key: pod["metadata"][key] for key in ("name", "namespace")} != eviction["metadata"]:
+            return {"kind": "Status", "message": "the name in the URL does not match the Eviction's"}, 400
         if pod["metadata"]["name"] in self.kept:
             return {"kind": "Status"}, 429
         self.objects.remove(pod)

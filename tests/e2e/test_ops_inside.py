@@ -147,7 +147,10 @@ def test_an_object_of_a_killed_up_is_found_and_those_of_others_are_not(inside: I
     inside.applied()
     theirs = deployment("theirs")
     theirs["metadata"]["managedFields"] = [{"manager": "kubectl-client-side-apply", "fieldsV1": {}}]
-    inside.api_server.objects = [deployment("hello-deployment"), theirs]
+    hello = deployment("hello-deployment")
+    # As every Deployment has it: its status is the controller's.
+    hello["metadata"]["managedFields"].append({"manager": "kube-controller-manager", "fieldsV1": {}})
+    inside.api_server.objects = [hello, theirs]
     document = inside.json("doctor")
     (note,) = document["notes"]
     assert document["findings"] == []

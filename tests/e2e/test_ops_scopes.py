@@ -1,6 +1,7 @@
 """The scopes that docs/reference/token-scopes.md lists for the commands of ops/: enough together, and none too many."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,11 @@ def test_without_a_read_scope_the_result_is_incomplete(terminal: Terminal, scope
         assert (done.returncode, "403" in done.stderr) == (3, True)
 
 
+def is_gone(terminal: Terminal, identifier: str) -> bool:
+    bill = terminal.json("bill")
+    return identifier not in {thing["id"] for thing in (*bill["things"], *bill["others"])}
+
+
 def test_removing_each_kind_needs_its_own_scope(terminal: Terminal) -> None:
     found = things(terminal)
     for kind, identifier in found.items():
@@ -87,5 +93,7 @@ def test_removing_each_kind_needs_its_own_scope(terminal: Terminal) -> None:
         # Whose it is has to be read first.
         terminal.account.cloud.tokens = {TOKEN: sorted(READING | {REMOVING[kind]})}
         assert terminal.ops("remove", kind, identifier, "--yes").returncode == 0
+        terminal.account.cloud.tokens = {TOKEN: None}
+        until(partial(is_gone, terminal, identifier))
     terminal.account.cloud.tokens = {TOKEN: None}
     until(lambda: terminal.billed() == set())

@@ -29,6 +29,7 @@ COLLECTORS = (
     "http://logs.tools:9000/",
     "http://logs.tools.svc.cluster.local:9000/",
     "https://logs.eu.example.com/in",
+    "https://logs.1.example.com/in",
     "http://10.108.0.5:9000/",
 )
 DOMAIN = {

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ CONFIGURATIONS = {
     **shared(
         "domain",
         "domain on an own cluster",
+        "example autoscale",
+        "example everything",
         "example monitoring",
         "example replicas",
         "local",
@@ -127,3 +130,41 @@ def test_an_aggregate_forwards_no_hop_by_hop_headers(header: str) -> None:
 
 def test_grafana_has_no_api_token(run: Run) -> None:
     assert run("example monitoring").one("Release", "grafana").inputs["values"]["automountServiceAccountToken"] is False
+
+
+def amounts(part: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 -- JSON
+    """Yields every mapping of requests or limits, of objects and of charts' values."""
+    if isinstance(part, list):
+        for item in part:
+            yield from amounts(item)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("requests", "limits") and isinstance(value, dict):
+                yield value
+            else:
+                yield from amounts(value)
+
+
+@pytest.mark.parametrize("name", ["dev", "example everything", "example autoscale", "domain"])
+def test_requests_and_limits_are_cpu_and_memory_that_kubernetes_reads(run: Run, name: str) -> None:
+    found = [each for resource in run(name).resources for each in amounts(resource.inputs)]
+    assert len(found) >= 4
+    for each in found:
+        assert {*each} <= {"cpu", "memory"}
+        assert re.fullmatch(r"[0-9]+m?", each.get("cpu", "1"))
+        assert re.fullmatch(r"[0-9]+[MG]i", each.get("memory", "1Mi"))
+
+
+def test_every_container_has_a_memory_limit(run: Run) -> None:
+    for pods in [*run("example everything").of("Deployment"), *run("domain").of("Deployment")]:
+        for container in pods.inputs["spec"]["template"]["spec"]["containers"]:
+            assert "memory" in container["resources"]["limits"], pods.name
+
+
+@pytest.mark.parametrize("name", ["dev", "local", "example everything", "domain on an own cluster"])
+def test_every_object_is_in_the_stacks_cluster_and_no_other(run: Run, name: str) -> None:
+    # Without the provider, Pulumi takes the one of the user's kubeconfig.
+    objects = [each for each in run(name).resources if each.type.startswith("kubernetes:")]
+    assert objects
+    for each in objects:
+        assert [need for need in each.needs if "pulumi:providers:kubernetes::kubernetes" in need], each.urn

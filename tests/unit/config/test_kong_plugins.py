@@ -13,6 +13,7 @@ from infra.config.environment import gateway_environment
 from infra.config.gateway import GatewayPolicies
 from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
 from infra.config.service import Service
+from infra.config.settings import Settings
 from infra.config.transformations import Changes
 from tests.unit.configurations import OTHER_REGISTRY, POLICIES, shared
 from tests.unit.conftest import Recording
@@ -486,6 +487,16 @@ def test_kongs_own_headers_are_removed_by_its_headers_setting(removed: list[str]
     assert gateway_environment(of_all).get("headers") == headers
     # A service's own goes as well.
     assert gateway(responseHeaders={"remove": removed})["response-transformer"] == {"remove": {"headers": removed}}
+
+
+def test_kongs_body_buffer_is_that_of_the_largest_transformed_body() -> None:
+    def service(name: str, limit: int, **policies: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+        return {"name": name, "path": f"/{name}", "image": "a:1", "bodyLimit": limit} | policies
+
+    changed = {"requestBody": {"remove": ["a"]}}
+    services = [service("foo", 2, **changed), service("bar", 32, **changed), service("plain", 64)]
+    assert Settings.model_validate({"services": services}).body_buffer_mib == 32
+    assert Settings.model_validate({"services": services[2:]}).body_buffer_mib is None
 
 
 def test_kongs_body_buffer_fits_transformed_bodies() -> None:

@@ -24,6 +24,13 @@ def test_a_renamed_project_reads_its_own_namespace() -> None:
     assert load({"shop-gateway:nodeCount": "3"}, [], "shop-gateway").node_count == 3
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_a_number_that_json_has_not_is_refused(number: str) -> None:
+    service = f'{{"name": "foo", "path": "/foo", "image": "a:1", "plugins": {{"cors": {{"max_age": {number}}}}}}}'
+    (line,) = refused({"shop:services": f"[{service}]"}, "shop")
+    assert "a list of services" in line
+
+
 def test_a_key_of_another_namespace_is_an_error_that_names_the_right_one() -> None:
     config = {"kong-doks:nodeCount": "3", "shop-gateway:clusterName": "prod"}
     (line,) = refused(config, "shop-gateway")

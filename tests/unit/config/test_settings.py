@@ -18,6 +18,7 @@ BAR = {"name": "bar", "path": "/bar", "image": "user/bar-microservice:0.1"}
 WEB = {"name": "web", "path": "/"}
 BLUE = {"name": "blue", "path": "/blue"}
 
+PULLING = {"name": "foo", "path": "/foo", "image": "ghcr.io/user/foo:1"}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
     "the fix for a slip of the pen": ({"nodeCont": "1"}, "; fix: write nodeCount"),
@@ -45,6 +46,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a key of two lines": ({"services": [FOO | {"po\nrt": 1}]}, "services[0].po\\nrt: is not a known key"),
     "nobody's name": ({"consumers": [{"name": None}]}, "consumers[0].name: is not allowed; allowed: lower-case"),
     "a number in words": ({"nodeCount": "two"}, 'nodeCount: "two" is not allowed; allowed: 1 to 512 nodes; fix: '),
+    "a second registry's URL": (
+        {"services": [PULLING | {"pull": {"server": "https://ghcr.io", "username": "u", "password": "p"}}]},
+        'services[0].pull.server: "https://ghcr.io" is not allowed; allowed: a registry\'s host; fix: ',
+    ),
+    "a second registry's user with a colon": (
+        {"services": [PULLING | {"pull": {"server": "ghcr.io", "username": "us:er", "password": "p"}}]},
+        'services[0].pull.username: "us:er" is not allowed',
+    ),
     "no nodes": ({"nodeCount": "0"}, 'nodeCount: "0" is not allowed'),
     "a version of its own": ({"kubernetesVersion": "latest"}, 'kubernetesVersion: "latest" is not allowed'),
     "a version without quotes": ({"kubernetesVersion": "1.3"}, "allowed: a minor version, in quotes; fix: write for"),

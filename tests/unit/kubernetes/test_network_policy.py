@@ -229,6 +229,7 @@ def test_the_api_servers_port_comes_from_the_cluster(run: Callable[[str], Record
         ("http://logs.tools:9000/", ["tools"], ("203.0.113.7", 9000), "169.254.169.254"),
         ("http://logs.tools.svc.cluster.local:9000/", ["tools"], None, "203.0.113.7"),
         ("https://logs.eu.example.com/in", [], ("203.0.113.7", 443), "10.245.0.1"),
+        ("https://logs.1.example.com/in", [], ("203.0.113.7", 443), "10.245.0.1"),
         ("http://10.108.0.5:9000/", [], ("10.108.0.5", 9000), "10.108.0.6"),
     ],
 )
