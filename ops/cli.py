@@ -351,8 +351,8 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
     # The token may be another team's: then it is still there, and billed.
     unseen = f"{kind} {identifier}" in found.missing and not found.is_right_account
     gone = "gone already, as far as can be seen" if unseen else "gone already"
-    said = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else gone
-    _done(f"{kind} {identifier}", said, opened, as_json=as_json)
+    result = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else gone
+    _done(f"{kind} {identifier}", result, opened, as_json=as_json)
     if unseen:
         errors.print(f"{kind} {identifier} of the state is not in this account: {found.why_missing}", markup=False)
         raise typer.Exit(UNCHECKED)
@@ -389,11 +389,11 @@ def forget(
     _done(f"{kind} {identifier}", "no longer in the state", opened, as_json=as_json)
 
 
-def _done(what: str, said: str, stack: Stack, *, as_json: bool) -> None:
+def _done(what: str, result: str, stack: Stack, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"stack": stack.name, "what": what, "said": said})
+        _print_json({"stack": stack.name, "what": what, "said": result})
     else:
-        console.print(f"stack {stack.name}: {what}: {said}", markup=False)
+        console.print(f"stack {stack.name}: {what}: {result}", markup=False)
 
 
 @app.command()
@@ -440,8 +440,8 @@ def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -
         _check_own(opened, cluster)
         pool = default_pool.request(opened.settings)
         api.create(f"kubernetes/clusters/{segment(cluster)}/node_pools", pool)
-    said = f"being created (pulumi refresh --stack {opened.name})"
-    _done(f"node pool {pool['name']}", said, opened, as_json=as_json)
+    result = f"being created (pulumi refresh --stack {opened.name})"
+    _done(f"node pool {pool['name']}", result, opened, as_json=as_json)
 
 
 @app.command()
@@ -473,10 +473,10 @@ def resize_pool(
         if not yes:
             typer.confirm(resize.question(), abort=True, err=True)
         with status:
-            said = resize.run()
+            result = resize.run()
             # Pulumi's state gets the new pool.
             opened.pulumi("refresh", "--yes", "--skip-preview", "--target", resource["urn"], "--stack", opened.name)
-    _done(f"cluster {cluster}", f"{said} (pulumi up --stack {opened.name})", opened, as_json=as_json)
+    _done(f"cluster {cluster}", f"{result} (pulumi up --stack {opened.name})", opened, as_json=as_json)
 
 
 @app.command()
@@ -492,8 +492,8 @@ def renew_balancer(
         _check_own(opened, cluster)
         with connected(api, cluster) as kubernetes:
             address = load_balancer.renew(api, kubernetes, seconds)
-    said = f"active (pulumi up --refresh --stack {opened.name})"
-    _done(f"load balancer {address}", said, opened, as_json=as_json)
+    result = f"active (pulumi up --refresh --stack {opened.name})"
+    _done(f"load balancer {address}", result, opened, as_json=as_json)
 
 
 @app.command()

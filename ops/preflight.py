@@ -177,9 +177,9 @@ def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Regi
     if found or state.of(states.REGISTRY):
         missing += [f"registry {each}" for each in state.of(states.REGISTRY) if each not in names]
     if missing:
-        said = f"{', '.join(missing)} of the state is not in the account of {account}"
+        detail = f"{', '.join(missing)} of the state is not in the account of {account}"
         fix = "a token of the team that has it; if it was deleted by hand, python -m ops doctor"
-        yield Check("state", False, said, fix)
+        yield Check("state", False, detail, fix)
 
 
 def _check_room(settings: Settings, sizes: Mapping[str, Size]) -> Check:
@@ -239,8 +239,8 @@ def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collectio
     if any(each.name == vpc.name for each in found):
         return Check("vpc", False, f'a VPC "{vpc.name}" exists already', "write vpc: {id: ...}, or another name")
     if not any(each.default for each in here.values()):
-        said = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
-        return Check("vpc", False, said, "create one in the control panel, and write vpc: {id: ...}")
+        detail = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
+        return Check("vpc", False, detail, "create one in the control panel, and write vpc: {id: ...}")
     return Check("vpc", True, f"{vpc.name} is free")
 
 
@@ -311,15 +311,15 @@ def _check_upgrades(live: LiveCluster, settings: Settings, available: list[str])
     key, wanted = "kubernetesVersion", settings.kubernetes_version
     newest = cluster_changes.upgrade_to(settings, live, available)
     if newest is None:
-        said = f'"{wanted}" is not on offer for cluster {live.name}, which runs {live.version}'
-        return Check(key, False, said, f"pulumi config set {key} {live.minor}")
+        detail = f'"{wanted}" is not on offer for cluster {live.name}, which runs {live.version}'
+        return Check(key, False, detail, f"pulumi config set {key} {live.minor}")
     is_first = minor_of(newest) == live.minor
     aim = f"{newest} first, the newest patch of {live.minor}" if is_first else wanted
     again = f"; pulumi up again for {wanted}, when the cluster runs again" if is_first else ""
-    said = (
+    detail = (
         f"pulumi up upgrades cluster {live.name} from {live.version} to {aim}; its nodes are replaced one by one{again}"
     )
-    return Check(key, True, said)
+    return Check(key, True, detail)
 
 
 def _check_replacement(cluster: LiveCluster, settings: Settings) -> Iterator[Check]:
@@ -328,8 +328,8 @@ def _check_replacement(cluster: LiveCluster, settings: Settings) -> Iterator[Che
         yield Check(error.key, False, f"{error.problem}; allowed: {error.allowed}", error.fix)
     for error in cluster_changes.replacements(settings, cluster):
         if settings.allow_replace:
-            said = f"{error.allowed} becomes {error.value}: pulumi up deletes cluster {cluster.name} with all in it"
-            yield Check(error.key, True, said)
+            detail = f"{error.allowed} becomes {error.value}: pulumi up deletes cluster {cluster.name} with all in it"
+            yield Check(error.key, True, detail)
         else:
             yield Check(error.key, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
 
@@ -342,13 +342,13 @@ def _check_quota(api: Api, account: Account, settings: Settings, have: int) -> C
     wanted = sum(pool.most for pool in pools)
     more, most = max(wanted - have, 0), have + limit - meta.total
     at_most = " at most" if any(pool.autoscale for pool in pools) else ""
-    said = f"{meta.total} of {limit} Droplets in use, {more} more wanted{at_most}"
+    detail = f"{meta.total} of {limit} Droplets in use, {more} more wanted{at_most}"
     least = most - (wanted - settings.default_pool.most)
     key = "--path nodeAutoscale.max" if settings.node_autoscale else "nodeCount"
     fewer = [f"pulumi config set {key} {least}"] if least > 0 else []
     fix = ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"])
     enough = more <= max(limit - meta.total, 0)
-    return Check("quota", enough, said, "" if enough else fix)
+    return Check("quota", enough, detail, "" if enough else fix)
 
 
 def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State) -> Check:
@@ -380,8 +380,8 @@ def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State)
 
 def _check_existing_registry(wanted: str, names: list[str], state: State) -> Check:
     if wanted in state.of(states.REGISTRY):
-        said = f'registry "{wanted}" is this stack\'s own: as an existing one, pulumi up deletes it with its images'
-        return Check("registry", False, said, "pulumi config rm --path registry.existing")
+        detail = f'registry "{wanted}" is this stack\'s own: as an existing one, pulumi up deletes it with its images'
+        return Check("registry", False, detail, "pulumi config rm --path registry.existing")
     if wanted not in names:
         return Check("registry", False, f'registry "{wanted}" is not there', _existing_registry(names))
     return Check("registry", True, f'registry "{wanted}" is there')
@@ -391,9 +391,9 @@ def _check_registry_replacement(own: Registry, name: str | None, region: str) ->
     """A registry keeps its name and its region: to change them, `up` deletes it and pushes the images to another."""
     for key, wanted, actual in (("name", name or own.name, own.name), ("region", region, own.region)):
         if wanted != actual:
-            said = f'{key} "{wanted}" instead of {actual}: pulumi up deletes registry {own.name} with its images'
+            detail = f'{key} "{wanted}" instead of {actual}: pulumi up deletes registry {own.name} with its images'
             fix = f"pulumi config set --path registry.{key} {actual}; or go on, and the images are pushed again"
-            return Check("registry", False, said, fix)
+            return Check("registry", False, detail, fix)
     return Check("registry", True, "exists and belongs to this stack")
 
 

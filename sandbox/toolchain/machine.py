@@ -82,6 +82,6 @@ def _on_path(name: str) -> Path | None:
 def _if_version(name: str, arguments: Sequence[str], pattern: str, least: tuple[int, int]) -> Path | None:
     if not (path := _on_path(name)):
         return None
-    said = subprocess.run([path, *arguments], check=False, capture_output=True, text=True).stdout
-    version = re.search(pattern, said)
+    output = subprocess.run([path, *arguments], check=False, capture_output=True, text=True).stdout
+    version = re.search(pattern, output)
     return path if version and (int(version[1]), int(version[2])) >= least else None
