@@ -163,7 +163,7 @@ def _sandbox_coverage() -> str:
     table = (PROJECT / "sandbox" / "kong" / "plugins" / "plugins.go").read_text()
     plugins = re.findall(r'^\t"([a-z-]+)": +row\(', table, re.MULTILINE)
     differences = yaml.safe_load((PROJECT / "sandbox" / "kong" / "differences.yaml").read_text())
-    unlike = [_row(each["of"], each["kong"], each["here"]) for each in differences]
+    unlike = [_row(difference["of"], difference["kong"], difference["here"]) for difference in differences]
     return f"""# Sandbox coverage
 
 {NOTE}

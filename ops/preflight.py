@@ -137,8 +137,8 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     yield from _check_state(state, clusters, found, str(account))
     own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
     options = api.read("kubernetes/options", "options", ClusterOptions)
-    minors = list(dict.fromkeys(minor_of(each.slug) for each in options.versions))
-    for_nodes = {each.slug for each in options.sizes}
+    minors = list(dict.fromkeys(minor_of(version.slug) for version in options.versions))
+    for_nodes = {size.slug for size in options.sizes}
     sizes = {each.slug: each for each in api.list("sizes", "sizes", Size) if each.slug in for_nodes}
     yield _check_room(settings, sizes)
     yield from _check_pools(settings, sizes)
@@ -147,14 +147,14 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     if own is None:
         yield _choice("kubernetesVersion", settings.first_version, minors)
         yield from _check_catalogue(settings, options, sizes)
-        yield _check_cluster_name(stack, {each.name: each for each in clusters.values()})
+        yield _check_cluster_name(stack, {cluster.name: cluster for cluster in clusters.values()})
         if settings.vpc:
             yield _check_vpc(settings.vpc, settings.region, vpcs, owned_vpcs)
     else:
         live = _live(own, vpcs, owned_vpcs)
         yield _check_upgrade(live, settings, minors, lambda: _upgrades(api, own.id))
         yield from _check_replacement(live, settings)
-        yield from _check_vpc_name(live, settings.vpc, {each.name for each in vpcs})
+        yield from _check_vpc_name(live, settings.vpc, {vpc.name for vpc in vpcs})
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, found, state)
@@ -207,7 +207,7 @@ def _fitting(settings: Settings, sizes: Mapping[str, Size]) -> list[str]:
 
 
 def _check_catalogue(settings: Settings, options: ClusterOptions, sizes: Mapping[str, Size]) -> Iterator[Check]:
-    yield _choice("region", settings.region, [each.slug for each in options.regions])
+    yield _choice("region", settings.region, [region.slug for region in options.regions])
     yield _choice("nodeSize", settings.node_size, _fitting(settings, sizes), f" in {settings.region}")
 
 

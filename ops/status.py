@@ -41,7 +41,7 @@ def status(kubernetes: Kubernetes, settings: Settings, stack: str) -> Iterator[R
             yield from _rows(kubernetes, settings.namespace, f"{name}-deployment", stack, {"api": f"service {name}"})
     for namespace in namespaces.RESERVED:
         found = [
-            each["metadata"]["name"] for each in kubernetes.items(f"/apis/apps/v1/namespaces/{namespace}/deployments")
+            item["metadata"]["name"] for item in kubernetes.items(f"/apis/apps/v1/namespaces/{namespace}/deployments")
         ]
         # Kong's own is expected, the others are there if the configuration has them.
         for name in sorted({*found, *(["kong"] if namespace == namespaces.GATEWAY else [])}):

@@ -186,13 +186,13 @@ def _ordered(steps: Mapping[str, Step], resources: Sequence[Mapping[str, Any]]) 
     if not steps:
         raise OpsError("no resource was changed; fix: the log or the state of an `up` that changed something")
     direct: dict[str, set[str]] = {
-        each["urn"]: {
-            *(each.get("dependencies") or ()),
-            each.get("parent"),
-            each.get("provider", "").rpartition("::")[0],
+        resource["urn"]: {
+            *(resource.get("dependencies") or ()),
+            resource.get("parent"),
+            resource.get("provider", "").rpartition("::")[0],
         }
         - {None, ""}
-        for each in resources
+        for resource in resources
     }
     if all(step.operation.startswith(("delete", "discard")) for step in steps.values()):
         turned: dict[str, set[str]] = {urn: set() for urn in direct}

@@ -71,6 +71,6 @@ def _pattern(line: str) -> _Pattern:
 def _is_ignored(path: Path, patterns: Sequence[_Pattern]) -> bool:
     """The last line that matches the path or a folder above it decides."""
     names = [each.as_posix() for each in (path, *path.parents[:-1])]
-    matching = (each for each in reversed(patterns) if any(map(each.regex.fullmatch, names)))
+    matching = (pattern for pattern in reversed(patterns) if any(map(pattern.regex.fullmatch, names)))
     last = next(matching, None)
     return last is not None and not last.is_exception

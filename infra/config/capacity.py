@@ -43,8 +43,8 @@ class Amount(NamedTuple):
 def total_requests(*containers: Mapping[str, str]) -> Amount:
     """Returns the sum of Kubernetes quantities, each rounded up; a missing one counts as 0."""
     return Amount(
-        sum(math.ceil(round(quantity(each.get("cpu", "0")) * 1000, 3)) for each in containers),
-        sum(math.ceil(quantity(each.get("memory", "0")) / _MIB) for each in containers),
+        sum(math.ceil(round(quantity(container.get("cpu", "0")) * 1000, 3)) for container in containers),
+        sum(math.ceil(quantity(container.get("memory", "0")) / _MIB) for container in containers),
     )
 
 

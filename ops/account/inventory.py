@@ -139,7 +139,9 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     registries = _registries(api, names, ownership)
     found += _classified_registries(registries, names, ownership)
     ids = {CLUSTER: clusters.keys(), REGISTRY: registries.keys()}
-    known = [(CLUSTER, each) for each in ownership.clusters] + [(REGISTRY, each) for each in ownership.registries]
+    known = [(CLUSTER, each) for each in ownership.clusters] + [
+        (REGISTRY, registry) for registry in ownership.registries
+    ]
     kinds = {CLUSTER: "cluster", REGISTRY: "registry"}
     missing = [f"{kinds[kind]} {each}" for kind, each in known if each not in ids[kind]]
     return Inventory(
@@ -203,7 +205,7 @@ def _tagged(
 def _registries(api: Api, names: Names, ownership: Ownership) -> dict[str, Registry]:
     needed = names.registry is not None or ownership.registries or ownership.registry_attempts
     try:
-        return {each.name: each for each in registries(api)}
+        return {registry.name: registry for registry in registries(api)}
     except ApiError as error:
         if needed or error.status != HTTPStatus.FORBIDDEN:
             raise

@@ -61,7 +61,7 @@ def _builds(workloads: object) -> bool:
     if workloads is None:
         return True
     if isinstance(workloads, list):
-        return any(_builds(each) for each in workloads)
+        return any(_builds(workload) for workload in workloads)
     if isinstance(workloads, dict):
         return bool(workloads.get("build") or workloads.get("backends")) or any(map(_builds, workloads.values()))
     return False
@@ -136,7 +136,7 @@ class Ownership:
         return tried and not self.other_stack(REGISTRY, registry.name, registry.name)
 
     def _covers(self, attempts: Sequence[Attempt], found: Cluster | Registry) -> bool:
-        return any(each.covers(found.name, found.created_at, self.clock_error()) for each in attempts)
+        return any(attempt.covers(found.name, found.created_at, self.clock_error()) for attempt in attempts)
 
     def other_stack(self, kind: str, identifier: str, name: str) -> str:
         """The other stack that has a cluster or a registry, if one does."""
@@ -166,7 +166,7 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
     arguments = ("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
     updates = [_Update.of(each, stack.project) for each in stack.pulumi_json(*arguments)]
     # A successful update leaves no pending creation: one in the state is younger.
-    since = max((each.end for each in updates if each.is_update and each.succeeded), default=None)
+    since = max((update.end for update in updates if update.is_update and update.succeeded), default=None)
     killed = {
         kind: [
             Attempt(each.name, since) for each in state.pending if each.type == kind and each.operation == "creating"
@@ -174,11 +174,11 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
         for kind in (CLUSTER, REGISTRY)
     }
     # What a successful update created is in the state or its checkpoint: another's would match it by its name alone.
-    failed = [each for each in updates if each.is_update and not each.succeeded]
+    failed = [update for update in updates if update.is_update and not update.succeeded]
     return Ownership(
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
-        cluster_names={each.names.cluster for each in updates if each.names.cluster is not None}
+        cluster_names={update.names.cluster for update in updates if update.names.cluster is not None}
         | {each.name for each in killed[CLUSTER]},
         cluster_attempts=[
             *(Attempt(each.names.cluster, each.begin, each.end) for each in failed if each.names.cluster is not None),

@@ -34,7 +34,7 @@ def records(kubernetes: Kubernetes) -> list[Record]:
     # Metadata only: the records contain rendered values.
     accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
     found = [
-        each["metadata"] for each in kubernetes.items("/api/v1/secrets", accept=accept, labelSelector="owner=helm")
+        item["metadata"] for item in kubernetes.items("/api/v1/secrets", accept=accept, labelSelector="owner=helm")
     ]
     found.sort(key=lambda each: int(each["labels"]["version"]))
     return [Record(each["namespace"], each["labels"]["name"], each["name"], each["labels"]["status"]) for each in found]

@@ -29,7 +29,7 @@ def renew(api: Api, kubernetes: Kubernetes, seconds: float) -> str:
         found = api.find(f"load_balancers/{segment(stamp)}", "load_balancer", LoadBalancer) if stamp else None
         # With a domain, the cluster knows the load balancer by its host name.
         ingresses = service["status"].get("loadBalancer", {}).get("ingress") or []
-        if found and found.ip and any(found.ip == each.get("ip") or "hostname" in each for each in ingresses):
+        if found and found.ip and any(found.ip == ingress.get("ip") or "hostname" in ingress for ingress in ingresses):
             return found.ip
         time.sleep(_POLL_SECONDS)
     raise OpsError(f"no load balancer within {seconds:.0f} s; fix: see kubectl get events -n kong, then try again")

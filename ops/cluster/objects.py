@@ -112,7 +112,7 @@ def _by_api(kinds: set[tuple[str, str]]) -> Mapping[str, list[str]]:
 def _objects(kubernetes: Kubernetes, api: str, kinds: list[str]) -> dict[Key, Document]:
     root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
     known = kubernetes.find(root) or {"resources": []}
-    plurals = {each["kind"]: each["name"] for each in known["resources"] if "/" not in each["name"]}
+    plurals = {resource["kind"]: resource["name"] for resource in known["resources"] if "/" not in resource["name"]}
     found = {}
     for kind in kinds:
         accept = "application/json"

@@ -43,9 +43,9 @@ def containers(pod: Document) -> Iterator[Container]:
     unscheduled = _unscheduled(status)
     statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     if unscheduled or not statuses:
-        for each in spec["containers"]:
+        for container in spec["containers"]:
             problem = unscheduled or ("" if status.get("phase") == "Running" else "not ready yet")
-            yield Container(*where, each["name"], each["image"], problem)
+            yield Container(*where, container["name"], container["image"], problem)
         return
     for each in statuses:
         is_init = each in (status.get("initContainerStatuses") or [])
@@ -93,7 +93,7 @@ def pods(kubernetes: Kubernetes, namespace: str, selector: str = "") -> list[Doc
     """Returns the pods of a namespace without completed and terminating ones."""
     query = {"labelSelector": selector} if selector else {}
     return [
-        each
-        for each in kubernetes.items(f"/api/v1/namespaces/{namespace}/pods", **query)
-        if not each["metadata"].get("deletionTimestamp") and (each.get("status") or {}).get("phase") != "Succeeded"
+        item
+        for item in kubernetes.items(f"/api/v1/namespaces/{namespace}/pods", **query)
+        if not item["metadata"].get("deletionTimestamp") and (item.get("status") or {}).get("phase") != "Succeeded"
     ]

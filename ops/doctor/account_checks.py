@@ -248,9 +248,9 @@ def _compare(known: dict[str, Any], pool: str | None, cluster: Cluster) -> Itera
     yield "name", known.get("name"), cluster.name
     if not cluster.ha:
         yield "highly available control plane", bool(known.get("ha")), False
-    for each in cluster.node_pools:
-        if each.id == pool:
-            yield from _compare_pool(known.get("nodePool") or {}, each)
+    for node_pool in cluster.node_pools:
+        if node_pool.id == pool:
+            yield from _compare_pool(known.get("nodePool") or {}, node_pool)
 
 
 def _compare_pool(known: dict[str, Any], pool: NodePool) -> Iterator[tuple[str, object, object]]:

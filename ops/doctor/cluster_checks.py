@@ -16,11 +16,13 @@ def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
         return
     known, made = snapshot.state.names(states.RELEASE), snapshot.state.of(states.NAMESPACE)
     for name, namespace in helm_records.NAMESPACES.items():
-        records = [each for each in snapshot.cluster.releases if (each.namespace, each.release) == (namespace, name)]
+        records = [
+            record for record in snapshot.cluster.releases if (record.namespace, record.release) == (namespace, name)
+        ]
         # The stack creates no namespace for this one, so a complete release may be DigitalOcean's 1-Click App.
         if name == "metrics-server" and name not in known and snapshot.settings.installs_metrics_server:
             yield from _release(
-                name, [each for each in records if each.interrupted], snapshot.cluster.id, is_known=False
+                name, [record for record in records if record.interrupted], snapshot.cluster.id, is_known=False
             )
             continue
         # A release in a namespace that the stack didn't create is somebody else's, and so is an unwanted Grafana.

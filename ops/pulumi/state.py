@@ -50,15 +50,17 @@ class State:
         return {identifier: each for identifier, each in self._all(kind) if each.get("external")}
 
     def _all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        return ((each["id"], each) for each in self.resources if each["type"] == kind and each.get("id"))
+        return (
+            (resource["id"], resource) for resource in self.resources if resource["type"] == kind and resource.get("id")
+        )
 
     def names(self, kind: str) -> set[str]:
         """The logical names of the resources of a type."""
-        return {logical_name(each["urn"]) for each in self.resources if each["type"] == kind}
+        return {logical_name(resource["urn"]) for resource in self.resources if resource["type"] == kind}
 
     def urn(self, kind: str) -> str | None:
         """The URN of the one resource or component of a type, if it is there."""
-        return next((str(each["urn"]) for each in self.resources if each["type"] == kind), None)
+        return next((str(resource["urn"]) for resource in self.resources if resource["type"] == kind), None)
 
 
 def logical_name(urn: str) -> str:

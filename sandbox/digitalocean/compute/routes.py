@@ -13,7 +13,7 @@ family = Family("compute")
 @family.serves("GET /v2/droplets", "droplet:read")
 def list_droplets() -> ResponseReturnValue:
     tag = request.args.get("tag_name")
-    return page("droplets", [each for each in cloud.droplets.values() if tag is None or tag in each["tags"]])
+    return page("droplets", [droplet for droplet in cloud.droplets.values() if tag is None or tag in droplet["tags"]])
 
 
 @family.serves("DELETE /v2/droplets/<identifier>", "droplet:delete")

@@ -173,7 +173,9 @@ def _upgrades(document: Document) -> list[str]:
     """Returns newer patches of the cluster's minor version; where there are none, those of the next one."""
     major, minor, *_ = now = catalog.version_key(document["version"])
     newer = [
-        (catalog.version_key(each)[:2], each) for each in cloud.settings.versions if catalog.version_key(each) > now
+        (catalog.version_key(version)[:2], version)
+        for version in cloud.settings.versions
+        if catalog.version_key(version) > now
     ]
     patches = [each for of, each in newer if of == (major, minor)]
     return patches or [each for of, each in newer if of == (major, minor + 1)]
