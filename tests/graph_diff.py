@@ -56,7 +56,7 @@ def recorded(tree: Path, runs: Mapping[str, Run]) -> dict[str, Any]:
 
 def described(run: Run) -> dict[str, Any]:
     """Returns what is compared of a run: its resources by URN, its outputs, calls, errors and exit status."""
-    resources = {each["urn"]: each | {"needs": sorted(set(each["needs"]))} for each in run["resources"]}
+    resources = {resource["urn"]: resource | {"needs": sorted(set(resource["needs"]))} for resource in run["resources"]}
     return resources | {key: run[key] for key in ("outputs", "errors", "status")} | {"calls": sorted(run["invoked"])}
 
 

@@ -96,7 +96,7 @@ def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
         sizes = {"file": file.stat().st_size, "json": len(json.dumps(exported, separators=(",", ":")))} | fleet.peaks
         note("destroy", fleet.destroy_stack())
         objects = folder / "objects.json"
-        items = [each["inputs"] for each in exported["deployment"]["resources"] if _of_services(each)]
+        items = [resource["inputs"] for resource in exported["deployment"]["resources"] if _of_services(resource)]
         objects.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
         sizes["objects"] = len(items)
         file_option = f"--filename={objects}"
@@ -150,14 +150,16 @@ def tutorial(folder: Path) -> dict[str, float]:
 
 def _by_hand(fleet: Fleet, folder: Path, resources: list[dict[str, Any]]) -> float:
     """The tutorial's commands one after the other: the cluster, the services, Kong, the routes."""
-    release = next(each["inputs"] for each in resources if each["type"].endswith(":Release"))
+    release = next(resource["inputs"] for resource in resources if resource["type"].endswith(":Release"))
     values, services, routes = folder / "values.json", folder / "services.json", folder / "routes.json"
     values.write_text(json.dumps(release["values"]))
-    items = [each["inputs"] for each in resources if _of_services(each)]
+    items = [resource["inputs"] for resource in resources if _of_services(resource)]
     for file, is_route in ((services, False), (routes, True)):
         chosen = [item for item in items if (item["kind"] == "Ingress") is is_route]
         file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": chosen}))
-    version = next(each["inputs"]["version"] for each in resources if each["type"].endswith(":KubernetesCluster"))
+    version = next(
+        resource["inputs"]["version"] for resource in resources if resource["type"].endswith(":KubernetesCluster")
+    )
     wanted = {"name": "by-hand", "region": "nyc1", "version": version}
     pools = {"node_pools": [{"size": "s-1vcpu-2gb", "count": 1, "name": "pool"}]}
     began = time.monotonic()

@@ -70,7 +70,7 @@ def reached(stack: Stack, who: tuple[str, ...], *targets: str) -> set[str]:
 
 def address(stack: Stack, *which: str) -> str:
     """The address of the one pod that there is."""
-    pods = [each for each in stack.kubernetes("pods", *which)["items"] if "deletionTimestamp" not in each["metadata"]]
+    pods = [item for item in stack.kubernetes("pods", *which)["items"] if "deletionTimestamp" not in item["metadata"]]
     (found,) = [each["status"]["podIP"] for each in pods]
     return str(found)
 

@@ -119,7 +119,9 @@ def spans(busy: Configured) -> list[tuple[str, Span]]:
     found = []
     for text in busy.get("/collected").json():
         for one in ExportTraceServiceRequest.FromString(base64.b64decode(text)).resource_spans:
-            name = next(each.value.string_value for each in one.resource.attributes if each.key == "service.name")
+            name = next(
+                attribute.value.string_value for attribute in one.resource.attributes if attribute.key == "service.name"
+            )
             found += [(name, span) for scope in one.scope_spans for span in scope.spans]
     return found
 

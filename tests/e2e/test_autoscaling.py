@@ -48,7 +48,9 @@ def conditions(stack: Stack, name: str, namespace: str = "default") -> dict[str,
 def owners_of_the_number(stack: Stack) -> list[str]:
     """The clients that own the number of foo's pods."""
     metadata = stack.kubernetes("deployment", "foo-deployment", "--show-managed-fields")["metadata"]
-    return [each["manager"] for each in metadata["managedFields"] if "f:replicas" in each["fieldsV1"].get("f:spec", {})]
+    return [
+        entry["manager"] for entry in metadata["managedFields"] if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+    ]
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def test_a_canary_receives_its_share_of_calls(changed: Configured, channel: Chan
     canary = {"build": "apps/greeter", "env": {"GREETING": "Hi"}, "weight": 50}
     changed.up(*others, greeter | {"canary": canary}, CLOSED)
     (backends,) = [rule["backendRefs"] for rule in changed.stack.kubernetes("httproute", "greeter")["spec"]["rules"]]
-    assert {each["name"]: each["weight"] for each in backends} == {
+    assert {backend["name"]: backend["weight"] for backend in backends} == {
         "greeter-service": 5000,
         "greeter-canary-service": 5000,
     }

@@ -133,6 +133,6 @@ def test_other_pods_cannot_reach_prometheus(watched: Configured) -> None:
 
 def test_monitoring_has_no_public_address_and_no_volume(watched: Configured) -> None:
     services = watched.stack.kubernetes("services", "-n", "monitoring")["items"]
-    assert {each["spec"]["type"] for each in services} == {"ClusterIP"}
+    assert {service["spec"]["type"] for service in services} == {"ClusterIP"}
     assert watched.stack.kubernetes("persistentvolumeclaims", "-A")["items"] == []
     assert watched.get("/metrics").status_code == 404

@@ -626,7 +626,7 @@ def test_doctor_reports_other_findings_if_the_cluster_is_unreachable(terminal: T
     terminal.state([terminal.resource("CLUSTER", each) for each in (gone, there)])
     terminal.delete_cluster(gone)
     document = terminal.json("doctor")
-    assert [each["id"] for each in document["findings"]][:2] == ["orphan", "not-in-account"]
+    assert [finding["id"] for finding in document["findings"]][:2] == ["orphan", "not-in-account"]
     (unread,) = document["not_read"]
     assert unread.startswith("the inside of the cluster: the API server of cluster")
 
@@ -676,6 +676,6 @@ def test_registry_credentials_without_a_value_are_found(
     credentials = terminal.resource("DOCKER_CREDENTIALS", "push", outputs=outputs)
     terminal.state([terminal.resource("REGISTRY", "kong-doks-1234567"), credentials])
     findings = terminal.findings()
-    assert [each["id"] for each in findings] == (["docker-credentials-empty"] if is_empty else [])
+    assert [finding["id"] for finding in findings] == (["docker-credentials-empty"] if is_empty else [])
     fix = f"pulumi state delete '{credentials['urn']}' --force --yes --stack dev"
     assert not is_empty or findings[0]["fixes"] == [[fix]]

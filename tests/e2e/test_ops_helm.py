@@ -58,7 +58,9 @@ class Helm(Terminal):
 
     def found(self) -> dict[str, list[list[str]]]:
         """The findings about Helm with their fixes."""
-        return {each["problem"]: each["fixes"] for each in self.findings() if each["id"].startswith("helm-")}
+        return {
+            finding["problem"]: finding["fixes"] for finding in self.findings() if finding["id"].startswith("helm-")
+        }
 
 
 def secret(release: str) -> str:

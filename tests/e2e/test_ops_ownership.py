@@ -104,7 +104,7 @@ def test_without_a_history_ownership_is_unknown_and_the_bill_is_never_zero(termi
         f"cluster mycluster ({cluster}) may be this stack's or another's",
         "registry mine (mine) may be this stack's or another's",
     ]
-    assert {(each["id"], *each["fixes"]) for each in terminal.findings()} == {("owner-unknown",)}
+    assert {(finding["id"], *finding["fixes"]) for finding in terminal.findings()} == {("owner-unknown",)}
     assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
     # A user who is sure uses --force.
     assert terminal.ops("remove", "cluster", cluster, "--yes", "--force").returncode == 0

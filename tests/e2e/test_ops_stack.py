@@ -29,7 +29,7 @@ def ops(part: Part, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
 
 
 def checks(part: Part, *arguments: str) -> dict[str, str]:
-    return {each["name"]: each["said"] for each in ops(part, "preflight", *arguments)["checks"]}
+    return {check["name"]: check["said"] for check in ops(part, "preflight", *arguments)["checks"]}
 
 
 @pytest.mark.parametrize("prefix", ["", "kong-doks:"])

@@ -40,7 +40,7 @@ class Owned(Whole):
 
     def ids(self) -> dict[str, str]:
         """URN -> id of everything in the state."""
-        return {each["urn"]: each.get("id", "") for each in self.resources()}
+        return {resource["urn"]: resource.get("id", "") for resource in self.resources()}
 
 
 class Cloned(Owned):

@@ -245,7 +245,7 @@ class Sweep:
     def _doubled(self) -> bool:
         """Whether there were ever two of what the stack has one of, even if one of them was removed since."""
         now = datetime.now(UTC)
-        billed = sorted((each.kind, each.created_at, each.ended_at or now) for each in self._cloud.ledger.entries)
+        billed = sorted((entry.kind, entry.created_at, entry.ended_at or now) for entry in self._cloud.ledger.entries)
         return any(kind == other and began < ended for (kind, _, ended), (other, began, _) in pairwise(billed))
 
 

@@ -139,7 +139,7 @@ def test_an_interrupted_up_finishes_its_calls_and_the_next_one_continues(part: P
     part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"))
     # Known to the state, and not locked: nothing for the doctor.
     assert part.doctor() == []
-    assert [each["id"] for each in part.resources() if each["type"] == CLUSTER] == [_cluster(part)]
+    assert [resource["id"] for resource in part.resources() if resource["type"] == CLUSTER] == [_cluster(part)]
     part.up()
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()
@@ -149,7 +149,7 @@ def test_an_interrupted_up_finishes_its_calls_and_the_next_one_continues(part: P
 def test_doctor_repairs_an_up_that_was_interrupted_twice(part: Part) -> None:
     part.account.settings.cluster_create = 5
     part.cut("up", signal.SIGINT, lambda: part.has("POST", "/v2/kubernetes/clusters"), times=2)
-    assert [each for each in part.resources() if each["type"] == CLUSTER] == []
+    assert [resource for resource in part.resources() if resource["type"] == CLUSTER] == []
     until(lambda: part.account.cloud.clusters.records[_cluster(part)].state == "running")
     assert any("pulumi import" in command for command in part.mend())
     assert part.clusters_ever() == 1

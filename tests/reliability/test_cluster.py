@@ -123,7 +123,7 @@ def test_objects_of_a_killed_up_are_updated_by_the_next_one(whole: Whole) -> Non
     deployment = ("get", "deployment/foo-deployment", "-n", "services", "-o")
     assert whole.kubectl(*deployment, "name")
     whole.mend(until_typing="pulumi up --stack dev")
-    assert not [each for each in whole.resources() if each["type"].endswith(":Deployment")]
+    assert not [resource for resource in whole.resources() if resource["type"].endswith(":Deployment")]
     whole.configure(**_with_env(whole, "corrected"))
     whole.up()
     environment = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='VERSION')].value}"
@@ -133,9 +133,9 @@ def test_objects_of_a_killed_up_are_updated_by_the_next_one(whole: Whole) -> Non
 
 def test_an_expired_token_is_renewed_without_recreating_anything(whole: Whole) -> None:
     whole.up()
-    made = {each["urn"]: each.get("id") for each in whole.resources()}
+    made = {resource["urn"]: resource.get("id") for resource in whole.resources()}
     exported = json.loads(whole.run("pulumi", "stack", "export", "--show-secrets").stdout)
-    (cluster,) = (each for each in exported["deployment"]["resources"] if each["type"] == CLUSTER)
+    (cluster,) = (resource for resource in exported["deployment"]["resources"] if resource["type"] == CLUSTER)
     (stored,) = json.loads(cluster["outputs"]["kubeConfigs"]["plaintext"])
     stored["expiresAt"] = "2026-01-01T00:00:00Z"
     cluster["outputs"]["kubeConfigs"]["plaintext"] = json.dumps([stored])
@@ -143,7 +143,7 @@ def test_an_expired_token_is_renewed_without_recreating_anything(whole: Whole) -
     whole.run("pulumi", "stack", "import", "--file", "old.json")
     whole.account.cloud.clusters.records[cluster["id"]].tokens.clear()
     whole.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "--non-interactive")
-    assert {each["urn"]: each.get("id") for each in whole.resources()} == made
+    assert {resource["urn"]: resource.get("id") for resource in whole.resources()} == made
     whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
 
 
@@ -200,7 +200,7 @@ def test_a_killed_install_of_prometheus_is_continued_by_the_next_up(whole: Whole
     # As after a kill before the release was confirmed: the state has Kong, but not yet Prometheus.
     record = whole.kubectl("get", "secret", "-n", "monitoring", "-l", "owner=helm", "-o", "name").strip()
     whole.kubectl("label", record, "-n", "monitoring", "status=pending-install", "--overwrite")
-    (urn,) = [each["urn"] for each in whole.resources() if each["urn"].endswith("Release::prometheus")]
+    (urn,) = [resource["urn"] for resource in whole.resources() if resource["urn"].endswith("Release::prometheus")]
     whole.run("pulumi", "state", "delete", urn, "--yes")
     assert "cannot re-use a name that is still in use" in whole.up(check=False).stdout
     (finding,) = whole.doctor()

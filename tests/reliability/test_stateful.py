@@ -146,7 +146,7 @@ class DigitalOceanPart(RuleBasedStateMachine):
         assert "panic:" not in text
 
     def _running(self) -> list[ClusterRecord]:
-        return [each for each in self.cloud.clusters.records.values() if each.state == "running"]
+        return [record for record in self.cloud.clusters.records.values() if record.state == "running"]
 
     def _made(self) -> None:
         """Waits for clusters that are being made: they can neither be adopted nor removed before."""

@@ -34,7 +34,10 @@ def test_the_admin_api_has_the_fields_that_the_controller_reads(gateway: Gateway
     assert root["version"] == "3.9.3"
     configuration = root["configuration"]
     assert (configuration["database"], configuration["router_flavor"]) == ("off", "traditional")
-    listeners = {each["port"]: (each["ip"], each["ssl"], each["http2"]) for each in configuration["proxy_listeners"]}
+    listeners = {
+        listener["port"]: (listener["ip"], listener["ssl"], listener["http2"])
+        for listener in configuration["proxy_listeners"]
+    }
     assert listeners == {gateway.port: ("127.0.0.1", False, False), gateway.tls_port: ("127.0.0.1", True, True)}
     assert gateway.admin.get("/nothing").json() == {"message": "Not found"}
 

@@ -156,7 +156,7 @@ def test_a_surge_upgrade_adds_a_node_before_it_drains_one(account: Account) -> N
 def test_the_next_minor_is_offered_only_on_the_newest_patch(account: Account) -> None:
     def offered() -> list[str]:
         answer = account.http.get(f"{account.cluster}/upgrades").raise_for_status().json()
-        return [each["slug"] for each in answer["available_upgrade_versions"]]
+        return [version["slug"] for version in answer["available_upgrade_versions"]]
 
     assert offered() == [NEXT]
     account.cloud.settings.versions = (NEXT, "1.34.11-do.0", VERSION)

@@ -76,7 +76,11 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", text_of(page), re.MULTILINE)) <= {*targets}
-    names = {each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback}
+    names = {
+        command.name or command.callback.__name__.replace("_", "-")
+        for command in app.registered_commands
+        if command.callback
+    }
     assert set(re.findall(r"python -m ops ([a-z-]+)", text_of(page))) <= names
     modules = re.findall(r"python -m ((?:tests|docs|sandbox)[\w.]*)", text_of(page))
     for module in modules:

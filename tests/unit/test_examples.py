@@ -22,9 +22,9 @@ def test_an_example_becomes_a_stack(run: Callable[[str], Recording], name: str) 
     assert recording.errors == []
     assert recording.status == 0
     routes = recording.of("Ingress") + recording.of("HTTPRoute")
-    assert {"foo", "bar"} <= {each.name for each in routes}
+    assert {"foo", "bar"} <= {route.name for route in routes}
     policies = recording.of("KongPlugin") + recording.of("KongClusterPlugin")
-    told = [each.inputs["metadata"].get("annotations", {}) for each in routes]
+    told = [route.inputs["metadata"].get("annotations", {}) for route in routes]
     canary = any("konghq.com/headers.X-Canary" in annotations for annotations in told)
     grpc = any("konghq.com/protocols" in annotations for annotations in told)
     versions = len(recording.of("Deployment")) > len(routes)

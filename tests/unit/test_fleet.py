@@ -13,10 +13,10 @@ CONFIGURATIONS = shared(*(f"fleet of {size}" for size in FLEETS))
 
 MEASURES: dict[str, Callable[[Recording], int]] = {
     "resources": lambda recording: len(recording.resources),
-    "edges": lambda recording: sum(len(each.needs) for each in recording.resources),
+    "edges": lambda recording: sum(len(resource.needs) for resource in recording.resources),
     # Without what the cluster and the engine add to each resource.
     "bytes of state": lambda recording: sum(
-        len(json.dumps([each.urn, each.inputs, each.needs])) for each in recording.resources
+        len(json.dumps([resource.urn, resource.inputs, resource.needs])) for resource in recording.resources
     ),
 }
 
@@ -37,7 +37,7 @@ def test_resources_for_each_service_are_constant_up_to_300(run: Callable[[str], 
 def test_dependencies_of_a_resource_are_constant_in_a_larger_fleet(run: Callable[[str], Recording]) -> None:
     small, _, large = (run(f"fleet of {size}") for size in FLEETS)
     most = {
-        kind: max(len(each.needs) for each in small.resources if each.type == kind)
-        for kind in {each.type for each in small.resources}
+        kind: max(len(resource.needs) for resource in small.resources if resource.type == kind)
+        for kind in {resource.type for resource in small.resources}
     }
-    assert [each.urn for each in large.resources if len(each.needs) > most[each.type]] == []
+    assert [resource.urn for resource in large.resources if len(resource.needs) > most[resource.type]] == []

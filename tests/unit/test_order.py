@@ -84,7 +84,7 @@ def test_the_release_does_not_wait_behind_services(run: Callable[[str], Recordin
 @pytest.mark.parametrize("name", ["dev", "fleet of 300", "local"])
 def test_crds_are_registered_after_the_release_and_the_services(run: Callable[[str], Recording], name: str) -> None:
     recording = run(name)
-    kinds = [each.type.rpartition(":")[2] for each in recording.resources]
+    kinds = [resource.type.rpartition(":")[2] for resource in recording.resources]
     definition = recording.one("CustomResourceDefinition", KONG_KINDS[0])
     first = recording.resources.index(definition)
     assert "Release" in kinds[:first]

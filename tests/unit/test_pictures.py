@@ -36,11 +36,11 @@ def test_a_picture_is_used_in_a_page_and_self_contained(file: Path) -> None:
 def test_the_picture_of_the_dashboard_has_its_panels_and_queries() -> None:
     svg = ET.fromstring((FOLDER / "dashboard.svg").read_text())  # noqa: S314 -- drawn here
     groups = svg.findall("{*}g")
-    drawn = [(each.findtext("{*}text"), json.loads(each.get("data-queries", "[]"))) for each in groups]
+    drawn = [(group.findtext("{*}text"), json.loads(group.get("data-queries", "[]"))) for group in groups]
     panels = dashboard("default", ["foo", "bar"])["panels"]
-    assert drawn == [(each["title"], [target["expr"] for target in each.get("targets", [])]) for each in panels]
-    assert [each.get("data-panel") for each in groups if not each.findall("{*}polyline")] == [
-        str(each["id"]) for each in panels if each["type"] == "row"
+    assert drawn == [(panel["title"], [target["expr"] for target in panel.get("targets", [])]) for panel in panels]
+    assert [group.get("data-panel") for group in groups if not group.findall("{*}polyline")] == [
+        str(panel["id"]) for panel in panels if panel["type"] == "row"
     ]
 
 

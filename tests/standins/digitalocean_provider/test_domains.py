@@ -25,9 +25,9 @@ def zone(account: Account) -> Any:  # noqa: ANN401 -- pydo has no types
 
 
 def test_a_zone_starts_with_digitaloceans_name_servers(zone: Any) -> None:  # noqa: ANN401
-    assert [each["name"] for each in zone.domains.list()["domains"]] == ["example.com"]
+    assert [domain["name"] for domain in zone.domains.list()["domains"]] == ["example.com"]
     servers = zone.domains.list_records("example.com")["domain_records"]
-    assert [(each["type"], each["data"]) for each in servers] == [
+    assert [(server["type"], server["data"]) for server in servers] == [
         ("NS", f"ns{number}.digitalocean.com") for number in (1, 2, 3)
     ]
     asked = {"type": "A", "name": "www", "data": "203.0.113.9"}

@@ -29,7 +29,7 @@ def sent(account: Account, verb: str) -> Any:  # noqa: ANN401 -- JSON
 
 
 def pools(account: Account, owner: Stored) -> dict[str, Any]:
-    return {each["name"]: each for each in account.cloud.clusters.records[owner.id].document["node_pools"]}
+    return {pool["name"]: pool for pool in account.cloud.clusters.records[owner.id].document["node_pools"]}
 
 
 def test_create_waits_for_a_pool_which_is_billed(account: Account, engine: Engine) -> None:
@@ -186,7 +186,7 @@ def test_a_surge_upgrade_bills_old_and_new_nodes(
     assert {name for step, name, _ in steps if step == "join"} == after
     assert len(after) == len(account.cloud.droplets) == 3
     assert before & after == set()
-    assert all(each["count"] == len(each["nodes"]) for each in record.document["node_pools"])
+    assert all(pool["count"] == len(pool["nodes"]) for pool in record.document["node_pools"])
     assert record.document["version"] == "1.36.3-do.0"
     assert [(step, billed) for step, _, billed in steps[:2]] == (
         [("join", 4), ("leave", 4)] if surge else [("leave", 3), ("join", 3)]

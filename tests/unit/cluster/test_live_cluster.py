@@ -239,7 +239,7 @@ def test_the_cluster_is_protected_except_in_stack_dev(
     run: Callable[[str], Recording], name: str, *, expected: bool
 ) -> None:
     recording = run(name)
-    assert [each.type for each in recording.resources if each.options.get("protect")] == (
+    assert [resource.type for resource in recording.resources if resource.options.get("protect")] == (
         [recording.one("KubernetesCluster").type] if expected else []
     )
 

@@ -38,7 +38,9 @@ def test_the_documented_stack_fits_and_rolls_on_the_smallest_node(config: dict[s
 def test_too_many_services_are_reported_with_a_sufficient_node_count() -> None:
     # Kong and its new pod take 50m each, 40 pods of services 15m each.
     many = settings(20)
-    many = many.model_copy(update={"services": [each.model_copy(update={"replicas": 2}) for each in many.services]})
+    many = many.model_copy(
+        update={"services": [service.model_copy(update={"replicas": 2}) for service in many.services]}
+    )
     assert str(shortage(many, lambda _: SMALLEST)) == (
         "the pods request 700m CPU and 1408 MiB while one of them is updated, and 1 node s-1vcpu-2gb offer 188m CPU "
         "and 823 MiB beside DigitalOcean's own pods; fix: pulumi config set nodeCount 3"

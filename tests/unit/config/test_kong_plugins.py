@@ -214,7 +214,9 @@ def test_a_consumer_references_labelled_credential_secrets(guarded: Recording) -
 def test_credentials_are_secret_in_every_resource(guarded: Recording) -> None:
     token = {"key": "alice", "algorithm": "HS256", "secret": "planted-secret-of-32-characters!"}
     assert guarded.one("Secret", "alice.jwt").inputs["stringData"] == {"secret": token}
-    everything = json.dumps([each.inputs for each in guarded.resources if each.type != "kubernetes:core/v1:Secret"])
+    everything = json.dumps(
+        [resource.inputs for resource in guarded.resources if resource.type != "kubernetes:core/v1:Secret"]
+    )
     assert "planted" not in everything + json.dumps(guarded.outputs)
 
 

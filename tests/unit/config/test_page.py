@@ -172,7 +172,7 @@ def test_the_page_is_a_closed_route_like_that_of_a_service(run: Callable[[str], 
     route = recording.one("Ingress", "page").inputs
     assert route["metadata"]["annotations"]["konghq.com/plugins"] == "page.ip-restriction,page.rate-limiting"
     (rule,) = route["spec"]["rules"]
-    assert [(each["path"], each["pathType"]) for each in rule["http"]["paths"]] == [("/~/$", "ImplementationSpecific")]
+    assert [(path["path"], path["pathType"]) for path in rule["http"]["paths"]] == [("/~/$", "ImplementationSpecific")]
     assert recording.outputs["page_url"] == "http://203.0.113.10/"
     plugins = {recording.one("KongPlugin", f"page.{name}").urn for name in ("ip-restriction", "rate-limiting")}
     assert plugins <= {*recording.one("Ingress", "page").needs}

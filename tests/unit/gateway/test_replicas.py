@@ -68,7 +68,7 @@ def test_replicas_of_kong_prefer_different_nodes_and_have_a_disruption_budget(se
     (spread,) = values["topologySpreadConstraints"]
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
     for tolerations in (values["tolerations"], several.pod("rate-limits")["tolerations"]):
-        assert {each["tolerationSeconds"] for each in tolerations} == {30}
+        assert {toleration["tolerationSeconds"] for toleration in tolerations} == {30}
 
 
 def test_the_charts_autoscaler_owns_the_replicas(run: Callable[[str], Recording]) -> None:

@@ -26,7 +26,7 @@ FORCE = ("pulumi.com/patchForce", "true")
 
 def applied(recording: Recording) -> list[Resource]:
     """The Kubernetes objects that the stack applies itself."""
-    return [each for each in recording.resources if each.created and "metadata" in each.inputs]
+    return [resource for resource in recording.resources if resource.created and "metadata" in resource.inputs]
 
 
 def is_forced(resource: Resource) -> bool:

@@ -210,7 +210,7 @@ def test_kong_connects_to_the_api_server_and_the_services_only(dev: Recording) -
     api, services = opened(dev, "kong")
     # By its port alone: on Cilium no address matches an API server that is a node.
     assert api.keys() == {"ports"}
-    assert {each["port"] for each in api["ports"]} == {443, 16443}
+    assert {port["port"] for port in api["ports"]} == {443, 16443}
     assert namespaces([services]) == ["default"]
     assert services["to"][0]["podSelector"]["matchExpressions"][0]["values"] == ["foo", "bar"]
 

@@ -88,9 +88,9 @@ def test_a_canary_shares_the_path_by_weight(canary: Recording) -> None:
     assert spec["parentRefs"] == [{"name": "kong", "namespace": "kong"}]
     (rule,) = spec["rules"]
     assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/foo"}}]
-    shares = {each["name"]: each["weight"] for each in rule["backendRefs"]}
+    shares = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
     assert shares == {"foo-service": 7500, "foo-canary-service": 2500}
-    assert {each["port"] for each in rule["backendRefs"]} == {5000}
+    assert {backend["port"] for backend in rule["backendRefs"]} == {5000}
     assert [each.name for each in canary.of("Ingress")] == ["bar"]
 
 
@@ -114,7 +114,7 @@ def test_a_canary_of_a_header_route_shares_only_matching_requests(
     # The controller has headers of either kind of route from this.
     assert annotations(shared)["konghq.com/headers.X-Try"] == "next"
     (rule,) = shared.inputs["spec"]["rules"]
-    assert {each["name"] for each in rule["backendRefs"]} == {"next-service", "next-canary-service"}
+    assert {backend["name"] for backend in rule["backendRefs"]} == {"next-service", "next-canary-service"}
     assert annotations(other) == {}
 
 
@@ -135,7 +135,7 @@ def test_an_ingress_is_deleted_after_its_replacement_is_programmed(canary: Recor
 
 def test_without_a_canary_there_is_no_gateway_api(dev: Recording, run: Callable[[str], Recording]) -> None:
     for recording in (dev, run("blue-green")):
-        assert not [each for each in recording.resources if "gateway" in each.inputs.get("apiVersion", "")]
+        assert not [resource for resource in recording.resources if "gateway" in resource.inputs.get("apiVersion", "")]
         assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
@@ -163,9 +163,9 @@ def test_crds_have_every_field_without_descriptions(dev: Recording) -> None:
 
 def test_crds_are_deleted_only_with_the_stacks_own_cluster(canary: Recording) -> None:
     definitions = canary.of("CustomResourceDefinition")
-    assert {each.name for each in definitions} == {*KONG_KINDS, *GATEWAY_KINDS}
-    assert {each.deleted_with for each in definitions} == {canary.one("KubernetesCluster").urn}
-    assert {each.retained for each in definitions} == {True}
+    assert {definition.name for definition in definitions} == {*KONG_KINDS, *GATEWAY_KINDS}
+    assert {definition.deleted_with for definition in definitions} == {canary.one("KubernetesCluster").urn}
+    assert {definition.retained for definition in definitions} == {True}
 
 
 def test_in_an_existing_cluster_crds_are_retained(run: Callable[[str], Recording]) -> None:
@@ -234,7 +234,7 @@ def test_network_policies_cover_every_version(run: Callable[[str], Recording]) -
         assert all(
             any(each and selects(each, pods[name]) for each in outward) for name in pods if whose[name] == called
         )
-        assert all(any(selects(each, pods[name]) for each in others) for name in pods if whose[name] == caller)
+        assert all(any(selects(other, pods[name]) for other in others) for name in pods if whose[name] == caller)
 
 
 def test_adding_or_removing_a_version_changes_no_policy(canary: Recording, dev: Recording) -> None:

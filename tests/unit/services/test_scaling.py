@@ -45,7 +45,7 @@ def test_each_version_has_an_autoscaler_with_its_bounds(run: Run) -> None:
             "name": f"{name}-deployment",
         }
         assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 5)
-        targets = {each["resource"]["name"]: each["resource"]["target"] for each in scaler["spec"]["metrics"]}
+        targets = {metric["resource"]["name"]: metric["resource"]["target"] for metric in scaler["spec"]["metrics"]}
         assert targets == {
             "cpu": {"type": "Utilization", "averageUtilization": 70},
             "memory": {"type": "Utilization", "averageUtilization": 90},
@@ -171,7 +171,9 @@ def test_kong_does_not_check_pods_that_answer_grpc(run: Run) -> None:
 def test_one_of_several_pods_soon_leaves_a_lost_node(run: Run) -> None:
     recording = run("two pods of a service")
     tolerations = recording.pod("foo")["tolerations"]
-    assert {(each["key"], each["effect"], each["tolerationSeconds"]) for each in tolerations} == {
+    assert {
+        (toleration["key"], toleration["effect"], toleration["tolerationSeconds"]) for toleration in tolerations
+    } == {
         ("node.kubernetes.io/not-ready", "NoExecute", 30),
         ("node.kubernetes.io/unreachable", "NoExecute", 30),
     }

@@ -250,10 +250,10 @@ def test_the_readme_output_shows_a_request_to_each_service(run: Callable[[str], 
 
 def test_an_existing_cluster_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
     local = run("local")
-    assert [each.type for each in local.resources if each.type.startswith("digitalocean:")] == []
+    assert [resource.type for resource in local.resources if resource.type.startswith("digitalocean:")] == []
     assert local.invoked == []
     assert local.one("kubernetes").inputs["context"] == "docker-desktop"
-    assert {each.deleted_with for each in local.resources} == {""}
+    assert {resource.deleted_with for resource in local.resources} == {""}
 
 
 def test_an_existing_cluster_can_have_a_gateway_without_a_load_balancer(run: Callable[[str], Recording]) -> None:
