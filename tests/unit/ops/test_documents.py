@@ -1,11 +1,14 @@
 """What ops concludes from DigitalOcean's documents, and from a load balancer that doesn't come."""
 
+import functools
 from typing import Any
 
+import httpx
 import pytest
 
-from ops.account.documents import NodePool
+from ops.account.documents import NodePool, Stored
 from ops.cluster import load_balancer
+from ops.digitalocean import Api
 from ops.errors import OpsError
 
 
@@ -34,5 +37,23 @@ class Cluster:
 
 
 def test_a_load_balancer_that_does_not_come_is_an_error() -> None:
-    with pytest.raises(OpsError, match=r"no load balancer within 0 s; fix: kubectl get events -n kong"):
+    with pytest.raises(OpsError, match=r"^no load balancer within 0 s; fix: "):
         load_balancer.renew(None, Cluster(), 0)  # type: ignore[arg-type]
+
+
+def test_a_list_is_read_to_its_last_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params["page"])
+        asked.append(str(request.url.params["resource_type"]))
+        assert request.url.params["per_page"] == "200"
+        assert len(asked) <= 3
+        links = {"pages": {"next": "https://api.example/v2/snapshots?page=2"}} if number < 3 else {}
+        document = {"id": str(number), "name": "it", "size_gigabytes": 1, "tags": []}
+        return httpx.Response(200, json={"snapshots": [document], "links": links, "meta": {"total": 3}})
+
+    monkeypatch.setattr(httpx, "Client", functools.partial(httpx.Client, transport=httpx.MockTransport(answer)))
+    found = Api("a-token").list("snapshots", "snapshots", Stored, query={"resource_type": "volume"})
+    assert [each.id for each in found] == ["1", "2", "3"]
+    assert asked == ["volume"] * 3
