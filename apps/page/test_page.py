@@ -117,7 +117,7 @@ def test_the_page_shows_what_each_service_answers(monkeypatch: pytest.MonkeyPatc
     assert asyncio.run(shown()) == ["healthy", "healthy", "status 503", "no answer"]
 
 
-def test_a_service_without_an_http_probe_is_healthy_if_it_can_be_connected_to() -> None:
+def test_a_service_without_an_http_probe_is_checked_by_tcp() -> None:
     closed = unused_port()
 
     async def shown() -> list[str]:
@@ -146,7 +146,7 @@ def test_each_version_has_its_weight_and_health() -> None:
     assert asyncio.run(shown()) == ["foo 90 % healthy", "foo-canary 10 % status 503"]
 
 
-def test_the_page_has_routes_policies_and_versions_as_text() -> None:
+def test_the_page_lists_routes_policies_and_versions() -> None:
     async def tree() -> ET.Element:
         content = single("ok")
         async with served(
@@ -165,7 +165,7 @@ def test_the_page_has_routes_policies_and_versions_as_text() -> None:
     assert [each.get("scope") for each in found.iter("th")] == ["col", "col", "col", "row"]
 
 
-def test_a_gateway_without_services_says_so() -> None:
+def test_the_page_of_a_gateway_without_services() -> None:
     async def shown() -> list[str]:
         async with served(lambda _: []) as page:
             return [text_of(row) for row in (await page.tree()).findall(".//tbody/tr")]
@@ -194,7 +194,7 @@ def test_a_later_visitor_sees_a_new_check(monkeypatch: pytest.MonkeyPatch) -> No
     assert asyncio.run(probed()) == ["/ok", "/ok"]
 
 
-def test_nothing_is_loaded_from_elsewhere_and_the_browser_is_told() -> None:
+def test_the_page_loads_no_external_resource() -> None:
     async def answered() -> tuple[str, Mapping[str, str]]:
         async with served(single("ok")) as page:
             answer = await page.client.get("/")

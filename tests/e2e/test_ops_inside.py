@@ -183,7 +183,7 @@ UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_a_cluster_that_cannot_be_read_is_in_the_last_line_and_the_exit_code(
+def test_an_unreadable_cluster_is_in_the_last_line_and_the_exit_code(
     inside: Inside, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("ops.cluster.client.ANSWER_SECONDS", 0.5)
@@ -199,7 +199,7 @@ def test_a_cluster_that_cannot_be_read_is_in_the_last_line_and_the_exit_code(
     assert verdict == "stack dev: state and account agree; the cluster couldn't be read"
 
 
-def test_findings_beside_an_unreadable_cluster_do_not_hide_it(inside: Inside) -> None:
+def test_findings_do_not_hide_an_unreadable_cluster(inside: Inside) -> None:
     inside.applied()
     inside.api_server.refusal = 401
     inside.api("PUT", f"/v2/kubernetes/clusters/{inside.id}", {"name": "renamed"})

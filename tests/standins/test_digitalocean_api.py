@@ -278,7 +278,7 @@ def test_the_fields_of_a_taint_are_read_in_any_case_and_answered_in_lower_case(s
     assert refused == (422, "validation error: taint effect must be NoSchedule, PreferNoSchedule or NoExecute")
 
 
-def test_what_an_update_of_a_pool_sets_to_null_stays(stand: Stand) -> None:
+def test_null_fields_of_a_pool_update_change_nothing(stand: Stand) -> None:
     cluster = stand.running_cluster(node_pools=[CLUSTER["node_pools"][0] | {"labels": {"tier": "web"}}])  # type: ignore[operator]
     (pool,) = cluster["node_pools"]
     nulls = {"name": "default", "count": 1, "labels": None, "taints": None, "tags": None, "auto_scale": None}
@@ -542,7 +542,7 @@ def test_an_update_without_a_name_keeps_it(stand: Stand) -> None:
     assert (updated["name"], updated["auto_upgrade"]) == ("mycluster", True)
 
 
-def test_a_firewall_without_addresses_is_answered_with_an_empty_list(stand: Stand) -> None:
+def test_a_firewall_without_addresses_has_an_empty_list(stand: Stand) -> None:
     """DigitalOcean's Go client sends null for it."""
     off = {"enabled": False, "allowed_addresses": None}
     cluster = stand.running_cluster(control_plane_firewall=off)
@@ -553,7 +553,7 @@ def test_a_firewall_without_addresses_is_answered_with_an_empty_list(stand: Stan
     assert updated["kubernetes_cluster"]["control_plane_firewall"] == {"enabled": False, "allowed_addresses": []}
 
 
-def test_a_network_keeps_its_description(stand: Stand) -> None:
+def test_a_vpc_keeps_its_description(stand: Stand) -> None:
     created = stand.api.vpcs.create({"name": "shop", "region": "nyc1", "description": "of the shop"})["vpc"]
     assert created["description"] == "of the shop"
     renamed = stand.http.patch(f"/v2/vpcs/{created['id']}", json={"name": "store"}).raise_for_status().json()["vpc"]

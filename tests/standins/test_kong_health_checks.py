@@ -21,7 +21,7 @@ def checked(**active: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
     return {"active": {"type": "http", "http_path": "/", "timeout": 0.2, **limits, **active}}
 
 
-def test_a_target_that_fails_its_checks_gets_no_requests_until_it_passes_one(gateway: Gateway, echo: int) -> None:
+def test_an_unhealthy_target_gets_no_requests_until_it_passes_a_check(gateway: Gateway, echo: int) -> None:
     (gone,) = free_ports(1)
 
     def statuses() -> set[int]:
@@ -46,7 +46,7 @@ def test_a_target_that_fails_its_checks_gets_no_requests_until_it_passes_one(gat
         server.shutdown()
 
 
-def test_without_a_target_that_passes_its_checks_the_answer_is_503(gateway: Gateway) -> None:
+def test_without_a_healthy_target_the_response_is_503(gateway: Gateway) -> None:
     targets = [{"target": f"127.0.0.1:{port}"} for port in free_ports(2)]
     upstream = {"name": "foo.svc", "targets": targets, "healthchecks": checked()}
     gateway.configure(service(80, route(paths=["/"]), host="foo.svc"), upstreams=[upstream])
@@ -54,13 +54,13 @@ def test_without_a_target_that_passes_its_checks_the_answer_is_503(gateway: Gate
     assert gateway.client.get("/").json()["message"] == "failure to get a peer from the ring-balancer"
 
 
-def test_checks_that_it_does_not_make_are_refused(gateway: Gateway) -> None:
+def test_unsupported_health_checks_are_refused(gateway: Gateway) -> None:
     for checks in (checked(type="tcp"), {"passive": {"unhealthy": {"timeouts": 1}}}):
         answer = gateway.post({"upstreams": [{"name": "foo.svc", "healthchecks": checks}]})
         assert answer.status_code == 400
 
 
-def test_a_gateway_that_was_killed_serves_its_last_configuration_again(tmp_path: Path, echo: int) -> None:
+def test_a_killed_gateway_restores_its_last_configuration(tmp_path: Path, echo: int) -> None:
     with running(tmp_path) as gateway:
         gateway.configure(service(echo, route(paths=["/kept"])))
         applied = gateway.admin.get("/status").json()["configuration_hash"]

@@ -115,7 +115,7 @@ def account() -> Iterator[Account]:
 
 
 @pytest.mark.parametrize(("refusing", "count"), [("join", 3), ("drain", 1), ("leave", 1)])
-def test_a_node_that_cannot_come_or_go_degrades_the_cluster(account: Account, refusing: str, count: int) -> None:
+def test_a_node_that_fails_to_start_or_stop_degrades_the_cluster(account: Account, refusing: str, count: int) -> None:
     account.machines.refusing = refusing
     body = {"name": "default", "count": count}
     account.http.put(account.pool, json=body).raise_for_status()
@@ -126,7 +126,7 @@ def test_a_node_that_cannot_come_or_go_degrades_the_cluster(account: Account, re
     assert states[0]["state"] == {"join": "provisioning", "drain": "draining", "leave": "deleting"}[refusing]
 
 
-def test_a_degraded_cluster_runs_again_without_the_node_that_did_not_come(account: Account) -> None:
+def test_a_degraded_cluster_recovers_without_the_failed_node(account: Account) -> None:
     account.machines.refusing = "join"
     account.http.put(account.pool, json={"name": "default", "count": 3}).raise_for_status()
     account.degraded()

@@ -42,7 +42,7 @@ def test_pods_that_do_not_fit_are_a_warning_with_the_fix(warnings: list[str], mo
     assert "fix: pulumi config set nodeCount" in warning
 
 
-def test_the_warning_names_the_pool_that_is_short(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_warning_names_the_pools_key(warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     resources = {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}
     _configure(
         monkeypatch,
@@ -64,7 +64,7 @@ def test_no_warning_if_pods_fit_or_the_cluster_exists(
     assert warnings == []
 
 
-def test_a_configuration_from_another_file_than_the_commands_read_is_refused(
+def test_a_config_file_that_ops_would_not_read_is_refused(
     warnings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     errors: list[str] = []
@@ -99,7 +99,7 @@ def test_a_configuration_from_another_file_than_the_commands_read_is_refused(
         "[]",
     ],
 )
-def test_what_yaml_may_read_in_several_ways_is_no_other_file(
+def test_ambiguous_yaml_is_not_another_file(
     warnings: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text(f"config: {written}\n")

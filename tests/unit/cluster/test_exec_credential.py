@@ -250,7 +250,7 @@ def test_permanent_errors_are_reported_in_one_line(api: Api, status: int, said: 
     assert len(api.paths) == 1
 
 
-def test_a_refused_token_of_the_configuration_is_named_as_its_key(api: Api, tmp_path: Path) -> None:
+def test_a_refused_token_of_the_configuration_is_reported_by_its_key(api: Api, tmp_path: Path) -> None:
     pulumi = tmp_path / "pulumi"
     pulumi.write_text(f"#!/bin/sh\necho {TOKEN}\n")
     pulumi.chmod(0o755)

@@ -45,7 +45,7 @@ FIELDS = {f"{key} of {name}": (key, field) for name, key, field in fields()}
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_bounds_are_as_described(name: str) -> None:
+def test_bounds_match_their_descriptions(name: str) -> None:
     key, field = FIELDS[name]
     schemas = [field, *field.get("anyOf", [])]
     is_text = any(schema.get("type") == "string" for schema in schemas)

@@ -57,7 +57,7 @@ SOCKET, PIPE, GONE = "app.sock is a socket, ", "pipe is a socket, a pipe ", "sta
         (".*", [SOCKET, PIPE, GONE]),
     ],
 )
-def test_what_cannot_be_built_is_found_unless_dockerignore_leaves_it_out(
+def test_unbuildable_files_are_refused_unless_dockerignore_excludes_them(
     folder: Path, ignored: str, expected: list[str]
 ) -> None:
     (folder / ".dockerignore").write_text(ignored)
@@ -73,7 +73,7 @@ def test_the_dockerfiles_own_ignore_file_comes_first(folder: Path) -> None:
     assert found.startswith(SOCKET)
 
 
-def test_a_link_to_another_folder_is_another_hash(folder: Path) -> None:
+def test_a_link_to_another_folder_changes_the_hash(folder: Path) -> None:
     before = links_hash(folder)
     assert len(before) == 64
     (folder / "static" / "current").unlink()
@@ -94,6 +94,6 @@ def test_a_build_folder_with_a_socket_is_refused_in_one_line(folder: Path) -> No
     assert loaded({"services": [service]}).services[0].build == str(folder)
 
 
-def test_links_to_folders_are_part_of_what_is_built(dev: Recording, run: Callable[[str], Recording]) -> None:
+def test_linked_folders_are_part_of_the_build(dev: Recording, run: Callable[[str], Recording]) -> None:
     assert run("linked folders").one("Image", "foo").inputs["labels"] == {"links": links_hash(PROJECT / LINKED)}
     assert "labels" not in dev.one("Image", "foo").inputs

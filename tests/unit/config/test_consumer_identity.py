@@ -156,7 +156,7 @@ EXCHANGES: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
-def test_consumers_that_exchange_something_are_refused_with_the_two_steps(name: str) -> None:
+def test_exchanged_names_or_credentials_are_refused_with_two_steps(name: str) -> None:
     before, after, names = EXCHANGES[name]
     with pytest.raises(InvalidConfigError) as refused:
         arrange(consumers(after), first_up(before))

@@ -25,7 +25,7 @@ def test_a_renamed_project_reads_its_own_namespace() -> None:
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
-def test_a_number_that_json_has_not_is_refused(number: str) -> None:
+def test_nan_and_infinity_are_refused(number: str) -> None:
     service = f'{{"name": "foo", "path": "/foo", "image": "a:1", "plugins": {{"cors": {{"max_age": {number}}}}}}}'
     (line,) = refused({"shop:services": f"[{service}]"}, "shop")
     assert "a list of services" in line

@@ -140,7 +140,7 @@ LARGE = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
         (Settings.model_validate({"services": [MANY[0] | {"resources": LARGE}]}), "nodeSize"),
     ],
 )
-def test_a_shortage_names_the_key_of_the_pool_that_is_short(config: Settings, key: str) -> None:
+def test_a_shortage_names_the_pools_key(config: Settings, key: str) -> None:
     found = shortage(config, SIZES.get)
     assert found
     assert found.key == key

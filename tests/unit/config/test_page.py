@@ -90,7 +90,7 @@ SECRETIVE: dict[str, Any] = {
 }
 
 
-def test_no_text_of_the_stack_file_is_shown_but_names_and_paths() -> None:
+def test_the_page_shows_only_names_and_paths_of_the_stack_file() -> None:
     url = f"https://user:{PLANTED}@logs.example/{PLANTED}"
     gateway = {
         "page": {"requestHeaders": {"set": {"X-Key": PLANTED}}},
@@ -154,14 +154,14 @@ def test_a_mistake_is_one_line_with_key_value_allowed_and_fix(mistake: str) -> N
     assert "; fix: " in line
 
 
-def test_a_page_that_its_container_could_not_start_with_is_refused() -> None:
+def test_a_page_too_large_for_its_container_is_refused() -> None:
     services = [{"name": f"s{n:03}", "path": f"/{'x' * 1000}{n}", "image": "user/some:1"} for n in range(120)]
     (line,) = refused({"services": services, "gateway": {"page": True}})
     assert line.startswith("kong-doks:gateway.page: is not allowed; allowed: only if the services' names, paths and")
     loaded({"services": services[:90], "gateway": {"page": True}})
 
 
-def test_the_page_is_off_unless_it_is_asked_for(dev: Recording) -> None:
+def test_the_page_is_off_by_default(dev: Recording) -> None:
     assert loaded({"services": [FOO], "gateway": {"page": False}}).workloads == loaded({"services": [FOO]}).workloads
     assert "page" not in {each.name for each in dev.of("Deployment")}
 
@@ -192,12 +192,12 @@ def test_the_page_reaches_the_services_and_nothing_else(run: Callable[[str], Rec
     assert len(rule["from"]) == 1
 
 
-def test_what_is_encrypted_with_the_gateway_stays_so_on_the_page(run: Callable[[str], Recording]) -> None:
+def test_secrets_of_the_gateway_stay_secret_on_the_page(run: Callable[[str], Recording]) -> None:
     recording = run("page, encrypted")
     assert "secret" in recording.one("KongPlugin", "page.request-transformer").inputs["config"]
     (variable,) = [each for each in recording.pod("page")["containers"][0]["env"] if each["name"] == "PAGE"]
     assert "secret" in variable["value"]
 
 
-def test_an_exact_path_has_nothing_below_it() -> None:
+def test_an_exact_path_matches_no_child() -> None:
     assert ingress_paths("/status.html", is_exact=True) == [(r"/~/status\.html$", "ImplementationSpecific")]

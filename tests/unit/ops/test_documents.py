@@ -22,7 +22,7 @@ from ops.errors import OpsError
         ([], 0, True),
     ],
 )
-def test_a_pool_runs_once_each_of_its_nodes_does(states: list[str], count: int, *, runs: bool) -> None:
+def test_a_pool_is_running_when_all_of_its_nodes_are(states: list[str], count: int, *, runs: bool) -> None:
     nodes = [{"name": f"n{number}", "status": {"state": state}} for number, state in enumerate(states)]
     document: dict[str, Any] = {"id": "1", "name": "it", "size": "s-1vcpu-2gb", "count": count, "nodes": nodes}
     assert NodePool.model_validate(document).runs is runs
@@ -36,7 +36,7 @@ class Cluster:
         assert path.endswith("/services/kong-proxy")
 
 
-def test_a_load_balancer_that_does_not_come_is_an_error() -> None:
+def test_a_missing_load_balancer_is_an_error() -> None:
     with pytest.raises(OpsError, match=r"^no load balancer within 0 s; fix: "):
         load_balancer.renew(None, Cluster(), 0)  # type: ignore[arg-type]
 

@@ -70,7 +70,7 @@ def test_a_cluster_created_outside_the_attempt_belongs_to_others(found: Cluster)
     ("seconds", "is_own"),
     [(-140, False), (-120, True), (8 * 60 + 120, True), (8 * 60 + 140, False)],
 )
-def test_the_clock_of_this_machine_may_be_wrong_by_its_measured_error(seconds: int, is_own: bool) -> None:
+def test_ownership_tolerates_the_measured_clock_error(seconds: int, is_own: bool) -> None:
     measured = replace(OWNERSHIP, clock_error=lambda: timedelta(minutes=2))
     assert measured.owns_cluster(cluster("tried", UP + timedelta(seconds=seconds))) is is_own
     assert not OWNERSHIP.owns_cluster(cluster("tried", UP + timedelta(seconds=seconds)))
@@ -105,7 +105,7 @@ class History:
         ("update", "succeeded", False),
     ],
 )
-def test_only_an_up_that_failed_may_have_created_what_no_checkpoint_has(kind: str, result: str, is_own: bool) -> None:
+def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, result: str, is_own: bool) -> None:
     found = ownership.read(History(update(kind, result, "tried")), EMPTY, timedelta)  # type: ignore[arg-type]
     found = replace(found, other_stacks=dict, earlier_ids=set)
     assert found.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own

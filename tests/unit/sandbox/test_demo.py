@@ -60,9 +60,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Answer:
 VIA = {"via": "1.1 kong/3.9.3"}
 
 
-def test_a_page_for_a_browser_is_named_instead_of_printed(
-    console: Console, stack: dict[str, Any], answer: Answer
-) -> None:
+def test_an_html_response_is_reported_and_not_printed(console: Console, stack: dict[str, Any], answer: Answer) -> None:
     assert "foo_url" in stack
     answer(200, "<!DOCTYPE html><title>API gateway</title>", VIA | {"content-type": "text/html; charset=utf-8"})
     demo.up(console)

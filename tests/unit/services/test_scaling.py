@@ -156,7 +156,7 @@ def test_kong_checks_the_pods_of_a_service_that_has_several(run: Run) -> None:
     assert "KongUpstreamPolicy foo.upstream" in recording.before(recording.one("Ingress", "foo"))
 
 
-def test_all_versions_have_the_one_policy_without_which_the_controller_refuses_their_route(run: Run) -> None:
+def test_all_versions_share_one_upstream_policy(run: Run) -> None:
     recording = run("two pods of two versions")
     (policy,) = recording.of("KongUpstreamPolicy")
     assert policy.inputs["spec"]["healthchecks"]["active"]["httpPath"] == "/up"
@@ -164,11 +164,11 @@ def test_all_versions_have_the_one_policy_without_which_the_controller_refuses_t
         assert recording.one("Service", name).annotations["konghq.com/upstream-policy"] == "foo"
 
 
-def test_kong_does_not_check_pods_that_answer_grpc(run: Run) -> None:
+def test_grpc_services_have_no_kong_health_checks(run: Run) -> None:
     assert run("two pods that answer gRPC").of("KongUpstreamPolicy") == []
 
 
-def test_one_of_several_pods_soon_leaves_a_lost_node(run: Run) -> None:
+def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
     recording = run("two pods of a service")
     tolerations = recording.pod("foo")["tolerations"]
     assert {
@@ -180,7 +180,7 @@ def test_one_of_several_pods_soon_leaves_a_lost_node(run: Run) -> None:
     assert "tolerations" not in recording.pod("bar")
 
 
-def test_pods_keep_no_node_that_the_cluster_autoscaler_would_remove(run: Run) -> None:
+def test_pods_do_not_block_the_cluster_autoscaler(run: Run) -> None:
     safe = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
     for name, expected in (("nodes that come and go", safe), ("two pods of a service", {})):
         recording = run(name)
