@@ -69,7 +69,7 @@ def _builds(workloads: object) -> bool:
 
 def _has_page(gateway: object) -> bool:
     """True if the gateway has a page, whose image is built; settings that can't be read may have one."""
-    return gateway is None or (isinstance(gateway, dict) and bool(gateway.get("page")))
+    return gateway is None or (isinstance(gateway, dict) and gateway.get("page") not in (None, False))
 
 
 class Attempt(NamedTuple):

@@ -125,6 +125,8 @@ def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, resu
         ({"services": '[{"image": "a:1"}]', "gateway": '{"page": true}'}, Names("mycluster", "")),
         ({"services": '[{"image": "a:1"}]', "gateway": {"page": False}}, Names("mycluster", None)),
         ({"services": '[{"image": "a:1"}]', "gateway": {"page": {"auth": "jwt"}}}, Names("mycluster", "")),
+        ({"gateway": {"page": {}}}, Names("mycluster", "")),
+        ({"gateway": {"page": None}}, Names("mycluster", None)),
         ({"gateway": None}, Names("mycluster", "")),  # a secret
         ({"services": None}, Names("mycluster", "")),  # a secret
         ({"services": None, "registry": None}, Names("mycluster", None)),  # with a password
