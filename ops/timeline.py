@@ -73,7 +73,7 @@ def steps_of_events(lines: Iterable[str], resources: Sequence[Mapping[str, Any]]
 
 
 def steps_of_state(resources: Sequence[Mapping[str, Any]], since: datetime) -> dict[str, Step]:
-    """The same from the state alone, which has the end of each step: it starts as soon as what it needs is there.
+    """Returns the steps from the state alone, which has their ends: each starts when its dependencies have ended.
 
     Args:
         resources: of the state.
@@ -119,7 +119,7 @@ def longest(steps: Mapping[str, Step], count: int = 10) -> list[Step]:
 
 
 def draw(steps: Mapping[str, Step], title: str) -> str:
-    """A Gantt chart as SVG: a bar for each step, pale where it waited for a slot, and what it waited for as a line."""
+    """Draws a Gantt chart as SVG: a bar for each step, pale while waiting, and a line to its last dependency."""
     path = {step.urn for step in critical_path(steps)}
     total = max(step.end for step in steps.values()) or 1
     height = TOP + ROW * (len(steps) + 1)

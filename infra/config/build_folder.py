@@ -16,7 +16,7 @@ class _Pattern(NamedTuple):
 
 
 def unhashable(folder: Path) -> Iterator[str]:
-    """Yields what is in the build and has no hash: the provider fails at a socket and at a link to nothing."""
+    """Yields the files of a build that can't be hashed: the provider fails at sockets and dangling links."""
     for entry in _entries(folder):
         if entry.is_symlink():
             if not Path(entry.path).exists():

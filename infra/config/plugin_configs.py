@@ -11,7 +11,7 @@ from infra.config.policies import Policies, RoutePolicies
 from infra.config.transformations import Changes, HeaderChanges
 
 PluginConfig = Mapping[str, Any]
-"""A plugin's configuration; what it leaves out is Kong's default."""
+"""A plugin's configuration; omitted fields have Kong's defaults."""
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -40,7 +40,7 @@ class Monitoring(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, config: Settings, *, cluster: Cluster, gateway: Gateway, retention: str) -> None:
-        """Creates the namespace, both releases and what they read.
+        """Creates the namespace, both releases and the objects that they mount.
 
         Args:
             name: of the component.

@@ -48,7 +48,7 @@ class _Found(NamedTuple):
 class Resize:
     """Moves a cluster's own node pool to the configured size: new nodes first, then the old ones are drained and go.
 
-    Each step looks at what is there, so the same command goes on after an interruption. Pulumi's provider recognises
+    Each step reads the present state, so the same command continues after an interruption. Pulumi's provider recognises
     the pool by its tag, which the new pool has before the old one goes. Until then the old size can be put back.
 
     Args:
@@ -56,7 +56,7 @@ class Resize:
         cluster: the cluster's id.
         settings: the stack's configuration.
         seconds: how long each wait may take.
-        report: gets what is waited for.
+        report: gets the progress.
         force: also where pods lack room or a controller.
     """
 

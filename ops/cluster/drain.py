@@ -22,7 +22,7 @@ def drain(
         kubernetes: the cluster.
         nodes: names; those that are gone are left out.
         seconds: how long at most.
-        report: gets what is waited for.
+        report: gets the progress.
         force: also pods that nothing starts again.
 
     Raises:

@@ -69,7 +69,7 @@ class Worker:
         for url in (API, f"//{REGISTRY}", f"//{MIRROR}"):
             host, port = address(url)
             self._routes.append(self._forwarder.add(namespaces.listen(port), Target(host, port)))
-        # All at once: each tries until what it needs is there. Only the kubelet gives up without its container runtime.
+        # All at once: each retries until its dependencies run. Only the kubelet gives up without its container runtime.
         commands = node.commands(self.node, self.place, self._directory, kubeconfig)
         for name, command in sorted(commands.items(), key=lambda item: item[0] == "kubelet"):
             if name == "kubelet":

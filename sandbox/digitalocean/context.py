@@ -12,7 +12,7 @@ class Scheduler:
     """Runs actions after a delay.
 
     Attributes:
-        lock: held by whoever reads or changes the account.
+        lock: held while the account is read or changed.
         stopped: set by `stop`; no action begins after it.
     """
 

@@ -89,7 +89,7 @@ class Rate:
 
 
 def hang_up(response: Response | None = None) -> Response:
-    """Closes the connection under the server; what it then writes reaches nobody."""
+    """Closes the connection under the server, whose response is lost."""
     connection: socket.socket = request.environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     return response or Response()
