@@ -26,6 +26,8 @@ _FIRST_POD, _FURTHER_POD = 180, 30
 
 Pulumi's default is ten minutes, also for a container that crashes at once.
 """
+_NEW_NODE = 600
+"""Seconds that a pod may wait for a node where the cluster autoscaler adds nodes: creating one takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class VersionArgs:
         namespace: of the service.
         pull_secrets: names of the Secrets to pull the image with.
         pool: node pool that its pods run on; None: wherever there is room.
-        evictable: whether the cluster autoscaler may remove nodes with its pods.
+        evictable: whether the cluster autoscaler adds nodes for its pods, and may remove nodes with them.
         annotations: of the Service object, by which Kong's controller configures its upstream.
     """
 
@@ -68,7 +70,7 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
     """
     labels = {"app": name}
     pods = meta.v1.LabelSelectorArgs(match_labels=labels)
-    first_pod = _FIRST_POD + (args.service.startup_seconds or 0)
+    first_pod = _FIRST_POD + (args.service.startup_seconds or 0) + (_NEW_NODE if args.evictable else 0)
     rollout = f"{first_pod + _FURTHER_POD * (args.version.max_replicas - 1)}s"
 
     def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:

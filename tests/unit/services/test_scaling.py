@@ -180,6 +180,12 @@ def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
     assert "tolerations" not in recording.pod("bar")
 
 
+def test_a_rollout_waits_for_a_node_that_the_cluster_autoscaler_adds(dev: Recording, run: Run) -> None:
+    waiting = run("nodes that come and go").one("Deployment", "foo")
+    assert (waiting.create_timeout, waiting.update_timeout) == ("780s", "780s")
+    assert dev.one("Deployment", "foo").create_timeout == "180s"
+
+
 def test_pods_do_not_block_the_cluster_autoscaler(run: Run) -> None:
     safe = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
     for name, expected in (("nodes that come and go", safe), ("two pods of a service", {})):
