@@ -55,8 +55,9 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
         yield ConfigError("vpc.id", settings.vpc.id, cluster.vpc, fix, problem)
     # The provider renames a VPC that the stack made in place.
     if not cluster.owns_vpc and settings.vpc and settings.vpc.name not in (None, cluster.vpc_name or settings.vpc.name):
-        fix = f"pulumi config set --path vpc.name {cluster.vpc_name}, or remove vpc, {advice}"
-        yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
+        # By that network's name, the stack would create another one of the same name, which DigitalOcean refuses.
+        fix = f"write vpc: {{id: {cluster.vpc}}}, or remove vpc, {advice}"
+        yield ConfigError("vpc.name", settings.vpc.name, f"that of {cluster.vpc_name}", fix, problem)
     if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
         fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
         yield ConfigError("vpc.ipRange", str(settings.vpc.ip_range), cluster.vpc_range, fix, problem)
