@@ -28,8 +28,26 @@ def request(
     return body | {"count": pool.most}
 
 
+def add(api: Api, cluster: str, settings: Settings) -> str:
+    """Creates the pool anew, and returns its name.
+
+    Raises:
+        OpsError: the cluster has its own pool, perhaps under an earlier name. Two would be billed.
+    """
+    path = f"kubernetes/clusters/{segment(cluster)}"
+    pools = api.read(path, "kubernetes_cluster", Cluster).node_pools
+    if own := next((pool for pool in pools if DEFAULT_POOL_TAG in pool.tags), None):
+        raise OpsError(
+            f"cluster {cluster} has its default node pool {own.name}; allowed: a cluster without one; "
+            "fix: python -m ops doctor"
+        )
+    pool = request(settings)
+    api.create(f"{path}/node_pools", pool)
+    return str(pool["name"])
+
+
 def interim_name(settings: Settings) -> str:
-    """Returns the name of the new pool until the old one is gone; it is as long as the pool's own name."""
+    """Returns the name of the new pool until the old one is gone. It is no longer than the pool's own name."""
     return f"{settings.cluster_name}-next-pool"
 
 
@@ -101,9 +119,11 @@ class Resize:
         return f"{shortage.key}: {shortage}" if shortage else ""
 
     def question(self) -> str:
-        """Returns the question for confirmation before `run`."""
-        size = self._settings.node_size
-        if self._find().can_go_back_to(size):
+        """Returns the question for confirmation before `run`; empty if `run` deletes nothing."""
+        size, found = self._settings.node_size, self._find()
+        if self._is_done(found):
+            return ""
+        if found.can_go_back_to(size):
             return f"Drain the new nodes, delete them, and stay on those of size {size}?"
         return f"Create nodes of size {size}, drain the old ones and delete them?"
 

@@ -393,6 +393,12 @@ def test_resize_asks_for_confirmation_before_it_creates_nodes(pools: Pools) -> N
     assert len(pools.pools) == 1
 
 
+def test_a_resize_that_changes_nothing_asks_nothing(pools: Pools) -> None:
+    done = pools.ops("resize-pool", typing="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "has nodes of size s-1vcpu-2gb already" in done.stdout
+
+
 def test_a_stack_without_a_cluster_has_nothing_to_resize(pools: Pools) -> None:
     pools.remembers()
     done = pools.ops("resize-pool", "--yes")
@@ -407,6 +413,16 @@ def test_a_deleted_default_pool_is_recreated_as_configured(pools: Pools) -> None
     assert pools.ops("add-pool", pools.id).returncode == 0
     pool = pools.pools["mycluster-default-pool"]
     assert (pool["auto_scale"], pool["max_nodes"], pool["size"]) == (True, 3, "s-1vcpu-2gb")
+
+
+def test_no_second_default_pool_is_added_under_another_name(pools: Pools) -> None:
+    pools.configure(clusterName="shop")
+    done = pools.ops("add-pool", pools.id)
+    assert (done.returncode, len(pools.pools)) == (3, 1)
+    assert done.stderr == (
+        f"cluster {pools.id} has its default node pool mycluster-default-pool; allowed: a cluster without one; "
+        "fix: python -m ops doctor\n"
+    )
 
 
 # private networks
