@@ -132,7 +132,9 @@ def cost(stack: StackName = "", as_json: Json = False) -> None:
 def timeline(
     events: Annotated[
         Path | None,
-        typer.Argument(metavar="[EVENTS]", exists=True, help="What `pulumi up --event-log EVENTS` has written."),
+        typer.Argument(
+            metavar="[EVENTS]", exists=True, dir_okay=False, help="What `pulumi up --event-log EVENTS` has written."
+        ),
     ] = None,
     stack: StackName = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture.")] = Path("timeline.svg"),
@@ -150,8 +152,12 @@ def timeline(
                 steps = timelines.steps_of_events(lines, resources)
         else:
             steps = timelines.steps_of_state(resources, timelines.last_update(opened))
-    path, slowest = timelines.critical_path(steps), timelines.longest(steps)
-    output.write_text(timelines.draw(steps, f"{opened.name}: {len(steps)} steps in {path[-1].end:.0f} s"))
+        path, slowest = timelines.critical_path(steps), timelines.longest(steps)
+        picture = timelines.draw(steps, f"{opened.name}: {len(steps)} steps in {path[-1].end:.0f} s")
+        try:
+            output.write_text(picture)
+        except OSError as error:
+            raise OpsError(f"{output}: {error.strerror}; fix: --output with a file that can be written") from None
     if as_json:
         found = {"critical_path": path, "longest": slowest}
         documents = {
@@ -438,10 +444,9 @@ def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         _check_own(opened, cluster)
-        pool = default_pool.request(opened.settings)
-        api.create(f"kubernetes/clusters/{segment(cluster)}/node_pools", pool)
+        pool = default_pool.add(api, cluster, opened.settings)
     result = f"being created (pulumi refresh --stack {opened.name})"
-    _done(f"node pool {pool['name']}", result, opened, as_json=as_json)
+    _done(f"node pool {pool}", result, opened, as_json=as_json)
 
 
 @app.command()
@@ -470,8 +475,8 @@ def resize_pool(
         resize = default_pool.Resize(api, cluster, settings, seconds, report, force=force)
         if warning := resize.check():
             errors.print(warning, style="yellow", markup=False)
-        if not yes:
-            typer.confirm(resize.question(), abort=True, err=True)
+        if not yes and (question := resize.question()):
+            typer.confirm(question, abort=True, err=True)
         with status:
             result = resize.run()
             # Pulumi's state gets the new pool.

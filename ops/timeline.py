@@ -12,6 +12,7 @@ from ops.pulumi.stack import Stack
 
 ROW, LEFT, WIDTH, TOP = 16, 330, 900, 40
 """Pixels: height of a row, width of the names, width of the chart, height of the heading."""
+_UPDATES = 100
 COLORS = {"critical": "#c2410c", "other": "#60a5fa", "queued": "#e5e7eb"}
 
 
@@ -95,8 +96,8 @@ def last_update(stack: Stack) -> datetime:
     Raises:
         OpsError: there was none.
     """
-    history = json.loads(stack.pulumi("stack", "history", "--json", "--stack", stack.name))
-    for update in history:
+    # Without a page size, Pulumi lists the last ten: they may all be previews, refreshes or failures.
+    for update in stack.pulumi_json("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name):
         if update["kind"] == "update" and update["result"] == "succeeded":
             return datetime.fromisoformat(update["startTime"])
     raise OpsError(f"{stack.name}: no `up` has succeeded yet; fix: pulumi up")

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
+from ops import cli
 from ops.errors import OpsError
-from ops.timeline import Step, critical_path, draw, longest, steps_of_events, steps_of_state
+from ops.pulumi import state
+from ops.pulumi.state import State
+from ops.timeline import Step, critical_path, draw, last_update, longest, steps_of_events, steps_of_state
 
 SVG = "{http://www.w3.org/2000/svg}"
 BEGAN = datetime(2026, 11, 27, 8, 0, 0, tzinfo=UTC)
@@ -133,3 +138,38 @@ def test_the_picture_shows_what_each_step_waited_for(steps: dict[str, Step]) -> 
     titles = [title.text for title in svg.iter(f"{SVG}title")]
     assert "create Kind route: 2.0 s after Kind release" in titles
     assert "dev <&>" in [text.text for text in svg.iter(f"{SVG}text")]
+
+
+class Stack:
+    """A stack whose last complete `up` is older than ten other updates."""
+
+    name = "dev"
+
+    def __init__(self, *_: object) -> None:
+        self.updates = [{"kind": "refresh", "result": "succeeded", "startTime": "2026-11-28T00:00:00Z"}] * 10
+        self.updates += [{"kind": "update", "result": "succeeded", "startTime": BEGAN.isoformat()}]
+
+    def pulumi(self, *arguments: str) -> str:
+        """Prints as many updates as Pulumi does: ten, unless it is told how many."""
+        sizes = [argument.removeprefix("--page-size=") for argument in arguments if argument.startswith("--page-size=")]
+        return json.dumps(self.updates[: int(*sizes or (10,))])
+
+    def pulumi_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- JSON
+        return json.loads(self.pulumi(*arguments))
+
+
+def test_the_last_up_is_found_behind_many_other_updates() -> None:
+    assert last_update(Stack()) == BEGAN  # type: ignore[arg-type]
+
+
+def test_a_picture_or_a_log_that_is_no_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "Stack", Stack)
+    monkeypatch.setattr(state, "read", lambda _: State(RESOURCES, []))
+    log, picture = tmp_path / "events", tmp_path / "nowhere" / "timeline.svg"
+    log.write_text("\n".join(events()))
+    done = CliRunner().invoke(cli.app, ["timeline", str(log), "--output", str(picture)])
+    assert (done.exit_code, done.stderr) == (
+        cli.UNCHECKED,
+        f"{picture}: No such file or directory; fix: --output with a file that can be written\n",
+    )
+    assert CliRunner().invoke(cli.app, ["timeline", str(tmp_path)]).exit_code == 2
