@@ -1,5 +1,6 @@
 """The Kubernetes cluster: one that the stack creates on DigitalOcean, or an existing one."""
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
@@ -24,6 +25,8 @@ class MaintenanceWindow(Model):
 
 _LARGEST_RANGE, _SMALLEST_RANGE = 16, 24
 """Prefix lengths of a VPC's addresses (documentation of Pulumi's provider)."""
+_PRIVATE = [ipaddress.IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+"""RFC 1918, which a VPC's addresses are of. Python counts others as private too, such as 127.0.0.0/8."""
 
 
 class Vpc(Model):
@@ -59,8 +62,10 @@ class Vpc(Model):
             return
         if self.id:
             yield ConfigError("ipRange", str(self.ip_range), "only with name", "remove ipRange")
-        elif not self.ip_range.is_private or not _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE:
-            allowed = "a private IPv4 network from /16 to /24"
+        elif not (
+            any(map(self.ip_range.subnet_of, _PRIVATE)) and _LARGEST_RANGE <= self.ip_range.prefixlen <= _SMALLEST_RANGE
+        ):
+            allowed = "a private IPv4 network (RFC 1918) from /16 to /24"
             yield ConfigError("ipRange", str(self.ip_range), allowed, "write for example 10.120.0.0/20")
 
 

@@ -111,13 +111,21 @@ def _translate(
         return ConfigError(
             "", None, ", ".join(known), f"write {close[0]}" if close else f"remove {key}", problem="is not a known key"
         )
-    allowed, example = _describe(field) if field else ("", "")
+    # An error of a mapping's key is located at "[key]" below the value.
+    described = _key_field(field) if field and "[key]" in detail["loc"] else field
+    allowed, example = _describe(described) if described else ("", "")
     if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
         # What was written is lost: YAML reads 1.10 as 1.1, 0755 as 493 and yes as true.
         return ConfigError("", detail["input"], "text", "write it in quotes")
     if detail["type"] == "missing":
         return ConfigError("", None, allowed, f"add for example {key}: {example}", problem="is missing")
     return ConfigError("", detail["input"], allowed, f"write for example {example}")
+
+
+def _key_field(field: FieldInfo) -> FieldInfo:
+    """Returns the constraints of a mapping's keys, if they have a description of their own; else the field."""
+    constraints = [each for key in get_args(field.annotation)[:1] for each in get_args(key)]
+    return next((each for each in constraints if isinstance(each, FieldInfo) and each.description), field)
 
 
 def _describe(field: FieldInfo) -> tuple[str, str]:

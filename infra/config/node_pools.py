@@ -117,3 +117,8 @@ class NodePool(Model):
             if any(f".{prefix}".endswith(f".{reserved}") for reserved in _RESERVED):
                 allowed = "labels of your own; DigitalOcean and Kubernetes set these"
                 yield ConfigError(f"labels.{label}", None, allowed, f"remove {label}")
+        taints = [(taint.key, taint.effect) for taint in self.taints]
+        for index, (key, effect) in enumerate(taints):
+            if (key, effect) in taints[:index]:
+                allowed = "each key once with an effect, as Kubernetes demands of a node"
+                yield ConfigError(f"taints[{index}]", None, allowed, f"keep one taint {key} with effect {effect}")

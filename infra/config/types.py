@@ -73,11 +73,14 @@ _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"({_DNS_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?"
 _as_written = BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)
 """Accepts a quantity that YAML reads as a number: 1.50 and 1.5 are equal."""
+_LONGEST_QUANTITY = 24
+"""Characters: a longer number may be infinite to Python."""
 Cpu = Annotated[
     str,
     _as_written,
     Field(
         pattern=r"^[0-9]+(\.[0-9]{1,3})?$|^[0-9]+m$",
+        max_length=_LONGEST_QUANTITY,
         description="cores, such as 0.5 or 2, or thousandths of one with m",
         examples=["250m"],
     ),
@@ -90,6 +93,7 @@ Memory = Annotated[
     _as_written,
     Field(
         pattern=r"^[0-9]+(\.[0-9]+)?([kMGT]|[KMGT]i)?$",
+        max_length=_LONGEST_QUANTITY,
         description="bytes with k, M, G, Ki, Mi or Gi",
         examples=["128Mi"],
     ),

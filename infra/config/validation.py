@@ -135,6 +135,8 @@ def _check_node_pools(settings: Settings) -> Iterator[ConfigError]:
         if workload.pool and workload.pool not in settings.node_pools:
             allowed = f"a key of nodePools, which are {', '.join(settings.node_pools) or 'none'}"
             fix = f"add nodePools: {{{workload.pool}: {{size: s-2vcpu-4gb, count: 1}}}}, or remove pool"
+            if not settings.creates_cluster:
+                allowed, fix = "unset with kubeContext, an existing cluster", "remove pool"
             yield ConfigError(f"{path}.pool", workload.pool, allowed, fix)
 
 

@@ -180,8 +180,8 @@ REFUSED = {
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
     "live in a VPC of another name": (
-        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: shop; '
-        "fix: pulumi config set --path vpc.name shop, or remove vpc, "
+        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: that of shop; '
+        f"fix: write vpc: {{id: {VPC}}}, or remove vpc, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
     "live in a VPC of another range": (
@@ -330,11 +330,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a public range": (
         {"vpc": {"name": "shop", "ipRange": "8.8.0.0/20"}},
-        'vpc.ipRange: "8.8.0.0/20" is not allowed; allowed: a private IPv4 network from /16 to /24',
+        'vpc.ipRange: "8.8.0.0/20" is not allowed; allowed: a private IPv4 network (RFC 1918) from /16 to /24',
     ),
     "a range that is too small": (
         {"vpc": {"name": "shop", "ipRange": "10.0.0.0/29"}},
-        'vpc.ipRange: "10.0.0.0/29" is not allowed; allowed: a private IPv4 network from /16 to /24',
+        'vpc.ipRange: "10.0.0.0/29" is not allowed; allowed: a private IPv4 network (RFC 1918) from /16 to /24',
     ),
     "no UUID": ({"vpc": {"id": "shop"}}, 'vpc.id: "shop" is not allowed; allowed: the UUID of an existing VPC'),
     "no address": (

@@ -28,6 +28,12 @@ def test_a_label_with_a_custom_prefix_is_allowed() -> None:
     assert loaded({"nodePools": {"batch": BATCH | {"labels": labels}}}).node_pools["batch"].labels == labels
 
 
+def test_a_taint_may_have_several_effects() -> None:
+    taints = [{"key": "a"}, {"key": "a", "effect": "NoExecute"}]
+    assert len(loaded({"nodePools": {"batch": BATCH | {"taints": taints}}}).node_pools["batch"].taints) == 2
+
+
+SERVICE = {"name": "foo", "path": "/foo", "image": "a:1"}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a count beside autoscaling": (
         {"nodePools": {"batch": BATCH | {"autoscale": {"max": 2}}}},
@@ -52,7 +58,18 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"nodePools": {"default": BATCH}},
         "nodePools.default: is not allowed; allowed: any other name",
     ),
-    "a name that is no label": ({"nodePools": {"Batch": BATCH}}, 'nodePools.Batch: "Batch" is not allowed; allowed: '),
+    "a name that is no label": (
+        {"nodePools": {"Batch": BATCH}},
+        'nodePools.Batch: "Batch" is not allowed; allowed: lower-case letters, digits and hyphens, from a letter, ',
+    ),
+    "the same taint twice": (
+        {"nodePools": {"batch": BATCH | {"taints": [{"key": "a"}, {"key": "b"}, {"key": "a", "value": "x"}]}}},
+        "nodePools.batch.taints[2]: is not allowed; allowed: each key once with an effect",
+    ),
+    "a pool of somebody else's cluster": (
+        {"kubeContext": "kind-kind", "registry": {"kind": "none"}, "services": [SERVICE | {"pool": "batch"}]},
+        'services[0].pool: "batch" is not allowed; allowed: unset with kubeContext',
+    ),
     "a label of DigitalOcean's": (
         {"nodePools": {"batch": BATCH | {"labels": {"doks.digitalocean.com/node-pool": "x"}}}},
         "nodePools.batch.labels.doks.digitalocean.com/node-pool: is not allowed; allowed: labels of your own",

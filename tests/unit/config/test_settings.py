@@ -251,6 +251,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [FOO | {"resources": {"limits": {"memory": "1 GB"}}}]},
         'services[0].resources.limits.memory: "1 GB" is not allowed; allowed: bytes with k',
     ),
+    "more than a number holds": (
+        {"services": [FOO | {"resources": {"limits": {"cpu": "9" * 400}}}]},
+        f'services[0].resources.limits.cpu: "{"9" * 400}" is not allowed; allowed: cores',
+    ),
+    "a VPC whose addresses aren't private": (
+        {"vpc": {"name": "shop", "ipRange": "198.18.0.0/16"}},
+        'vpc.ipRange: "198.18.0.0/16" is not allowed; allowed: a private IPv4 network (RFC 1918) from /16 to /24',
+    ),
     "more asked for than allowed": (
         {"services": [FOO | {"resources": {"requests": {"memory": "1Gi"}}}]},
         'services[0].resources.requests.memory: "1Gi" is not allowed; allowed: at most limits.memory, which is 128Mi',
