@@ -57,7 +57,7 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if not cluster.owns_vpc and settings.vpc and settings.vpc.name not in (None, cluster.vpc_name or settings.vpc.name):
         # By that network's name, the stack would create another one of the same name, which DigitalOcean refuses.
         fix = f"write vpc: {{id: {cluster.vpc}}}, or remove vpc, {advice}"
-        yield ConfigError("vpc.name", settings.vpc.name, f"that of {cluster.vpc_name}", fix, problem)
+        yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
     if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
         fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
         yield ConfigError("vpc.ipRange", str(settings.vpc.ip_range), cluster.vpc_range, fix, problem)

@@ -180,7 +180,7 @@ REFUSED = {
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
     "live in a VPC of another name": (
-        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: that of shop; '
+        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: shop; '
         f"fix: write vpc: {{id: {VPC}}}, or remove vpc, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
