@@ -1,0 +1,26 @@
+"""Values of a section that was set with --secret are secrets of Pulumi."""
+
+import asyncio
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.config.gateway import GatewayPolicies
+from infra.config.policies import RateLimit
+from infra.secrets import mark_secret
+
+
+@pytest.mark.parametrize("secret", [(), (0,), (1,), (0, 1)])
+def test_one_secret_section_makes_every_value_a_secret(secret: tuple[int, ...]) -> None:
+    sections = (GatewayPolicies(), RateLimit(minute=1))
+    for index in secret:
+        sections[index].mark_secret()
+
+    async def marked() -> list[bool]:
+        values: dict[str, Any] = {"a": "planted", "b": {"c": "planted"}, "empty": {}}
+        found = mark_secret(values, *sections)
+        assert found["empty"] == {}
+        return [isinstance(found[name], pulumi.Output) and await found[name].is_secret() for name in ("a", "b")]
+
+    assert asyncio.run(marked()) == [bool(secret)] * 2
