@@ -21,6 +21,7 @@ def test_one_secret_section_makes_every_value_a_secret(secret: tuple[int, ...]) 
         values: dict[str, Any] = {"a": "planted", "b": {"c": "planted"}, "empty": {}}
         found = mark_secret(values, *sections)
         assert found["empty"] == {}
-        return [isinstance(found[name], pulumi.Output) and await found[name].is_secret() for name in ("a", "b")]
+        outputs = [found[name] for name in ("a", "b")]
+        return [isinstance(each, pulumi.Output) and await each.is_secret() for each in outputs]
 
     assert asyncio.run(marked()) == [bool(secret)] * 2
