@@ -168,3 +168,11 @@ def test_every_object_is_in_the_stacks_cluster_and_no_other(run: Run, name: str)
     assert objects
     for each in objects:
         assert [need for need in each.needs if "pulumi:providers:kubernetes::kubernetes" in need], each.urn
+
+
+@pytest.mark.parametrize("name", ["dev", "example everything"])
+def test_every_object_has_a_name_of_its_own(run: Run, name: str) -> None:
+    # Pulumi would add random characters, and Kong finds a plugin by its name.
+    objects = [each for each in run(name).resources if each.created and "metadata" in each.inputs]
+    assert objects
+    assert [each.urn for each in objects if not each.inputs["metadata"].get("name")] == []
