@@ -27,7 +27,14 @@ from infra.config.errors import ConfigError, errors_from, raise_if_any
 _FILE = Path(__file__).with_name("kong_plugins.yaml")
 _NUMBER = re.compile(r"(?P<kind>integer|number)( >(?P<over>\S+)| (?P<least>[^.]\S*?)?\.\.(?P<most>\S+)?)?")
 _MATCH = re.compile(r"match (?P<pattern>\S+) like (?P<example>.+)")
-_PATTERN_ERRORS = ("nothing to repeat", "missing )", "unbalanced parenthesis", "unterminated character set")
+_PATTERN_ERRORS = (
+    "nothing to repeat",
+    "missing )",
+    "unbalanced parenthesis",
+    "unterminated character set",
+    "min repeat greater than max repeat",
+    "bad escape (end of pattern)",
+)
 """Errors of Python's `re` that PCRE, which Kong uses, reports as well. Other syntax differs between the two."""
 NEED_A_DATABASE = ("oauth2",)
 """Plugins of the image that need Kong's database (oauth2's own documentation); this Kong has none."""

@@ -310,7 +310,7 @@ def test_credentials_are_encrypted_in_config_and_state(guarded: Configured) -> N
 def test_a_plugin_refused_by_kong_closes_only_its_route(guarded: Configured) -> None:
     # No new route: Pulumi waits for the controller's status of a route, which is missing while a plugin is refused.
     services = {service["name"]: service for service in OTHERS}
-    services["home"] = services["home"] | {"plugins": {"pre-function": {"access": ["return ("]}}}
+    services["home"] = services["home"] | {"plugins": {"bot-detection": {"deny": ["(?<open>"]}}}
     services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}
     try:
         guarded.up(*services.values())

@@ -263,6 +263,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"allow": ["(curl"]},
         '.allow[0]: "(curl" is not allowed; allowed: ',
     ),
+    "a pattern that ends in a backslash": ("bot-detection", {"deny": ["curl\\"]}, '.deny[0]: "curl'),
+    "a repetition of more than its most": ("bot-detection", {"deny": ["a{2,1}"]}, '.deny[0]: "a{2,1}" is not'),
     "an empty text in a list": ("acl", {"allow": [""]}, '.allow[0]: "" is not allowed'),
     "an empty text that has to be there": ("file-log", {"path": ""}, '.path: "" is not allowed'),
     "a method in lower case": ("request-transformer", {"http_method": "get"}, '.http_method: "get" is not allowed'),
