@@ -44,7 +44,7 @@ def with_vpc(account: Account, cluster: LiveCluster) -> LiveCluster:
     def read(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
         return cluster._replace(vpc_name=document["vpc"]["name"], vpc_range=document["vpc"]["ip_range"])
 
-    return _get(account, f"vpcs/{cluster.vpc}", read) or cluster
+    return (_get(account, f"vpcs/{cluster.vpc}", read) if cluster.vpc else None) or cluster
 
 
 def available_upgrades(account: Account, identifier: str) -> list[str]:

@@ -464,6 +464,11 @@ def resize_pool(
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
         settings, resources = opened.settings, states.read(opened).of(states.CLUSTER)
+        if settings.kube_context:
+            raise OpsError(
+                f"stack {opened.name} has no node pools: kubeContext names a cluster that it doesn't manage; "
+                "fix: resize the pool where that is managed"
+            )
         if not resources:
             raise OpsError(f"stack {opened.name} has no cluster yet; fix: pulumi up --stack {opened.name}")
         (cluster, resource), *_ = resources.items()

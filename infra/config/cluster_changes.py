@@ -53,12 +53,14 @@ def replacements(settings: ClusterSettings, cluster: LiveCluster) -> Iterator[Co
     if settings.vpc and settings.vpc.id and settings.vpc.id != cluster.vpc:
         fix = f"pulumi config set --path vpc.id {cluster.vpc}, {advice}"
         yield ConfigError("vpc.id", settings.vpc.id, cluster.vpc, fix, problem)
-    # The provider renames a VPC that the stack made in place.
-    if not cluster.owns_vpc and settings.vpc and settings.vpc.name not in (None, cluster.vpc_name or settings.vpc.name):
-        # By that network's name, the stack would create another one of the same name, which DigitalOcean refuses.
+    if settings.vpc and settings.vpc.name and not cluster.owns_vpc:
+        # Even by that network's own name the stack would create another one, which DigitalOcean refuses.
         fix = f"write vpc: {{id: {cluster.vpc}}}, or remove vpc, {advice}"
-        yield ConfigError("vpc.name", settings.vpc.name, cluster.vpc_name, fix, problem)
-    if settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range:
+        yield ConfigError("vpc.name", settings.vpc.name, f"id: {cluster.vpc}", fix, problem)
+    # The provider renames a VPC that the stack made in place, but can't change its addresses.
+    elif (
+        settings.vpc and settings.vpc.ip_range and str(settings.vpc.ip_range) != cluster.vpc_range and cluster.vpc_range
+    ):
         fix = f"pulumi config set --path vpc.ipRange {cluster.vpc_range}, {advice}"
         yield ConfigError("vpc.ipRange", str(settings.vpc.ip_range), cluster.vpc_range, fix, problem)
     if cluster.node_size and settings.node_size != cluster.node_size:

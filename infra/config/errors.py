@@ -35,6 +35,10 @@ def raise_if_any(errors: Iterable[ConfigError]) -> None:
         raise PydanticCustomError("config_errors", "the model's own errors", {"errors": violations})
 
 
+_LONGEST = 200
+"""Characters of a value that a line shows."""
+
+
 def error_lines(model: type[BaseModel], error: ValidationError, secret_keys: Collection[str]) -> Iterator[str]:
     """Yields a line for each error, with the key from the model on. Values below `secret_keys` are not shown."""
     for place, fields, config_error in _located_errors(model, error):
@@ -45,6 +49,8 @@ def error_lines(model: type[BaseModel], error: ValidationError, secret_keys: Col
 def error_line(error: ConfigError, *, hidden: bool) -> str:
     """Returns the error as one line. Its value is replaced by "(secret)" if it is hidden."""
     value = json.dumps(error.value) if isinstance(error.value, str | int | float) else ""
+    if len(value) > _LONGEST:
+        value = f"{value[:_LONGEST]}..."
     advice = f"allowed: {error.allowed}; fix: {error.fix}"
     if hidden and value:
         value, advice = "(secret)", _without(advice, str(error.value))

@@ -128,7 +128,8 @@ def _top_level(path: str) -> str:
 def _parsed(text: str) -> Any:  # noqa: ANN401 -- JSON
     """Returns lists and objects parsed; Pydantic converts other texts, and refuses what isn't JSON."""
     if text[:1] in ("[", "{"):
-        with contextlib.suppress(ValueError):
+        # Too deep for the parser is too deep for any key, whose check refuses the text.
+        with contextlib.suppress(ValueError, RecursionError):
             return json.loads(text, parse_float=_finite, parse_constant=_finite)
     return text
 

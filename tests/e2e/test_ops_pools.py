@@ -473,3 +473,13 @@ def test_preflight_reports_what_up_refuses_of_a_vpc(pools: Pools) -> None:
         failed = pools.failed()
         assert failed["vpc"]["said"] == "would delete the VPC that cluster mycluster is in; allowed: name: shop"
         assert failed["vpc"]["fix"] == "write vpc: {name: shop}"
+
+
+def test_a_stack_on_a_cluster_of_the_users_has_nothing_to_resize(pools: Pools) -> None:
+    pools.remembers()
+    pools.configure(kubeContext="kind-kind", registry={"kind": "none"})
+    done = pools.ops("resize-pool", "--yes")
+    assert done.returncode == 3
+    assert done.stderr.startswith(
+        "stack dev has no node pools: kubeContext names a cluster that it doesn't manage; fix: "
+    )

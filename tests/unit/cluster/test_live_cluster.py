@@ -79,9 +79,10 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live, to be replaced": live(size="s-2vcpu-4gb", allowReplace=True),
     "gone": GONE,
     "live in this VPC": live(vpc={"id": VPC}),
-    "live in the VPC of this name and range": live(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}),
-    "live in a VPC of another range": live(vpc={"name": "shop", "ipRange": "10.130.0.0/20"}),
+    "live in a VPC of this name": live(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}),
     "live in its own VPC": in_own_vpc(live(vpc={"name": "shop"})),
+    "live in its own VPC of this range": in_own_vpc(live(vpc={"name": "shop", "ipRange": "10.120.0.0/20"})),
+    "live in its own VPC of another range": in_own_vpc(live(vpc={"name": "shop", "ipRange": "10.130.0.0/20"})),
     "live in its own VPC, which nothing names": in_own_vpc(live()),
     "live in its own VPC, which the id names": in_own_vpc(live(vpc={"id": VPC}, region="fra1", allowReplace=True)),
     "live in its own VPC, to be replaced in another": in_own_vpc(live(vpc={"id": OTHER}, allowReplace=True)),
@@ -179,12 +180,17 @@ REFUSED = {
         f"fix: pulumi config set --path vpc.id {VPC}, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
-    "live in a VPC of another name": (
-        'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: shop; '
+    "live in a VPC of this name": (
+        f'kong-doks:vpc.name: "shop" would replace cluster mycluster; allowed: id: {VPC}; '
         f"fix: write vpc: {{id: {VPC}}}, or remove vpc, "
         "or allowReplace true, which deletes the cluster with all that is in it"
     ),
-    "live in a VPC of another range": (
+    "live in a VPC of another name": (
+        f'kong-doks:vpc.name: "other" would replace cluster mycluster; allowed: id: {VPC}; '
+        f"fix: write vpc: {{id: {VPC}}}, or remove vpc, "
+        "or allowReplace true, which deletes the cluster with all that is in it"
+    ),
+    "live in its own VPC of another range": (
         'kong-doks:vpc.ipRange: "10.130.0.0/20" would replace cluster mycluster; allowed: 10.120.0.0/20; '
         "fix: pulumi config set --path vpc.ipRange 10.120.0.0/20, "
         "or allowReplace true, which deletes the cluster with all that is in it"
@@ -255,7 +261,7 @@ def test_auto_upgrade_is_configurable(dev: Recording, run: Callable[[str], Recor
 @pytest.mark.parametrize(
     "name",
     [
-        *("live in this VPC", "live in the VPC of this name and range", "live in its own VPC"),
+        *("live in this VPC", "live in its own VPC", "live in its own VPC of this range"),
         *("live in its own VPC, renamed", "live in its own VPC, unseen", "live beside its own VPC"),
     ],
 )

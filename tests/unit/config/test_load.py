@@ -31,6 +31,12 @@ def test_nan_and_infinity_are_refused(number: str) -> None:
     assert "a list of services" in line
 
 
+def test_json_that_is_too_deep_to_parse_is_one_line() -> None:
+    (line,) = refused({"shop:services": "[" * 100_000}, "shop")
+    assert line.startswith("shop:services: ")
+    assert len(line) < 500
+
+
 def test_a_key_of_another_namespace_is_an_error_that_names_the_right_one() -> None:
     config = {"kong-doks:nodeCount": "3", "shop-gateway:clusterName": "prod"}
     (line,) = refused(config, "shop-gateway")
