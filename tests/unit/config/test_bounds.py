@@ -14,11 +14,13 @@ LEAST, MOST = ("minimum", "exclusiveMinimum", "minLength", "minItems"), ("maximu
 UNSAID = {
     "connect": (0.001, 3600),
     "autoscale of GatewayPolicies": (None, None),
+    "cpu": (None, 24),
     "cpu of PodAutoscale": (1, 10000),
     "domain": (None, 253),
     "health": (None, 1024),
     "key of Jwt": (1, None),
     "key of Taint": (None, 317),
+    "memory": (None, 24),
     "memory of PodAutoscale": (1, 10000),
     "message": (1, None),
     "name of Registry": (None, 63),
