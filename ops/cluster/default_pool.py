@@ -143,7 +143,7 @@ class Resize:
                     f"node pool {new.name} of an interrupted resize has size {new.size}; allowed: {size}; "
                     f"fix: pulumi config set nodeSize {new.size}, and finish that one first"
                 )
-            self._delete(new.id)
+            self._delete(new)
             return f"stays on nodes of size {size}"
         if new is None:
             count = sum(pool.count for pool in old)
@@ -159,10 +159,7 @@ class Resize:
         )
         self._change(new.id, self._interim, [DEFAULT_POOL_TAG])
         for pool in old:
-            if DEFAULT_POOL_TAG in pool.tags or pool.auto_scale:
-                # The pool's autoscaler would replace drained nodes.
-                self._change(pool.id, pool.name, [], scales=False)
-            self._delete(pool.id)
+            self._delete(pool)
         self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
         return f"runs on nodes of size {size}"
 
@@ -188,15 +185,18 @@ class Resize:
     def _is_done(self, found: _Found) -> bool:
         return found.new is None and all(pool.size == self._settings.node_size for pool in found.old)
 
-    def _delete(self, identifier: str) -> None:
+    def _delete(self, pool: NodePool) -> None:
         """Drains a pool before DigitalOcean does, which doesn't document for how long it respects budgets."""
+        if DEFAULT_POOL_TAG in pool.tags or pool.auto_scale:
+            # The pool's autoscaler would replace drained nodes.
+            self._change(pool.id, pool.name, [], scales=False)
         # The nodes that it has now: it may have grown since it was read.
-        nodes = [node.name for pool in self._pools() if pool.id == identifier for node in pool.nodes]
+        nodes = [node.name for each in self._pools() if each.id == pool.id for node in each.nodes]
         # The credential outlives the drain: the last round may begin just before the end.
         with connected(self._api, self._cluster, self._seconds + CREDENTIAL_SECONDS) as kubernetes:
             drain(kubernetes, nodes, self._seconds, self._report, force=self._force)
-        self._api.call("DELETE", f"{self._path}/node_pools/{segment(identifier)}")
-        self._wait(identifier, lambda pool: pool is None, "waiting until the nodes are gone")
+        self._api.call("DELETE", f"{self._path}/node_pools/{segment(pool.id)}")
+        self._wait(pool.id, lambda found: found is None, "waiting until the nodes are gone")
 
     def _pools(self) -> list[NodePool]:
         return self._api.read(self._path, "kubernetes_cluster", Cluster).node_pools

@@ -340,6 +340,24 @@ def test_a_resize_can_be_rolled_back(pools: Pools) -> None:
     assert pools.pods == ["foo-1"]
 
 
+def test_a_resize_that_is_rolled_back_stops_the_new_pools_autoscaler_first(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools.runs("foo")
+    pools.configure(nodeAutoscale={"min": 1, "max": 2})
+    pools.add(name="mycluster-next-pool", auto_scale=True, min_nodes=1, max_nodes=2)
+    clusters = pools.account.cloud.clusters
+    delete, scaled = clusters.delete_pool, []
+
+    def delete_pool(record: Any, pool: dict[str, Any]) -> None:  # noqa: ANN401 -- as it is
+        scaled.append(pool["auto_scale"])
+        delete(record, pool)
+
+    monkeypatch.setattr(clusters, "delete_pool", delete_pool)
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    assert scaled == [False]
+
+
 def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> None:
     pools.add()
     pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
