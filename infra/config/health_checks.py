@@ -16,22 +16,24 @@ _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
 def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
-    """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, or pods that answer gRPC.
+    """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, or no path to request.
 
     Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout
     each time. A retry goes to the pod whose turn it is, which may be the same one again (Kong's round_robin.lua).
 
+    The path is the readiness probe's. Without one, nothing says which path answers quickly: Kong could leave out pods
+    that are well.
+
     Any answer passes: whether a pod gets requests is up to its readiness probe. Kong has TCP checks too, but makes none
     for services over HTTP (Kong's healthcheckers.lua).
     """
-    if not service.has_several_pods or service.protocol == "grpc":
+    path, *others = {service.probe_path(version) for version in service.versions.values()}
+    if not service.has_several_pods or path is None or others:
         return None
-    paths = {service.probe_path(version) for version in service.versions.values()}
-    path = paths.pop() if len(paths) == 1 else None
     return {
         "active": {
             "type": "http",
-            "httpPath": path or "/",
+            "httpPath": path,
             "timeout": _SECONDS,
             "healthy": {"interval": _SECONDS, "successes": 1, "httpStatuses": _ANSWERS},
             "unhealthy": {"interval": _SECONDS, "tcpFailures": _REFUSALS, "timeouts": _TIMEOUTS},

@@ -22,6 +22,7 @@ CONFIGURATIONS = {
     "an autoscaler without a target": stack(FOO | {"autoscale": {"max": 3}}),
     "two pods of a service": stack(FOO | {"replicas": 2}, BAR),
     "two pods that answer gRPC": stack(FOO | {"replicas": 2, "protocol": "grpc"}, BAR),
+    "two pods without a probe's path": stack({"name": "foo", "path": "/foo", "replicas": 2} | VERSION, BAR),
     "two pods of two versions": stack(FOO | {"replicas": 2, "health": "/up", "canary": VERSION}, BAR),
     "nodes that come and go": stack(
         FOO, BAR, **{"kong-doks:nodeAutoscale": {"min": 1, "max": 3}, "kong-doks:metricsServer": "install"}
@@ -164,8 +165,9 @@ def test_all_versions_share_one_upstream_policy(run: Run) -> None:
         assert recording.one("Service", name).annotations["konghq.com/upstream-policy"] == "foo"
 
 
-def test_grpc_services_have_no_kong_health_checks(run: Run) -> None:
-    assert run("two pods that answer gRPC").of("KongUpstreamPolicy") == []
+@pytest.mark.parametrize("name", ["two pods that answer gRPC", "two pods without a probe's path"])
+def test_a_service_without_a_probe_path_has_no_kong_health_checks(run: Run, name: str) -> None:
+    assert run(name).of("KongUpstreamPolicy") == []
 
 
 def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
