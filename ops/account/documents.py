@@ -74,6 +74,10 @@ class NodePool(Document):
         return len(self.nodes) == self.count and all(node.status.state == "running" for node in self.nodes)
 
 
+GOING = ("deleting", "deleted")
+"""The states of a cluster on its way out; DigitalOcean's description lists both."""
+
+
 class Cluster(Document):
     id: str
     name: str
@@ -84,6 +88,10 @@ class Cluster(Document):
     created_at: AwareDatetime
     status: Status
     node_pools: list[NodePool]
+
+    @property
+    def is_being_deleted(self) -> bool:
+        return self.status.state in GOING
 
 
 class Vpc(Document):

@@ -24,8 +24,6 @@ from ops.pulumi.state import CLUSTER, REGISTRY
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
 RUNS = ("running", "degraded", "upgrading")
 """The states of a cluster whose API server answers."""
-GOING = ("deleting", "deleted")
-"""The states of a cluster on its way out; DigitalOcean's description lists both."""
 
 Tagged = Droplet | LoadBalancer | Stored
 DocumentT = TypeVar("DocumentT", bound=Document)

@@ -1,7 +1,8 @@
 """Ownership of clusters and registries: provably a stack's, whatever they are called.
 
 A name proves nothing. A resource is the stack's if its id is in the state or in an earlier checkpoint, if the state has
-a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran.
+a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran. So is a cluster with
+a name of one of its updates that is being deleted.
 """
 
 import functools
@@ -126,7 +127,11 @@ class Ownership:
             return False
         if self.other_stack(CLUSTER, cluster.id, cluster.name):
             return False
-        # What a successful update created, and a destroy may be deleting, is in its checkpoint.
+        # Nothing is left to do but wait for one that is being deleted. A state that was restored by an import has no
+        # checkpoint of it.
+        if cluster.is_being_deleted:
+            return True
+        # What a successful update created is in its checkpoint.
         return self._covers(self.cluster_attempts, cluster) or cluster.id in self.earlier_ids()
 
     def owns_registry(self, registry: Registry) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 
 from infra.config import prices
 from infra.config.node_pools import DEFAULT_POOL_TAG
-from ops.account.documents import Cluster, NodePool
-from ops.account.inventory import GOING, BilledResource
+from ops.account.documents import GOING, Cluster, NodePool
+from ops.account.inventory import BilledResource
 from ops.cluster.default_pool import interim_name
 from ops.doctor.findings import Finding, Problem
 from ops.doctor.snapshot import Snapshot

@@ -22,13 +22,15 @@ OWNERSHIP = Ownership(
 )
 
 
-def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str = "") -> Cluster:
+def cluster(
+    name: str, created: datetime = UP, identifier: str = "1", pool: str = "", status: str = "running"
+) -> Cluster:
     return Cluster(
         id=identifier,
         name=name,
         region="nyc1",
         created_at=created,
-        status=Status(state="running"),
+        status=Status(state=status),
         node_pools=[NodePool(id="1", name=pool or f"{name}-default-pool", size="s", count=1, tags=[DEFAULT_POOL_TAG])],
     )
 
@@ -40,6 +42,8 @@ def cluster(name: str, created: datetime = UP, identifier: str = "1", pool: str 
         cluster("tried", UP + timedelta(minutes=1)),
         cluster("killed", UP + timedelta(days=1)),
         cluster("earlier", UP - timedelta(days=1), identifier="in-a-checkpoint"),
+        # The bill waits until it is gone. After an import of the state no checkpoint has its id.
+        cluster("earlier", UP - timedelta(days=1), identifier="imported", status="deleting"),
     ],
 )
 def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster) -> None:
@@ -50,6 +54,7 @@ def test_a_resource_created_during_an_update_belongs_to_the_stack(found: Cluster
     "found",
     [
         cluster("never-tried"),
+        cluster("never-tried", status="deleting"),
         # The name was another's: the up that tried it was refused.
         cluster("tried", UP - timedelta(days=1)),
         cluster("tried", UP + timedelta(days=1)),
