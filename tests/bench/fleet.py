@@ -102,7 +102,7 @@ def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
         file_option = f"--filename={objects}"
         note("kubectl apply", fleet.time_kubectl("apply", "--server-side", file_option) + _waits(fleet))
         note("kubectl apply, unchanged", fleet.time_kubectl("apply", "--server-side", file_option))
-        note("kubectl delete", fleet.time_kubectl("delete", "--wait", file_option))
+        note("kubectl delete", fleet.time_kubectl("delete", "--wait", "--ignore-not-found", file_option))
     finally:
         fleet.stop()
     return sizes
