@@ -8,11 +8,10 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from ops.errors import OpsError
-from ops.pulumi.stack import Stack
+from ops.pulumi.stack import Stack, history
 
 ROW, LEFT, WIDTH, TOP = 16, 330, 900, 40
 """Pixels: height of a row, width of the names, width of the chart, height of the heading."""
-_UPDATES = 100
 COLORS = {"critical": "#c2410c", "other": "#60a5fa", "queued": "#e5e7eb"}
 
 
@@ -96,8 +95,7 @@ def last_update(stack: Stack) -> datetime:
     Raises:
         OpsError: there was none.
     """
-    # Without a page size, Pulumi lists the last ten: they may all be previews, refreshes or failures.
-    for update in stack.pulumi_json("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name):
+    for update in history(stack):
         if update["kind"] == "update" and update["result"] == "succeeded":
             return datetime.fromisoformat(update["startTime"])
     raise OpsError(f"{stack.name}: no `up` has succeeded yet; fix: pulumi up")

@@ -1,8 +1,8 @@
 """Ownership of clusters and registries: provably a stack's, whatever they are called.
 
 A name proves nothing. A resource is the stack's if its id is in the state or in an earlier checkpoint, if the state has
-a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran. So is a cluster with
-a name of one of its updates that is being deleted.
+a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran. A cluster
+that is being deleted is the stack's if one of the stack's updates used its name.
 """
 
 import functools
@@ -17,15 +17,14 @@ from infra.config.types import default_pool_name
 from ops.account.documents import Cluster, Registry
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
-from ops.pulumi.stack import Stack, own_keys, plain
+from ops.pulumi.stack import Stack, history, own_keys, plain
 from ops.pulumi.state import CLUSTER, REGISTRY, State
 
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
 DEFAULT_CLUSTER_NAME = "mycluster"
 _MARGIN = timedelta(seconds=10)
-"""Of times in whole seconds, and of the error of a clock that is kept by NTP."""
-_UPDATES = 100
+"""Tolerance for times in whole seconds, and for the error of a clock that NTP synchronizes."""
 
 
 class Names(NamedTuple):
@@ -88,7 +87,7 @@ class Attempt(NamedTuple):
         Args:
             name: of the resource.
             created: when it was created.
-            clock_error: of this machine's clock, against DigitalOcean's.
+            clock_error: difference between this machine's clock and DigitalOcean's.
         """
         skew = clock_error + _MARGIN
         if name != self.name and (self.name or not AUTOMATIC_NAME.fullmatch(name)):
@@ -116,7 +115,7 @@ class Ownership:
     earlier_ids: Callable[[], Collection[str]] = set
     """Ids in the stack's earlier checkpoints. Read on demand, as well."""
     clock_error: Callable[[], timedelta] = timedelta
-    """Of this machine's clock. Read on demand: it comes with the API's answers."""
+    """Difference between this machine's clock and DigitalOcean's. Read on demand: it comes with the API's answers."""
     has_history: bool = True
     """False if Pulumi has no update of the stack: its state may have been lost then."""
 
@@ -127,8 +126,8 @@ class Ownership:
             return False
         if self.other_stack(CLUSTER, cluster.id, cluster.name):
             return False
-        # Nothing is left to do but wait for one that is being deleted. A state that was restored by an import has no
-        # checkpoint of it.
+        # The bill waits for a cluster that is being deleted, and nothing else can be done with it. A state that was
+        # restored by an import has no checkpoint of it.
         if cluster.is_being_deleted:
             return True
         # What a successful update created is in its checkpoint.
@@ -163,13 +162,12 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
     Args:
         stack: the stack.
         state: its state.
-        clock_error: of this machine's clock.
+        clock_error: difference between this machine's clock and DigitalOcean's.
 
     Raises:
         OpsError: Pulumi can't read it.
     """
-    arguments = ("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
-    updates = [_Update.of(each, stack.project) for each in stack.pulumi_json(*arguments)]
+    updates = [_Update.of(each, stack.project) for each in history(stack)]
     # A successful update leaves no pending creation: one in the state is younger.
     since = max((update.end for update in updates if update.is_update and update.succeeded), default=None)
     killed = {
@@ -178,7 +176,7 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
         ]
         for kind in (CLUSTER, REGISTRY)
     }
-    # What a successful update created is in the state or its checkpoint: another's would match it by its name alone.
+    # What a successful update created is in the state or its checkpoint. By name, another stack's would match as well.
     failed = [update for update in updates if update.is_update and not update.succeeded]
     return Ownership(
         clusters=state.of(CLUSTER).keys(),

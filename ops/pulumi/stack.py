@@ -18,6 +18,7 @@ from ops.errors import OpsError
 from ops.pulumi.cli import Cli, PulumiError
 
 _NO_STACK = "no stack named"
+_UPDATES = 100
 
 
 class NoStackError(OpsError):
@@ -132,6 +133,18 @@ class Stack(Cli):
         if not os.environ.get(name) and (token := os.environ.get(other)):
             return other, token
         return name, os.environ.get(name, "")
+
+
+def history(stack: Stack) -> list[dict[str, Any]]:
+    """Returns the stack's last updates, the newest first.
+
+    Raises:
+        OpsError: Pulumi can't read them.
+    """
+    # Without a page size, Pulumi lists ten: they may all be previews, refreshes or failures.
+    arguments = ("stack", "history", "--json", f"--page-size={_UPDATES}", "--stack", stack.name)
+    updates: list[dict[str, Any]] = stack.pulumi_json(*arguments)
+    return updates
 
 
 def own_keys(project: str, config: dict[str, Any]) -> dict[str, Any]:
