@@ -175,7 +175,7 @@ def region_not_allowed(resource: Resource, config: Config) -> Iterator[str]:
 def over_budget(resources: Iterable[Resource], config: Config) -> Iterator[str]:
     """Finds stacks that cost more an hour than the budget, with every autoscaled pool at its maximum.
 
-    This rule runs at the end of an update, when the resources are there. So what a preview doesn't know is a violation.
+    At the end of an update, the resources exist already. So a value that is unknown in a preview is a violation.
     """
     node_sizes = prices.NODE_SIZES | dict(config["prices"])
     total = 0.0
@@ -209,11 +209,11 @@ _PRICED = {
 
 
 def _unknown_prices(resource: Resource) -> Iterator[str]:
-    """Yields the properties that aren't known yet and that the resource's price depends on."""
+    """Yields the unknown properties that the resource's price depends on."""
     for path in _PRICED.get(resource.type, ()):
         key, _, last = path.rpartition(".")
         parent = _value(resource.props, key) if key else resource.props
-        if isinstance(parent, Mapping) and parent.get(last or path) is Unknown.UNKNOWN:
+        if isinstance(parent, Mapping) and parent.get(last) is Unknown.UNKNOWN:
             yield path
 
 
@@ -258,12 +258,12 @@ def _value(properties: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 -- 
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 -- a property of any type
-    """Returns a property's own properties; empty where there are none or they aren't known yet."""
+    """Returns a property's own properties; empty if it has none or is unknown."""
     return value if isinstance(value, Mapping) else {}
 
 
 def _mappings(values: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 -- a property of any type
-    """Yields the known items of a list; none where the list isn't known yet."""
+    """Yields the known items of a list; none if the list is unknown."""
     return (value for value in (values if isinstance(values, list) else []) if isinstance(value, Mapping))
 
 
