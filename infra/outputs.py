@@ -68,15 +68,15 @@ def _cost(config: Settings) -> str:
     try:
         items = cost.estimate(config)
     except cost.UnknownPriceError as error:
-        return f"`python -m ops cost` asks DigitalOcean for the price of `{error.key}: {error.value}`."
+        return f"`python -m ops cost` shows the price, with the API's price of `{error.key}: {error.value}`."
     total = cost.total(items)
     rows = [
         "| | USD an hour | USD a month |",
         "|---|---|---|",
         *(f"| {item.what} | {item.an_hour} | {item.a_month} |" for item in [*items, total]),
     ]
-    beside = "Traffic and storage beyond tiers come on top. `python -m ops bill` shows what is billed now."
-    return "\n".join([*rows, "", beside])
+    note = "Traffic and storage beyond tiers are not counted. `python -m ops bill` shows what is billed now."
+    return "\n".join([*rows, "", note])
 
 
 def _destroy(config: Settings) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Aggregate(BundledApp):
     key: ClassVar[str] = "aggregates"
     build: ClassVar[str] = "apps/aggregate"
     fixed: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("protocol", "rewrite", "strip_path"), "beside backends, each of which has its path"
+        ("protocol", "rewrite", "strip_path"), "with backends, each of which has its own path"
     )
 
     backends: dict[ServiceName, BackendOrPath] = Field(
@@ -70,10 +70,10 @@ class Aggregate(BundledApp):
 
     @model_validator(mode="after")
     def _validate_headers(self) -> Self:
-        raise_if_any(self._header_errors_of_requests())
+        raise_if_any(self._forwarded_header_errors())
         return self
 
-    def _header_errors_of_requests(self) -> Iterator[ConfigError]:
+    def _forwarded_header_errors(self) -> Iterator[ConfigError]:
         for index, header in enumerate(self.headers):
             if header.lower() in ADDRESS.split():
                 allowed = "a header of the request, not of its connection or address"

@@ -75,7 +75,7 @@ def vpc_error(settings: ClusterSettings, cluster: LiveCluster) -> ConfigError | 
         return None
     problem = f"would delete the VPC that cluster {cluster.name} is in"
     if not cluster.vpc_name:
-        unseen = f"{problem}, and which this token doesn't see ({cluster.vpc})"
+        unseen = f"{problem} ({cluster.vpc}), and this token can't read its name"
         return ConfigError("vpc", None, "the vpc.name of the last `up`", "write it again", unseen)
     return ConfigError("vpc", None, f"name: {cluster.vpc_name}", f"write vpc: {{name: {cluster.vpc_name}}}", problem)
 

@@ -49,7 +49,7 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
         previous: the claims of the objects at the end of the last `up`.
 
     Raises:
-        InvalidConfigError: consumers take something from each other, so that no order is right.
+        InvalidConfigError: consumers exchange names or credentials, so every order has a conflict.
     """
     assigned: dict[str, Consumer | None] = dict(_object_names(consumers, previous))
     kept = {claim for consumer in consumers for claim in claims(consumer)}
@@ -72,14 +72,14 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
 
 
 def _exchange(assigned: Mapping[str, Consumer | None], waiting: Mapping[str, frozenset[str]]) -> str:
-    """Returns the error of consumers that take something from each other; all of these wait for others of them."""
+    """Returns the error for an exchange among the objects in `waiting`, each of which waits for others in it."""
     path = [min(waiting)]
     while (following := min(waiting[path[-1]])) not in path:
         path.append(following)
     names = sorted(consumer.name for each in path[path.index(following) :] if (consumer := assigned[each]))
     allowed = "a name, a key, an issuer that no other consumer has until then"
-    fix = f"first give {names[0]} others that nobody has, pulumi up; then what it shall have, pulumi up again"
-    problem = f"{' and '.join(names)} exchange names or credentials, of which Kong would refuse both on the way"
+    fix = f"first give {names[0]} others that nobody has, pulumi up; then the final ones, pulumi up again"
+    problem = f"{' and '.join(names)} exchange names or credentials, and Kong would refuse both during the update"
     return error_line(ConfigError("consumers", None, allowed, fix, problem), hidden=False)
 
 

@@ -81,7 +81,7 @@ class Source(Model):
                 "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"
             )
         elif self.build:
-            allowed, fix = "files, folders and links to what is there", "remove it, or have .dockerignore leave it out"
+            allowed, fix = "files, folders and links to existing ones", "remove it, or have .dockerignore leave it out"
             for problem in unhashable(PROJECT / self.build):
                 yield ConfigError("build", self.build, allowed, fix, f"holds what can't be built: {problem}")
         elif self.image:

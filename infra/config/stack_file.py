@@ -1,4 +1,4 @@
-"""The stack's file beside the configuration that Pulumi hands on: it shows which values are in clear."""
+"""The stack's configuration file: unlike the configuration from Pulumi, it shows which values are in clear."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ import yaml
 from infra.config.errors import ConfigError
 
 OPTION = "PULUMI_OPTION_CONFIG_FILE"
-"""The environment variable that names another file, to Pulumi's commands as to the program and `ops`."""
+"""The environment variable with the path of another file, for Pulumi's commands, the program and `ops`."""
 _WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+|[a-z]{3}[0-9]")
-"""Texts that every version of YAML reads alike."""
+"""Texts that YAML 1.1 and 1.2 both read as text."""
 
 
 def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """Returns `config` of a stack's file; empty where the configuration comes from elsewhere."""
+    """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
     try:
         document = yaml.safe_load((folder / (environment.get(OPTION) or f"Pulumi.{stack}.yaml")).read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -26,9 +26,9 @@ def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapp
 
 
 def other_file_errors(config: Mapping[str, str], written: Mapping[str, Any], project: str) -> Iterator[ConfigError]:
-    """Yields the keys that show that the configuration comes from another file than `ops` and later commands read.
+    """Yields an error for each key whose value comes from another file than the one that `ops` and later commands read.
 
-    Pulumi doesn't tell a program of its option --config-file.
+    Pulumi doesn't pass its option --config-file on to the program.
     """
     for name, value in written.items():
         key = name if ":" in name else f"{project}:{name}"
@@ -36,6 +36,6 @@ def other_file_errors(config: Mapping[str, str], written: Mapping[str, Any], pro
             continue
         differs = isinstance(value, str) and _WORD.fullmatch(value) and value != config.get(key)
         if key not in config or differs:
-            problem = "in the stack's file is not what Pulumi hands on: --config-file names another file"
-            fix = f"export {OPTION}=FILE in its place, which ops reads as well"
+            problem = "in the stack's file differs from Pulumi's configuration: --config-file names another file"
+            fix = f"export {OPTION}=FILE instead, which ops reads as well"
             yield ConfigError(key, value if differs else None, "one file for all commands", fix, problem)

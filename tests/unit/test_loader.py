@@ -78,11 +78,11 @@ def test_a_config_file_that_ops_would_not_read_is_refused(
     (text,) = errors
     first, second = text.splitlines()
     assert first == (
-        'kong-doks:clusterName: "my-cluster" in the stack\'s file is not what Pulumi hands on: --config-file names '
-        "another file; allowed: one file for all commands; fix: export PULUMI_OPTION_CONFIG_FILE=FILE in its place, "
-        "which ops reads as well"
+        "kong-doks:clusterName: \"my-cluster\" in the stack's file differs from Pulumi's configuration: "
+        "--config-file names another file; allowed: one file for all commands; "
+        "fix: export PULUMI_OPTION_CONFIG_FILE=FILE instead, which ops reads as well"
     )
-    assert second.startswith('kong-doks:region: "nyc1" in the stack\'s file is not what Pulumi hands on')
+    assert second.startswith("kong-doks:region: \"nyc1\" in the stack's file differs from Pulumi's configuration")
     (tmp_path / "other.yaml").write_text("config: {clusterName: other}\n")
     monkeypatch.setenv(OPTION, "other.yaml")
     assert loader.load_config().cluster_name == "other"

@@ -204,8 +204,8 @@ REFUSED = {
         "fix: write vpc: {name: shop}"
     ),
     "live in its own VPC, unseen and not named": (
-        "kong-doks:vpc: would delete the VPC that cluster mycluster is in, and which this token doesn't see "
-        f"({VPC}); allowed: the vpc.name of the last `up`; fix: write it again"
+        "kong-doks:vpc: would delete the VPC that cluster mycluster is in "
+        f"({VPC}), and this token can't read its name; allowed: the vpc.name of the last `up`; fix: write it again"
     ),
     "live in another region": (
         'kong-doks:region: "fra1" would replace cluster mycluster; allowed: nyc1; fix: pulumi config set region nyc1, '
