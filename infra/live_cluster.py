@@ -39,7 +39,7 @@ def _cluster(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
 
 
 def with_vpc(account: Account, cluster: LiveCluster) -> LiveCluster:
-    """Returns the cluster with the name and the addresses of its private network."""
+    """Returns the cluster with the name and the addresses of its VPC."""
 
     def read(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
         return cluster._replace(vpc_name=document["vpc"]["name"], vpc_range=document["vpc"]["ip_range"])
@@ -59,7 +59,7 @@ def _upgrades(document: Any) -> list[str]:  # noqa: ANN401 -- JSON
 def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | None:
     """Returns the part of an API document that `read` selects; None on 404.
 
-    An answer in which `read` doesn't find its keys is none of DigitalOcean's, but of something on the way.
+    An answer without the keys that `read` needs comes from another server, such as a proxy, and is retried.
     """
     # Importing httpx takes 0.1 s, which a first `up` doesn't need.
     import httpx  # noqa: PLC0415
@@ -96,7 +96,7 @@ def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | N
 
 
 def check_access(account: Account) -> str:
-    """Returns the API's endpoint. One that isn't, or a token that can't be sent, ends the program with one line."""
+    """Returns the API's endpoint. An invalid endpoint or token ends the program with one line."""
     _check_token(account)
     endpoint = account.api_endpoint or os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT
     if problem := endpoint_problem(endpoint):

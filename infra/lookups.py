@@ -197,7 +197,7 @@ def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `u
 
 
 def arranged_consumers(consumers: Sequence[Consumer]) -> list[Entry]:
-    """Returns the consumers' objects; consumers that exchange something end the program with one line."""
+    """Returns the consumers' objects; an exchange among consumers ends the program with one line."""
     try:
         return arrange(consumers, previous_output("consumers") or {})
     except InvalidConfigError as error:

@@ -58,7 +58,7 @@ class Api:
         )
 
     def clock_error(self) -> timedelta:
-        """Returns how far this machine's clock is from the API's, by the last answer."""
+        """Returns the difference between this machine's clock and the API's in its last answer; 0 without a date."""
         return self._clock_error
 
     def call(self, method: str, path: str, body: object = None, **query: object) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collectio
 
 
 def _check_vpc_name(cluster: LiveCluster, vpc: Vpc | None, taken: Collection[str]) -> Iterator[Check]:
-    """Another name for the VPC that the stack made."""
+    """Checks a new name for the VPC that the stack created."""
     if not (cluster.owns_vpc and cluster.vpc_name and vpc and vpc.name) or vpc.name == cluster.vpc_name:
         return
     if vpc.name in taken:

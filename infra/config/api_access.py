@@ -1,4 +1,4 @@
-"""Checks of how DigitalOcean's API is called: by the program and by `ops`, before the token is sent."""
+"""Checks of the token and the endpoint of DigitalOcean's API, for the program and `ops`, before a request."""
 
 import ipaddress
 import math
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 ENDPOINT = "https://api.digitalocean.com"
 PAUSE_VARIABLE = "DIGITALOCEAN_HTTP_RETRY_WAIT_MIN"
-"""The environment variable by which Pulumi's provider, the program and `ops` wait before the first retry."""
+"""The environment variable with the seconds before the first retry, for Pulumi's provider, the program and `ops`."""
 
 
 def token_problem(token: str) -> str:
@@ -46,7 +46,7 @@ def is_loopback(host: str) -> bool:
 
 
 def first_pause(text: str | None) -> float | None:
-    """Returns the seconds before the first retry; None if PAUSE_VARIABLE has another text than a number of seconds."""
+    """Returns the seconds before the first retry; None if the text isn't a number of seconds."""
     try:
         seconds = float(text or 1)
     except ValueError:

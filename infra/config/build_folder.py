@@ -1,4 +1,4 @@
-"""A build's folder, as far as the build provider's hash doesn't see what the build does."""
+"""Entries of a build's folder that the build provider's content hash fails at or leaves out."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ class _Pattern(NamedTuple):
 
 
 def unhashable(folder: Path) -> Iterator[str]:
-    """Yields the files of a build that can't be hashed: the provider fails at sockets and dangling links."""
+    """Yields a problem for each entry that the provider can't hash: sockets, for example, and dangling links."""
     for entry in _entries(folder):
         if entry.is_symlink():
             if not Path(entry.path).exists():
@@ -26,10 +26,10 @@ def unhashable(folder: Path) -> Iterator[str]:
 
 
 def links_hash(folder: Path) -> str:
-    """Returns a hash of the links to folders, of which the provider's hash has nothing; empty if there are none."""
+    """Returns a hash of the links to folders, which the provider's hash leaves out; empty if there are none."""
     links = [entry for entry in _entries(folder) if entry.is_symlink() and entry.is_dir()]
-    found = sorted(f"{_name(folder, link)} {Path(link.path).readlink()}" for link in links)
-    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found else ""
+    targets = sorted(f"{_name(folder, link)} {Path(link.path).readlink()}" for link in links)
+    return hashlib.sha256("\n".join(targets).encode()).hexdigest() if targets else ""
 
 
 def _name(folder: Path, entry: os.DirEntry[str]) -> str:
@@ -37,7 +37,7 @@ def _name(folder: Path, entry: os.DirEntry[str]) -> str:
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields what Docker sends of a folder."""
+    """Yields the files and links of a folder that Docker sends to the build."""
     patterns = _patterns(folder)
     waiting = [folder] if folder.is_dir() else []
     while waiting:
@@ -70,7 +70,7 @@ def _pattern(line: str) -> _Pattern:
 
 def _is_ignored(path: Path, patterns: Sequence[_Pattern]) -> bool:
     """The last line that matches the path or a folder above it decides."""
-    names = [each.as_posix() for each in (path, *path.parents[:-1])]
+    names = [name.as_posix() for name in (path, *path.parents[:-1])]
     matching = (pattern for pattern in reversed(patterns) if any(map(pattern.regex.fullmatch, names)))
     last = next(matching, None)
     return last is not None and not last.is_exception

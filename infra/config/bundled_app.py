@@ -13,13 +13,13 @@ from infra.config.service import ResolvedVersion, Service, Workload
 
 
 class BundledApp(Workload):
-    """A workload whose image is built from a directory of `apps/`, and configured by one variable."""
+    """A workload with an image from a directory of `apps/`, configured by one environment variable."""
 
     build: ClassVar[str]
     port: ClassVar[int] = 5000
     health_path: ClassVar[str] = "/healthz"
     fixed: ClassVar[Mapping[str, str]]
-    """Fields that have to keep their default, with the reason."""
+    """Fields that must keep their default, each with the reason."""
 
     @property
     def versions(self) -> Mapping[str, ResolvedVersion]:

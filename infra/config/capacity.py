@@ -55,7 +55,7 @@ DOKS_CLUSTER = Amount(200, 286)
 _RESERVED_CPU = 100
 """Thousandths of a CPU of each node that no pod gets."""
 _NODE_MEMORY = {2048: 1574, 4096: 2560, 8192: 6144, 16384: 13312, 32768: 28672}
-"""MiB for pods by the Droplet's MiB: the smallest was measured, the rest is of the Kubernetes limits page."""
+"""MiB for pods by the Droplet's MiB: the smallest was measured, the rest is from the Kubernetes limits page."""
 
 
 class NodeSize(NamedTuple):

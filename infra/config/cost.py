@@ -34,8 +34,8 @@ class Item:
     """One line of the estimate; dollars.
 
     Attributes:
-        monthly: at the smallest number of nodes, as `hourly`.
-        monthly_most: at the largest number that the autoscaler may choose, as `hourly_most`.
+        monthly: price at the smallest number of nodes; `hourly` likewise.
+        monthly_most: price at the largest number that the autoscaler may choose; `hourly_most` likewise.
     """
 
     what: str
@@ -65,7 +65,12 @@ def estimate(
     sizes: Mapping[str, Price] = NODE_SIZES,
     tiers: Mapping[str, float] = prices.REGISTRY_TIERS,
 ) -> list[Item]:
-    """Estimates with the prices of node sizes, and of the registry's tiers a month.
+    """Returns a line for each billed part of the stack.
+
+    Args:
+        settings: the stack's configuration.
+        sizes: price of each node size.
+        tiers: price of each registry tier a month.
 
     Raises:
         UnknownPriceError: a size or tier has no price.

@@ -8,10 +8,10 @@ from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 
 _SECONDS = 2
-"""Interval and timeout of a check, as of a readiness probe."""
+"""Interval and timeout of a check, as for a readiness probe."""
 _TIMEOUTS = 3
 _REFUSALS = 1
-"""A refused connection: nothing listens there. A terminating pod of Kong has no controller that removes the target."""
+"""One refused connection is enough: nothing listens there. A terminating Kong pod has no controller to remove it."""
 _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
@@ -21,8 +21,8 @@ def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
     Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout
     each time. A retry goes to the pod whose turn it is, which may be the same one again (Kong's round_robin.lua).
 
-    The path is the readiness probe's. Without one, nothing says which path answers quickly: Kong could leave out pods
-    that are well.
+    The path is the readiness probe's. Without one, no path is known to answer quickly: Kong could leave out
+    healthy pods.
 
     Any answer passes: whether a pod gets requests is up to its readiness probe. Kong has TCP checks too, but makes none
     for services over HTTP (Kong's healthcheckers.lua).

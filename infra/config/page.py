@@ -31,7 +31,7 @@ class Page(BundledApp):
     egress: ServiceEgress = Field(ServiceEgress(internet=False), description="unset", examples=[{}])
 
     def calls(self, names: Collection[str]) -> Collection[str]:
-        """Returns all workloads but itself, for their health."""
+        """Returns all workloads but the page, which checks their health."""
         return {*names} - {self.name}
 
     def environment(

@@ -237,7 +237,7 @@ def _address(value: str) -> str:
 
 
 def _lua(code: str) -> str:
-    """Refuses what Kong's LuaJIT doesn't compile. The plugin would be left out, with the stack's own code in it."""
+    """Refuses code that LuaJIT can't compile. Kong would run without the plugin and the program's own code in it."""
     lua = _lua_module()
     try:
         lua.LuaRuntime().compile(code)
@@ -251,7 +251,7 @@ def _lua(code: str) -> str:
 
 def _lua_module() -> ModuleType:
     """Returns lupa's LuaJIT, the Lua of Kong. Its wheels for macOS have none: Lua 5.2 is the nearest in syntax."""
-    # Few stacks need it.
+    # Imported on demand: few stacks need it.
     try:
         return import_module("lupa.luajit21")
     except ImportError:

@@ -10,7 +10,7 @@ NODE_SIZES = {
     "g-2vcpu-8gb": 63.0,
 }
 REGISTRY_TIERS = {"starter": 0.0, "basic": 5.0, "professional": 20.0}
-"""Node sizes and tiers, for the program, which requests no prices. `ops` reads those of all sizes from the API."""
+"""The program uses these two tables, since it requests no prices. `ops` reads the prices from the API."""
 
 BILLED_HOURS = 672
 """A month's price is reached after this many hours (pricing page of DigitalOcean Kubernetes)."""

@@ -58,6 +58,6 @@ GATEWAY_API = "1.2.1"
 
 
 def project_version() -> str:
-    """Returns the project's own version, which stands in pyproject.toml only."""
+    """Returns the project's own version, from pyproject.toml."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     return str(project["version"])

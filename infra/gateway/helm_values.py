@@ -18,7 +18,7 @@ _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
 # container has its configuration when it is restarted: the chart would leave it without connections for 5 s.
 _READINESS_PROBE = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 15}
 # Kong serves without its controller, but its pod gets no connections while one of the containers isn't ready. /readyz,
-# the chart's choice, fails until a restarted controller has looked around, for 6 s. New pods wait for Kong's own probe.
+# the chart's choice, fails for 6 s, until a restarted controller has read the cluster. New pods wait for Kong's probe.
 _CONTROLLER_READINESS_PROBE = {
     "httpGet": {"path": "/healthz"},
     "initialDelaySeconds": 0,

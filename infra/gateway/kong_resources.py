@@ -57,7 +57,7 @@ def gateway_plugin(plugin: Plugin, opts: pulumi.ResourceOptions) -> KubernetesOb
 def upstream_policy(
     service: str, checks: Mapping[str, Any], namespace: pulumi.Input[str], opts: pulumi.ResourceOptions
 ) -> KubernetesObject:
-    """Creates the policy that a service's Service objects name: how Kong checks their pods."""
+    """Creates the KongUpstreamPolicy with the health checks of a service's pods; its Service objects name it."""
     manifest = {
         "apiVersion": "configuration.konghq.com/v1beta1",
         "kind": "KongUpstreamPolicy",

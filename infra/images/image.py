@@ -44,7 +44,7 @@ class Image(pulumi.ComponentResource):
         super().__init__("kong-doks:image:Image", name)
         is_pushed = registry.endpoint is not None
         tag = registry.tag(name)
-        # The provider's hash doesn't see where a link to a folder leads, and the image has the link.
+        # The provider's hash leaves out links to folders. Without the label, no build would follow a changed link.
         links = links_hash(Path(directory))
         image = docker_build.Image(
             name,

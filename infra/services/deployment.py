@@ -132,7 +132,7 @@ def _pod_annotations(args: VersionArgs) -> Mapping[str, pulumi.Input[str]]:
 
 
 def _tolerations(args: VersionArgs) -> Sequence[core.v1.TolerationArgs] | None:
-    """Returns tolerations of a pool's taints, and with several pods those that have one leave a lost node."""
+    """Returns tolerations of the pool's taints; with several pods, also those that replace a pod of a lost node."""
     taints = args.pool.taints if args.pool else []
     of_pool = [
         core.v1.TolerationArgs(key=taint.key, operator="Equal", value=taint.value, effect=taint.effect)

@@ -73,7 +73,7 @@ class Service(pulumi.ComponentResource):
         after_gateway = after(*needs.gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         checks = health_checks(service)
-        # The controller serves the route without health checks until it finds the policy.
+        # The route depends on the policy: until the controller finds it, Kong makes no health checks.
         policy = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
         upstream = {**rules.upstream, **({UPSTREAM_POLICY: self.name} if checks else {})}
         pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []

@@ -24,6 +24,6 @@ def estimate(api: Api, settings: Settings) -> list[cost.Item]:
     try:
         return cost.estimate(settings, sizes, tiers)
     except cost.UnknownPriceError as error:
-        allowed = f"allowed: {', '.join(tiers)}" if error.key == "registry.tier" else ""
-        fix = allowed or "fix: python -m ops preflight lists the sizes"
-        raise OpsError(f'{error.key}: "{error.value}" is not on offer; {fix}') from None
+        is_tier = error.key == "registry.tier"
+        advice = f"allowed: {', '.join(tiers)}" if is_tier else "fix: python -m ops preflight lists the sizes"
+        raise OpsError(f'{error.key}: "{error.value}" is not on offer; {advice}') from None
