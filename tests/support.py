@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,17 +36,23 @@ def sandbox_command(*arguments: str) -> None:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30, pause: float = 0.5) -> None:
-    """Waits until a condition is true; fails the test if it isn't by then."""
+    """Waits until a condition is true; fails the test after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"the condition is still false after {seconds:g} s"
         time.sleep(pause)
 
 
+def free_ports(count: int) -> list[int]:
+    """Returns different ports that nothing listens at, on any address."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [int(listener.getsockname()[1]) for listener in listeners]
+
+
 def free_port() -> int:
-    """Returns a port that nothing listens at, on any address."""
-    with socket.create_server(("", 0)) as listener:
-        return int(listener.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from sandbox.toolchain import compilation, go_toolchain
 from sandbox.toolchain.errors import ToolsError
 from sandbox.toolchain.modules import Module
 
-# Lists two packages and compiles them; `large` takes as long as `hang` exists. The link fails unless the build of the
-# module `next` has removed `hang-link` after ten seconds.
+# Lists two packages and compiles them; `large` takes as long as `hang` exists. The link waits while `hang-link` exists,
+# which the build of the module `next` removes, and fails after ten seconds.
 GO = """#!/bin/sh
 case "$1" in
   list) printf 'small {folder}/small small.go\\nlarge {folder}/large large.go\\n' ;;

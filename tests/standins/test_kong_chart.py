@@ -20,7 +20,7 @@ from infra.gateway.helm_values import kong_values
 from sandbox.charts import repository as charts
 from sandbox.host.addresses import CHARTS
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import free_ports
+from tests.support import free_port
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
 
@@ -102,7 +102,7 @@ def test_the_proxy_starts_with_the_charts_environment(tmp_path: Path) -> None:
     ports: dict[str, str] = {}
 
     def free(match: re.Match[str]) -> str:
-        return ":" + ports.setdefault(match[0], str(free_ports(1)[0]))
+        return ":" + ports.setdefault(match[0], str(free_port()))
 
     for name in ("KONG_PROXY_LISTEN", "KONG_ADMIN_LISTEN", "KONG_STATUS_LISTEN"):
         settings[name] = re.sub(r":\d{4}\b", free, settings[name])

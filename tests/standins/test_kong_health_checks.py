@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Echo, Gateway, free_ports, route, running, service
-from tests.support import eventually
+from tests.standins.gateway import Echo, Gateway, route, running, service
+from tests.support import eventually, free_port, free_ports
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -22,7 +22,7 @@ def checked(**active: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
 
 
 def test_an_unhealthy_target_gets_no_requests_until_it_passes_a_check(gateway: Gateway, echo: int) -> None:
-    (gone,) = free_ports(1)
+    gone = free_port()
 
     def statuses() -> set[int]:
         return {gateway.client.get("/").status_code for _ in range(10)}
@@ -54,10 +54,22 @@ def test_without_a_healthy_target_the_response_is_503(gateway: Gateway) -> None:
     assert gateway.client.get("/").json()["message"] == "failure to get a peer from the ring-balancer"
 
 
-def test_unsupported_health_checks_are_refused(gateway: Gateway) -> None:
-    for checks in (checked(type="tcp"), {"passive": {"unhealthy": {"timeouts": 1}}}):
-        answer = gateway.post({"upstreams": [{"name": "foo.svc", "healthchecks": checks}]})
-        assert answer.status_code == 400
+@pytest.mark.parametrize(
+    ("checks", "field"),
+    [
+        (checked(type="tcp"), "healthchecks.active.type"),
+        ({"passive": {"unhealthy": {"timeouts": 1}}}, "passive"),
+        (checked(http_path="up"), "healthchecks.active.http_path"),
+        (checked(concurrency=0), "healthchecks.active.concurrency"),
+        (checked(timeout=-1), "healthchecks.active.timeout"),
+        (checked(unhealthy={"timeouts": 256}), "healthchecks.active.unhealthy.timeouts"),
+    ],
+)
+def test_invalid_or_unsupported_checks_are_refused(gateway: Gateway, checks: dict[str, Any], field: str) -> None:
+    answer = gateway.post({"upstreams": [{"name": "foo.svc", "healthchecks": checks}]})
+    assert answer.status_code == 400
+    (fault,) = answer.json()["flattened_errors"]
+    assert [error["field"] for error in fault["errors"]] == [field]
 
 
 def test_a_killed_gateway_restores_its_last_configuration(tmp_path: Path, echo: int) -> None:

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Echo, Gateway, free_ports, route, running, served, service
+from tests.standins.gateway import Echo, Gateway, route, running, served, service
+from tests.support import free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -388,7 +389,7 @@ class Redis(socketserver.StreamRequestHandler):
 
 
 def test_a_redis_policy_shares_the_limit_among_gateways(tmp_path: Path, gateway: Gateway, echo: int) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     redis = {"host": "127.0.0.1", "port": port, "username": "kong", "password": "of-redis"}
     limit = {"day": 3, "year": 100, "policy": "redis", "redis": redis}
     strict = plugin("rate-limiting", {**limit, "fault_tolerant": False}, route="strict")

@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, free_ports, route, running, served, service, soon
+from tests.standins.gateway import Gateway, route, running, served, service, soon
+from tests.support import free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -266,7 +267,7 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
 def test_a_new_trace_is_started_and_records_failures(gateway: Gateway) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
-        (dead,) = free_ports(1)
+        dead = free_port()
         traced(gateway, port, dead)
         assert gateway.client.get("/").status_code == 502
         found = spans(deliveries, 2)

@@ -15,7 +15,8 @@ import pytest
 
 from sandbox.host.certificate_authority import Authority
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import TAGS, Echo, Gateway, free_ports, route, running, served, service
+from tests.standins.gateway import TAGS, Echo, Gateway, route, running, served, service
+from tests.support import free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -249,7 +250,7 @@ def test_sni_selects_the_certificate(gateway: Gateway, tmp_path: Path) -> None:
 
 
 def test_targets_are_balanced_by_weight_and_dead_ones_skipped(gateway: Gateway, echo: int) -> None:
-    dead = free_ports(1)[0]
+    dead = free_port()
     with served() as other:
         targets = [(echo, 75), (other, 25), (dead, 0)]
         upstream = {"name": "foo.svc", "targets": [{"target": f"127.0.0.1:{p}", "weight": w} for p, w in targets]}
@@ -292,7 +293,7 @@ def test_a_failing_service_gets_kongs_502(gateway: Gateway) -> None:
         def do_GET(self) -> None:
             threading.Event().wait(1)
 
-    dead = free_ports(1)[0]
+    dead = free_port()
     with served(Silent) as silent:
         gateway.configure(
             service(80, route(name="a", paths=["/peerless"]), name="a", host="empty.svc"),

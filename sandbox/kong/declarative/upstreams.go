@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// UpstreamEntity is as the controller makes one: requests go in turn to those of its targets that pass its checks.
+// UpstreamEntity is an upstream with what the controller sets: requests go in turn to its healthy targets.
 type UpstreamEntity struct {
 	identity
 	Name         string       `json:"name"`
@@ -13,12 +13,12 @@ type UpstreamEntity struct {
 	Healthchecks Healthchecks `json:"healthchecks"`
 }
 
-// Healthchecks are active ones only; passive ones are refused.
+// Healthchecks holds active checks only: passive ones are refused.
 type Healthchecks struct {
 	Active ActiveChecks `json:"active"`
 }
 
-// ActiveChecks are requests to the targets. An interval of 0 turns them off, and a limit of 0 what it counts.
+// ActiveChecks configures requests to the targets. An interval of 0 turns them off; a limit of 0 ignores that outcome.
 type ActiveChecks struct {
 	Type        string  `json:"type"`
 	HTTPPath    string  `json:"http_path"`
@@ -51,11 +51,12 @@ func (u *UpstreamEntity) check(f *Faults) {
 	f.required("name", u.Name)
 	f.oneOf("algorithm", u.Algorithm, "round-robin")
 	active := u.Healthchecks.Active
-	// Kong takes tcp as well, but doesn't check for it: not in the part of it that proxies HTTP.
+	// Kong accepts tcp as well, but its HTTP subsystem runs no TCP checks.
 	f.oneOf("healthchecks.active.type", active.Type, "http")
 	if !strings.HasPrefix(active.HTTPPath, "/") {
 		f.Add("healthchecks.active.http_path", "should start with: /")
 	}
+	f.between("healthchecks.active.concurrency", active.Concurrency, 1, 1<<31)
 	for field, limit := range map[string]int{
 		"healthy.successes": active.Healthy.Successes, "unhealthy.http_failures": active.Unhealthy.HTTPFailures,
 		"unhealthy.tcp_failures": active.Unhealthy.TCPFailures, "unhealthy.timeouts": active.Unhealthy.Timeouts,

@@ -100,12 +100,12 @@ func (g *Gateway) configure(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) serve(loaded *declarative.Document) {
 	next := newSnapshot(loaded, g.kinds)
-	g.follow(next)
+	g.updateCheckers(next)
 	g.current.Store(next)
 }
 
-// keptFile holds the last configuration in the place of Kong's LMDB: a gateway that is killed serves by it again, as
-// Kong does without a database. In a pod it lasts as long as the pod.
+// keptFile holds the last configuration, as Kong's LMDB does in DB-less mode: a restarted gateway serves it again. In a
+// pod it lasts as long as the pod.
 func (g *Gateway) keptFile() string { return filepath.Join(g.Settings.Prefix, "configuration.json") }
 
 // Restore applies the configuration of an earlier process with the same prefix, if there is one.

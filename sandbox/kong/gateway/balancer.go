@@ -36,8 +36,8 @@ func (b *balancer) Add(address string, weight int) {
 	}
 }
 
-// next is the target whose turn it is, nil if there is none. A heavy one's turns are spread between those of the others.
-// One that has failed its checks has none. One that this request has tried before may well have it again, as in Kong.
+// next returns the target whose turn it is, nil if no target is healthy. The turns of a target with a large weight are
+// spread between those of the others. As in Kong, a retry may choose the same target again.
 func (b *balancer) next() *target {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -16,7 +16,7 @@ import (
 	"kong/declarative"
 )
 
-// health is what checks have found out about a target. A new one is healthy.
+// health is the state of a target according to its checks. A new target is healthy.
 type health struct {
 	failed atomic.Bool
 
@@ -24,7 +24,7 @@ type health struct {
 	successes, badStatuses, refusals, timeouts int // in a row
 }
 
-// checker asks the targets of an upstream: the healthy ones in one interval, the others in another.
+// checker runs the active checks of an upstream's targets: healthy and unhealthy ones each have an interval.
 type checker struct {
 	checks declarative.ActiveChecks
 	done   chan struct{}
@@ -33,34 +33,34 @@ type checker struct {
 	targets map[string]*health
 }
 
-// follow has the checkers of an upstream's targets go on with a new configuration; what they know of a target stays.
-func (g *Gateway) follow(s *Snapshot) {
+// updateCheckers starts and stops checkers for a new configuration. Targets that stay keep their health.
+func (g *Gateway) updateCheckers(s *Snapshot) {
 	g.checking.Lock()
 	defer g.checking.Unlock()
-	kept := map[string]*checker{}
+	current := map[string]*checker{}
 	for name, b := range s.upstreams {
 		if b.checks.Healthy.Interval == 0 && b.checks.Unhealthy.Interval == 0 {
 			continue
 		}
-		before := g.checkers[name]
-		if before == nil || !reflect.DeepEqual(before.checks, b.checks) {
-			before = &checker{checks: b.checks, done: make(chan struct{}), targets: map[string]*health{}}
-			go before.every(b.checks.Healthy.Interval, false)
-			go before.every(b.checks.Unhealthy.Interval, true)
+		c := g.checkers[name]
+		if c == nil || !reflect.DeepEqual(c.checks, b.checks) {
+			c = &checker{checks: b.checks, done: make(chan struct{}), targets: map[string]*health{}}
+			go c.run(b.checks.Healthy.Interval, false)
+			go c.run(b.checks.Unhealthy.Interval, true)
 		}
-		before.take(b)
-		kept[name] = before
+		c.setTargets(b)
+		current[name] = c
 	}
-	for name, one := range g.checkers {
-		if kept[name] != one {
-			close(one.done)
+	for name, c := range g.checkers {
+		if current[name] != c {
+			close(c.done)
 		}
 	}
-	g.checkers = kept
+	g.checkers = current
 }
 
-// take checks the balancer's targets from now on, and tells the balancer.
-func (c *checker) take(b *balancer) {
+// setTargets replaces the checked targets by the balancer's, which share their health with the checker.
+func (c *checker) setTargets(b *balancer) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	before := c.targets
@@ -73,8 +73,8 @@ func (c *checker) take(b *balancer) {
 	}
 }
 
-// every checks the targets of one state in an interval of seconds; 0: never.
-func (c *checker) every(interval float64, failed bool) {
+// run checks the healthy or the failed targets in an interval of seconds; 0 turns that off.
+func (c *checker) run(interval float64, failed bool) {
 	if interval == 0 {
 		return
 	}
@@ -105,7 +105,7 @@ func (c *checker) checkAll(failed bool) {
 		free <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-free }()
-			status, err := c.ask(address)
+			status, err := c.probe(address)
 			if c.count(one, status, err) {
 				log.Printf("[healthchecks] %s: failed=%t", address, one.failed.Load())
 			}
@@ -114,14 +114,15 @@ func (c *checker) checkAll(failed bool) {
 	wait.Wait()
 }
 
-func (c *checker) ask(address string) (int, error) {
-	patience := time.Duration(c.checks.Timeout * float64(time.Second))
-	conn, err := net.DialTimeout("tcp", address, patience)
+// probe requests the path of the checks from a target, and returns the status.
+func (c *checker) probe(address string) (int, error) {
+	timeout := time.Duration(c.checks.Timeout * float64(time.Second))
+	conn, err := net.DialTimeout("tcp", address, timeout)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(timeout))
 	fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", c.checks.HTTPPath, hostname(address))
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -131,7 +132,7 @@ func (c *checker) ask(address string) (int, error) {
 	return response.StatusCode, nil
 }
 
-// count takes a check's outcome, and reports whether the target's state has changed by it.
+// count adds a check's outcome, and reports whether it has changed the target's state.
 func (c *checker) count(h *health, status int, err error) bool {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -157,7 +158,7 @@ func (c *checker) count(h *health, status int, err error) bool {
 	} else {
 		h.successes = 0
 	}
-	if passed != h.failed.Load() { // nothing new
+	if passed != h.failed.Load() { // Kong counts only outcomes that could change the state
 		return false
 	}
 	if *counter++; *counter < limit {

@@ -198,7 +198,7 @@ def test_an_imported_cluster_never_gets_a_node_count_equal_to_the_actual_one(eng
     assert imported
     assert imported.state["nodePool"]["nodeCount"] == 0
     assert not engine.diff(imported, PROGRAM).diffs
-    # Nothing reads it, so its default shows beside another change.
+    # The provider never reads registryIntegration, so its default shows beside another change.
     answer = engine.diff(imported, PROGRAM | {"destroyAllAssociatedResources": True})
     assert sorted(answer.detailedDiff) == ["destroyAllAssociatedResources", "registryIntegration"]
     updated = engine.update(imported, PROGRAM | {"tags": ["shop"]})
@@ -370,6 +370,6 @@ def test_an_import_marks_the_only_pool_as_the_default_one(account: Account, engi
 
 
 def test_an_import_of_a_cluster_with_several_pools_needs_the_default_tag(account: Account, engine: Engine) -> None:
-    """The provider's reason is lost on the way: Pulumi says that there is no such cluster."""
+    """Pulumi reports a missing cluster; the provider's reason is lost."""
     assert not imported(engine, account, pools=2).id
     assert [method for method, _, _ in account.calls if method == "PUT"] == []

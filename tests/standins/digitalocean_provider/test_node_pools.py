@@ -45,7 +45,7 @@ def test_create_waits_for_a_pool_which_is_billed(account: Account, engine: Engin
         "size": "s-2vcpu-4gb",
         "count": 2,
         "labels": {"tier": "batch"},
-        # The official provider's client doesn't name the fields of a taint.
+        # The official provider's Go client has no JSON names for the fields of a taint.
         "taints": [{"Key": "batch", "Value": "yes", "Effect": "NoSchedule"}],
     }
     assert sorted(entry.price_monthly for entry in account.cloud.ledger.entries) == [0, 12, 24, 24]
