@@ -167,7 +167,7 @@ def _compile(builds: list[_Build], step: Step) -> None:
     total = sum(sum(build.weights.values()) for build in builds)
     started, done = time.monotonic(), 0
     with ThreadPoolExecutor() as linking:
-        finished = []
+        links = []
         for build in builds:
             build.start()
             try:
@@ -179,9 +179,9 @@ def _compile(builds: list[_Build], step: Step) -> None:
             except BaseException:
                 build.stop()
                 raise
-            finished.append(linking.submit(build.finish))
-        for each in finished:
-            each.result()
+            links.append(linking.submit(build.finish))
+        for link in links:
+            link.result()
 
 
 def _estimate(share: float, seconds: float, package: str) -> str:

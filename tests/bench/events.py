@@ -1,4 +1,4 @@
-"""What happens to the stack while requests are sent: changes by its owner, and faults."""
+"""Events of a stack while requests are sent: changes by its owner, and faults."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.e2e.test_certificates import DOMAIN, certificate, trust
 from tests.support import eventually, sandbox_command
 
 AWAY = 60.0
-"""Seconds that something is away."""
+"""Duration of an outage, in seconds."""
 ROUTES = 100
 _NEXT_CHART = "99.0.0"
 _EAT = """
@@ -36,12 +36,12 @@ def eat() -> str:
 
 @dataclass(frozen=True)
 class Event:
-    """What happens.
+    """A change or a fault that is measured.
 
     Attributes:
-        act: Does it; returns when it is over for the one who did it.
-        setups: In which it is measured.
-        prepare: What has to be there before, without requests.
+        act: Causes the event; returns when the caller sees its end.
+        setups: The setups in which it is measured.
+        prepare: Sets up its requirements, before requests are sent.
     """
 
     act: Callable[[Lab], None]
@@ -187,7 +187,7 @@ def autoscale(lab: Lab) -> None:
 
 
 def scale_up_and_down(lab: Lab) -> None:
-    """A lower target makes pods come, a higher one makes them go."""
+    """Adds pods by a lower target, and removes them by a higher one."""
     for target, pods in ((1, 4), (1000, 2)):
         metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}
         spec = {
@@ -274,7 +274,7 @@ def add_leak(lab: Lab) -> None:
 
 
 def exhaust_memory(lab: Lab) -> None:
-    """Has one pod of foo use up its memory. Past Kong, which would repeat the request with the other pod."""
+    """Exhausts the memory of one pod of foo. The request bypasses Kong, which would retry it with the other pod."""
     name = lab.pod("foo")["metadata"]["name"]
     eaten = f"/api/v1/namespaces/default/pods/{name}:5000/proxy/foo/eat"
     assert lab.run("kubectl", "get", "--raw", eaten, check=False).returncode
@@ -307,7 +307,7 @@ def stop_api_server(_: Lab) -> None:
 
 
 def stop_registry(lab: Lab) -> None:
-    """Meanwhile a pod of foo is replaced: its image is on the node."""
+    """Replaces a pod of foo while the registry is away: its image is on the node."""
     with stopped(_process_ids(command=f"docker-registry serve {RUN}/registry.yml")[0]):
         lab.run("kubectl", "delete", "pod", lab.pod("foo")["metadata"]["name"], "--wait=false")
         time.sleep(AWAY)

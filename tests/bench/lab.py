@@ -1,4 +1,4 @@
-"""The stack that events happen to, in one of two setups."""
+"""The stack under test, in one of two setups."""
 
 import time
 from pathlib import Path
@@ -26,7 +26,7 @@ SETUPS: dict[str, Configuration] = {
 
 
 class Lab(Stack):
-    """The stack in one of the setups, and what can be done to it."""
+    """The stack in one of the setups, with changes of its configuration and its nodes."""
 
     def __init__(self, folder: Path, setup: str) -> None:
         super().__init__(folder)
@@ -37,7 +37,7 @@ class Lab(Stack):
         self._nodes = SETUPS[setup]["nodeCount"]
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401 -- YAML
-        """Brings the stack up with the setup's configuration, and with changes until the event is measured."""
+        """Deploys the setup's configuration with changes, which `settle` reverts."""
         self.configure(**changes)
         self.up()
 
@@ -84,7 +84,7 @@ class Lab(Stack):
         eventually(settled, seconds)
 
     def settle(self) -> None:
-        """Takes changes back and waits until the stack is whole again, and the load balancer has its nodes back."""
+        """Reverts changes, and waits until every pod is ready and the load balancer has its nodes again."""
         self.client = Client()
         if self._changed:
             self.change()
@@ -102,7 +102,7 @@ class Lab(Stack):
             time.sleep(18)  # five health checks of the load balancer
 
     def spread(self) -> None:
-        """Puts each pair of pods on two nodes again: nothing moves them by itself."""
+        """Moves one of two pods on the same node to the other node, which Kubernetes doesn't do by itself."""
         for name, namespace in (("kong", "kong"), ("foo-deployment", "default"), ("bar-deployment", "default")):
             app = name.removesuffix("-deployment")
             pods = self.kubernetes("pods", "-n", namespace, "-l", f"app={app}")["items"]

@@ -102,7 +102,7 @@ class State:
     def is_unneeded(self, name: str) -> bool:
         """Reports whether a node is little used, and all of its pods may move to the others, and fit there."""
         used, whole = NOTHING, total_requests(self.nodes[name]["status"]["allocatable"])
-        # All pods: a DaemonSet's don't count with --ignore-daemonsets-utilization only (simulator/utilization/info.go).
+        # DaemonSets' pods count, as by default in cluster-autoscaler (--ignore-daemonsets-utilization is off).
         for pod in self.pods_on(name):
             used = used.plus(requested(pod))
         pods = [pod for pod in self.pods_on(name) if _owner(pod) != "DaemonSet"]
@@ -161,7 +161,7 @@ class Autoscaler:
     def _run(self) -> None:
         while not self._stopped.wait(SCAN_SECONDS):
             if any(pool["auto_scale"] for pool in self._record.document["node_pools"]):
-                with contextlib.suppress(httpx.HTTPError):  # tried again at the next look
+                with contextlib.suppress(httpx.HTTPError):  # retried at the next look
                     state = State(self._items("/api/v1/nodes"), self._items("/api/v1/pods"))
                     with self._scheduler.lock:
                         self.reconcile(state)

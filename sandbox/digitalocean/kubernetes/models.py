@@ -139,10 +139,10 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def taints(requested: list[Document]) -> list[Document]:
-    """The taints of a request. DigitalOcean reads names of fields in any case: its Go client capitalises these.
+    """Returns the taints of a request. Field names are case-insensitive: DigitalOcean's Go client capitalises them.
 
     Raises:
-        ApiError: an effect is none of Kubernetes'.
+        ApiError: an effect isn't one of Kubernetes.
     """
     found = [{"key": "", "value": ""} | {key.lower(): value for key, value in taint.items()} for taint in requested]
     if any(taint.get("effect") not in _EFFECTS for taint in found):
@@ -379,7 +379,7 @@ class Clusters:
 
     @contextmanager
     def _degrading(self, record: ClusterRecord, *nodes: Document) -> Iterator[None]:
-        """Shows a failure as the state of the cluster and as the message of its nodes."""
+        """Reports an exception as the cluster's state `degraded` and as the message of the nodes."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it
@@ -437,7 +437,7 @@ class Clusters:
 
     @staticmethod
     def _recover(record: ClusterRecord) -> None:
-        """A cluster runs again once the nodes that didn't come are gone."""
+        """Sets a degraded cluster to running once it has no failed node."""
         nodes = (node for pool in record.document["node_pools"] for node in pool["nodes"])
         if record.state == "degraded" and not any("message" in node["status"] for node in nodes):
             record.set_state("running")

@@ -137,7 +137,7 @@ def get(cluster_id: str) -> ResponseReturnValue:
 def update(cluster_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), dict(body())
     document = record.document
-    # The description requires a name, but doctl sends none unless it changes.
+    # The OpenAPI description requires a name, but doctl sends it only if it changes.
     _check_name(requested.get("name") or document["name"], besides=record.id)
     if document["ha"] and requested.get("ha") is False:
         raise ApiError(422, "validation error: high availability can't be disabled")
@@ -157,7 +157,7 @@ def update(cluster_id: str) -> ResponseReturnValue:
 
 
 def _firewall(requested: Document) -> Document | None:
-    """Returns the requested firewall; None: the request doesn't set one."""
+    """Returns the requested firewall; None if the request sets none."""
     firewall = requested.get("control_plane_firewall")
     if not isinstance(firewall, dict) or not _is_set(firewall):
         return None

@@ -175,7 +175,7 @@ def _known(prefix: str, cluster: Properties) -> Properties:
 def _mark_default_pool(api: Client, identity: str) -> bool:
     """Adds the tag by which the provider finds the default pool, as the official one does when it imports a cluster.
 
-    Returns False where it can't: Pulumi's engine then says that there is no such cluster, and nobody hears why.
+    Returns False if no single pool can be the default one: Pulumi then reports a missing cluster, without the reason.
     """
     found = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
     pools = found["kubernetes_cluster"]["node_pools"] if found else []

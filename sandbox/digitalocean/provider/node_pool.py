@@ -58,12 +58,12 @@ def create_body(config: Properties, *tags: str) -> Properties:
 
 
 def _taints(config: Properties) -> list[Properties]:
-    """Returns the taints as the official provider sends them: its Go client doesn't name their fields."""
+    """Returns the taints as the official provider sends them: its Go client has no JSON names for their fields."""
     return [{key.capitalize(): taint[key] for key in ("key", "value", "effect")} for taint in config["taints"] or []]
 
 
 def state_of(pool: Properties, *, counted: bool) -> Properties:
-    """The pool as the stack stores it. `counted`: the state has a node count already; in another it is 0."""
+    """Returns the pool as the stack stores it; without `counted` the node count is 0, as in the state of an import."""
     return {
         "name": pool["name"],
         "size": pool["size"],
@@ -159,9 +159,9 @@ def _path(identity: str, state: Properties) -> str:
 
 
 def _cluster_of(api: Client, identity: str) -> str | None:
-    """The cluster of a pool that is imported: the id doesn't name it.
+    """Returns the cluster of an imported pool, whose id doesn't name it.
 
-    None: there is none, or the pool is a default one. Pulumi's engine then says that there is no such pool.
+    None if no cluster has the pool, or if it is a default one: Pulumi then reports a missing pool.
     """
     clusters = api.call("Unable to list Kubernetes clusters", "GET", "kubernetes/clusters?per_page=200")
     for cluster in clusters["kubernetes_clusters"]:

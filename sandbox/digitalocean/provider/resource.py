@@ -102,7 +102,7 @@ class Shape:
                 yield path + key, kind, each.force_new or each.replaces(old, new)
 
     def defaults_beside(self, changes: list[Change], olds: Properties) -> Iterator[Change]:
-        """Defaults that the state lacks, as of an imported resource. They show beside any other change, never alone."""
+        """Yields defaults that the state lacks, as after an import: changes only if there is another one."""
         changed = {path for path, _, _ in changes}
         for key, each in self.inputs.items():
             if changed and key not in changed and each.default is not None and olds.get(key) is None:

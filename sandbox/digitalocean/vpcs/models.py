@@ -64,7 +64,7 @@ class Vpcs(dict[str, Document]):
         return created
 
     def rename(self, document: Document, name: str) -> None:
-        """Raises ApiError if the name is taken or malformed."""
+        """Renames a network; raises ApiError if the name is taken or malformed."""
         if name != document["name"]:
             self._check_name(name)
             document["name"] = name
