@@ -45,19 +45,19 @@ def test_a_job_declares_permissions_and_a_timeout(file: Path) -> None:
         assert job["timeout-minutes"] <= 120
 
 
-def test_an_up_that_takes_its_time_is_not_cut() -> None:
-    """The slowest one is that of a node pool of another size (infra/cluster/doks.py)."""
+def test_the_timeout_of_the_up_job_exceeds_the_slowest_up() -> None:
+    """The slowest `up` replaces a node pool (infra/cluster/doks.py)."""
     up: dict[str, Any] = yaml.safe_load((PROJECT / ".github/workflows/up.yml").read_text())
     longest = re.search(r'create="(\d+)m", delete="(\d+)m"', (PROJECT / "infra/cluster/doks.py").read_text())
     assert longest
     assert up["jobs"]["up"]["timeout-minutes"] > sum(map(int, longest.groups()))
 
 
-def test_the_live_run_has_time_left_for_the_removal() -> None:
+def test_the_live_run_leaves_time_for_the_removal() -> None:
     live: dict[str, Any] = yaml.safe_load((PROJECT / ".github/workflows/live.yml").read_text())
     job = live["jobs"]["live"]
     (create,) = [step for step in job["steps"] if "pulumi up" in step.get("run", "")]
-    # A VPC is tried for half an hour to be deleted, and the bill is watched for 15 minutes.
+    # The provider retries the deletion of a VPC for half an hour, and the bill is polled for 15 minutes.
     assert job["timeout-minutes"] - create["timeout-minutes"] >= 45
 
 

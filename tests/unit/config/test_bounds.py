@@ -1,4 +1,4 @@
-"""The bounds of every key are those that its description says, which error lines and the reference page repeat."""
+"""Bounds of every key match its description, which error lines and the reference page repeat."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ UNSAID = {
     "timeout": (0, 60),
     "write": (0.001, 3600),
 }
-"""Bounds that a description leaves out: what nobody reaches by chance."""
+"""Bounds that descriptions omit, because realistic values are far from them."""
 
 
 def fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -59,3 +59,7 @@ def test_bounds_match_their_descriptions(name: str) -> None:
         if (match := re.search(pattern, field.get("description", ""))) and not {*match.groupdict()} & {*said}:
             said |= {each: float(number) for each, number in match.groupdict().items()}
     assert bounds == UNSAID.get(name, UNSAID.get(key, (said.get("least"), said.get("most"))))
+
+
+def test_every_omitted_bound_belongs_to_a_key() -> None:
+    assert UNSAID.keys() <= FIELDS.keys() | {key for key, _ in FIELDS.values()}
