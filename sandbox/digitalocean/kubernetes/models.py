@@ -286,7 +286,6 @@ class Clusters:
             for pool in record.document["node_pools"]:
                 for node in pool["nodes"]:
                     self._droplets.delete(node["droplet_id"])
-                self._recover(record)
             self._context.ledger.end("kubernetes_cluster", record.id)
             self.records.pop(record.id, None)
 
