@@ -94,7 +94,7 @@ pictures: .venv/.ready ## the pictures of the documentation that need nothing ru
 	@$(PYTHON) -m tests.pictures
 
 .PHONY: links
-links: .venv/.ready ## whether the documentation's links to the web lead somewhere; needs the internet
+links: .venv/.ready ## checks the documentation's links to the web; needs the internet
 	@$(PYTHON) -m docs.links | .venv/bin/linkchecker --stdin --recursion-level 0 --no-warnings
 
 .PHONY: lock

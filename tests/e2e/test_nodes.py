@@ -82,15 +82,15 @@ def test_an_added_node_has_its_pools_labels_and_a_droplet(stack: Stack, pool: Po
 def test_labels_of_a_pool_stay_on_its_nodes_and_taints_are_removed(stack: Stack, pool: Pool) -> None:
     taint = {"key": "only", "value": "", "effect": "PreferNoSchedule"}
 
-    def has(label: str | None, taints: int) -> bool:
+    def are_labelled(taints: int) -> bool:
         return all(
-            node["metadata"]["labels"].get("tier") == label and len(node["spec"].get("taints", [])) == taints
+            node["metadata"]["labels"].get("tier") == "web" and len(node["spec"].get("taints", [])) == taints
             for node in stack.kubernetes("nodes")["items"]
         )
 
     for labels, taints in (({"tier": "web"}, [taint]), ({}, [])):
         stack.api("PUT", pool.path, json={"name": pool.name, "count": 2, "labels": labels, "taints": taints})
-        eventually(lambda: has("web", len(taints)))  # noqa: B023 -- waited for in the loop
+        eventually(lambda: are_labelled(len(taints)))  # noqa: B023 -- waited for in the loop
 
 
 def test_pods_on_two_nodes_reach_each_other_and_resolve_services(stack: Stack, pool: Pool) -> None:
