@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from ops.digitalocean import one_line
 from ops.errors import OpsError
 from ops.pulumi.cli import Cli
-from ops.pulumi.stack import Stack
+from ops.pulumi.stack import Stack, history
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CHECKPOINTS = 100
@@ -89,7 +89,7 @@ class Backend:
 
     def _versions(self, stack: Stack) -> Iterator[str]:
         """The checkpoints that Pulumi Cloud keeps, newest first."""
-        for update in self._cli.pulumi_json("stack", "history", "--json", "--stack", stack.name):
+        for update in history(stack):
             if version := update.get("version"):
                 yield self._cli.pulumi("stack", "export", "--version", str(version), "--stack", stack.name)
 

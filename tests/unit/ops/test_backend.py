@@ -53,6 +53,26 @@ def test_a_legacy_backend_has_unqualified_stack_names(tmp_path: Path) -> None:
     assert Backend(LoggedIn(tmp_path)).earlier_ids(stack("dev")) == {OWN}
 
 
+def test_checkpoints_of_more_than_ten_updates_are_read_from_pulumi_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cloud(Cli):
+        """A CLI that is logged in to Pulumi Cloud: without a page size it lists ten updates."""
+
+        def pulumi_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- as Cli
+            if arguments[0] == "whoami":
+                return {"url": "https://app.pulumi.com/user"}
+            (size,) = [int(each.partition("=")[2]) for each in arguments if each.startswith("--page-size=")] or [10]
+            return [{"version": version} for version in range(12, 0, -1)][:size]
+
+        def pulumi(self, *arguments: str) -> str:
+            return OWN if arguments[:4] == ("stack", "export", "--version", "1") else THEIRS
+
+    cli, opened = Cloud(tmp_path), stack("user/kong-doks/dev")
+    monkeypatch.setattr(opened, "pulumi_json", cli.pulumi_json, raising=False)
+    assert Backend(cli).earlier_ids(opened) == {OWN, THEIRS}
+
+
 @pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="only Linux tells a process's program")
 def test_a_lock_with_a_reused_process_id_is_stale() -> None:
     assert Lock("user", socket.gethostname(), os.getpid(), "now").stale
