@@ -90,7 +90,7 @@ func (g *Gateway) configure(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if err := os.WriteFile(g.keptFile(), body, 0o600); err != nil {
+	if err := g.keep(body); err != nil {
 		reply(w, http.StatusInternalServerError, Message(err.Error()))
 		return
 	}
@@ -107,6 +107,15 @@ func (g *Gateway) serve(loaded *declarative.Document) {
 // keptFile holds the last configuration, as Kong's LMDB does in DB-less mode: a restarted gateway serves it again. In a
 // pod it lasts as long as the pod.
 func (g *Gateway) keptFile() string { return filepath.Join(g.Settings.Prefix, "configuration.json") }
+
+// keep replaces the file at once: a gateway that is killed meanwhile starts with the one before.
+func (g *Gateway) keep(body []byte) error {
+	partial := g.keptFile() + ".partial"
+	if err := os.WriteFile(partial, body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(partial, g.keptFile())
+}
 
 // Restore applies the configuration of an earlier process with the same prefix, if there is one.
 func (g *Gateway) Restore() error {
