@@ -37,14 +37,29 @@ class Pool:
         eventually(lambda: [node["status"]["state"] for node in self.nodes] == ["running"] * count, seconds)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pool(stack: Stack) -> Iterator[Pool]:
-    """The pool with two nodes; one afterwards, as the other tests have it."""
+    """The pool with two nodes; one after these tests, as the others have it."""
     pool = Pool(stack)
     pool.resize(2)
     yield pool
     pool.resize(1)
-    eventually(lambda: len(stack.kubernetes("nodes")["items"]) == 1)
+    eventually(lambda: is_settled(stack), 120)
+
+
+def is_settled(stack: Stack) -> bool:
+    """Reports whether the stack has one node, with every pod running on it, and one Droplet on its bill.
+
+    Kubernetes removes the pods of a node that has gone, and DigitalOcean its Droplet, some time after the node.
+    """
+    pods = stack.kubernetes("pods", "--all-namespaces")["items"]
+    nodes = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
+    droplets = [entry for entry in control("GET", "ledger")["entries"] if entry["kind"] == "droplet"]
+    return (
+        len(nodes) == len([entry for entry in droplets if not entry["ended_at"]]) == 1
+        and {pod["spec"].get("nodeName") for pod in pods} == nodes
+        and all(status["ready"] for pod in pods for status in pod["status"].get("containerStatuses", []))
+    )
 
 
 def nodes_of(stack: Stack, app: str) -> set[str]:
@@ -196,4 +211,5 @@ def test_an_unschedulable_pod_adds_a_node_that_is_removed_after_it(stack: Stack)
     finally:
         stack.run("kubectl", "delete", "pod", "first", "second", "--ignore-not-found")
         stack.api("DELETE", path)
-        eventually(lambda: len(stack.kubernetes("nodes")["items"]) == 1, 90)
+        selector = "doks.digitalocean.com/node-pool=large"
+        eventually(lambda: not stack.kubernetes("nodes", "-l", selector)["items"], 90)

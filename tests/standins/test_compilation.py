@@ -63,7 +63,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module:
 def test_progress_is_measured_by_the_source_that_is_compiled(module: Module, details: list[str]) -> None:
     compilation.compile_modules([(module, module.commands)], Report())
     first, last = details[-2:]
-    assert first.startswith("33%, about ")
+    assert first.startswith("24%, about ")  # for a third of the source: what comes later takes longer
     assert first.endswith(" s to go; small")
     assert last == "100%, about 0 s to go; large"
     assert (module.output / "any").read_text() == "binary\n"
