@@ -56,8 +56,8 @@ e2e: .venv/.ready ## the real engine on the sandbox
 
 # Three processes: on the one sandbox; the real engine without it; the rest. Most of the time each of them waits.
 .PHONY: sandboxed engine others
-sandboxed:
-	@$(PYTHON) -m pytest --durations=15 -q -m '$(CHOSEN) and sandbox' tests/e2e tests/reliability tests/standins
+sandboxed: # always in the same order: its tests change one stack, one after the other
+	@$(PYTHON) -m pytest -p no:randomly --durations=15 -q -m '$(CHOSEN) and sandbox' tests/e2e tests/reliability tests/standins
 engine:
 	@$(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/reliability
 others:
