@@ -16,7 +16,7 @@ _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
 def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
-    """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, or no path to request.
+    """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, no path, or switched off.
 
     Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout
     each time. A retry goes to the pod whose turn it is, which may be the same one again (Kong's round_robin.lua).
@@ -28,7 +28,7 @@ def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
     for services over HTTP (Kong's healthcheckers.lua).
     """
     path, *others = {service.probe_path(version) for version in service.versions.values()}
-    if not service.has_several_pods or path is None or others:
+    if not (service.active_checks and service.has_several_pods) or path is None or others:
         return None
     return {
         "active": {

@@ -193,6 +193,7 @@ class Workload(RoutePolicies):
     pre_stop: int = Field(
         5, ge=0, le=600, description="0 to 600 seconds that a pod serves on before SIGTERM", examples=[5]
     )
+    active_checks: bool = Field(True, description="true or false", examples=[False])
     resources: Resources = Field(
         Resources(), description="requests, limits", examples=[{"limits": {"memory": "128Mi"}}]
     )

@@ -23,6 +23,7 @@ CONFIGURATIONS = {
     "two pods of a service": stack(FOO | {"replicas": 2}, BAR),
     "two pods that answer gRPC": stack(FOO | {"replicas": 2, "protocol": "grpc"}, BAR),
     "two pods without a probe's path": stack({"name": "foo", "path": "/foo", "replicas": 2} | VERSION, BAR),
+    "two pods that Kong doesn't check": stack(FOO | {"replicas": 2, "activeChecks": False}, BAR),
     "two pods of two versions": stack(FOO | {"replicas": 2, "health": "/up", "canary": VERSION}, BAR),
     "nodes that come and go": stack(
         FOO, BAR, **{"kong-doks:nodeAutoscale": {"min": 1, "max": 3}, "kong-doks:metricsServer": "install"}
@@ -165,9 +166,15 @@ def test_all_versions_share_one_upstream_policy(run: Run) -> None:
         assert recording.one("Service", name).annotations["konghq.com/upstream-policy"] == "foo"
 
 
-@pytest.mark.parametrize("name", ["two pods that answer gRPC", "two pods without a probe's path"])
-def test_a_service_without_a_probe_path_has_no_kong_health_checks(run: Run, name: str) -> None:
-    assert run(name).of("KongUpstreamPolicy") == []
+@pytest.mark.parametrize(
+    "name", ["two pods that answer gRPC", "two pods without a probe's path", "two pods that Kong doesn't check"]
+)
+def test_a_service_without_a_probe_path_or_with_active_checks_off_has_no_kong_health_checks(
+    run: Run, name: str
+) -> None:
+    recording = run(name)
+    assert recording.of("KongUpstreamPolicy") == []
+    assert "konghq.com/upstream-policy" not in recording.one("Service", "foo").annotations
 
 
 def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
