@@ -290,6 +290,22 @@ def kill_node(lab: Lab) -> None:
     lab.settle_nodes(2)
 
 
+def hang_node(lab: Lab) -> None:
+    """Stops every process of a node until its pods have been replaced. The kernel still accepts connections."""
+    (dns,) = lab.kubernetes("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")["items"]  # DOKS runs two
+    pods = lab.kubernetes("pods", "-n", "kong", "-l", "app=kong")["items"]
+    name, *_ = {pod["spec"]["nodeName"] for pod in pods} - {dns["spec"]["nodeName"]}
+    kubelet = _process_ids(command=f"--hostname-override={name} ")[-1]  # the other one entered the namespaces for it
+    signal_all = ["nsenter", f"--target={kubelet}", "--pid", "sh", "-c", 'kill -"$0" -1']
+    subprocess.run([*signal_all, "STOP"], check=True)
+    try:
+        eventually(lambda: not lab.is_ready(name), 120)
+        eventually(lambda: lab.is_whole() and not lab.has_pods(name), 180)
+    finally:
+        subprocess.run([*signal_all, "CONT"], check=True)
+    eventually(lambda: lab.is_ready(name), 60)
+
+
 @contextmanager
 def stopped(process: int) -> Iterator[None]:
     os.kill(process, signal.SIGSTOP)
@@ -349,6 +365,7 @@ EVENTS: dict[str, Event] = {
     "controller killed": Event(kill_controller),
     "rate-limit store killed": Event(kill_store, ("two",)),
     "node killed": Event(kill_node, ("two",)),
+    "node hangs": Event(hang_node, ("two",)),
     "API server away": Event(stop_api_server),
     "cluster DNS away": Event(stop_dns),
     "registry away": Event(stop_registry),

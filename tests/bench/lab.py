@@ -92,14 +92,25 @@ class Lab(Stack):
         for node in self.kubernetes("nodes")["items"]:
             self.run("kubectl", "uncordon", node["metadata"]["name"])
 
-        def whole() -> bool:
-            deployments = self.kubernetes("deployments", "-A")["items"]
-            return all(d["status"].get("readyReplicas") == d["spec"]["replicas"] for d in deployments)
-
-        eventually(whole, 180)
+        eventually(self.is_whole, 180)
         if self._nodes > 1:
             self.spread()
             time.sleep(18)  # five health checks of the load balancer
+
+    def is_whole(self) -> bool:
+        """Reports whether every pod of every Deployment is ready."""
+        deployments = self.kubernetes("deployments", "-A")["items"]
+        return all(d["status"].get("readyReplicas") == d["spec"]["replicas"] for d in deployments)
+
+    def has_pods(self, node: str) -> bool:
+        """Reports whether a node has pods of Deployments that haven't been told to end."""
+        pods = self.kubernetes("pods", "-A", f"--field-selector=spec.nodeName={node}")["items"]
+        owners = [pod["metadata"]["ownerReferences"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return any(owner["kind"] == "ReplicaSet" for owner, *_ in owners)
+
+    def is_ready(self, node: str) -> bool:
+        conditions = self.kubernetes("node", node)["status"]["conditions"]
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
     def spread(self) -> None:
         """Moves one of two pods on the same node to the other node, which Kubernetes doesn't do by itself."""
