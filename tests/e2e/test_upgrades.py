@@ -61,8 +61,6 @@ class Cloned(Owned):
         stack_file = (self.project / "Pulumi.dev.yaml").read_text()
         subprocess.run(["rm", "-rf", self.project], check=True)
         git(folder, "clone", "--quiet", str(self.upstream), str(self.project))
-        manifest = self.project / "Pulumi.yaml"
-        manifest.write_text(manifest.read_text().replace("    virtualenv: .venv\n", ""))
         (self.project / "Pulumi.dev.yaml").write_text(stack_file)
         git(self.project, "commit", "--quiet", "--all", "--message=our stack")
         (self.project / ".venv").symlink_to(PROJECT / ".venv")
@@ -75,6 +73,9 @@ class Cloned(Owned):
         git(self.upstream, "tag", "v9.9.9")
 
     def _commit(self, message: str) -> None:
+        # The packages are this interpreter's, as in `Part`. An edit in the clone could conflict with the present one.
+        manifest = self.upstream / "Pulumi.yaml"
+        manifest.write_text(manifest.read_text().replace("    virtualenv: .venv\n", ""))
         git(self.upstream, "add", "--all")
         git(self.upstream, "commit", "--quiet", f"--message={message}")
 
