@@ -27,6 +27,7 @@ from infra.monitoring.monitoring import Monitoring
 from infra.services.namespace import ServicesNamespace
 from infra.services.route import RouteDependencies
 from infra.services.service import Service
+from infra.stack_traces import short_stack_traces
 
 config, account = load_config(), load_account()  # typed and checked: an error ends the program
 lookups = look_up(config, account)  # read-only: an answer may end the program before the first resource
@@ -56,18 +57,19 @@ if config.has_weighted_routes:  # an Ingress has no weights
 
 consumers = provision_consumers(lookups.consumers, gateway, cluster.contents)
 
-services = [
-    Service(
-        service,
-        config,
-        images=provision_images(service, registry, cluster.platform),
-        namespace=namespace,
-        pool=cluster.pools.get(service.pool or ""),
-        needs=RouteDependencies(gateway, gateway_api, certificate, consumers),
-        opts=cluster.contents,
-    )
-    for service in config.workloads
-]
+with short_stack_traces():
+    services = [
+        Service(
+            service,
+            config,
+            images=provision_images(service, registry, cluster.platform),
+            namespace=namespace,
+            pool=cluster.pools.get(service.pool or ""),
+            needs=RouteDependencies(gateway, gateway_api, certificate, consumers),
+            opts=cluster.contents,
+        )
+        for service in config.workloads
+    ]
 
 if config.installs_metrics_server:
     MetricsServer("metrics-server", config, cluster=cluster)

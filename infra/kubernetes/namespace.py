@@ -33,10 +33,13 @@ def isolated_namespace(
     Returns:
         The namespace's name, resolved once the policies exist: for objects that must not exist before.
     """
-    names = [
-        networking.v1.NetworkPolicy(
-            name, metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace), spec=spec, opts=opts
-        ).metadata.name
-        for name, spec in policies.items()
-    ]
+    names = [network_policy(name, namespace, spec, opts).metadata.name for name, spec in policies.items()]
     return pulumi.Output.all(namespace, *names).apply(lambda known: str(known[0]))
+
+
+def network_policy(
+    name: str, namespace: pulumi.Output[str], spec: Policy, opts: pulumi.ResourceOptions
+) -> networking.v1.NetworkPolicy:
+    return networking.v1.NetworkPolicy(
+        name, metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace), spec=spec, opts=opts
+    )

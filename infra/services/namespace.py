@@ -6,7 +6,8 @@ from pulumi_kubernetes import core, meta
 from infra.cluster.cluster import Cluster
 from infra.config.settings import Settings
 from infra.gateway.network_policies import solver_policy
-from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options
+from infra.kubernetes import ordering
+from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options, network_policy
 from infra.kubernetes.network_policy import Policy
 from infra.kubernetes.pod_security import namespace_labels
 
@@ -73,7 +74,9 @@ class ServicesNamespace(pulumi.ComponentResource):
             The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
             objects wait for it: if each waited for every policy, the edges of N services would number N squared.
         """
-        after = pulumi.ResourceOptions(depends_on=gateway.apply(lambda _: list[pulumi.Resource]()))
-        opts = pulumi.ResourceOptions.merge(self._options, after)
-        own = isolated_namespace(self._created, {service: policy}, opts)
-        return pulumi.Output.all(self.name, own).apply(lambda names: str(names[0]))
+        opts = pulumi.ResourceOptions.merge(
+            self._options, pulumi.ResourceOptions(depends_on=ordering.after(gateway, ()))
+        )
+        own = network_policy(service, self.name, policy, opts)
+        # A property of the policy: an object that has it depends on the policy alone, and so on all that came before.
+        return own.metadata.namespace.apply(str)

@@ -111,7 +111,7 @@ class Service(pulumi.ComponentResource):
             ),
             after(*needs.gateway.ready, *plugins, *policy, *needs.of(service)),
         )
-        self.register_outputs({})
+        # Without `register_outputs`: for an empty one Pulumi would write the whole state once more for each service.
 
 
 def _request(service: ServiceSettings | BundledApp, url: pulumi.Output[str]) -> pulumi.Output[str]:

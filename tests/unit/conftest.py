@@ -19,13 +19,17 @@ from tests.unit.configurations import PROJECT, shared
 
 @dataclass(frozen=True)
 class Resource:
-    """What the program registered, or looked up (by its `id`): `needs` exists before it and is deleted after it."""
+    """What the program registered, or looked up (by its `id`): `needs` exists before it and is deleted after it.
+
+    `foreign_frames` are those of its stack trace that aren't this project's.
+    """
 
     urn: str
     type: str
     name: str
     inputs: dict[str, Any]
     needs: list[str]
+    foreign_frames: int
     created: bool
     parent: str = ""
     id: str = ""
@@ -45,10 +49,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Recording:
-    """One run of the program."""
+    """One run of the program; `finished` are the components that registered outputs, by URN."""
 
     resources: list[Resource]
     outputs: dict[str, Any]
+    finished: list[str]
     invoked: list[str]
     errors: list[str]
     warnings: list[str]

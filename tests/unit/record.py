@@ -29,7 +29,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from pulumi.runtime import mocks, rpc, settings
-from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto import engine_pb2, source_pb2
 from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
@@ -206,6 +206,7 @@ class Recorder(mocks.MockMonitor):
         self.deleted_with: dict[str, str] = {}
         self.invoked: list[str] = []
         self.outputs: dict[str, Any] = {}
+        self.finished: list[str] = []
 
     def RegisterResource(self, request: messages.RegisterResourceRequest) -> object:  # noqa: N802 -- the engine's name
         response = super().RegisterResource(request)
@@ -234,6 +235,7 @@ class Recorder(mocks.MockMonitor):
         return response
 
     def RegisterResourceOutputs(self, request: messages.RegisterResourceOutputsRequest) -> object:  # noqa: N802
+        self.finished.append(request.urn)
         if "::pulumi:pulumi:Stack::" in request.urn:
             self.outputs = plain(MessageToDict(request.outputs))
         return super().RegisterResourceOutputs(request)
@@ -271,7 +273,14 @@ def described(
         "parent": request.parent,
         "inputs": plain(MessageToDict(properties)),
         "needs": [*request.dependencies, request.parent, request.provider.rpartition("::")[0]],
+        "foreign_frames": sum(map(is_foreign, request.stackTrace.frames)),
     }
+
+
+def is_foreign(frame: source_pb2.StackFrame) -> bool:
+    """Returns True for a frame of Python, of an SDK or of what runs the program."""
+    uri = frame.pc.uri
+    return bool(uri) and not uri.startswith((f"{PROJECT.as_uri()}/infra/", f"{PROJECT.as_uri()}/__main__.py"))
 
 
 _NOT_AN_OPTION = ("type", "name", "object", "parent", "dependencies", "provider", "sourcePosition", "stackTrace")
@@ -363,6 +372,7 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "resources": recorder.registered,
         "outputs": recorder.outputs,
+        "finished": recorder.finished,
         "invoked": recorder.invoked,
         "errors": engine.errors,
         "warnings": engine.warnings,

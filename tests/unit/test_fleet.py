@@ -9,6 +9,7 @@ import pytest
 from tests.unit.configurations import FLEETS, shared
 from tests.unit.conftest import Recording
 
+OF_A_SERVICE = ("NetworkPolicy", "Deployment", "Service", "Ingress")
 CONFIGURATIONS = shared(*(f"fleet of {size}" for size in FLEETS))
 
 MEASURES: dict[str, Callable[[Recording], int]] = {
@@ -41,3 +42,31 @@ def test_dependencies_of_a_resource_are_constant_in_a_larger_fleet(run: Callable
         for kind in {resource.type for resource in small.resources}
     }
     assert [resource.urn for resource in large.resources if len(resource.needs) > most[resource.type]] == []
+
+
+def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namespace(
+    run: Callable[[str], Recording],
+) -> None:
+    recording = run("fleet of 20")
+    for kind in ("Deployment", "Service", "Ingress"):
+        for resource in (each for each in recording.of(kind) if each.name.startswith("s0")):
+            closed = [urn.rpartition("$")[2] for urn in resource.needs if "Namespace" in urn or "NetworkPolicy" in urn]
+            service = resource.name.removesuffix("-canary").removesuffix("-stable")
+            assert closed == [f"kubernetes:networking.k8s.io/v1:NetworkPolicy::{service}"]
+            assert {"Namespace services", "NetworkPolicy default.deny"} <= recording.before(resource)
+
+
+def test_the_state_of_a_service_has_no_stack_frames_of_sdks(run: Callable[[str], Recording]) -> None:
+    recording = run("fleet of 20")
+    objects = [each for kind in OF_A_SERVICE for each in recording.of(kind) if each.name.startswith("s0")]
+    assert {each.type.rpartition(":")[2] for each in objects} == set(OF_A_SERVICE)
+    assert {each.urn: each.foreign_frames for each in objects if each.foreign_frames} == {}
+    # The resources beside them show that the recording sees frames.
+    assert recording.one("Release").foreign_frames > 0
+
+
+def test_a_service_costs_two_checkpoints_for_each_resource_and_no_other(run: Callable[[str], Recording]) -> None:
+    """Registered outputs of a component would be one more write of the whole state."""
+    finished = run("fleet of 20").finished
+    assert any("kong-doks:gateway:Gateway" in urn for urn in finished)
+    assert [urn for urn in finished if "kong-doks:service:Service" in urn] == []
