@@ -3,7 +3,9 @@
 import typer
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, NodeRecord, create_app
+from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.app import create_app
+from sandbox.digitalocean.kubernetes.models import ClusterRecord, NodeRecord
 
 TOKEN = "dop_v1_" + "0" * 64
 

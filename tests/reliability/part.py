@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 import yaml
 
-from sandbox.digitalocean import Cloud, ClusterRecord, create_app
+from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.kubernetes import routes as kubernetes
+from sandbox.digitalocean.kubernetes.models import ClusterRecord
 from sandbox.digitalocean.registries import routes as registries
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool

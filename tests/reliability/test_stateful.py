@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, currently_in_test_context, event, set
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sandbox.digitalocean import ClusterRecord
+from sandbox.digitalocean.kubernetes.models import ClusterRecord
 from tests.e2e.leaks import leaks
 from tests.reliability.part import QUIET, Part, delete_default_pool, until
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.digitalocean import Cloud
+from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.kubernetes.autoscaler import Autoscaler, State
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 

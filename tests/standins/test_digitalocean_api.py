@@ -18,9 +18,12 @@ import yaml
 from azure.core.exceptions import HttpResponseError
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, Settings, create_app
 from sandbox.digitalocean.__main__ import Nameless
+from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
+from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.settings import Settings
 from tests.standins.official_client import official_client
 from tests.support import eventually, free_port
 

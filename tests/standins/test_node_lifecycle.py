@@ -8,7 +8,10 @@ import httpx
 import pytest
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, NodeRecord, Settings, create_app
+from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.app import create_app
+from sandbox.digitalocean.kubernetes.models import NodeRecord
+from sandbox.digitalocean.settings import Settings
 
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
 VERSION, NEXT = "1.34.10-do.0", "1.35.7-do.0"

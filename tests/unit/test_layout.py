@@ -67,3 +67,13 @@ def test_a_copied_app_does_not_break_the_tests(tmp_path: Path) -> None:
     collected = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert collected.returncode == 0, collected.stdout
     assert "apps/bar2/test_bar.py" in collected.stdout
+
+
+def test_the_provider_stand_in_starts_without_the_api_stand_in() -> None:
+    """Every `pulumi` command starts it: the API's modules would take longer than all of its own."""
+    loaded = "import sys, sandbox.digitalocean.provider.__main__; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", loaded]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    modules = done.stdout.splitlines()
+    assert "sandbox.digitalocean.provider.server" in modules
+    assert {"flask", "httpx", "infra", "sandbox.digitalocean.app"} & set(modules) == set()

@@ -12,9 +12,12 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean import Cloud, ClusterRecord, KubernetesLike, Settings, create_app
 from sandbox.digitalocean.__main__ import Nameless
+from sandbox.digitalocean.account import Cloud
+from sandbox.digitalocean.app import create_app
+from sandbox.digitalocean.kubernetes.models import ClusterRecord, KubernetesLike
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
+from sandbox.digitalocean.settings import Settings
 
 TOKEN = "dop_v1_" + "5" * 64
 
