@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Fleet(Whole):
         self.kubeconfig = folder / "kubeconfig"
         self.kubeconfig.write_text(_kubeconfig(self.relay.url, self.relay.ca_pem.decode(), self.relay.admin_token))
         self.peaks: dict[str, int] = {}
+        self.processor: dict[str, float] = {}
 
     def configure_services(self, services: int) -> None:
         names = [f"s{number:03}" for number in range(services)]
@@ -55,9 +56,10 @@ class Fleet(Whole):
         self.configure(services=entries, consumers=[])
 
     def time_command(self, *command: str) -> float:
-        """Seconds that a command takes; notes the memory of its processes."""
+        """Seconds that a command takes; notes the memory and the processor time of its processes."""
+        self.processor.clear()
         began = time.monotonic()
-        with _memory(self.peaks):
+        with watched(self.peaks, self.processor):
             self.run(*command)
         return round(time.monotonic() - began, 2)
 
@@ -71,11 +73,11 @@ class Fleet(Whole):
         return self.time_command(str(tool("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments)
 
 
-def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
+def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, float]:
     """One life of a fleet and one of its baseline; adds to `seconds`.
 
     Returns:
-        Sizes: of the state, and of the processes.
+        Sizes: of the state, and of the processes; which of them a no-op `up` keeps busy, and how long.
     """
 
     def note(name: str, took: float) -> None:
@@ -91,9 +93,15 @@ def measure(services: int, folder: Path, seconds: Seconds) -> dict[str, int]:
         note("up", fleet.time_command("pulumi", "up", *QUIET, "--event-log", f"{folder}/events.json"))
         exported = json.loads(fleet.run("pulumi", "stack", "export").stdout)
         note("no-op up", fleet.time_command("pulumi", "up", *QUIET))
+        processor = {f"CPU-seconds of the {name}, no-op up": round(took, 1) for name, took in fleet.processor.items()}
         note("preview", fleet.time_command("pulumi", "preview", "--non-interactive"))
         (file,) = (path for path in fleet.state.rglob("stacks/**/dev.json") if path.is_file())
-        sizes = {"file": file.stat().st_size, "json": len(json.dumps(exported, separators=(",", ":")))} | fleet.peaks
+        sizes: dict[str, float] = {
+            "file": file.stat().st_size,
+            "json": len(json.dumps(exported, separators=(",", ":"))),
+            **fleet.peaks,
+            **processor,
+        }
         note("destroy", fleet.destroy_stack())
         objects = folder / "objects.json"
         items = [resource["inputs"] for resource in exported["deployment"]["resources"] if _of_services(resource)]
@@ -185,30 +193,24 @@ def _by_hand(fleet: Fleet, folder: Path, resources: list[dict[str, Any]]) -> flo
 
 
 @contextmanager
-def _memory(peaks: dict[str, int]) -> Iterator[None]:
-    """Notes the highest memory (MiB) of each kind of process below this one."""
+def watched(peaks: dict[str, int], processor: dict[str, float]) -> Iterator[None]:
+    """Notes the highest memory (MiB) and the processor time (seconds) of each kind of process below this one."""
     ended = threading.Event()
+    used: dict[tuple[str, int], float] = {}
 
     def watch() -> None:
-        while not ended.wait(0.2):
-            parents, commands = {}, {}
+        while not ended.wait(0.1):
+            parents: dict[int, int] = {}
             for entry in Path("/proc").glob("[0-9]*"):
-                try:
-                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                    commands[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-                    high = next(
-                        line for line in (entry / "status").read_text().splitlines() if line.startswith("VmHWM")
-                    )
-                except (OSError, StopIteration):
+                with suppress(OSError):
+                    parents[int(entry.name)] = int(_status_fields(entry)[_PARENT])
+            for pid in parents:
+                if not _is_below(pid, parents):
                     continue
-                below, pid = False, int(entry.name)
-                while pid := parents.get(pid, 0):
-                    below = below or pid == os.getpid()
-                for part, name in _PROCESSES.items():
-                    if below and part in commands[int(entry.name)]:
-                        key = f"MiB of the {name}"
-                        peaks[key] = max(peaks.get(key, 0), int(high.split()[1]) // 1024)
-                        break
+                with suppress(OSError, StopIteration):
+                    name, fields, high = _looked_at(Path(f"/proc/{pid}"))
+                    peaks[f"MiB of the {name}"] = max(peaks.get(f"MiB of the {name}", 0), high)
+                    used[name, pid] = sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK")
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -217,12 +219,45 @@ def _memory(peaks: dict[str, int]) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+        for (name, _), seconds in used.items():
+            processor[name] = processor.get(name, 0) + seconds
+
+
+_PARENT, _TIMES = 1, slice(11, 13)
+"""Fields of /proc/PID/stat after the command: the parent; user and system time in ticks."""
+
+
+def _status_fields(process: Path) -> list[str]:
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
+def _is_below(pid: int, parents: Mapping[int, int]) -> bool:
+    while pid := parents.get(pid, 0):
+        if pid == os.getpid():
+            return True
+    return False
+
+
+def _looked_at(process: Path) -> tuple[str, list[str], int]:
+    """Returns the kind of a process, its fields and its highest memory (MiB).
+
+    Raises:
+        StopIteration: it is of none of the kinds.
+        OSError: it has ended.
+    """
+    command = (process / "cmdline").read_text().replace("\0", " ")
+    name = next(name for part, name in _PROCESSES.items() if part in command)
+    high = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    return name, _status_fields(process), int(high.split()[1]) // 1024
 
 
 _PROCESSES = {
     "pulumi-language-python-exec": "program",
+    "pip list": "list of Python packages",
     "pulumi-resource-kubernetes": "Kubernetes provider",
+    "sandbox.digitalocean.provider": "DigitalOcean provider",
     "pulumi up": "engine",
+    "pulumi preview": "engine",
     "pulumi destroy": "engine",
 }
 

@@ -1,12 +1,15 @@
 """The performance page shows what the last run of the benchmark measured."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.bench import pictures, report
+from tests.bench.fleet import watched
 from tests.unit.configurations import PROJECT
 
 RESULTS = PROJECT / "tests" / "bench" / "results.json"
@@ -48,3 +51,13 @@ def test_a_curve_passes_through_its_values() -> None:
     assert middle == pytest.approx((left + right) / 2)
     assert half == pytest.approx((bottom + top) / 2)
     assert bottom > top
+
+
+def test_memory_and_processor_time_are_noted_for_the_kinds_of_processes_that_run() -> None:
+    peaks: dict[str, int] = {}
+    processor: dict[str, float] = {}
+    with watched(peaks, processor):
+        subprocess.run([sys.executable, "-c", "sum(range(20_000_000))", "pulumi preview"], check=True)
+    assert set(peaks) == {"MiB of the engine"}
+    assert set(processor) == {"engine"}
+    assert processor["engine"] > 0
