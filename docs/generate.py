@@ -62,7 +62,7 @@ def stack_file_schema() -> dict[str, Any]:
 def _with_encrypted(schema: Any) -> Any:  # noqa: ANN401 -- JSON
     """Allows what `pulumi config set --secret` writes in the place of a secret, and of a variable's value."""
     if isinstance(schema, list):
-        return [_with_encrypted(each) for each in schema]
+        return [_with_encrypted(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("writeOnly"):
@@ -95,7 +95,7 @@ def _commands() -> Iterator[tuple[str, str, str]]:
         ]
         options = [parameter.opts[0] for parameter in command.params if parameter.param_type_name == "option"]
         purpose = command.help.partition("\n\n")[0]
-        yield " ".join([name, *arguments]), purpose, ", ".join(f"`{each}`" for each in options)
+        yield " ".join([name, *arguments]), purpose, ", ".join(f"`{option}`" for option in options)
 
 
 def _configuration() -> str:
@@ -150,11 +150,13 @@ def _allowed(field: dict[str, Any]) -> str:
 
 
 def _examples(field: dict[str, Any]) -> str:
-    return ", ".join(f"`{each if isinstance(each, str) else json.dumps(each)}`" for each in field.get("examples", []))
+    return ", ".join(
+        f"`{example if isinstance(example, str) else json.dumps(example)}`" for example in field.get("examples", [])
+    )
 
 
 def _sandbox_coverage() -> str:
-    families = [each.family for each in (account, compute, domains, kubernetes, load_balancers, registries, vpcs)]
+    families = [routes.family for routes in (account, compute, domains, kubernetes, load_balancers, registries, vpcs)]
     rows = [
         _row(family.name, f"`{endpoint.partition('.')[2]}`", ", ".join(f"`{scope}`" for scope in scopes))
         for family in families

@@ -159,10 +159,10 @@ def timeline(
         except OSError as error:
             raise OpsError(f"{output}: {error.strerror}; fix: --output with a file that can be written") from None
     if as_json:
-        found = {"critical_path": path, "longest": slowest}
+        report = {"critical_path": path, "longest": slowest}
         documents = {
             name: [dataclasses.asdict(step) | {"needs": sorted(step.needs)} for step in chosen]
-            for name, chosen in found.items()
+            for name, chosen in report.items()
         }
         _print_json({"stack": opened.name} | documents)
         return
@@ -191,21 +191,21 @@ def bill(
         names, ownership = Names.of(opened.values), read_ownership(opened, states.read(opened), api.clock_error)
         end = time.monotonic() + wait
         with errors.status("reading the account") as status:
-            while (found := read_inventory(api, names, ownership)).own:
+            while (inventory := read_inventory(api, names, ownership)).own:
                 if time.monotonic() >= end:
                     break
-                left = ", ".join(f"{each.kind} {each.name}" for each in found.own)
+                left = ", ".join(f"{resource.kind} {resource.name}" for resource in inventory.own)
                 status.update(escape(f"{end - time.monotonic():.0f} s more for {left}"))
                 time.sleep(POLL_SECONDS)
-    _show_bill(found, opened.name, as_json=as_json)
-    if expect_zero and found.own:
+    _show_bill(inventory, opened.name, as_json=as_json)
+    if expect_zero and inventory.own:
         raise typer.Exit(PROBLEM)
-    raise typer.Exit(UNCHECKED if found.blind else 0)
+    raise typer.Exit(UNCHECKED if inventory.blind else 0)
 
 
 def _show_bill(found: Inventory, stack: str, *, as_json: bool) -> None:
-    monthly = round(sum(each.monthly for each in found.own), 2)
-    hourly = round(sum(each.hourly for each in found.own), 5)
+    monthly = round(sum(resource.monthly for resource in found.own), 2)
+    hourly = round(sum(resource.hourly for resource in found.own), 5)
     if as_json:
         totals = {"monthly": monthly, "hourly": hourly, "blind": found.blind}
         _print_json({"stack": stack, "things": _plain(found.own), "others": _plain(found.others)} | totals)
@@ -213,12 +213,12 @@ def _show_bill(found: Inventory, stack: str, *, as_json: bool) -> None:
     if found.own:
         _print_table(found.own)
         # Below the table, which truncates long lines: users copy these commands.
-        for each in found.own:
-            if each.orphan:
-                console.print(f"{each.remove} --stack {stack}", style="bold", markup=False)
-    for each in found.others:
-        if each.owner == "nobody":
-            what = f"{each.kind} {each.name} ({each.id}), ${each.monthly:.2f} a month"
+        for resource in found.own:
+            if resource.orphan:
+                console.print(f"{resource.remove} --stack {stack}", style="bold", markup=False)
+    for resource in found.others:
+        if resource.owner == "nobody":
+            what = f"{resource.kind} {resource.name} ({resource.id}), ${resource.monthly:.2f} a month"
             console.print(f"not this stack's: {what}: belongs to a cluster that it never had", markup=False)
     billed = f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if found.own else "nothing is billed"
     doubt = ", as far as can be seen" if found.blind else ""
@@ -229,9 +229,9 @@ def _show_bill(found: Inventory, stack: str, *, as_json: bool) -> None:
 
 def _print_table(resources: list[BilledResource]) -> None:
     table = Table("what", "name", "USD/month", "USD/hour")
-    for each in resources:
-        name = f"{each.name} (its cluster is gone)" if each.orphan else each.name
-        table.add_row(each.kind, escape(name), f"{each.monthly:.2f}", f"{each.hourly:.5f}")
+    for resource in resources:
+        name = f"{resource.name} (its cluster is gone)" if resource.orphan else resource.name
+        table.add_row(resource.kind, escape(name), f"{resource.monthly:.2f}", f"{resource.hourly:.5f}")
     console.print(table)
 
 
@@ -321,10 +321,12 @@ def _examine(name: str) -> _Examined:
         locks = backend.locks(stack)
         if running := state_checks.check_running(locks):
             return _Examined(running, [], [], stack.name)
-        found = snapshot.read(stack.account(), stack, locks)
+        current = snapshot.read(stack.account(), stack, locks)
         # The doctor never looks into a cluster that the stack uses through a context.
-        is_complete = bool(found.settings.kube_context) or not found.not_read
-        return _Examined(examination.examine(found), examination.notes(found), found.not_read, stack.name, is_complete)
+        is_complete = bool(current.settings.kube_context) or not current.not_read
+        return _Examined(
+            examination.examine(current), examination.notes(current), current.not_read, stack.name, is_complete
+        )
 
 
 @app.command()
@@ -341,8 +343,8 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
         raise typer.BadParameter(f"allowed: {', '.join(removal.KINDS)}", param_hint="KIND")
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
-        state, found = _read_account(api, opened)
-        target = removal.target(api, kind, identifier, found, state)
+        state, inventory = _read_account(api, opened)
+        target = removal.target(api, kind, identifier, inventory, state)
         if target.reason and not force:
             message = f"{target.description}: {target.reason}; fix: leave it to its owner, or --force"
             if as_json:
@@ -355,12 +357,12 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
             typer.confirm(f"Delete {target.description}{doubt} for good?", abort=True, err=True)
         removed = removal.remove(api, target)
     # The token may be another team's: then it is still there, and billed.
-    unseen = f"{kind} {identifier}" in found.missing and not found.is_right_account
+    unseen = f"{kind} {identifier}" in inventory.missing and not inventory.is_right_account
     gone = "gone already, as far as can be seen" if unseen else "gone already"
     result = f"being deleted (python -m ops bill --wait 300 --stack {opened.name})" if removed else gone
     _done(f"{kind} {identifier}", result, opened, as_json=as_json)
     if unseen:
-        errors.print(f"{kind} {identifier} of the state is not in this account: {found.why_missing}", markup=False)
+        errors.print(f"{kind} {identifier} of the state is not in this account: {inventory.why_missing}", markup=False)
         raise typer.Exit(UNCHECKED)
 
 
@@ -378,14 +380,16 @@ def forget(
         raise typer.BadParameter(f"allowed: {', '.join(types)}", param_hint="KIND")
     with _errors_in_one_line(as_json=as_json):
         api, opened = _open(stack)
-        state, found = _read_account(api, opened)
+        state, inventory = _read_account(api, opened)
         resource = state.of(types[kind]).get(identifier)
         if resource is None:
             raise OpsError(f"{kind} {identifier} is not in the state; fix: python -m ops doctor --stack {opened.name}")
-        if f"{kind} {identifier}" not in found.missing:
+        if f"{kind} {identifier}" not in inventory.missing:
             raise OpsError(f"{kind} {identifier} is in the account; fix: pulumi destroy --stack {opened.name}")
         if not yes:
-            question = f"The account of {found.account} has no {kind} {identifier}. Is it the account of this stack?"
+            question = (
+                f"The account of {inventory.account} has no {kind} {identifier}. Is it the account of this stack?"
+            )
             typer.confirm(question, abort=True, err=True)
         if kind == "cluster":
             command = ["state", "delete", resource["urn"], "--target-dependents", "--force", "--yes"]
@@ -421,8 +425,8 @@ def wait(
 
 
 def _state_of(api: Api, cluster: str) -> str:
-    found = api.find(f"kubernetes/clusters/{segment(cluster)}", "kubernetes_cluster", Cluster)
-    return found.status.state if found else "gone"
+    document = api.find(f"kubernetes/clusters/{segment(cluster)}", "kubernetes_cluster", Cluster)
+    return document.status.state if document else "gone"
 
 
 def _check_own(stack: Stack, cluster: str) -> None:

@@ -132,14 +132,14 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     if missing:
         return
     state = states.read(stack)
-    clusters = {each.id: each for each in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
-    found = registries(api) if settings.uses_digitalocean_registry else []
-    yield from _check_state(state, clusters, found, str(account))
-    own = next((clusters[each] for each in state.of(states.CLUSTER) if each in clusters), None)
+    clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
+    existing = registries(api) if settings.uses_digitalocean_registry else []
+    yield from _check_state(state, clusters, existing, str(account))
+    own = next((clusters[cluster] for cluster in state.of(states.CLUSTER) if cluster in clusters), None)
     options = api.read("kubernetes/options", "options", ClusterOptions)
     minors = list(dict.fromkeys(minor_of(version.slug) for version in options.versions))
     for_nodes = {size.slug for size in options.sizes}
-    sizes = {each.slug: each for each in api.list("sizes", "sizes", Size) if each.slug in for_nodes}
+    sizes = {size.slug: size for size in api.list("sizes", "sizes", Size) if size.slug in for_nodes}
     yield _check_room(settings, sizes)
     yield from _check_pools(settings, sizes)
     owned_vpcs = state.of(states.VPC)
@@ -157,7 +157,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         yield from _check_vpc_name(live, settings.vpc, {vpc.name for vpc in vpcs})
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
-        yield _check_registry(api, stack, found, state)
+        yield _check_registry(api, stack, existing, state)
 
 
 def _is_allowed(api: Api, probe: Probe) -> bool:
@@ -172,10 +172,10 @@ def _is_allowed(api: Api, probe: Probe) -> bool:
 
 def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Registry], account: str) -> Iterator[Check]:
     """Checks that the account has the ids of the state; if not, the token is most often another team's."""
-    names = {each.name for each in found}
-    missing = [f"cluster {each}" for each in state.of(states.CLUSTER) if each not in clusters]
+    names = {registry.name for registry in found}
+    missing = [f"cluster {cluster}" for cluster in state.of(states.CLUSTER) if cluster not in clusters]
     if found or state.of(states.REGISTRY):
-        missing += [f"registry {each}" for each in state.of(states.REGISTRY) if each not in names]
+        missing += [f"registry {name}" for name in state.of(states.REGISTRY) if name not in names]
     if missing:
         detail = f"{', '.join(missing)} of the state is not in the account of {account}"
         fix = "a token of the team that has it; if it was deleted by hand, python -m ops doctor"
@@ -228,17 +228,17 @@ def _choice(key: str, value: str, choices: list[str], where: str = "", option: s
 
 def _check_vpc(vpc: Vpc, region: str, found: list[VpcDocument], owned: Collection[str]) -> Check:
     """The private network of a new cluster; the stack may have made it in an `up` that failed."""
-    here = {each.id: each for each in found if each.region == region}
+    here = {network.id: network for network in found if network.region == region}
     if vpc.id:
         if vpc.id in here:
             return Check("vpc", True, f"{here[vpc.id].name} is there")
         fix = f"pulumi config set --path vpc.id {next(iter(here))}" if here else "write vpc: {name: ...}"
         return Check("vpc", False, f'no VPC "{vpc.id}" in {region}', fix)
-    if any(each.id in owned for each in here.values()):
+    if any(network.id in owned for network in here.values()):
         return Check("vpc", True, "exists and belongs to this stack")
-    if any(each.name == vpc.name for each in found):
+    if any(network.name == vpc.name for network in found):
         return Check("vpc", False, f'a VPC "{vpc.name}" exists already', "write vpc: {id: ...}, or another name")
-    if not any(each.default for each in here.values()):
+    if not any(network.default for network in here.values()):
         detail = f"the first VPC in {region} becomes its default one, which DigitalOcean never deletes, nor can destroy"
         return Check("vpc", False, detail, "create one in the control panel, and write vpc: {id: ...}")
     return Check("vpc", True, f"{vpc.name} is free")
@@ -269,7 +269,7 @@ def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
 
 def _live(cluster: Cluster, vpcs: Iterable[VpcDocument], owned_vpcs: Collection[str]) -> LiveCluster:
     sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
-    vpc = next((each for each in vpcs if each.id == cluster.vpc_uuid), None)
+    vpc = next((network for network in vpcs if network.id == cluster.vpc_uuid), None)
     return LiveCluster(
         name=cluster.name,
         region=cluster.region,
@@ -285,8 +285,8 @@ def _live(cluster: Cluster, vpcs: Iterable[VpcDocument], owned_vpcs: Collection[
 
 def _upgrades(api: Api, cluster: str) -> list[str]:
     """Versions that DigitalOcean can upgrade the cluster to."""
-    found = api.list(f"kubernetes/clusters/{cluster}/upgrades", "available_upgrade_versions", Slug, null_is_empty=True)
-    return [each.slug for each in found]
+    listed = api.list(f"kubernetes/clusters/{cluster}/upgrades", "available_upgrade_versions", Slug, null_is_empty=True)
+    return [version.slug for version in listed]
 
 
 def _check_upgrade(
@@ -300,7 +300,7 @@ def _check_upgrade(
         return Check(key, True, f"cluster {live.name} runs {live.version}")
     wanted = settings.kubernetes_version
     if wanted not in offered:
-        return _choice(key, wanted, [live.minor, *(each for each in offered if each != live.minor)])
+        return _choice(key, wanted, [live.minor, *(minor for minor in offered if minor != live.minor)])
     if broken := cluster_changes.unsupported(wanted):
         return Check(key, False, f"{live.version} to {wanted}: {broken}", f"pulumi config set {key} {live.minor}")
     return _check_upgrades(live, settings, available())
@@ -352,10 +352,10 @@ def _check_quota(api: Api, account: Account, settings: Settings, have: int) -> C
 
 
 def _check_registry(api: Api, stack: Stack, found: list[Registry], state: State) -> Check:
-    wanted, names = stack.settings.registry, [each.name for each in found]
+    wanted, names = stack.settings.registry, [registry.name for registry in found]
     if wanted.existing:
         return _check_existing_registry(str(wanted.name), names, state)
-    own = next((each for each in found if each.name in state.of(states.REGISTRY)), None)
+    own = next((registry for registry in found if registry.name in state.of(states.REGISTRY)), None)
     if own:
         return _check_registry_replacement(own, wanted.name, wanted.region)
     if found and (subscription := found[0].subscription):

@@ -40,32 +40,32 @@ def status(kubernetes: Kubernetes, settings: Settings, stack: str) -> Iterator[R
         for name in workload.versions:
             yield from _rows(kubernetes, settings.namespace, f"{name}-deployment", stack, {"api": f"service {name}"})
     for namespace in namespaces.RESERVED:
-        found = [
+        names = [
             item["metadata"]["name"] for item in kubernetes.items(f"/apis/apps/v1/namespaces/{namespace}/deployments")
         ]
         # Kong's own is expected, the others are there if the configuration has them.
-        for name in sorted({*found, *(["kong"] if namespace == namespaces.GATEWAY else [])}):
+        for name in sorted({*names, *(["kong"] if namespace == namespaces.GATEWAY else [])}):
             labels = {container: label for (deployment, container), label in _NAMES.items() if deployment == name}
             yield from _rows(kubernetes, namespace, name, stack, labels or {"": name})
 
 
 def _rows(kubernetes: Kubernetes, namespace: str, deployment: str, stack: str, labels: dict[str, str]) -> Iterator[Row]:
     """A row for each container that has a label; a label for "" is for all of them."""
-    found = kubernetes.find(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
-    if found is None:
+    document = kubernetes.find(f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}")
+    if document is None:
         missing = f"Deployment {namespace}/{deployment} is missing"
         for label in labels.values():
             yield Row(label, "0/0", "", missing, next=f"pulumi up --refresh --stack {stack}")
         return
-    wanted = found["spec"].get("replicas", 1)
-    ready = f"{(found.get('status') or {}).get('readyReplicas', 0)}/{wanted}"
-    selector = ",".join(f"{name}={value}" for name, value in found["spec"]["selector"]["matchLabels"].items())
-    running = [each for pod in pods(kubernetes, namespace, selector) for each in containers(pod)]
-    images = {each["name"]: each["image"] for each in found["spec"]["template"]["spec"]["containers"]}
-    for container, label in labels.items():
-        mine = [each for each in running if container in ("", each.name)]
-        failing = next((each for each in mine if each.problem), None)
-        image = failing.image if failing else images.get(container, ", ".join(images.values()))
+    wanted = document["spec"].get("replicas", 1)
+    ready = f"{(document.get('status') or {}).get('readyReplicas', 0)}/{wanted}"
+    selector = ",".join(f"{name}={value}" for name, value in document["spec"]["selector"]["matchLabels"].items())
+    running = [container for pod in pods(kubernetes, namespace, selector) for container in containers(pod)]
+    images = {container["name"]: container["image"] for container in document["spec"]["template"]["spec"]["containers"]}
+    for name, label in labels.items():
+        mine = [container for container in running if name in ("", container.name)]
+        failing = next((container for container in mine if container.problem), None)
+        image = failing.image if failing else images.get(name, ", ".join(images.values()))
         if failing:
             log = last_log_line(kubernetes, failing)
             yield Row(label, ready, image, failing.problem, log, _next(failing, stack))

@@ -35,7 +35,7 @@ def test_the_greeting_is_configurable(channel: Channel, monkeypatch: pytest.Monk
 
 def test_a_stream_has_the_requested_number_of_greetings(channel: Channel) -> None:
     greet = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
-    told = [each.text for each in greet(Request(name="Ada", times=3), timeout=10)]
+    told = [greeting.text for greeting in greet(Request(name="Ada", times=3), timeout=10)]
     assert told == ["Hello Ada, 1 of 3", "Hello Ada, 2 of 3", "Hello Ada, 3 of 3"]
 
 

@@ -156,13 +156,13 @@ def test_the_page_lists_routes_policies_and_versions() -> None:
 
     found = asyncio.run(tree())
     assert [link.get("href") for link in found.iter("a")] == ["/ok"]
-    assert [text_of(each) for each in found.iter("small")] == ["auth: jwt", "<script>"]
-    assert [text_of(each) for each in found.findall(".//section[2]//li")] == ["requestId"]
+    assert [text_of(element) for element in found.iter("small")] == ["auth: jwt", "<script>"]
+    assert [text_of(element) for element in found.findall(".//section[2]//li")] == ["requestId"]
     assert text_of(found.findall(".//dl")[0]) == "Kong3.9.3"
     assert list(found.iter("script")) == []
-    headings = [each.tag for each in found.iter() if re.fullmatch(r"h\d", each.tag)]
+    headings = [element.tag for element in found.iter() if re.fullmatch(r"h\d", element.tag)]
     assert headings == ["h1", "h2", "h2", "h2"]
-    assert [each.get("scope") for each in found.iter("th")] == ["col", "col", "col", "row"]
+    assert [element.get("scope") for element in found.iter("th")] == ["col", "col", "col", "row"]
 
 
 def test_the_page_of_a_gateway_without_services() -> None:

@@ -125,8 +125,8 @@ def fetch(url: str, token: str, name: str) -> dict[str, str]:
         wait = 2**attempt
         try:
             with opener.open(request, timeout=30) as response:
-                found = json.load(response)
-            return {key: found[key] for key in ("token", "expires_at")}
+                credentials = json.load(response)
+            return {key: credentials[key] for key in ("token", "expires_at")}
         except urllib.error.HTTPError as error:
             problem = f"HTTP {error.code} {error.reason}"
             if refusal := REFUSALS.get(error.code):

@@ -68,7 +68,7 @@ class NodeSize(NamedTuple):
     @property
     def allocatable(self) -> Amount:
         """The part of a node that pods get."""
-        largest = max((each for each in _NODE_MEMORY if each <= self.memory), default=0)
+        largest = max((step for step in _NODE_MEMORY if step <= self.memory), default=0)
         memory = _NODE_MEMORY[largest] + self.memory - largest if largest else 0
         return Amount(self.vcpus * 1000 - _RESERVED_CPU, memory)
 

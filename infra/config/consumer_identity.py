@@ -66,7 +66,7 @@ def arrange(consumers: Sequence[Consumer], previous: Claims) -> list[Entry]:
     while pending := [name for name in assigned if name not in ordered]:
         name = next((name for name in pending if after[name] <= ordered.keys()), None)
         if name is None:
-            raise InvalidConfigError([_exchange(assigned, {each: after[each] & {*pending} for each in pending})])
+            raise InvalidConfigError([_exchange(assigned, {name: after[name] & {*pending} for name in pending})])
         ordered[name] = Entry(name, assigned[name], after[name])
     return [*ordered.values()]
 
@@ -76,7 +76,7 @@ def _exchange(assigned: Mapping[str, Consumer | None], waiting: Mapping[str, fro
     path = [min(waiting)]
     while (following := min(waiting[path[-1]])) not in path:
         path.append(following)
-    names = sorted(consumer.name for each in path[path.index(following) :] if (consumer := assigned[each]))
+    names = sorted(consumer.name for name in path[path.index(following) :] if (consumer := assigned[name]))
     allowed = "a name, a key, an issuer that no other consumer has until then"
     fix = f"first give {names[0]} others that nobody has, pulumi up; then the final ones, pulumi up again"
     problem = f"{' and '.join(names)} exchange names or credentials, and Kong would refuse both during the update"

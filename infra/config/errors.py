@@ -130,8 +130,11 @@ def _translate(
 
 def _key_field(field: FieldInfo) -> FieldInfo:
     """Returns the constraints of a mapping's keys, if they have a description of their own; else the field."""
-    constraints = [each for key in get_args(field.annotation)[:1] for each in get_args(key)]
-    return next((each for each in constraints if isinstance(each, FieldInfo) and each.description), field)
+    constraints = [argument for key in get_args(field.annotation)[:1] for argument in get_args(key)]
+    return next(
+        (constraint for constraint in constraints if isinstance(constraint, FieldInfo) and constraint.description),
+        field,
+    )
 
 
 def _describe(field: FieldInfo) -> tuple[str, str]:

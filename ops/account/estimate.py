@@ -16,8 +16,8 @@ def estimate(api: Api, settings: Settings) -> list[cost.Item]:
     sizes: dict[str, cost.Price] = {}
     tiers: dict[str, float] = {}
     if settings.creates_cluster:
-        found = api.list("sizes", "sizes", Size)
-        sizes = {size.slug: cost.Price(size.price_monthly, size.price_hourly) for size in found}
+        offered = api.list("sizes", "sizes", Size)
+        sizes = {size.slug: cost.Price(size.price_monthly, size.price_hourly) for size in offered}
     if settings.creates_registry:
         options = api.read("registries/options", "options", RegistryOptions)
         tiers = {tier.slug: tier.monthly_price_in_cents / 100 for tier in options.subscription_tiers}

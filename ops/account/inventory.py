@@ -95,12 +95,12 @@ class Inventory:
     def blind(self) -> list[str]:
         """Reasons why the bill may be incomplete."""
         doubts = [
-            f"{each.kind} {each.name} ({each.id}) may be this stack's or another's"
-            for each in self.others
-            if each.owner == "unknown" and each.kind in ("cluster", "registry")
+            f"{resource.kind} {resource.name} ({resource.id}) may be this stack's or another's"
+            for resource in self.others
+            if resource.owner == "unknown" and resource.kind in ("cluster", "registry")
         ]
         if self.missing and not self.is_right_account:
-            doubts += [f"{each} of the state is not in this account: {self.why_missing}" for each in self.missing]
+            doubts += [f"{name} of the state is not in this account: {self.why_missing}" for name in self.missing]
         return doubts
 
     @property
@@ -112,9 +112,9 @@ class Inventory:
     def monthly(self, resource: BilledResource) -> float:
         """Price of a resource with everything that goes with it."""
         return resource.monthly + sum(
-            each.monthly
-            for each in (*self.own, *self.others)
-            if resource.kind == "cluster" and each.cluster == resource.id
+            part.monthly
+            for part in (*self.own, *self.others)
+            if resource.kind == "cluster" and part.cluster == resource.id
         )
 
 
@@ -128,30 +128,33 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     api.get("tags", per_page=1)
     # Clusters last: otherwise resources of a cluster created meanwhile would look like orphans.
     tagged = {
-        kind: list(api.list(each.path, each.path, each.model, query=each.query)) for kind, each in _TAGGED.items()
+        kind: list(api.list(listing.path, listing.path, listing.model, query=listing.query))
+        for kind, listing in _TAGGED.items()
     }
-    clusters = {each.id: each for each in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
-    found = [each for cluster in clusters.values() for each in _cluster(cluster, names, ownership)]
+    clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
+    resources = [resource for cluster in clusters.values() for resource in _cluster(cluster, names, ownership)]
     for kind, documents in tagged.items():
-        found += _tagged(kind, documents, clusters, found, ownership)
+        resources += _tagged(kind, documents, clusters, resources, ownership)
     registries = _registries(api, names, ownership)
-    found += _classified_registries(registries, names, ownership)
+    resources += _classified_registries(registries, names, ownership)
     ids = {CLUSTER: clusters.keys(), REGISTRY: registries.keys()}
-    known = [(CLUSTER, each) for each in ownership.clusters] + [
+    known = [(CLUSTER, cluster) for cluster in ownership.clusters] + [
         (REGISTRY, registry) for registry in ownership.registries
     ]
     kinds = {CLUSTER: "cluster", REGISTRY: "registry"}
-    missing = [f"{kinds[kind]} {each}" for kind, each in known if each not in ids[kind]]
+    missing = [f"{kinds[kind]} {identifier}" for kind, identifier in known if identifier not in ids[kind]]
     return Inventory(
-        own=[each for each in found if each.owner == "stack"],
-        others=[each for each in found if each.owner != "stack"],
+        own=[resource for resource in resources if resource.owner == "stack"],
+        others=[resource for resource in resources if resource.owner != "stack"],
         clusters=clusters,
         registries=registries,
-        load_balancers={each.id: each for each in tagged["load_balancer"] if isinstance(each, LoadBalancer)},
+        load_balancers={
+            balancer.id: balancer for balancer in tagged["load_balancer"] if isinstance(balancer, LoadBalancer)
+        },
         names={
-            **{("cluster", each.id): each.name for each in clusters.values()},
+            **{("cluster", cluster.id): cluster.name for cluster in clusters.values()},
             **{("registry", name): name for name in registries},
-            **{(kind, each.id): each.name for kind, documents in tagged.items() for each in documents},
+            **{(kind, document.id): document.name for kind, documents in tagged.items() for document in documents},
         },
         missing=missing,
         is_right_account=len(missing) < len(known),
@@ -180,16 +183,18 @@ def _tagged(
     ownership: Ownership,
 ) -> list[BilledResource]:
     """Resources with the tag of one of these clusters, or of a cluster that is gone."""
-    owners = {each.id: each.owner for each in found if each.kind == "cluster"}
+    owners = {resource.id: resource.owner for resource in found if resource.kind == "cluster"}
     result = []
     for document in documents:
         ids = [match[1] for tag in document.tags if (match := _CLUSTER_TAG.fullmatch(tag))]
-        here = next((each for each in ids if each in owners), "")
-        orphan = bool(ids) and not any(each in clusters for each in ids)
+        here = next((identifier for identifier in ids if identifier in owners), "")
+        orphan = bool(ids) and not any(identifier in clusters for identifier in ids)
         if not (here or orphan):
             continue
         owner = owners[here] if here else "nobody"
-        if orphan and any(each in ownership.clusters or each in ownership.earlier_ids() for each in ids):
+        if orphan and any(
+            identifier in ownership.clusters or identifier in ownership.earlier_ids() for identifier in ids
+        ):
             owner = "stack"
         monthly, hourly = _price(kind, document)
         result.append(
@@ -212,11 +217,11 @@ def _registries(api: Api, names: Names, ownership: Ownership) -> dict[str, Regis
 
 def registries(api: Api) -> list[Registry]:
     """Reads the account's registries, each with its subscription."""
-    found = list(api.list("registries", "registries", Registry, null_is_empty=True))
-    if any(each.subscription is None for each in found):
+    listed = list(api.list("registries", "registries", Registry, null_is_empty=True))
+    if any(registry.subscription is None for registry in listed):
         subscription = api.read("registries/subscription", "subscription", Subscription)
-        found = [each.model_copy(update={"subscription": subscription}) for each in found]
-    return found
+        listed = [registry.model_copy(update={"subscription": subscription}) for registry in listed]
+    return listed
 
 
 def _classified_registries(

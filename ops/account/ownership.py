@@ -147,7 +147,7 @@ class Ownership:
         if identifier in {*self.clusters, *self.registries}:
             return ""
         others = self.other_stacks()
-        return next((others[kind, each] for each in (identifier, name) if (kind, each) in others), "")
+        return next((others[kind, key] for key in (identifier, name) if (kind, key) in others), "")
 
 
 def has_own_node_pool(cluster: Cluster) -> bool:
@@ -167,12 +167,14 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
     Raises:
         OpsError: Pulumi can't read it.
     """
-    updates = [_Update.of(each, stack.project) for each in history(stack)]
+    updates = [_Update.of(entry, stack.project) for entry in history(stack)]
     # A successful update leaves no pending creation: one in the state is younger.
     since = max((update.end for update in updates if update.is_update and update.succeeded), default=None)
     killed = {
         kind: [
-            Attempt(each.name, since) for each in state.pending if each.type == kind and each.operation == "creating"
+            Attempt(operation.name, since)
+            for operation in state.pending
+            if operation.type == kind and operation.operation == "creating"
         ]
         for kind in (CLUSTER, REGISTRY)
     }
@@ -182,13 +184,21 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
         cluster_names={update.names.cluster for update in updates if update.names.cluster is not None}
-        | {each.name for each in killed[CLUSTER]},
+        | {update.name for update in killed[CLUSTER]},
         cluster_attempts=[
-            *(Attempt(each.names.cluster, each.begin, each.end) for each in failed if each.names.cluster is not None),
+            *(
+                Attempt(update.names.cluster, update.begin, update.end)
+                for update in failed
+                if update.names.cluster is not None
+            ),
             *killed[CLUSTER],
         ],
         registry_attempts=[
-            *(Attempt(each.names.registry, each.begin, each.end) for each in failed if each.names.registry is not None),
+            *(
+                Attempt(update.names.registry, update.begin, update.end)
+                for update in failed
+                if update.names.registry is not None
+            ),
             *killed[REGISTRY],
         ],
         clock_error=clock_error,
@@ -227,11 +237,11 @@ def resources_of_other_stacks(stack: Stack) -> dict[tuple[str, str], str]:
     Raises:
         OpsError: Pulumi can't read one of them.
     """
-    found: dict[tuple[str, str], str] = {}
-    for each in stack.pulumi_json("stack", "ls", "--json"):
-        name = each["name"]
+    owners: dict[tuple[str, str], str] = {}
+    for listed in stack.pulumi_json("stack", "ls", "--json"):
+        name = listed["name"]
         if not stack.is_named(name):
             other = states.read(stack, name)
-            found |= {(kind, identifier): name for kind in (CLUSTER, REGISTRY) for identifier in other.of(kind)}
-            found |= {(pending.type, pending.name): name for pending in other.pending if pending.name}
-    return found
+            owners |= {(kind, identifier): name for kind in (CLUSTER, REGISTRY) for identifier in other.of(kind)}
+            owners |= {(pending.type, pending.name): name for pending in other.pending if pending.name}
+    return owners

@@ -57,14 +57,14 @@ def target(api: Api, kind: str, identifier: str, inventory: Inventory, state: St
     # A fixed part of the id, such as node_pools, is at every second place.
     if len(parts) != len(place) or parts[1::2] != place[1::2]:
         raise OpsError(f'{kind} "{identifier}"; allowed: {form.id}; fix: copy it from python -m ops doctor or bill')
-    path = form.path.format(*(segment(each) for each in parts[::2]))
+    path = form.path.format(*(segment(part) for part in parts[::2]))
     if kind == "node_pool":
-        found = _node_pool(api, parts[0], parts[2], inventory, state)
+        resource = _node_pool(api, parts[0], parts[2], inventory, state)
     elif kind == "dns_record":
-        found = _dns_record(api, parts[0], parts[2], state)
+        resource = _dns_record(api, parts[0], parts[2], state)
     else:
-        found = _listed(kind, identifier, inventory)
-    return Target(*found, path) if found else Target(f"{kind} {identifier}")
+        resource = _listed(kind, identifier, inventory)
+    return Target(*resource, path) if resource else Target(f"{kind} {identifier}")
 
 
 def remove(api: Api, target: Target) -> bool:
@@ -105,16 +105,16 @@ def _why(owner: str) -> str:
 
 def _node_pool(api: Api, cluster: str, identifier: str, inventory: Inventory, state: State) -> tuple[str, str] | None:
     pools = inventory.clusters[cluster].node_pools if cluster in inventory.clusters else []
-    pool = next((each for each in pools if each.id == identifier), None)
+    pool = next((candidate for candidate in pools if candidate.id == identifier), None)
     if pool is None:
         return None
-    size = next((each for each in api.list("sizes", "sizes", Size) if each.slug == pool.size), None)
+    size = next((size for size in api.list("sizes", "sizes", Size) if size.slug == pool.size), None)
     price = f", ${size.price_monthly * pool.count:.2f} a month" if size else ""
     description = f'node_pool "{pool.name}" ({pool.id}), {pool.count} {pool.size}{price}'
-    if not any((each.kind, each.id) == ("cluster", cluster) for each in inventory.own):
+    if not any((resource.kind, resource.id) == ("cluster", cluster) for resource in inventory.own):
         return description, "its cluster is not this stack's"
-    own = ((each.get("outputs") or {}).get("nodePool") or {} for each in state.of(CLUSTER).values())
-    in_state = pool.id in {*state.of(NODE_POOL), *(each.get("id") for each in own)}
+    own = ((cluster.get("outputs") or {}).get("nodePool") or {} for cluster in state.of(CLUSTER).values())
+    in_state = pool.id in {*state.of(NODE_POOL), *(default_pool.get("id") for default_pool in own)}
     return description, "it is in the state: pulumi up or destroy deletes it" if in_state else ""
 
 
@@ -126,11 +126,11 @@ def _dns_record(api: Api, zone: str, identifier: str, state: State) -> tuple[str
         if error.status != HTTPStatus.NOT_FOUND:
             raise
         return None
-    record = next((each for each in records if each.id == identifier), None)
+    record = next((candidate for candidate in records if candidate.id == identifier), None)
     if record is None:
         return None
     known = state.of(RECORD)
-    addresses = {each.data for each in records if each.id in known and each.name == record.name}
+    addresses = {candidate.data for candidate in records if candidate.id in known and candidate.name == record.name}
     description = f'dns_record "{record.name}.{zone}" ({record.id}) to {record.data}'
     if record.type == "A" and (record.id in known or record.data in addresses):
         return description, ""

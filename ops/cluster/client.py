@@ -119,9 +119,9 @@ def connected(api: Api, identifier: str, seconds: float = CREDENTIAL_SECONDS) ->
         OpsError: it doesn't answer, refuses, or answers something else than Kubernetes does.
     """
     path = f"kubernetes/clusters/{segment(identifier)}/credentials"
-    found = api.call("GET", path, expiry_seconds=round(seconds))
+    issued = api.call("GET", path, expiry_seconds=round(seconds))
     with _one_line_errors(f"the API server of cluster {identifier}"):
-        credentials = Credentials.model_validate(found)
+        credentials = Credentials.model_validate(issued)
         authority = base64.b64decode(credentials.certificate_authority_data).decode()
         trust = ssl.create_default_context(cadata=authority)
         bearer = {"Authorization": f"Bearer {credentials.token}"}

@@ -191,7 +191,7 @@ class Resize:
             # The pool's autoscaler would replace drained nodes.
             self._change(pool.id, pool.name, [], scales=False)
         # The nodes that it has now: it may have grown since it was read.
-        nodes = [node.name for each in self._pools() if each.id == pool.id for node in each.nodes]
+        nodes = [node.name for current in self._pools() if current.id == pool.id for node in current.nodes]
         # The credential outlives the drain: the last round may begin just before the end.
         with connected(self._api, self._cluster, self._seconds + CREDENTIAL_SECONDS) as kubernetes:
             drain(kubernetes, nodes, self._seconds, self._report, force=self._force)

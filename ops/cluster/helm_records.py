@@ -33,11 +33,14 @@ def records(kubernetes: Kubernetes) -> list[Record]:
     """Reads the revisions of all releases, oldest first."""
     # Metadata only: the records contain rendered values.
     accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-    found = [
+    secrets = [
         item["metadata"] for item in kubernetes.items("/api/v1/secrets", accept=accept, labelSelector="owner=helm")
     ]
-    found.sort(key=lambda each: int(each["labels"]["version"]))
-    return [Record(each["namespace"], each["labels"]["name"], each["name"], each["labels"]["status"]) for each in found]
+    secrets.sort(key=lambda secret: int(secret["labels"]["version"]))
+    return [
+        Record(secret["namespace"], secret["labels"]["name"], secret["name"], secret["labels"]["status"])
+        for secret in secrets
+    ]
 
 
 def forget(kubernetes: Kubernetes, namespace: str, name: str) -> None:

@@ -26,10 +26,14 @@ def renew(api: Api, kubernetes: Kubernetes, seconds: float) -> str:
     while time.monotonic() < end:
         service = kubernetes.get(_SERVICE)
         stamp = (service["metadata"].get("annotations") or {}).get(STAMP)
-        found = api.find(f"load_balancers/{segment(stamp)}", "load_balancer", LoadBalancer) if stamp else None
+        balancer = api.find(f"load_balancers/{segment(stamp)}", "load_balancer", LoadBalancer) if stamp else None
         # With a domain, the cluster knows the load balancer by its host name.
         ingresses = service["status"].get("loadBalancer", {}).get("ingress") or []
-        if found and found.ip and any(found.ip == ingress.get("ip") or "hostname" in ingress for ingress in ingresses):
-            return found.ip
+        if (
+            balancer
+            and balancer.ip
+            and any(balancer.ip == ingress.get("ip") or "hostname" in ingress for ingress in ingresses)
+        ):
+            return balancer.ip
         time.sleep(_POLL_SECONDS)
     raise OpsError(f"no load balancer within {seconds:.0f} s; fix: see kubectl get events -n kong, then try again")

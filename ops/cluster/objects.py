@@ -103,32 +103,32 @@ def _without_scaled(expected: Mapping[Key, Document]) -> Mapping[Key, Document]:
 
 
 def _by_api(kinds: set[tuple[str, str]]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+    targets: dict[str, list[str]] = defaultdict(list)
     for api, kind in sorted(kinds):
-        found[api].append(kind)
-    return found
+        targets[api].append(kind)
+    return targets
 
 
 def _objects(kubernetes: Kubernetes, api: str, kinds: list[str]) -> dict[Key, Document]:
     root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
     known = kubernetes.find(root) or {"resources": []}
     plurals = {resource["kind"]: resource["name"] for resource in known["resources"] if "/" not in resource["name"]}
-    found = {}
+    changes = {}
     for kind in kinds:
         accept = "application/json"
         if kind in _METADATA_ONLY:
             accept += ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         for live in kubernetes.items(f"{root}/{plurals[kind]}", accept=accept) if kind in plurals else ():
             metadata = live["metadata"]
-            found[Key(api, kind, metadata.get("namespace", ""), metadata["name"])] = live
-    return found
+            changes[Key(api, kind, metadata.get("namespace", ""), metadata["name"])] = live
+    return changes
 
 
 def _is_pulumis(live: Document) -> bool:
     metadata = live["metadata"]
     if (metadata.get("labels") or {}).get("owner") == "helm":
         return False  # a release record: the provider runs Helm under its own name
-    managers = [each.get("manager", "") for each in metadata.get("managedFields") or []]
+    managers = [entry.get("manager", "") for entry in metadata.get("managedFields") or []]
     owned = metadata.get("ownerReferences") or metadata.get("deletionTimestamp")
     return not owned and any(manager.startswith(MANAGER) for manager in managers)
 
@@ -149,7 +149,7 @@ def _change(key: Key, inputs: Document, live: Document) -> Change | None:
     wanted = {name: value for name, value in inputs.items() if name in _COMPARED}
     fields: dict[str, str] = {}
     for path, is_absent in _differences(wanted, live):
-        owner = next((others[each] for each in others if path == each or path.startswith(f"{each}.")), "")
+        owner = next((others[prefix] for prefix in others if path == prefix or path.startswith(f"{prefix}.")), "")
         if is_absent or owner:
             fields[path] = owner
     return Change(key, [*fields], sorted({*fields.values()} - {""})) if fields else None
@@ -159,7 +159,7 @@ def _owned(fields: Document, path: str = "") -> Iterator[str]:
     """The paths of a field set, without the items of lists: spec.template.spec.containers.image."""
     for name, below in fields.items():
         here = f"{path}.{name.removeprefix('f:')}".lstrip(".") if name.startswith("f:") else path
-        if name.startswith("f:") and not [each for each in below if each != "."]:
+        if name.startswith("f:") and not [key for key in below if key != "."]:
             yield here
         yield from _owned(below, here) if isinstance(below, dict) else ()
 
@@ -174,7 +174,7 @@ def _differences(wanted: object, live: object, path: str = "") -> Iterator[tuple
         for name, value in wanted.items():
             yield from _differences(value, live.get(name), f"{path}.{name}".lstrip("."))
     elif isinstance(wanted, list) and isinstance(live, list):
-        named = {each["name"]: each for each in live if isinstance(each, dict) and "name" in each}
+        named = {item["name"]: item for item in live if isinstance(item, dict) and "name" in item}
         for index, value in enumerate(wanted):
             if isinstance(value, dict) and value.get("name") and named:
                 yield from _differences(value, named.get(value["name"]), path)

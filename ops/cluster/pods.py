@@ -47,12 +47,13 @@ def containers(pod: Document) -> Iterator[Container]:
             problem = unscheduled or ("" if status.get("phase") == "Running" else "not ready yet")
             yield Container(*where, container["name"], container["image"], problem)
         return
-    for each in statuses:
-        is_init = each in (status.get("initContainerStatuses") or [])
-        ended = (each.get("state") or {}).get("terminated") or {}
+    for container in statuses:
+        is_init = container in (status.get("initContainerStatuses") or [])
+        ended = (container.get("state") or {}).get("terminated") or {}
         if is_init and ended.get("exitCode") == 0:
             continue
-        yield Container(*where, each["name"], each["image"], _problem(each), each.get("restartCount", 0))
+        restarts = container.get("restartCount", 0)
+        yield Container(*where, container["name"], container["image"], _problem(container), restarts)
 
 
 def _unscheduled(status: Document) -> str:

@@ -1,6 +1,7 @@
 """Differences between the state and the account."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from infra.config import prices
@@ -43,8 +44,8 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
         # `forget` also drops the DNS records from the state, so they are removed first. In DigitalOcean's zone they
         # would point to an address that may be another customer's.
         records = [
-            f"python -m ops remove dns_record {record['inputs']['domain']}/records/{each}"
-            for each, record in state.of(states.RECORD).items()
+            f"python -m ops remove dns_record {record['inputs']['domain']}/records/{identifier}"
+            for identifier, record in state.of(states.RECORD).items()
             if kind == "cluster"
         ]
         yield Finding(
@@ -57,7 +58,7 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
 def check_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
     """Clusters and registries that an interrupted `up` created, and that the state lacks."""
     # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
-    for resource in sorted(unmanaged(snapshot), key=lambda each: each.kind, reverse=True):
+    for resource in sorted(unmanaged(snapshot), key=attrgetter("kind"), reverse=True):
         check = _registry_not_in_state if resource.kind == "registry" else _cluster_not_in_state
         yield check(snapshot, resource)
 
@@ -66,12 +67,12 @@ def unmanaged(snapshot: Snapshot) -> list[BilledResource]:
     """The stack's clusters and registries that the state lacks."""
     state = snapshot.state
     return [
-        each
-        for each in snapshot.inventory.own
-        if each.kind in TYPES
-        and each.id not in state.of(TYPES[each.kind])
+        resource
+        for resource in snapshot.inventory.own
+        if resource.kind in TYPES
+        and resource.id not in state.of(TYPES[resource.kind])
         # An earlier cluster that is being deleted doesn't conflict with its replacement.
-        and not (state.of(states.CLUSTER) and _status(snapshot, each) in GOING)
+        and not (state.of(states.CLUSTER) and _status(snapshot, resource) in GOING)
     ]
 
 
@@ -119,7 +120,7 @@ def _adopt_or_remove(
         f"pulumi import {kind} {NAMES[kind]} {resource.id}{below} --protect=false --generate-code=false "
         "--yes --skip-preview"
     )
-    clear = [CLEAR_PENDING] if any(each.type == kind for each in state.pending) else []
+    clear = [CLEAR_PENDING] if any(operation.type == kind for operation in state.pending) else []
     # The `up` sets what can't be read from the account, such as how the cluster is to be destroyed.
     return Finding(
         identity,
@@ -165,7 +166,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
     """A records of the stack's domain that the state lacks: they would outlive the stack and point to others."""
     known = snapshot.state.of(states.RECORD)
     for zone, records in snapshot.a_records.items():
-        own = {each.data for each in records if each.id in known}
+        own = {record.data for record in records if record.id in known}
         for record in records:
             if record.id in known:
                 continue
@@ -196,7 +197,7 @@ def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
             continue
         tier = registry.subscription.tier.slug
         known = known_registries[name]
-        tiers = [known[each].get("subscriptionTierSlug", tier) for each in ("outputs", "inputs")]
+        tiers = [known[side].get("subscriptionTierSlug", tier) for side in ("outputs", "inputs")]
         for other in {*tiers} - {tier}:
             # One tier applies to all registries of the account; DigitalOcean refuses one that is too small for them.
             take = f"pulumi config set --path registry.tier {tier}"
@@ -232,7 +233,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
     pool = (outputs.get("nodePool") or {}).get("id")
     # After a refused update the outputs have the requested values. After the next `up`, which only reads, only the
     # inputs have them.
-    compared = (each for known in (outputs, inputs) for each in _compare(known, pool, cluster))
+    compared = (difference for known in (outputs, inputs) for difference in _compare(known, pool, cluster))
     for what, known, actual in dict.fromkeys(compared):
         if known != actual:
             yield Finding(
@@ -289,7 +290,7 @@ def _further_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
 def _node_pools(known: str | None, cluster: Cluster, urn: str, snapshot: Snapshot) -> Iterator[Finding]:
     """Node pools that were added or deleted by hand. Pulumi's provider recognises the cluster's own one by a tag."""
     pools = {pool.id: pool for pool in cluster.node_pools}
-    own = next((each for each, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
+    own = next((identifier for identifier, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
     if own is None or own != known:
         add = [] if own else [f"python -m ops add-pool {cluster.id}"]
         yield Finding(

@@ -55,14 +55,14 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
     """
     state = states.read(stack)
     names = Names.of(stack.values)
-    found = inventory(api, names, read_ownership(stack, state, api.clock_error))
-    cluster, not_read = _cluster(api, stack.settings, state, found)
+    billed = inventory(api, names, read_ownership(stack, state, api.clock_error))
+    cluster, not_read = _cluster(api, stack.settings, state, billed)
     return Snapshot(
         settings=stack.settings,
         names=names,
         locks=locks,
         state=state,
-        inventory=found,
+        inventory=billed,
         a_records=_a_records(api, stack.settings),
         cluster=cluster,
         not_read=not_read,
@@ -74,9 +74,9 @@ def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tu
         return None, [f"the cluster of kubeContext {settings.kube_context}"]
     # An id that the account doesn't have is a finding of its own.
     known = [found.clusters[identifier] for identifier in state.of(states.CLUSTER) if identifier in found.clusters]
-    cluster = next((each for each in known if each.status.state in RUNS), None)
+    cluster = next((cluster for cluster in known if cluster.status.state in RUNS), None)
     if cluster is None:
-        return None, [f"the inside of cluster {each.id}: it is {each.status.state}" for each in known]
+        return None, [f"the inside of cluster {cluster.id}: it is {cluster.status.state}" for cluster in known]
     try:
         with connected(api, cluster.id) as kubernetes:
             return _view(kubernetes, cluster.id, settings, state), []

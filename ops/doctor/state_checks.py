@@ -20,7 +20,7 @@ def check_attributes(broken: list[Path]) -> list[Finding]:
     """Attribute files that a killed command left empty. Pulumi also reads a checkpoint that has none."""
     if not broken:
         return []
-    files = " ".join(shlex.quote(str(each)) for each in broken)
+    files = " ".join(shlex.quote(str(file)) for file in broken)
     return [
         Finding(
             Problem.CHECKPOINT_ATTRIBUTES,
@@ -48,10 +48,12 @@ def check_locks(snapshot: Snapshot) -> Iterator[Finding]:
 
 def check_pending(snapshot: Snapshot) -> Iterator[Finding]:
     """Interrupted operations that left nothing in the account, or were repeated since."""
-    adopted = {TYPES[each.kind] for each in unmanaged(snapshot)}
-    rest = [each for each in snapshot.state.pending if each.type not in adopted]
+    adopted = {TYPES[resource.kind] for resource in unmanaged(snapshot)}
+    rest = [operation for operation in snapshot.state.pending if operation.type not in adopted]
     if rest:
-        named = ", ".join(f"{each.operation} {states.logical_name(each.urn)} ({each.type})" for each in rest)
+        named = ", ".join(
+            f"{operation.operation} {states.logical_name(operation.urn)} ({operation.type})" for operation in rest
+        )
         yield Finding(
             Problem.OPERATION_PENDING, f"interrupted, and noted in the state since: {named}", [[CLEAR_PENDING]]
         )

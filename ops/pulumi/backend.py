@@ -74,8 +74,8 @@ class Backend:
             OpsError: the bucket can't be read.
         """
         texts = self._files.read("locks", _places(stack)) if self._files else ()
-        found = [json.loads(text) for text in texts]
-        return [Lock(each["username"], each["hostname"], int(each["pid"]), each["timestamp"]) for each in found]
+        locks = [json.loads(text) for text in texts]
+        return [Lock(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"]) for lock in locks]
 
     def earlier_ids(self, stack: Stack) -> set[str]:
         """The UUIDs in the stack's last checkpoints: ids of clusters that it had.
@@ -85,7 +85,7 @@ class Backend:
         """
         files = self._files
         texts = files.read("history", _places(stack)) if files else self._versions(stack)
-        return {each for text in itertools.islice(texts, _CHECKPOINTS) for each in _UUID.findall(text)}
+        return {identifier for text in itertools.islice(texts, _CHECKPOINTS) for identifier in _UUID.findall(text)}
 
     def _versions(self, stack: Stack) -> Iterator[str]:
         """The checkpoints that Pulumi Cloud keeps, newest first."""

@@ -113,7 +113,7 @@ class Stack(Cli):
         except PulumiError as error:
             if _NO_STACK not in str(error):
                 raise
-            known = ", ".join(each["name"] for each in self.pulumi_json("stack", "ls", "--json"))
+            known = ", ".join(listed["name"] for listed in self.pulumi_json("stack", "ls", "--json"))
             raise NoStackError(
                 f"stack {self.name}: Pulumi has no such stack; allowed: {known or 'none yet'}; "
                 f"fix: --stack with another name, or pulumi stack init {self.name}"

@@ -43,11 +43,11 @@ class State:
 
     def of(self, kind: str) -> dict[str, dict[str, Any]]:
         """The stack's resources of a type, by their ids; not those that the program only reads."""
-        return {identifier: each for identifier, each in self._all(kind) if not each.get("external")}
+        return {identifier: resource for identifier, resource in self._all(kind) if not resource.get("external")}
 
     def read_of(self, kind: str) -> dict[str, dict[str, Any]]:
         """The resources of a type that the program only reads, by their ids: none is the stack's own."""
-        return {identifier: each for identifier, each in self._all(kind) if each.get("external")}
+        return {identifier: resource for identifier, resource in self._all(kind) if resource.get("external")}
 
     def _all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return (
@@ -77,9 +77,11 @@ def read(stack: Stack, name: str = "") -> State:
     try:
         deployment = {} if exported.get("deployment") is None else dict(exported["deployment"])
         pending = [
-            Pending(each["type"], resource["urn"], resource["type"], (resource.get("inputs") or {}).get("name") or "")
-            for each in deployment.get("pending_operations") or []
-            for resource in [each["resource"]]
+            Pending(
+                operation["type"], resource["urn"], resource["type"], (resource.get("inputs") or {}).get("name") or ""
+            )
+            for operation in deployment.get("pending_operations") or []
+            for resource in [operation["resource"]]
         ]
         saved = (deployment.get("manifest") or {}).get("time")
         resources = deployment.get("resources") or []

@@ -238,8 +238,8 @@ def _process_ids(*, command: str, environment: str = "") -> list[int]:
         except OSError:  # it ended
             return ""
 
-    found = (p for p in Path("/proc").glob("[0-9]*") if command in read(p, "cmdline"))
-    return sorted(int(p.name) for p in found if environment in read(p, "environ"))
+    processes = (p for p in Path("/proc").glob("[0-9]*") if command in read(p, "cmdline"))
+    return sorted(int(p.name) for p in processes if environment in read(p, "environ"))
 
 
 def kill(lab: Lab, app: str, command: str) -> None:

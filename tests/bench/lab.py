@@ -110,7 +110,7 @@ class Lab(Stack):
 
     def is_ready(self, node: str) -> bool:
         conditions = self.kubernetes("node", node)["status"]["conditions"]
-        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
     def spread(self) -> None:
         """Moves one of two pods on the same node to the other node, which Kubernetes doesn't do by itself."""

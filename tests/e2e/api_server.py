@@ -67,28 +67,28 @@ class ApiServer:
         segments = rest.split("/")
         namespace = segments[1] if segments[0] == "namespaces" and len(segments) > 2 else ""
         plural, *name = segments[2:] if namespace else segments
-        found = [
-            each
-            for each in self.objects
-            if each["apiVersion"] == api
-            and kinds[each["kind"]] == plural
-            and namespace in ("", each["metadata"].get("namespace"))
-            and _selected(each, query.get("labelSelector", ""))
-            and query.get("fieldSelector", "") in ("", f"spec.nodeName={each.get('spec', {}).get('nodeName')}")
+        matching = [
+            document
+            for document in self.objects
+            if document["apiVersion"] == api
+            and kinds[document["kind"]] == plural
+            and namespace in ("", document["metadata"].get("namespace"))
+            and _selected(document, query.get("labelSelector", ""))
+            and query.get("fieldSelector", "") in ("", f"spec.nodeName={document.get('spec', {}).get('nodeName')}")
         ]
         if not name:
-            return {"items": found or None}
+            return {"items": matching or None}
         if name[1:] == ["log"]:
             return self.logs.get((name[0], query["container"], query["previous"] == "true"))
-        return next((each for each in found if each["metadata"]["name"] == name[0]), None)
+        return next((document for document in matching if document["metadata"]["name"] == name[0]), None)
 
     def change(self, url: str, change: Document) -> Document | None:
         """Changes fields of an object's `spec`."""
-        found = self.answer(url)
-        if not isinstance(found, dict):
+        document = self.answer(url)
+        if not isinstance(document, dict):
             return None
-        found["spec"] = found.get("spec", {}) | change["spec"]
-        return found
+        document["spec"] = document.get("spec", {}) | change["spec"]
+        return document
 
     def evict(self, url: str, eviction: Document) -> tuple[Document | None, int]:
         """Ends a pod, unless a budget keeps it; the answer and its status."""
@@ -113,10 +113,10 @@ class ApiServer:
                 self._send({"kind": "Status"} if server.refusal else server.answer(self.path), server.refusal or 200)
 
             def do_DELETE(self) -> None:
-                found = server.answer(self.path)
-                if isinstance(found, dict):
-                    server.objects.remove(found)
-                self._send(found)
+                document = server.answer(self.path)
+                if isinstance(document, dict):
+                    server.objects.remove(document)
+                self._send(document)
 
             def do_PATCH(self) -> None:
                 self._send(server.change(self.path, self._body()))

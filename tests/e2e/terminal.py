@@ -81,7 +81,7 @@ class Terminal:
 
     def remembers(self, stack: str = "", **resources: str) -> None:
         """The ids in the state, by their types as ops.pulumi.state calls them; inputs and outputs are empty."""
-        self.state([self.resource(kind, each) for kind, each in resources.items()], stack)
+        self.state([self.resource(kind, identifier) for kind, identifier in resources.items()], stack)
 
     @staticmethod
     def resource(kind: str, identifier: str, **rest: object) -> dict[str, Any]:
@@ -194,8 +194,8 @@ class Terminal:
         return {(thing["kind"], thing["id"]) for thing in self.json("bill")["things"]}
 
     def findings(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.json("doctor")["findings"]
-        return found
+        findings: list[dict[str, Any]] = self.json("doctor")["findings"]
+        return findings
 
 
 def _entry(value: object) -> dict[str, object]:

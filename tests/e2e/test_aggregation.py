@@ -116,14 +116,14 @@ def test_a_slow_service_is_missing_from_the_aggregate(busy: Configured) -> None:
 
 def spans(busy: Configured) -> list[tuple[str, Span]]:
     """Everything that the collector has got: spans, each with the name of what reports it."""
-    found = []
+    collected = []
     for text in busy.get("/collected").json():
         for one in ExportTraceServiceRequest.FromString(base64.b64decode(text)).resource_spans:
             name = next(
                 attribute.value.string_value for attribute in one.resource.attributes if attribute.key == "service.name"
             )
-            found += [(name, span) for scope in one.scope_spans for span in scope.spans]
-    return found
+            collected += [(name, span) for scope in one.scope_spans for span in scope.spans]
+    return collected
 
 
 def test_a_trace_spans_client_gateway_and_services(busy: Configured) -> None:

@@ -42,7 +42,7 @@ def wanted(stack: Stack, deployment: str = "foo-deployment", namespace: str = "d
 def conditions(stack: Stack, name: str, namespace: str = "default") -> dict[str, str]:
     """The conditions of an autoscaler."""
     status = stack.kubernetes("hpa", name, "-n", namespace).get("status", {})
-    return {each["type"]: each["status"] for each in status.get("conditions", [])}
+    return {condition["type"]: condition["status"] for condition in status.get("conditions", [])}
 
 
 def owners_of_the_number(stack: Stack) -> list[str]:

@@ -45,8 +45,8 @@ def renewed(path: Path) -> bytes:
 
 def names(stack: Stack) -> list[str]:
     definition: dict[str, Any] = stack.kubernetes("crd", NAME)
-    found: list[str] = definition["spec"]["names"]["shortNames"]
-    return found
+    names: list[str] = definition["spec"]["names"]["shortNames"]
+    return names
 
 
 @pytest.mark.usefixtures("newer_chart")

@@ -46,7 +46,7 @@ def answers_to(client: str, path: str, status: int) -> Check:
 
     def check(changed: Configured) -> bool:
         ports = changed.stack.kubernetes("service", "kong-proxy", "-n", "kong")["spec"]["ports"]
-        (port,) = (each["nodePort"] for each in ports if each["port"] == 80)
+        (port,) = (port["nodePort"] for port in ports if port["port"] == 80)
         asked = (
             f"PROXY TCP4 {client} {NODE} 4711 80\r\nGET {path} HTTP/1.1\r\nHost: {NODE}\r\nConnection: close\r\n\r\n"
         )
@@ -79,8 +79,8 @@ def answers_preflight(path: str) -> Check:
 
     def check(changed: Configured) -> bool:
         answer = httpx.options(f"http://{changed.address}{path}", headers=asked, timeout=10)
-        found = {name: answer.headers.get(f"Access-Control-Allow-{name}") for name in told}
-        return answer.status_code == 200 and found == told and answer.headers["Access-Control-Max-Age"] == "3600"
+        headers = {name: answer.headers.get(f"Access-Control-Allow-{name}") for name in told}
+        return answer.status_code == 200 and headers == told and answer.headers["Access-Control-Max-Age"] == "3600"
 
     return check
 
@@ -173,8 +173,8 @@ def collectors(stack: Stack) -> Iterator[None]:
             }
             for name, port in (("logs", 9000), ("otel-collector", 4318))
         ]
-        for each in (collector, *services):
-            made = inside.create(stack, TOOLS, each)
+        for server in (collector, *services):
+            made = inside.create(stack, TOOLS, server)
             assert made.returncode == 0, made.stderr
         stack.run("kubectl", "wait", "-n", TOOLS, "pod/collector", "--for=condition=Ready", "--timeout=60s")
         yield
@@ -189,7 +189,7 @@ def is_collected(path: str, *posted: str) -> Check:
         for _ in range(20):  # one of ten is traced
             changed.get(path)
         log = changed.stack.run("kubectl", "logs", "-n", TOOLS, "collector").stdout
-        return all(each in log for each in posted)
+        return all(entry in log for entry in posted)
 
     return check
 

@@ -63,7 +63,7 @@ def test_a_unary_call_succeeds(channel: Channel) -> None:
 
 def test_a_stream_arrives_message_by_message(channel: Channel) -> None:
     method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
-    arrived = [(each.text, time.monotonic()) for each in method(Request(name="Ada", times=4, milliseconds=300))]
+    arrived = [(greeting.text, time.monotonic()) for greeting in method(Request(name="Ada", times=4, milliseconds=300))]
     assert [text.partition(" ")[2] for text, _ in arrived] == [f"Ada, {number} of 4" for number in range(1, 5)]
     assert all(later - earlier > 0.2 for (_, earlier), (_, later) in pairwise(arrived))
 

@@ -75,7 +75,7 @@ def queries(panel: dict[str, Any]) -> list[str]:
 def test_every_panel_of_the_dashboard_has_data(watched: Configured, prometheus: httpx.Client) -> None:
     shown = watched.stack.kubernetes("configmap", "gateway-dashboard", "-n", "monitoring")
     panels = json.loads(shown["data"]["gateway.json"])["panels"]
-    assert [each["title"] for each in panels if each["type"] == "row"] == ["Gateway", "foo", "bar", "away"]
+    assert [panel["title"] for panel in panels if panel["type"] == "row"] == ["Gateway", "foo", "bar", "away"]
 
     def all_have_answers() -> bool:
         for path in ("/foo", "/bar", "/away"):

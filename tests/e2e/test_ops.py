@@ -124,8 +124,8 @@ def test_resources_of_another_stack_are_not_billed_but_conflict(terminal: Termin
         terminal.state([], "prod", [terminal.pending("CLUSTER", "mycluster"), terminal.pending("REGISTRY", "shared")])
     done = terminal.ops("bill", "--expect-zero", "--wait", "60")
     assert (done.returncode, done.stdout, done.stderr) == (0, NOTHING_IS_BILLED, "")
-    found = [(finding["id"], finding["problem"], finding["fixes"]) for finding in terminal.findings()]
-    assert found == [
+    findings = [(finding["id"], finding["problem"], finding["fixes"]) for finding in terminal.findings()]
+    assert findings == [
         (
             "name-taken",
             (
@@ -383,7 +383,7 @@ def test_preflight_needs_exactly_the_scopes_that_it_lists(terminal: Terminal) ->
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_a_missing_scope_is_named(terminal: Terminal, scope: str) -> None:
-    terminal.account.cloud.tokens = {TOKEN: [each for each in SCOPES if each != scope]}
+    terminal.account.cloud.tokens = {TOKEN: [granted for granted in SCOPES if granted != scope]}
     # Scopes that one request needs together can't be distinguished.
     said = terminal.failed()["scopes"]["said"].removeprefix("missing: ").split(", ")
     together = {"regions:read": {"sizes:read"}, "snapshot:read": {"block_storage_snapshot:read"}}
@@ -623,7 +623,7 @@ def test_doctor_reports_other_findings_if_the_cluster_is_unreachable(terminal: T
     terminal.account.settings.load_balancer_delete = 0
     gone, there = terminal.cluster(), terminal.cluster(name="other")
     terminal.load_balancer(gone)
-    terminal.state([terminal.resource("CLUSTER", each) for each in (gone, there)])
+    terminal.state([terminal.resource("CLUSTER", cluster) for cluster in (gone, there)])
     terminal.delete_cluster(gone)
     document = terminal.json("doctor")
     assert [finding["id"] for finding in document["findings"]][:2] == ["orphan", "not-in-account"]

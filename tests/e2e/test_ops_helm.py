@@ -27,8 +27,8 @@ class Helm(Terminal):
 
     @property
     def records(self) -> dict[tuple[str, str], str]:
-        labels = [(each["metadata"]["namespace"], each["metadata"]["labels"]) for each in self.api_server.objects]
-        return {(namespace, each["name"]): each["status"] for namespace, each in labels}
+        labels = [(record["metadata"]["namespace"], record["metadata"]["labels"]) for record in self.api_server.objects]
+        return {(namespace, label["name"]): label["status"] for namespace, label in labels}
 
     @records.setter
     def records(self, statuses: STATUSES) -> None:

@@ -14,7 +14,7 @@ from tests.standins.digitalocean_provider.engine import TOKEN, Account, FakeKube
 
 Document = dict[str, Any]
 _CONTAINERS = [{"name": "proxy", "image": "kong:3.9.3"}, {"name": "ingress-controller", "image": "controller:3.5.13"}]
-_RUNNING = [each | {"ready": True} for each in _CONTAINERS]
+_RUNNING = [container | {"ready": True} for container in _CONTAINERS]
 SCOPES_WITHOUT_CREDENTIALS = {*SCOPES} - {"kubernetes:access_cluster"}
 KONG = [
     deployment("kong", "kong", template={"spec": {"containers": _CONTAINERS}}),
@@ -47,13 +47,13 @@ class Inside(Terminal):
                 self.resource("CLUSTER", self.id, inputs=values, outputs=values),
                 *(
                     {
-                        "type": f"kubernetes:{each['apiVersion']}:{each['kind']}",
-                        "id": f"{each['metadata']['namespace']}/{each['metadata']['name']}",
-                        "urn": f"urn:pulumi:dev::kong-doks::{each['metadata']['name']}",
-                        "inputs": json.loads(json.dumps(each)),
+                        "type": f"kubernetes:{document['apiVersion']}:{document['kind']}",
+                        "id": f"{document['metadata']['namespace']}/{document['metadata']['name']}",
+                        "urn": f"urn:pulumi:dev::kong-doks::{document['metadata']['name']}",
+                        "inputs": json.loads(json.dumps(document)),
                         "outputs": {},
                     }
-                    for each in objects
+                    for document in objects
                 ),
             ]
         )
@@ -118,8 +118,8 @@ def test_replicas_set_by_an_autoscaler_are_no_drift(inside: Inside) -> None:
     }
     inside.applied(foo, bar, autoscaler)
     scaled = [deployment(f"{name}-deployment", replicas=3) for name in ("foo", "bar")]
-    for each in scaled:
-        each["metadata"]["managedFields"].append(
+    for document in scaled:
+        document["metadata"]["managedFields"].append(
             {"manager": "kube-controller-manager", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
         )
     inside.api_server.objects = [*scaled, autoscaler]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_another_users_cluster_named_in_the_configuration_is_left_alone(terminal
     prod = terminal.cluster(name="prod", node_pools=pools)
     terminal.remembers(CLUSTER=mine)
     terminal.configure(clusterName="prod")
-    assert {each for each in terminal.billed() if each[0] == "cluster"} == {("cluster", mine)}
+    assert {resource for resource in terminal.billed() if resource[0] == "cluster"} == {("cluster", mine)}
     taken = next(finding for finding in terminal.findings() if finding["id"] == "name-taken")
     assert taken["fixes"] == []
     assert f'cluster "prod" ({prod}) is somebody\'s' in taken["problem"]
@@ -230,7 +231,7 @@ def test_a_node_pool_of_another_cluster_is_left_alone(terminal: Terminal) -> Non
 @pytest.mark.parametrize(
     "command",
     [["add-pool"], ["renew-balancer"], ["forget-release", "sh.helm.release.v1.kong.v1"]],
-    ids=lambda each: each[0],
+    ids=itemgetter(0),
 )
 def test_no_command_changes_a_cluster_that_the_state_does_not_have(terminal: Terminal, command: list[str]) -> None:
     terminal.own_cluster()

@@ -43,11 +43,11 @@ class Pools(Terminal):
                 *(
                     self.resource(
                         "NODE_POOL",
-                        each["id"],
-                        inputs={"clusterId": self.id, "name": each["name"]},
-                        outputs={"autoScale": each["auto_scale"], "nodeCount": each["count"]},
+                        pool["id"],
+                        inputs={"clusterId": self.id, "name": pool["name"]},
+                        outputs={"autoScale": pool["auto_scale"], "nodeCount": pool["count"]},
                     )
-                    for each in further
+                    for pool in further
                 ),
             ]
         )
@@ -73,7 +73,7 @@ class Pools(Terminal):
 
     @property
     def pods(self) -> list[str]:
-        return [each["metadata"]["name"] for each in self.api_server.objects if each["kind"] == "Pod"]
+        return [document["metadata"]["name"] for document in self.api_server.objects if document["kind"] == "Pod"]
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_a_disruption_budget_pauses_a_resize_and_the_same_command_continues_it(p
     assert "default/foo-1 kept by disruption budgets; fix: kubectl get poddisruptionbudgets" in done.stderr
     assert set(pools.pools) == {"mycluster-default-pool", "mycluster-next-pool"}
     assert pools.pods == ["foo-1"]
-    (node,) = [each for each in pools.api_server.objects if each["kind"] == "Node"]
+    (node,) = [document for document in pools.api_server.objects if document["kind"] == "Node"]
     assert node["spec"] == {"unschedulable": True}
     (finding,) = pools.findings()
     assert (finding["id"], finding["fixes"]) == ("node-pool-resize", [["python -m ops resize-pool --yes --stack dev"]])

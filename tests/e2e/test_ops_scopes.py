@@ -84,9 +84,9 @@ def is_gone(terminal: Terminal, identifier: str) -> bool:
 
 
 def test_removing_each_kind_needs_its_own_scope(terminal: Terminal) -> None:
-    found = things(terminal)
-    for kind, identifier in found.items():
-        others = {scope for each, scope in REMOVING.items() if each != kind}
+    resources = things(terminal)
+    for kind, identifier in resources.items():
+        others = {scope for other, scope in REMOVING.items() if other != kind}
         terminal.account.cloud.tokens = {TOKEN: sorted(READING | others)}
         refused = terminal.ops("remove", kind, identifier, "--yes")
         assert (refused.returncode, "403" in refused.stderr) == (3, True)

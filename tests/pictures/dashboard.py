@@ -154,12 +154,12 @@ def _answers(target: Mapping[str, str], end: float) -> dict[str, list[tuple[floa
         "step": _STEP,
     }
     answer = httpx.get("http://127.0.0.1:9090/api/v1/query_range", params=query, timeout=10, trust_env=False)
-    found = answer.raise_for_status().json()["data"]["result"]
+    results = answer.raise_for_status().json()["data"]["result"]
     return {
         target["legendFormat"].replace("{{code}}", series["metric"].get("code", "")): [
             (time - end, float(value)) for time, value in series["values"] if value != "NaN"
         ]
-        for series in found
+        for series in results
     }
 
 

@@ -1,5 +1,7 @@
 """The resource graph and the architecture, from a run of the program under mocks."""
 
+from operator import attrgetter
+
 from infra.config import versions
 from tests.pictures.drawing import Box, draw
 from tests.unit.conftest import Recording, Resource
@@ -13,8 +15,8 @@ def _is_drawn(resource: Resource) -> bool:
 
 def resource_graph(recording: Recording) -> str:
     """Everything that the stack creates, with what each waits for; objects of one kind in one component are one box."""
-    components = {each.urn: each for each in recording.resources if each.type.startswith("kong-doks:")}
-    resources = sorted((each for each in recording.resources if _is_drawn(each)), key=lambda each: each.urn)
+    components = {resource.urn: resource for resource in recording.resources if resource.type.startswith("kong-doks:")}
+    resources = sorted((resource for resource in recording.resources if _is_drawn(resource)), key=attrgetter("urn"))
     groups: dict[str, list[Resource]] = {}
     group_of: dict[str, str] = {}
     for resource in resources:
@@ -52,7 +54,7 @@ def architecture(recording: Recording) -> str:
         "registry": Box("registry", f"{registry['subscriptionTierSlug']}, {registry['region']}", blue),
     }
     edges: dict[str, list[str]] = {"balancer": ["client"], "kong": ["balancer"]}
-    for ingress in sorted(recording.of("Ingress"), key=lambda each: each.name):
+    for ingress in sorted(recording.of("Ingress"), key=attrgetter("name")):
         (path,) = ingress.inputs["spec"]["rules"][0]["http"]["paths"]
         service = path["backend"]["service"]["name"]
         deployment = recording.one("Deployment", ingress.name).inputs

@@ -43,8 +43,8 @@ class Resource:
     @property
     def annotations(self) -> dict[str, Any]:
         """Annotations of a Kubernetes object, but for patchForce, which every object has in the stack's own cluster."""
-        found: dict[str, Any] = self.inputs["metadata"].get("annotations", {})
-        return {name: value for name, value in found.items() if name != "pulumi.com/patchForce"}
+        annotations: dict[str, Any] = self.inputs["metadata"].get("annotations", {})
+        return {name: value for name, value in annotations.items() if name != "pulumi.com/patchForce"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Recording:
         return [r for r in self.resources if r.type.rpartition(":")[2] == kind and not r.type.startswith("kong-doks:")]
 
     def one(self, kind: str, name: str | None = None) -> Resource:
-        (found,) = [r for r in self.of(kind) if name in (None, r.name)]
-        return found
+        (matching,) = [r for r in self.of(kind) if name in (None, r.name)]
+        return matching
 
     def pod(self, name: str) -> dict[str, Any]:
         """Returns the pod spec of a Deployment."""
@@ -78,14 +78,14 @@ class Recording:
 
     def before(self, resource: Resource) -> set[str]:
         """Everything that has to exist before a resource, directly or not, as "Type name"."""
-        found: set[str] = set()
+        names: set[str] = set()
         waiting = list(resource.needs)
         while waiting:
-            if (urn := waiting.pop()) in self._by_urn and urn not in found:
-                found.add(urn)
+            if (urn := waiting.pop()) in self._by_urn and urn not in names:
+                names.add(urn)
                 waiting += self._by_urn[urn].needs
-        custom = [self._by_urn[urn] for urn in found if not self._by_urn[urn].type.startswith("kong-doks:")]
-        return {f"{each.type.rpartition(':')[2]} {each.name}" for each in custom}
+        custom = [self._by_urn[urn] for urn in names if not self._by_urn[urn].type.startswith("kong-doks:")]
+        return {f"{resource.type.rpartition(':')[2]} {resource.name}" for resource in custom}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,8 +61,8 @@ class Answers(mocks.Mocks):
             assert args.args["name"].startswith(f"organization/{PROJECT_NAME}/")
             return {"outputs": self.outputs}
         if args.token.endswith(":getKubernetesVersions"):
-            found = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
-            return {"id": "versions", "validVersions": found, "latestVersion": found[0] if found else None}
+            versions = [version for version in OFFERED if version.startswith(args.args.get("versionPrefix") or "")]
+            return {"id": "versions", "validVersions": versions, "latestVersion": versions[0] if versions else None}
         if args.token.endswith(":getDomains"):
             zones = ["example.com", "shop.example.com", "other.example"]
             return {"id": "domains", "domains": [{"name": name, "ttl": 1800, "urn": name} for name in zones]}
@@ -162,8 +162,8 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, json={"available_upgrade_versions": [{"slug": s} for s in live["upgrades"]]})
         if "/vpcs/" in request.url.path:
             return httpx.Response(200, json={"vpc": live["vpc"]}) if "vpc" in live else httpx.Response(404)
-        found = live.get("cluster")
-        return httpx.Response(200, json={"kubernetes_cluster": found}) if found else httpx.Response(404)
+        cluster = live.get("cluster")
+        return httpx.Response(200, json={"kubernetes_cluster": cluster}) if cluster else httpx.Response(404)
     others = {
         "missing.example": httpx.Response(404),
         "empty.example": httpx.Response(200, text="entries: {}"),
@@ -172,8 +172,8 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
     }
     if answer := others.get(request.url.host):
         return answer
-    found = next((body for end, body in published().items() if request.url.path.endswith(end)), None)
-    return httpx.Response(200, content=found) if found else httpx.Response(404)
+    cluster = next((body for end, body in published().items() if request.url.path.endswith(end)), None)
+    return httpx.Response(200, content=cluster) if cluster else httpx.Response(404)
 
 
 def packed(files: Mapping[str, str]) -> bytes:

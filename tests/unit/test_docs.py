@@ -40,8 +40,8 @@ def anchors(page: Path) -> set[str]:
 
 def links(page: Path) -> Iterator[str]:
     """Links to other pages and files; those to the web are not tried."""
-    found = re.findall(r"\]\(([^)\s]+)\)", text_of(page))
-    return (link for link in found if not link.startswith(("http:", "https:")))
+    links = re.findall(r"\]\(([^)\s]+)\)", text_of(page))
+    return (link for link in links if not link.startswith(("http:", "https:")))
 
 
 def test_make_links_checks_links_and_images_on_the_web_and_no_url_in_code() -> None:

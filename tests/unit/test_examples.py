@@ -28,7 +28,7 @@ def test_an_example_becomes_a_stack(run: Callable[[str], Recording], name: str) 
     canary = any("konghq.com/headers.X-Canary" in annotations for annotations in told)
     grpc = any("konghq.com/protocols" in annotations for annotations in told)
     versions = len(recording.of("Deployment")) > len(routes)
-    rules = [rule for each in recording.of("NetworkPolicy") for rule in each.inputs["spec"].get("ingress", [])]
+    rules = [rule for resource in recording.of("NetworkPolicy") for rule in resource.inputs["spec"].get("ingress", [])]
     opened = any(len(rule.get("from", [])) > 1 for rule in rules)  # to others than the gateway
     assert policies or canary or grpc or versions or opened
 
@@ -41,12 +41,12 @@ def test_a_page_links_every_example_and_none_that_is_missing(page: str, folder: 
 
 def keys(config: dict[str, Any]) -> set[str]:
     """What an example sets: top-level keys, and those of their entries as services.auth."""
-    found = set()
+    keys = set()
     for key, value in config.items():
         name = key.removeprefix("kong-doks:")
         entries = value if isinstance(value, list) else [value]
-        found |= {name} | {f"{name}.{each}" for entry in entries if isinstance(entry, dict) for each in entry}
-    return found
+        keys |= {name} | {f"{name}.{key}" for entry in entries if isinstance(entry, dict) for key in entry}
+    return keys
 
 
 def test_example_everything_contains_the_other_examples() -> None:
@@ -76,6 +76,6 @@ def test_example_everything_fits_the_smallest_node(run: Callable[[str], Recordin
         (container,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
         asked += [container["resources"]] * int(deployment.inputs["spec"]["replicas"])
     assert len(asked) == 2 + 7
-    requests = {kind: sum(quantity(each["requests"][kind]) for each in asked) for kind in ("cpu", "memory")}
+    requests = {kind: sum(quantity(resources["requests"][kind]) for resources in asked) for kind in ("cpu", "memory")}
     assert round(requests["cpu"] * 1000) <= 188 - 2 * 15
     assert requests["memory"] <= (823 - 24) * 2**20

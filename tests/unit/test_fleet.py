@@ -48,19 +48,21 @@ def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namesp
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("fleet of 20")
-    for kind in ("Deployment", "Service", "Ingress"):
-        for resource in (each for each in recording.of(kind) if each.name.startswith("s0")):
-            closed = [urn.rpartition("$")[2] for urn in resource.needs if "Namespace" in urn or "NetworkPolicy" in urn]
-            service = resource.name.removesuffix("-canary").removesuffix("-stable")
-            assert closed == [f"kubernetes:networking.k8s.io/v1:NetworkPolicy::{service}"]
-            assert {"Namespace services", "NetworkPolicy default.deny"} <= recording.before(resource)
+    objects = [resource for kind in ("Deployment", "Service", "Ingress") for resource in recording.of(kind)]
+    for resource in objects:
+        if not resource.name.startswith("s0"):
+            continue
+        closed = [urn.rpartition("$")[2] for urn in resource.needs if "Namespace" in urn or "NetworkPolicy" in urn]
+        service = resource.name.removesuffix("-canary").removesuffix("-stable")
+        assert closed == [f"kubernetes:networking.k8s.io/v1:NetworkPolicy::{service}"]
+        assert {"Namespace services", "NetworkPolicy default.deny"} <= recording.before(resource)
 
 
 def test_the_state_of_a_service_has_no_stack_frames_of_sdks(run: Callable[[str], Recording]) -> None:
     recording = run("fleet of 20")
-    objects = [each for kind in OF_A_SERVICE for each in recording.of(kind) if each.name.startswith("s0")]
-    assert {each.type.rpartition(":")[2] for each in objects} == set(OF_A_SERVICE)
-    assert {each.urn: each.foreign_frames for each in objects if each.foreign_frames} == {}
+    objects = [resource for kind in OF_A_SERVICE for resource in recording.of(kind) if resource.name.startswith("s0")]
+    assert {resource.type.rpartition(":")[2] for resource in objects} == set(OF_A_SERVICE)
+    assert {resource.urn: resource.foreign_frames for resource in objects if resource.foreign_frames} == {}
     # The resources beside them show that the recording sees frames.
     assert recording.one("Release").foreign_frames > 0
 

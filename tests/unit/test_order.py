@@ -74,9 +74,9 @@ def test_the_gateway_depends_only_on_the_cluster_and_its_isolated_namespace(dev:
 
 def test_the_release_does_not_wait_behind_services(run: Callable[[str], Recording]) -> None:
     recording = run("fleet of 300")
-    order = [f"{each.type.rpartition(':')[2]} {each.name}" for each in recording.resources]
+    order = [f"{resource.type.rpartition(':')[2]} {resource.name}" for resource in recording.resources]
     services = {f"s{number:03}" for number in range(300)}
-    policies = [each for each in recording.of("NetworkPolicy") if each.name in services]
+    policies = [resource for resource in recording.of("NetworkPolicy") if resource.name in services]
     assert len(policies) == len(services)
     for policy in policies:
         assert order.index("Release kong") < order.index(f"NetworkPolicy {policy.name}")
@@ -105,10 +105,10 @@ def test_kong_is_uninstalled_before_the_cluster_is_deleted(dev: Recording) -> No
 
 def test_other_objects_are_deleted_with_the_cluster(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster").urn
-    objects = [each for kind in IN_CLUSTER for each in dev.of(kind)]
+    objects = [resource for kind in IN_CLUSTER for resource in dev.of(kind)]
     services = [dev.one("Service", name) for name in ("foo", "bar")]
     assert len(objects) == 6
-    assert {each.deleted_with for each in [*objects, *services]} == {cluster}
+    assert {resource.deleted_with for resource in [*objects, *services]} == {cluster}
 
 
 def test_the_address_is_looked_up_only_once_kong_is_there(run: Callable[[str], Recording], dev: Recording) -> None:

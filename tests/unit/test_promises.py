@@ -96,12 +96,12 @@ def test_acme_solver_pods_are_reached_by_kong_only(run: Run) -> None:
 
 
 def test_each_rate_limit_store_has_its_own_password(run: Run) -> None:
-    found = [
+    passwords = [
         json.dumps(run(name).one("Secret", "rate-limits").inputs["data"])
         for name in ("several gateways", "example replicas")
     ]
-    assert found[0] != found[1]
-    assert all(len(text) > 2 * 64 for text in found)
+    assert passwords[0] != passwords[1]
+    assert all(len(text) > 2 * 64 for text in passwords)
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def amounts(part: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 -- JSON
 
 @pytest.mark.parametrize("name", ["dev", "example everything", "example autoscale", "domain"])
 def test_requests_and_limits_are_valid_quantities(run: Run, name: str) -> None:
-    found = [each for resource in run(name).resources for each in amounts(resource.inputs)]
-    assert len(found) >= 4
-    for each in found:
-        assert {*each} <= {"cpu", "memory"}
-        assert re.fullmatch(r"[0-9]+m?", each.get("cpu", "1"))
-        assert re.fullmatch(r"[0-9]+[MG]i", each.get("memory", "1Mi"))
+    declared = [amount for resource in run(name).resources for amount in amounts(resource.inputs)]
+    assert len(declared) >= 4
+    for amount in declared:
+        assert {*amount} <= {"cpu", "memory"}
+        assert re.fullmatch(r"[0-9]+m?", amount.get("cpu", "1"))
+        assert re.fullmatch(r"[0-9]+[MG]i", amount.get("memory", "1Mi"))
 
 
 def test_every_container_has_a_memory_limit(run: Run) -> None:
@@ -164,15 +164,15 @@ def test_every_container_has_a_memory_limit(run: Run) -> None:
 @pytest.mark.parametrize("name", ["dev", "local", "example everything", "domain on an own cluster"])
 def test_every_object_is_in_the_stacks_cluster_and_no_other(run: Run, name: str) -> None:
     # Without the provider, Pulumi takes the one of the user's kubeconfig.
-    objects = [each for each in run(name).resources if each.type.startswith("kubernetes:")]
+    objects = [resource for resource in run(name).resources if resource.type.startswith("kubernetes:")]
     assert objects
-    for each in objects:
-        assert [need for need in each.needs if "pulumi:providers:kubernetes::kubernetes" in need], each.urn
+    for resource in objects:
+        assert [need for need in resource.needs if "pulumi:providers:kubernetes::kubernetes" in need], resource.urn
 
 
 @pytest.mark.parametrize("name", ["dev", "example everything"])
 def test_every_object_has_a_name_of_its_own(run: Run, name: str) -> None:
     # Pulumi would add random characters, and Kong finds a plugin by its name.
-    objects = [each for each in run(name).resources if each.created and "metadata" in each.inputs]
+    objects = [resource for resource in run(name).resources if resource.created and "metadata" in resource.inputs]
     assert objects
-    assert [each.urn for each in objects if not each.inputs["metadata"].get("name")] == []
+    assert [resource.urn for resource in objects if not resource.inputs["metadata"].get("name")] == []

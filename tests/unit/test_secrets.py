@@ -19,9 +19,9 @@ def test_one_secret_section_makes_every_value_a_secret(secret: tuple[int, ...]) 
 
     async def marked() -> list[bool]:
         values: dict[str, Any] = {"a": "planted", "b": {"c": "planted"}, "empty": {}}
-        found = mark_secret(values, *sections)
-        assert found["empty"] == {}
-        outputs = [found[name] for name in ("a", "b")]
-        return [isinstance(each, pulumi.Output) and await each.is_secret() for each in outputs]
+        marked = mark_secret(values, *sections)
+        assert marked["empty"] == {}
+        outputs = [marked[name] for name in ("a", "b")]
+        return [isinstance(output, pulumi.Output) and await output.is_secret() for output in outputs]
 
     assert asyncio.run(marked()) == [bool(secret)] * 2

@@ -35,8 +35,8 @@ def identities(recording: Recording) -> list[str]:
         return urn.partition("::")[2].partition("::")[2]
 
     return sorted(
-        f"{short(each.urn)} in {short(each.parent).rpartition('::')[2]}".removesuffix(" in ")
-        for each in recording.resources
+        f"{short(resource.urn)} in {short(resource.parent).rpartition('::')[2]}".removesuffix(" in ")
+        for resource in recording.resources
     )
 
 

@@ -177,8 +177,8 @@ def test_the_sandbox_stack_differs_only_in_addresses(dev: Recording, run: Callab
     assert other.one("Release").inputs["repositoryOpts"] == {"repo": "http://127.0.0.1:7071"}
     same = ["KubernetesCluster", "ContainerRegistry", "Image", "Deployment", "Service", "Ingress"]
     for kind in same:
-        ours = sorted(json.dumps(each.inputs, sort_keys=True) for each in dev.of(kind))
-        theirs = sorted(json.dumps(each.inputs, sort_keys=True) for each in other.of(kind))
+        ours = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in dev.of(kind))
+        theirs = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in other.of(kind))
         assert ours == theirs
 
 

@@ -210,7 +210,7 @@ def test_retry_after_is_honoured_up_to_a_minute(api: Api) -> None:
     began = time.monotonic()
     assert run("some-id", "--api", api.url, env={"DIGITALOCEAN_TOKEN": TOKEN}).returncode == 0
     assert time.monotonic() - began >= 4
-    assert [credential.asked_for(each) for each in ("30", "3600", "soon", "")] == [30, 60, 0, 0]
+    assert [credential.asked_for(text) for text in ("30", "3600", "soon", "")] == [30, 60, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 
 def cluster(recording: Recording) -> tuple[str, list[str]]:
     assert recording.errors == []
-    found = recording.one("KubernetesCluster")
-    return found.inputs["version"], found.ignore_changes
+    cluster = recording.one("KubernetesCluster")
+    return cluster.inputs["version"], cluster.ignore_changes
 
 
 def test_a_cluster_of_the_same_minor_keeps_its_version(run: Callable[[str], Recording]) -> None:
@@ -125,7 +125,7 @@ def test_a_cluster_of_the_previous_minor_is_upgraded_to_the_newest_available_pat
     assert cluster(run("live at an older minor")) == ("1.35.7-do.1", KEPT)
 
 
-@pytest.mark.parametrize("name", [each for each in CONFIGURATIONS if "patch" in each])
+@pytest.mark.parametrize("name", [name for name in CONFIGURATIONS if "patch" in name])
 def test_a_cluster_gets_the_newest_patch_of_its_minor_before_the_next_minor(
     run: Callable[[str], Recording], name: str
 ) -> None:

@@ -57,7 +57,7 @@ def test_bounds_match_their_descriptions(name: str) -> None:
     said: dict[str, float] = {}
     for pattern in SAID_OF_TEXTS if is_text else SAID:
         if (match := re.search(pattern, field.get("description", ""))) and not {*match.groupdict()} & {*said}:
-            said |= {each: float(number) for each, number in match.groupdict().items()}
+            said |= {bound: float(number) for bound, number in match.groupdict().items()}
     assert bounds == UNSAID.get(name, UNSAID.get(key, (said.get("least"), said.get("most"))))
 
 

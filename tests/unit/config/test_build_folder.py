@@ -61,16 +61,16 @@ def test_unbuildable_files_are_refused_unless_dockerignore_excludes_them(
     folder: Path, ignored: str, expected: list[str]
 ) -> None:
     (folder / ".dockerignore").write_text(ignored)
-    found = sorted(unhashable(folder))
-    assert len(found) == len(expected)
-    assert all(line.startswith(start) for line, start in zip(found, expected, strict=True))
+    reasons = sorted(unhashable(folder))
+    assert len(reasons) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(reasons, expected, strict=True))
 
 
 def test_the_dockerfiles_own_ignore_file_comes_first(folder: Path) -> None:
     (folder / ".dockerignore").write_text("*")
     (folder / "Dockerfile.dockerignore").write_text("static\npipe")
-    (found,) = unhashable(folder)
-    assert found.startswith(SOCKET)
+    (reasons,) = unhashable(folder)
+    assert reasons.startswith(SOCKET)
 
 
 def test_a_link_to_another_folder_changes_the_hash(folder: Path) -> None:

@@ -110,7 +110,7 @@ def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Rec
     def found(values: Any) -> list[tuple[float, float]]:  # noqa: ANN401 -- values of a chart
         """CPU and memory of every `requests` in there."""
         if isinstance(values, list):
-            return [each for value in values for each in found(value)]
+            return [request for value in values for request in found(value)]
         if not isinstance(values, dict):
             return []
         here = values.get("requests")
@@ -119,11 +119,17 @@ def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Rec
             if isinstance(here, dict) and "cpu" in here
             else []
         )
-        return own + [each for name, value in values.items() if name != "startupapicheck" for each in found(value)]
+        return own + [
+            request for name, value in values.items() if name != "startupapicheck" for request in found(value)
+        ]
 
     counted = settings(**DOMAIN, **MONITORING, metricsServer="install")
     own = [pod.amount for name, pod, _ in pod_kinds(counted) if not name.startswith("service ")]
-    charts = {each.inputs["name"]: each.inputs["values"] for run in recordings.values() for each in run.of("Release")}
+    charts = {
+        resource.inputs["name"]: resource.inputs["values"]
+        for run in recordings.values()
+        for resource in run.of("Release")
+    }
     assert set(charts) == {"kong", "prometheus", "grafana", "cert-manager", "metrics-server"}
     total = [round(sum(values)) for values in zip(*found(list(charts.values())), strict=True)]
-    assert total == [sum(each.cpu for each in own), sum(each.memory for each in own) * 2**20]
+    assert total == [sum(amount.cpu for amount in own), sum(amount.memory for amount in own) * 2**20]

@@ -86,24 +86,24 @@ TRANSITIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
 def test_a_credential_is_never_missing_or_duplicated(name: str) -> None:
     before, after = TRANSITIONS[name]
     cluster = first_up(before)
-    valid = {each for entry in consumers(before) for each in claims(entry)} & {
-        each for entry in consumers(after) for each in claims(entry)
+    valid = {claim for entry in consumers(before) for claim in claims(entry)} & {
+        claim for entry in consumers(after) for claim in claims(entry)
     }
     previous = dict(cluster)
     entries = arrange(consumers(after), previous)
     for entry in entries:
         cluster[entry.object_name] = claims(entry.consumer)
-        present = [each for held in cluster.values() for each in held]
+        present = [claim for held in cluster.values() for claim in held]
         assert len(present) == len(set(present))
         # A name is no credential: clients aren't refused while the consumer of that name is missing.
-        assert {each for each in valid if not each.startswith("name:")} <= set(present)
+        assert {claim for claim in valid if not claim.startswith("name:")} <= set(present)
     # Pulumi updates side by side what doesn't wait for another.
     updated: set[str] = set()
     for entry in entries:
         assert entry.after <= updated
         updated.add(entry.object_name)
-    kept = {each for entry in consumers(after) for each in claims(entry)}
-    assert {each for entry in entries for each in claims(entry.consumer)} == kept
+    kept = {claim for entry in consumers(after) for claim in claims(entry)}
+    assert {claim for entry in entries for claim in claims(entry.consumer)} == kept
 
 
 def test_a_renamed_consumer_keeps_its_objects() -> None:
@@ -189,9 +189,9 @@ def test_objects_of_consumers_are_in_kongs_namespace_and_keep_their_names(run: C
     assert alicia.inputs["credentials"] == ["alice.key-auth"]
     assert list(renamed.outputs["consumers"]) == ["secret"]
     assert list(renamed.outputs["consumers"]["secret"]) == ["alice"]
-    for each in [alicia, renamed.one("Secret", "alice.key-auth")]:
-        assert each.inputs["metadata"]["namespace"] == "kong"
-        assert each.options["deleteBeforeReplace"] is True
+    for resource in [alicia, renamed.one("Secret", "alice.key-auth")]:
+        assert resource.inputs["metadata"]["namespace"] == "kong"
+        assert resource.options["deleteBeforeReplace"] is True
 
 
 def test_a_consumer_depends_on_the_one_that_releases_its_credential(run: Callable[[str], Recording]) -> None:

@@ -20,10 +20,10 @@ def tables(changes: Changes) -> Any:  # noqa: ANN401 -- Lua's table
 
 @pytest.mark.parametrize("text", ODD)
 def test_names_and_values_are_text_in_lua(text: str) -> None:
-    found = tables(Changes.model_validate({"remove": [text], "add": {"it": text}, "rename": {"it": text}}))
-    assert found.remove[1].name == text
-    assert found.rename[1].new.name == text
-    assert json.loads(found.add[1].value) == text
+    lua = tables(Changes.model_validate({"remove": [text], "add": {"it": text}, "rename": {"it": text}}))
+    assert lua.remove[1].name == text
+    assert lua.rename[1].new.name == text
+    assert json.loads(lua.add[1].value) == text
 
 
 def test_the_code_is_lua() -> None:

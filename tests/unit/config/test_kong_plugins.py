@@ -84,7 +84,7 @@ def guarded(run: Callable[[str], Recording]) -> Recording:
 def test_a_route_without_policies_has_none_of_kongs_objects(dev: Recording) -> None:
     for kind in ("KongPlugin", "KongConsumer"):
         assert dev.of(kind) == []
-    assert [each.name for each in dev.of("KongClusterPlugin")] == ["gateway.pre-function"]
+    assert [resource.name for resource in dev.of("KongClusterPlugin")] == ["gateway.pre-function"]
     for kind in ("Ingress", "Service"):
         assert not any(name.startswith("konghq.com/") for name in dev.one(kind, "foo").annotations)
 
@@ -184,19 +184,21 @@ def test_pods_are_created_after_their_plugins_and_deleted_before_them(guarded: R
 
 def test_kongs_objects_depend_on_its_crds_and_are_deleted_with_the_cluster(guarded: Recording) -> None:
     cluster = guarded.one("KubernetesCluster").urn
-    objects = [each for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for each in guarded.of(kind)]
+    objects = [
+        resource for kind in ("KongPlugin", "KongClusterPlugin", "KongConsumer") for resource in guarded.of(kind)
+    ]
     assert len(objects) == 8
-    for each in objects:
-        assert "Release kong" in guarded.before(each)
-        assert each.deleted_with == cluster
+    for resource in objects:
+        assert "Release kong" in guarded.before(resource)
+        assert resource.deleted_with == cluster
 
 
 def test_consumers_and_global_plugins_have_the_ingress_class(guarded: Recording) -> None:
     for kind in ("KongConsumer", "KongClusterPlugin"):
-        for each in guarded.of(kind):
-            assert each.annotations == {"kubernetes.io/ingress.class": "kong"}
-    for each in guarded.of("KongClusterPlugin"):
-        assert each.inputs["metadata"]["labels"] == {"global": "true"}
+        for resource in guarded.of(kind):
+            assert resource.annotations == {"kubernetes.io/ingress.class": "kong"}
+    for resource in guarded.of("KongClusterPlugin"):
+        assert resource.inputs["metadata"]["labels"] == {"global": "true"}
 
 
 def test_a_consumer_references_labelled_credential_secrets(guarded: Recording) -> None:
@@ -248,7 +250,7 @@ def test_values_of_a_secret_gateway_section_are_secret_in_routes(run: Callable[[
 @pytest.mark.parametrize("name", ["several gateways", "example everything"])
 def test_an_empty_plugin_configuration_is_omitted(run: Callable[[str], Recording], name: str) -> None:
     # The API server wouldn't take it in the place of one that has fields.
-    (bots,) = [each for each in run(name).of("KongPlugin") if each.inputs["plugin"] == "bot-detection"]
+    (bots,) = [resource for resource in run(name).of("KongPlugin") if resource.inputs["plugin"] == "bot-detection"]
     assert "config" not in bots.inputs
 
 

@@ -158,7 +158,7 @@ LARGE = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
     ],
 )
 def test_a_shortage_names_the_pools_key(config: Settings, key: str) -> None:
-    found = shortage(config, SIZES.get)
-    assert found
-    assert found.key == key
-    assert key in found.fix
+    problem = shortage(config, SIZES.get)
+    assert problem
+    assert problem.key == key
+    assert key in problem.fix

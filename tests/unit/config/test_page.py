@@ -62,7 +62,7 @@ def test_the_page_shows_the_idle_version_of_a_blue_green_service_and_aggregates(
     }
     aggregate = {"name": "all", "path": "/all", "backends": {"bar": "/bar"}}
     services = shown([foo, BAR], aggregates=[aggregate])["services"]
-    assert [(version["name"], version["weight"]) for each in services for version in each["versions"]] == [
+    assert [(version["name"], version["weight"]) for service in services for version in service["versions"]] == [
         ("foo-blue", 0),
         ("foo-green", 100),
         ("bar", 100),
@@ -163,7 +163,7 @@ def test_a_page_too_large_for_its_container_is_refused() -> None:
 
 def test_the_page_is_off_by_default(dev: Recording) -> None:
     assert loaded({"services": [FOO], "gateway": {"page": False}}).workloads == loaded({"services": [FOO]}).workloads
-    assert "page" not in {each.name for each in dev.of("Deployment")}
+    assert "page" not in {resource.name for resource in dev.of("Deployment")}
 
 
 def test_the_page_is_a_closed_route_like_that_of_a_service(run: Callable[[str], Recording]) -> None:
@@ -195,7 +195,7 @@ def test_the_page_reaches_the_services_and_nothing_else(run: Callable[[str], Rec
 def test_secrets_of_the_gateway_stay_secret_on_the_page(run: Callable[[str], Recording]) -> None:
     recording = run("page, encrypted")
     assert "secret" in recording.one("KongPlugin", "page.request-transformer").inputs["config"]
-    (variable,) = [each for each in recording.pod("page")["containers"][0]["env"] if each["name"] == "PAGE"]
+    (variable,) = [variable for variable in recording.pod("page")["containers"][0]["env"] if variable["name"] == "PAGE"]
     assert "secret" in variable["value"]
 
 

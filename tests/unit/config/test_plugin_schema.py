@@ -334,9 +334,9 @@ def test_documented_plugin_configurations_are_accepted(plugin: str) -> None:
 
 
 def test_every_plugin_schema_is_valid() -> None:
-    found = {plugin: list(plugin_schema.config_errors(plugin, {})) for plugin in plugin_schema.plugins()}
-    assert len(found) == 44
-    for plugin, complaints in found.items():
+    errors = {plugin: list(plugin_schema.config_errors(plugin, {})) for plugin in plugin_schema.plugins()}
+    assert len(errors) == 44
+    for plugin, complaints in errors.items():
         assert {complaint.problem for complaint in complaints} <= {"is missing", "has none of what it needs"}, plugin
 
 

@@ -51,14 +51,14 @@ def test_a_single_replica_counts_locally(dev: Recording, run: Callable[[str], Re
     values = dev.one("Release").inputs["values"]
     assert not {"replicaCount", "podDisruptionBudget", "topologySpreadConstraints", "tolerations"} & set(values)
     alone = run("example rate-limit")
-    assert {each.name for each in alone.of("Deployment")} == {"foo", "bar"}
+    assert {resource.name for resource in alone.of("Deployment")} == {"foo", "bar"}
     assert alone.one("KongPlugin", "foo.rate-limiting").inputs["config"]["policy"] == "local"
 
 
 def test_without_rate_limits_there_is_no_store(run: Callable[[str], Recording]) -> None:
     recording = run("several gateways without limits")
     assert recording.one("Release").inputs["values"]["replicaCount"] == 2
-    assert {each.name for each in recording.of("Deployment")} == {"foo", "bar"}
+    assert {resource.name for resource in recording.of("Deployment")} == {"foo", "bar"}
 
 
 def test_replicas_of_kong_prefer_different_nodes_and_have_a_disruption_budget(several: Recording) -> None:
@@ -170,7 +170,7 @@ def test_only_generated_rate_limits_get_the_stores_password() -> None:
     (plugin,) = policies.route_rules(limited, gateway, store).plugins
     assert plugin.secret_paths == ("/redis/password",)
     everywhere = policies.gateway_plugins(GatewayPolicies.model_validate(LIMIT), store)
-    assert {each.name: each.secret_paths for each in everywhere if each.secret_paths} == {
+    assert {resource.name: resource.secret_paths for resource in everywhere if resource.secret_paths} == {
         "rate-limiting": ("/redis/password",)
     }
     (plugin,) = policies.route_rules(limited, gateway, plugin_configs.Context()).plugins

@@ -39,14 +39,14 @@ def test_in_the_stacks_own_cluster_every_object_forces_field_ownership(
     for name in ("dev", "example everything", "several gateways", "canary", "domain, canary", "own namespace"):
         objects = applied(run(name))
         assert len(objects) > 10
-        assert [each.urn for each in objects if not is_forced(each)] == []
+        assert [resource.urn for resource in objects if not is_forced(resource)] == []
 
 
 def test_in_an_existing_cluster_the_gateway_apis_crds_are_never_replaced(
     run: Callable[[str], Recording],
 ) -> None:
     def definitions(name: str) -> dict[str, bool]:
-        return {each.name: is_forced(each) for each in run(name).of("CustomResourceDefinition")}
+        return {resource.name: is_forced(resource) for resource in run(name).of("CustomResourceDefinition")}
 
     assert set(definitions("canary").values()) == {True}
     forced = {name for name, is_forced in definitions("canary on an own cluster").items() if is_forced}
@@ -58,5 +58,5 @@ def test_in_an_existing_cluster_only_crds_force_field_ownership(
     run: Callable[[str], Recording],
 ) -> None:
     for name in ("local", "domain on an own cluster"):
-        forced = [each for each in applied(run(name)) if is_forced(each)]
-        assert {each.type.rpartition(":")[2] for each in forced} == {"CustomResourceDefinition"}
+        forced = [resource for resource in applied(run(name)) if is_forced(resource)]
+        assert {resource.type.rpartition(":")[2] for resource in forced} == {"CustomResourceDefinition"}

@@ -69,7 +69,7 @@ def allows(rules: list[dict[str, Any]], address: str, port: int = 443) -> bool:
         return next(inside) and not any(inside)
 
     return any(
-        port in [each["port"] for each in rule.get("ports", [{"port": port}])]
+        port in [entry["port"] for entry in rule.get("ports", [{"port": port}])]
         and any(matches(peer["ipBlock"]) for peer in rule["to"] if "ipBlock" in peer)
         for rule in rules
         if "to" in rule
@@ -89,27 +89,28 @@ def opened_up(run: Callable[[str], Recording]) -> Recording:
 
 
 def test_every_namespace_denies_by_default_and_every_pod_has_a_policy(dev: Recording) -> None:
-    found = {
-        (each.inputs["metadata"]["namespace"], each.inputs["metadata"]["name"]) for each in dev.of("NetworkPolicy")
+    names = {
+        (resource.inputs["metadata"]["namespace"], resource.inputs["metadata"]["name"])
+        for resource in dev.of("NetworkPolicy")
     }
-    assert found == {
+    assert names == {
         ("default", "default.deny"),
         ("default", "foo"),
         ("default", "bar"),
         ("kong", "default.deny"),
         ("kong", "kong"),
     }
-    for each in dev.of("NetworkPolicy"):
-        assert each.inputs["spec"]["policyTypes"] == ["Ingress", "Egress"]
-        assert each.deleted_with == dev.one("KubernetesCluster").urn
-    for each in dev.of("NetworkPolicy"):
-        if each.name == "default.deny":
-            assert each.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for resource in dev.of("NetworkPolicy"):
+        assert resource.inputs["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert resource.deleted_with == dev.one("KubernetesCluster").urn
+    for resource in dev.of("NetworkPolicy"):
+        if resource.name == "default.deny":
+            assert resource.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def test_in_an_existing_cluster_only_the_stacks_pods_are_selected(run: Callable[[str], Recording]) -> None:
     local = run("local")
-    assert {each.name for each in local.of("NetworkPolicy")} == {"foo", "bar", "kong"}
+    assert {resource.name for resource in local.of("NetworkPolicy")} == {"foo", "bar", "kong"}
     labels = local.one("Deployment", "foo").inputs["spec"]["template"]["metadata"]["labels"]
     (expression,) = policy(local, "foo")["podSelector"]["matchExpressions"]
     assert expression == {"key": "kong-doks/service", "operator": "In", "values": [labels["kong-doks/service"]]}

@@ -22,12 +22,12 @@ def watched(run: Callable[[str], Recording]) -> Recording:
 
 
 def values(recording: Recording, release: str) -> dict[str, Any]:
-    found: dict[str, Any] = recording.one("Release", release).inputs["values"]
-    return found
+    values: dict[str, Any] = recording.one("Release", release).inputs["values"]
+    return values
 
 
 def test_without_monitoring_nothing_of_it_is_created(dev: Recording) -> None:
-    assert [each.name for each in dev.of("Release")] == ["kong"]
+    assert [resource.name for resource in dev.of("Release")] == ["kong"]
     assert dev.of("ConfigMap") == []
 
 

@@ -62,7 +62,9 @@ def test_checkpoints_of_more_than_ten_updates_are_read_from_pulumi_cloud(
         def pulumi_json(self, *arguments: str) -> Any:  # noqa: ANN401 -- as Cli
             if arguments[0] == "whoami":
                 return {"url": "https://app.pulumi.com/user"}
-            (size,) = [int(each.partition("=")[2]) for each in arguments if each.startswith("--page-size=")] or [10]
+            (size,) = [
+                int(argument.partition("=")[2]) for argument in arguments if argument.startswith("--page-size=")
+            ] or [10]
             return [{"version": version} for version in range(12, 0, -1)][:size]
 
         def pulumi(self, *arguments: str) -> str:

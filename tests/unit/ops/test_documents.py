@@ -54,6 +54,6 @@ def test_a_list_is_read_to_its_last_page(monkeypatch: pytest.MonkeyPatch) -> Non
         return httpx.Response(200, json={"snapshots": [document], "links": links, "meta": {"total": 3}})
 
     monkeypatch.setattr(httpx, "Client", functools.partial(httpx.Client, transport=httpx.MockTransport(answer)))
-    found = Api("a-token").list("snapshots", "snapshots", Stored, query={"resource_type": "volume"})
-    assert [each.id for each in found] == ["1", "2", "3"]
+    snapshots = Api("a-token").list("snapshots", "snapshots", Stored, query={"resource_type": "volume"})
+    assert [document.id for document in snapshots] == ["1", "2", "3"]
     assert asked == ["volume"] * 3

@@ -111,10 +111,10 @@ class History:
     ],
 )
 def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, result: str, is_own: bool) -> None:
-    found = ownership.read(History(update(kind, result, "tried")), EMPTY, timedelta)  # type: ignore[arg-type]
-    found = replace(found, other_stacks=dict, earlier_ids=set)
-    assert found.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
-    in_checkpoint = replace(found, earlier_ids=lambda: {"1"})
+    history = ownership.read(History(update(kind, result, "tried")), EMPTY, timedelta)  # type: ignore[arg-type]
+    history = replace(history, other_stacks=dict, earlier_ids=set)
+    assert history.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
+    in_checkpoint = replace(history, earlier_ids=lambda: {"1"})
     assert in_checkpoint.owns_cluster(cluster("tried", UP - timedelta(days=9)))
 
 

@@ -8,9 +8,9 @@ CONFIGURATIONS = shared("domain", "example autoscale", "example monitoring")
 
 
 def test_the_namespace_table_lists_every_helm_release(recordings: dict[str, Recording]) -> None:
-    found = {
-        (each.name, each.inputs["name"], each.inputs["namespace"])
+    names = {
+        (resource.name, resource.inputs["name"], resource.inputs["namespace"])
         for recording in recordings.values()
-        for each in recording.of("Release")
+        for resource in recording.of("Release")
     }
-    assert found == {(name, name, namespace) for name, namespace in helm_records.NAMESPACES.items()}
+    assert names == {(name, name, namespace) for name, namespace in helm_records.NAMESPACES.items()}

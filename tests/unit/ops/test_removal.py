@@ -29,7 +29,7 @@ STATE = State(
     ],
     pending=[],
 )
-POOLS = [NodePool(id=each, name=each, size="s", count=1) for each in ("own", "further", "by-hand")]
+POOLS = [NodePool(id=name, name=name, size="s", count=1) for name in ("own", "further", "by-hand")]
 INVENTORY = Inventory(
     own=[BilledResource("cluster", "c", "mycluster", 0, 0)],
     others=[],
@@ -51,5 +51,5 @@ INVENTORY = Inventory(
 
 @pytest.mark.parametrize(("pool", "is_refused"), [("own", True), ("further", True), ("by-hand", False)])
 def test_node_pools_in_the_state_are_left_to_pulumi(pool: str, is_refused: bool) -> None:
-    found = removal.target(NoSizes(), "node_pool", f"c/node_pools/{pool}", INVENTORY, STATE)
-    assert bool(found.reason) is is_refused
+    target = removal.target(NoSizes(), "node_pool", f"c/node_pools/{pool}", INVENTORY, STATE)
+    assert bool(target.reason) is is_refused

@@ -13,12 +13,12 @@ FINDINGS, OTHERS = re.split(r"^## Failures without a finding$", RUNBOOK, flags=r
 
 
 def sections(text: str) -> dict[str, str]:
-    found = re.split(r"^### (.+)$", text, flags=re.MULTILINE)[1:]
-    return dict(zip(found[::2], found[1::2], strict=True))
+    sections = re.split(r"^### (.+)$", text, flags=re.MULTILINE)[1:]
+    return dict(zip(sections[::2], sections[1::2], strict=True))
 
 
 def test_findings_and_runbook_sections_match() -> None:
-    assert list(sections(FINDINGS)) == [each.value for each in Problem]
+    assert list(sections(FINDINGS)) == [problem.value for problem in Problem]
 
 
 @pytest.mark.parametrize("finding", Problem)
@@ -39,4 +39,4 @@ def test_every_test_that_the_runbook_names_exists_once() -> None:
 
 def test_every_finding_has_a_check() -> None:
     checks = "".join(path.read_text() for path in (PROJECT / "ops" / "doctor").glob("*checks.py"))
-    assert [each.name for each in Problem if f"Problem.{each.name}" not in checks] == []
+    assert [problem.name for problem in Problem if f"Problem.{problem.name}" not in checks] == []

@@ -93,8 +93,8 @@ def test_a_destroy_reverses_the_order() -> None:
 
 def test_the_state_alone_provides_the_end_times() -> None:
     resources = [
-        each | {"modified": f"2026-11-27T08:00:{TIMES[name][1]:02}.123456789Z"}
-        for name, each in zip(TIMES, RESOURCES, strict=True)
+        resource | {"modified": f"2026-11-27T08:00:{TIMES[name][1]:02}.123456789Z"}
+        for name, resource in zip(TIMES, RESOURCES, strict=True)
     ]
     resources.append(resource("older") | {"modified": "2026-11-27T07:00:00Z"})
     steps = steps_of_state(resources, BEGAN)

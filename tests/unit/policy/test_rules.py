@@ -136,9 +136,9 @@ def test_a_rule_accepts(rule: Rule, config: Config, passing: Resource) -> None:
     ],
 )
 def test_a_rule_finds_a_violation(rule: Rule, config: Config, failing: Resource, violation: str) -> None:
-    (found,) = rule(failing, config)
-    assert found.startswith(violation)
-    assert re.search(r"; allowed: .+; fix: .+", found)
+    (violations,) = rule(failing, config)
+    assert violations.startswith(violation)
+    assert re.search(r"; allowed: .+; fix: .+", violations)
 
 
 def cluster(urn: str = "urn:a", **props: Any) -> Resource:  # noqa: ANN401 -- properties
@@ -160,8 +160,8 @@ def cluster(urn: str = "urn:a", **props: Any) -> Resource:  # noqa: ANN401 -- pr
     ],
 )
 def test_a_change_that_replaces_the_cluster_is_found(before: list[Resource], after: Resource, keys: list[str]) -> None:
-    found = [line.partition(":")[0] for line in rules.cluster_replacement(after, FORBIDDEN, before)]
-    assert found == keys
+    violations = [line.partition(":")[0] for line in rules.cluster_replacement(after, FORBIDDEN, before)]
+    assert violations == keys
     assert list(rules.cluster_replacement(after, ALLOWED, before)) == []
 
 
@@ -182,8 +182,8 @@ def test_a_change_that_replaces_the_cluster_is_found(before: list[Resource], aft
 def test_every_billed_resource_counts_towards_the_budget(resources: list[Resource], hourly: float) -> None:
     config = {"maximum": hourly, "prices": {"mine": 1}}
     assert list(rules.over_budget(resources, config)) == []
-    (found,) = rules.over_budget(resources, {**config, "maximum": hourly - 0.00001})
-    assert f"the stack costs ${hourly:.5f} an hour" in found
+    (violations,) = rules.over_budget(resources, {**config, "maximum": hourly - 0.00001})
+    assert f"the stack costs ${hourly:.5f} an hour" in violations
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,9 @@ def test_every_billed_resource_counts_towards_the_budget(resources: list[Resourc
     ],
 )
 def test_an_unknown_price_is_not_within_the_budget(unknown: Resource, key: str) -> None:
-    (found,) = rules.over_budget([unknown], {"maximum": 99, "prices": {}})
-    assert found.startswith(f"{key}: is not known yet, so neither is the price of urn")
-    assert re.search(r"; allowed: .+; fix: .+", found)
+    (violations,) = rules.over_budget([unknown], {"maximum": 99, "prices": {}})
+    assert violations.startswith(f"{key}: is not known yet, so neither is the price of urn")
+    assert re.search(r"; allowed: .+; fix: .+", violations)
 
 
 NOT_KNOWN = [
@@ -228,19 +228,19 @@ NOT_KNOWN = [
 
 @pytest.mark.parametrize("unknown", NOT_KNOWN)
 def test_a_resource_rule_skips_unknown_properties(unknown: Resource) -> None:
-    found = [
+    violations = [
         *rules.public_admin_port(unknown, {"ports": []}),
         *rules.image_without_digest(unknown, {}),
         *rules.container_without_limits(unknown, {"resources": ["cpu"]}),
         *rules.region_not_allowed(unknown, {"regions": ["nyc1"]}),
         *rules.cluster_replacement(unknown, FORBIDDEN, [cluster(unknown.urn)]),
     ]
-    assert found == []
+    assert violations == []
 
 
 def test_a_node_size_without_a_price_exceeds_any_budget() -> None:
-    (found,) = rules.over_budget([cluster(nodePool={"size": "huge"})], {"maximum": 99, "prices": {}})
-    assert "the pack has no price of huge" in found
+    (violations,) = rules.over_budget([cluster(nodePool={"size": "huge"})], {"maximum": 99, "prices": {}})
+    assert "the pack has no price of huge" in violations
 
 
 def test_policy_and_bill_use_the_same_prices() -> None:
@@ -286,14 +286,14 @@ def test_the_pack_pins_the_projects_pulumi() -> None:
 @pytest.mark.parametrize("configuration", ["dev", *CONFIGURATIONS])
 def test_a_stack_of_the_project_violates_no_rule(run: Callable[[str], Recording], configuration: str) -> None:
     recorded = run(configuration).resources
-    resources = [Resource(each.type, each.urn, each.inputs) for each in recorded if each.created]
-    assert CLUSTER in {each.type for each in resources}
+    resources = [Resource(resource.type, resource.urn, resource.inputs) for resource in recorded if resource.created]
+    assert CLUSTER in {resource.type for resource in resources}
     each_resource: list[tuple[Rule, Config]] = [
         (rules.accidental_high_availability, FORBIDDEN),
         (rules.container_without_limits, {"resources": ["cpu", "memory"]}),
         (rules.public_admin_port, {"ports": []}),
         (rules.region_not_allowed, {"regions": ["nyc1", "nyc3"]}),
     ]
-    found = [line for rule, config in each_resource for each in resources for line in rule(each, config)]
-    assert found == []
+    violations = [line for rule, config in each_resource for resource in resources for line in rule(resource, config)]
+    assert violations == []
     assert list(rules.over_budget(resources, {"maximum": 0.25, "prices": {}})) == []

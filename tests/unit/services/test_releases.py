@@ -62,20 +62,20 @@ def annotations(resource: Resource) -> dict[str, str]:
 
 
 def container(recording: Recording, name: str) -> dict[str, Any]:
-    (found,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
-    return dict(found)
+    (containers,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
+    return dict(containers)
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     """Whether a selector is of a pod with such labels. An empty one is of all."""
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
-        labels.get(each["key"]) in each["values"] for each in selector.get("matchExpressions", [])
+        labels.get(expression["key"]) in expression["values"] for expression in selector.get("matchExpressions", [])
     )
 
 
 def test_a_canary_is_a_deployment_and_a_service_of_its_own(canary: Recording) -> None:
     assert container(canary, "foo-canary")["image"] == "user/foo:2"
-    assert {each.name for each in canary.of("Deployment")} == {"foo", "foo-canary", "bar"}
+    assert {resource.name for resource in canary.of("Deployment")} == {"foo", "foo-canary", "bar"}
     service = canary.one("Service", "foo-canary").inputs
     pods = canary.one("Deployment", "foo-canary").inputs["spec"]["template"]["metadata"]["labels"]
     assert service["metadata"]["name"] == "foo-canary-service"
@@ -91,7 +91,7 @@ def test_a_canary_shares_the_path_by_weight(canary: Recording) -> None:
     shares = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
     assert shares == {"foo-service": 7500, "foo-canary-service": 2500}
     assert {backend["port"] for backend in rule["backendRefs"]} == {5000}
-    assert [each.name for each in canary.of("Ingress")] == ["bar"]
+    assert [resource.name for resource in canary.of("Ingress")] == ["bar"]
 
 
 def test_a_canary_has_every_policy_of_its_service(canary: Recording, run: Callable[[str], Recording]) -> None:
@@ -136,15 +136,15 @@ def test_an_ingress_is_deleted_after_its_replacement_is_programmed(canary: Recor
 def test_without_a_canary_there_is_no_gateway_api(dev: Recording, run: Callable[[str], Recording]) -> None:
     for recording in (dev, run("blue-green")):
         assert not [resource for resource in recording.resources if "gateway" in resource.inputs.get("apiVersion", "")]
-        assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
+        assert {resource.name for resource in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
 def test_kongs_crds_come_from_its_chart_before_any_object(dev: Recording, run: Callable[[str], Recording]) -> None:
     recording = run("policies")
     for kind, name in zip(("KongPlugin", "KongClusterPlugin", "KongConsumer"), KONG_KINDS, strict=True):
         assert recording.of(kind)
-        for each in recording.of(kind):
-            assert f"CustomResourceDefinition {name}" in recording.before(each)
+        for resource in recording.of(kind):
+            assert f"CustomResourceDefinition {name}" in recording.before(resource)
         definition = dev.one("CustomResourceDefinition", name)
         assert definition.inputs["spec"]["names"]["plural"] == name.partition(".")[0]
         # What the cluster fills in would show as a difference.
@@ -169,13 +169,15 @@ def test_crds_are_deleted_only_with_the_stacks_own_cluster(canary: Recording) ->
 
 
 def test_in_an_existing_cluster_crds_are_retained(run: Callable[[str], Recording]) -> None:
-    assert {(each.deleted_with, each.retained) for each in run("local").of("CustomResourceDefinition")} == {("", True)}
+    assert {(resource.deleted_with, resource.retained) for resource in run("local").of("CustomResourceDefinition")} == {
+        ("", True)
+    }
 
 
 def test_on_doks_the_stack_owns_the_gateway_apis_crds(canary: Recording) -> None:
     policies = {
-        each.name: annotations(each).get("doks.digitalocean.com/install-policy")
-        for each in canary.of("CustomResourceDefinition")
+        resource.name: annotations(resource).get("doks.digitalocean.com/install-policy")
+        for resource in canary.of("CustomResourceDefinition")
     }
     assert policies == dict.fromkeys(GATEWAY_KINDS, "external") | dict.fromkeys(KONG_KINDS)
 
@@ -183,12 +185,12 @@ def test_on_doks_the_stack_owns_the_gateway_apis_crds(canary: Recording) -> None
 def test_an_existing_gateway_api_is_left_alone(run: Callable[[str], Recording]) -> None:
     recording = run("canary where the gateway API is")
     assert recording.one("HTTPRoute").name == "foo"
-    assert {each.name for each in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
+    assert {resource.name for resource in recording.of("CustomResourceDefinition")} == set(KONG_KINDS)
 
 
 def test_blue_and_green_both_run_and_one_is_live(run: Callable[[str], Recording]) -> None:
     recording = run("blue-green")
-    assert {each.name for each in recording.of("Deployment")} == {"foo-blue", "foo-green"}
+    assert {resource.name for resource in recording.of("Deployment")} == {"foo-blue", "foo-green"}
     (rule,) = recording.one("Ingress", "foo").inputs["spec"]["rules"]
     (path,) = rule["http"]["paths"]
     assert path["backend"]["service"]["name"] == "foo-green-service"
@@ -200,7 +202,7 @@ def test_a_version_inherits_unset_fields_from_its_service(run: Callable[[str], R
     seen = {
         name: (
             recording.one("Deployment", name).inputs["spec"]["replicas"],
-            {each["name"]: each["value"] for each in container(recording, name)["env"]},
+            {variable["name"]: variable["value"] for variable in container(recording, name)["env"]},
             "httpGet" in container(recording, name)["readinessProbe"],
         )
         for name in ("foo-blue", "foo-green")
@@ -213,26 +215,33 @@ def test_a_version_inherits_unset_fields_from_its_service(run: Callable[[str], R
 
 
 def policies(recording: Recording) -> dict[str, Any]:
-    return {each.name: each.inputs["spec"] for each in recording.of("NetworkPolicy")}
+    return {resource.name: resource.inputs["spec"] for resource in recording.of("NetworkPolicy")}
 
 
 def test_network_policies_cover_every_version(run: Callable[[str], Recording]) -> None:
     recording = run("releases that are asked")
-    found = policies(recording)
+    rules = policies(recording)
     whose = {"foo-blue": "foo", "foo-green": "foo", "bar": "bar", "bar-canary": "bar", "overview": "overview"}
-    pods = {each.name: each.inputs["spec"]["template"]["metadata"]["labels"] for each in recording.of("Deployment")}
+    pods = {
+        resource.name: resource.inputs["spec"]["template"]["metadata"]["labels"]
+        for resource in recording.of("Deployment")
+    }
     assert set(pods) == set(whose)
-    *_, from_kong = found["kong"]["egress"]
+    *_, from_kong = rules["kong"]["egress"]
     for name, labels in pods.items():
-        assert {each for each in set(whose.values()) if selects(found[each]["podSelector"], labels)} == {whose[name]}
+        assert {policy for policy in set(whose.values()) if selects(rules[policy]["podSelector"], labels)} == {
+            whose[name]
+        }
         assert any(selects(peer["podSelector"], labels) for peer in from_kong["to"])
     # Bar calls foo, and the aggregate both: every version of the one may, and every version of the other lets it.
     for caller, called in (("bar", "foo"), ("overview", "foo"), ("overview", "bar")):
-        outward = [peer.get("podSelector") for rule in found[caller]["egress"] for peer in rule.get("to", [])]
-        (inward,) = found[called]["ingress"]
+        outward = [peer.get("podSelector") for rule in rules[caller]["egress"] for peer in rule.get("to", [])]
+        (inward,) = rules[called]["ingress"]
         others = [peer["podSelector"] for peer in inward["from"][1:]]
         assert all(
-            any(each and selects(each, pods[name]) for each in outward) for name in pods if whose[name] == called
+            any(selector and selects(selector, pods[name]) for selector in outward)
+            for name in pods
+            if whose[name] == called
         )
         assert all(any(selects(other, pods[name]) for other in others) for name in pods if whose[name] == caller)
 
@@ -244,9 +253,9 @@ def test_adding_or_removing_a_version_changes_no_policy(canary: Recording, dev: 
 
 def test_an_aggregate_requests_the_live_version(run: Callable[[str], Recording]) -> None:
     (told,) = [
-        json.loads(each["value"])
-        for each in container(run("releases that are asked"), "overview")["env"]
-        if each["name"] == "AGGREGATE"
+        json.loads(variable["value"])
+        for variable in container(run("releases that are asked"), "overview")["env"]
+        if variable["name"] == "AGGREGATE"
     ]
     urls = {name: backend["url"] for name, backend in told["backends"].items()}
     assert urls == {"foo": "http://foo-green-service:5000/foo", "bar": "http://bar-service:5000/bar"}

@@ -38,7 +38,7 @@ def is_matched(request: str, paths: list[str]) -> bool:
 @given(path=PATHS, request=REQUESTS)
 def test_a_path_matches_itself_and_its_children_literally(path: str, request: str) -> None:
     wanted = request == path or request.startswith(f"{path}/")
-    ingress = [each for pair in ingress_paths(path) for each in controllers_paths_of_an_ingress(*pair)]
+    ingress = [pattern for pair in ingress_paths(path) for pattern in controllers_paths_of_an_ingress(*pair)]
     assert is_matched(request, ingress) is wanted
     assert is_matched(request, controllers_paths_of_an_http_route(*http_route_path(path))) is wanted
     for own in (path, f"{path}/", f"{path}/x"):
@@ -58,6 +58,6 @@ def test_a_path_matches_itself_and_its_children_literally(path: str, request: st
     ],
 )
 def test_a_dot_in_a_path_is_literal(path: str, request_: str, matched: bool) -> None:
-    ingress = [each for pair in ingress_paths(path) for each in controllers_paths_of_an_ingress(*pair)]
+    ingress = [pattern for pair in ingress_paths(path) for pattern in controllers_paths_of_an_ingress(*pair)]
     assert is_matched(request_, ingress) is matched
     assert is_matched(request_, controllers_paths_of_an_http_route(*http_route_path(path))) is matched

@@ -52,7 +52,7 @@ def test_each_version_has_an_autoscaler_with_its_bounds(run: Run) -> None:
             "cpu": {"type": "Utilization", "averageUtilization": 70},
             "memory": {"type": "Utilization", "averageUtilization": 90},
         }
-    assert {each.name for each in recording.of("HorizontalPodAutoscaler")} == {"foo", "foo-canary"}
+    assert {resource.name for resource in recording.of("HorizontalPodAutoscaler")} == {"foo", "foo-canary"}
 
 
 def test_the_autoscaler_owns_the_replicas_from_its_minimum(run: Run) -> None:
@@ -65,7 +65,7 @@ def test_the_autoscaler_owns_the_replicas_from_its_minimum(run: Run) -> None:
 
 def test_a_version_with_its_own_replicas_has_no_autoscaler(run: Run) -> None:
     recording = run("an autoscaled service with a fixed canary")
-    assert [each.name for each in recording.of("HorizontalPodAutoscaler")] == ["foo"]
+    assert [resource.name for resource in recording.of("HorizontalPodAutoscaler")] == ["foo"]
     canary = recording.one("Deployment", "foo-canary")
     assert (canary.inputs["spec"]["replicas"], canary.ignore_changes) == (1, [])
 
@@ -96,7 +96,7 @@ def test_several_replicas_have_a_disruption_budget_and_prefer_different_nodes(ru
 def test_a_single_pod_may_always_be_evicted(dev: Recording, run: Run) -> None:
     assert dev.of("PodDisruptionBudget") == []
     assert "topologySpreadConstraints" not in dev.pod("foo")
-    assert [each.name for each in run("two pods of a service").of("PodDisruptionBudget")] == ["foo"]
+    assert [resource.name for resource in run("two pods of a service").of("PodDisruptionBudget")] == ["foo"]
 
 
 def test_a_service_can_set_its_startup_and_grace_periods(dev: Recording, run: Run) -> None:
@@ -124,7 +124,7 @@ def test_a_service_can_set_its_startup_and_grace_periods(dev: Recording, run: Ru
     ],
 )
 def test_metrics_server_is_installed_if_autoscale_is_used(run: Run, name: str, *, installed: bool) -> None:
-    releases = [each for each in run(name).of("Release") if each.name == "metrics-server"]
+    releases = [resource for resource in run(name).of("Release") if resource.name == "metrics-server"]
     assert len(releases) == installed
     for release in releases:
         assert release.inputs["namespace"] == "kube-system"

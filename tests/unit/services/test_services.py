@@ -203,9 +203,9 @@ def test_the_stack_and_a_third_service_fit_the_tutorials_node(dev: Recording) ->
     third = pods[0]
     for kind, available in free.items():
         # A rollout adds a pod, Kong's at the most, before it removes one.
-        asked = sum(quantity(each["requests"][kind]) for each in [*kong, *kong, *pods, third])
+        asked = sum(quantity(resources["requests"][kind]) for resources in [*kong, *kong, *pods, third])
         assert asked <= available
-        assert all(each["limits"][kind] for each in [*kong, *pods])
+        assert all(resources["limits"][kind] for resources in [*kong, *pods])
 
 
 def test_outputs_list_every_address(dev: Recording) -> None:
