@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import typer
@@ -20,11 +21,10 @@ from sandbox import cleanup, demo, examples
 from sandbox.charts import repository as charts
 from sandbox.environment import SHELL, NotRunningError
 from sandbox.host.addresses import ACME, API, address
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import LOGS, PROJECT, RUN
-from sandbox.host.process import ChildFailedError
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
-from sandbox.pulumi import PulumiError
 from sandbox.toolchain.build import demand, provide
 from sandbox.toolchain.errors import ToolsError
 
@@ -42,48 +42,37 @@ def _is_listening(url: str) -> bool:
     return False
 
 
+def _fail(text: str, status: int = 1) -> NoReturn:
+    """Ends the command with an error in one line."""
+    console.print(text, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
 def _check_no_other_sandbox() -> None:
     """Ends the command if a sandbox of another user, or of another HOME, runs: the machine has room for one."""
     if not daemon_pid() and _is_listening(API):
-        console.print(
+        _fail(
             f"{API}: answers, so a sandbox of another user or HOME runs; allowed: one a machine; "
-            "fix: `make down` as that user",
-            style="red",
-            markup=False,
-            soft_wrap=True,
+            "fix: `make down` as that user"
         )
-        raise typer.Exit(1)
 
 
 @contextlib.contextmanager
 def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
-    except (
-        ToolsError,
-        NotRunningError,
-        ChildFailedError,
-        demo.DemoError,
-        PulumiError,
-        charts.ChartError,
-        images.ImageError,
-    ) as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+    except SandboxError as error:
+        _fail(str(error))
     except httpx.TransportError as error:
-        console.print(f"the sandbox doesn't answer ({error}): see {LOGS}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        _fail(f"the sandbox doesn't answer ({error}): see {LOGS}")
 
 
 def _check_machine() -> None:
     if platform.system() != "Linux" or not shutil.which("apt-get") or os.geteuid() != 0:
-        console.print(
+        _fail(
             "The sandbox runs as root on Debian or Ubuntu. Anywhere else use a cluster that you have: "
-            "see the `local` stack in README.md (pulumi up --stack local).",
-            style="red",
-            soft_wrap=True,
+            "see the `local` stack in README.md (pulumi up --stack local)."
         )
-        raise typer.Exit(1)
 
 
 def daemon_pid() -> int | None:
@@ -152,12 +141,16 @@ def _start_process(report: Report, name: str, module: str, ready: Path, log: Pat
     return process.pid
 
 
+def _check_running() -> None:
+    if not daemon_pid():
+        raise NotRunningError
+
+
 @app.command()
 def certificates() -> None:
     """Give the running sandbox what a stack with a domain needs: an ACME authority, name servers, cert-manager."""
     with _errors_in_one_line():
-        if not daemon_pid():
-            raise NotRunningError("no sandbox is running: `make up` starts one")
+        _check_running()
         _start_acme(Report(console))
         console.print(f"ACME directory: {ACME}\nits certificate: {RUN / 'acme' / 'ca.crt'}", soft_wrap=True)
 
@@ -166,8 +159,7 @@ def certificates() -> None:
 def autoscaling() -> None:
     """Give the running sandbox what a stack with autoscale needs: metrics-server's image and chart."""
     with _errors_in_one_line():
-        if not daemon_pid():
-            raise NotRunningError("no sandbox is running: `make up` starts one")
+        _check_running()
         examples.add_metrics_server(Report(console))
 
 
@@ -196,8 +188,7 @@ def stop() -> None:
         for example in examples.NAMES:
             examples.stack_file(example).unlink(missing_ok=True)
     if left := cleanup.leftovers():
-        console.print("left on this machine:\n  " + "\n  ".join(left), style="red", markup=False)
-        raise typer.Exit(1)
+        _fail("left on this machine:\n  " + "\n  ".join(left))
     console.print("the sandbox is gone: no process, mount, interface, rule or cgroup of it is left")
 
 
@@ -205,9 +196,7 @@ def stop() -> None:
 def up(example: str = typer.Option("", help="An example instead of the tutorial: a file of examples/.")) -> None:
     """Start the sandbox, bring the stack up in it and make the tutorial's requests."""
     if example and example not in examples.NAMES:
-        names = ", ".join(examples.NAMES)
-        console.print(f"EXAMPLE: {example!r} is no example; allowed: {names}", style="red", markup=False)
-        raise typer.Exit(2)
+        _fail(f"EXAMPLE: {example!r} is no example; allowed: {', '.join(examples.NAMES)}", 2)
     # `make` passes its own start: it may have installed the Python packages first.
     started = float(os.environ.get("KONG_DOKS_STARTED") or time.time())
     _check_machine()
@@ -244,8 +233,7 @@ def down() -> None:
 def image(name: str) -> None:
     """Make an image that only some stacks need: valkey, for rate limits of several gateways."""
     if name not in images.OPTIONAL:
-        console.print(f"no such image: {name}; there are: {', '.join(images.OPTIONAL)}", style="red", markup=False)
-        raise typer.Exit(2)
+        _fail(f"no such image: {name}; there are: {', '.join(images.OPTIONAL)}", 2)
     with _errors_in_one_line(), Report(console).step(f"image {name}"):
         images.publish(lambda _: None, [images.OPTIONAL[name]()])
 

@@ -19,7 +19,7 @@ from sandbox.charts import repository as charts
 from sandbox.cluster.cluster import Kubernetes
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
-from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from sandbox.digitalocean.settings import Settings
 from sandbox.environment import STATE_BUCKET, write_environment
 from sandbox.host.addresses import API, CHARTS, STATE, address

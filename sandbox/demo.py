@@ -15,6 +15,7 @@ from rich.table import Table
 from sandbox import pulumi
 from sandbox.environment import SHELL, environment
 from sandbox.host.addresses import API
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import PROJECT
 
 STACK = "sandbox"
@@ -46,7 +47,7 @@ _KONG_FAILURES = (
 """Kong's messages for an unknown route, and for a route without ready pods."""
 
 
-class DemoError(Exception):
+class DemoError(SandboxError):
     """A step of the demo failed; the message says what to do."""
 
 
@@ -139,7 +140,7 @@ def down(console: Console) -> None:
         DemoError: a stack can't be destroyed, or something is still billed.
     """
     started = time.monotonic()
-    for stack in [each["name"] for each in pulumi.query("stack", "ls")]:
+    for stack in [listed["name"] for listed in pulumi.query("stack", "ls")]:
         console.rule(f"pulumi destroy --stack {stack}")
         try:
             _destroy(console, stack)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sandbox.host.addresses import API, STATE
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import CACHE, PROJECT, RUN, TEMPORARY
 from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, DOCKER_BUILD_PROVIDER, KUBERNETES_PROVIDER
@@ -20,8 +21,9 @@ _PULUMI_HOME = CACHE / "pulumi"
 STATE_BUCKET = "state"
 
 
-class NotRunningError(Exception):
-    """No sandbox is running."""
+class NotRunningError(SandboxError):
+    def __init__(self) -> None:
+        super().__init__("no sandbox is running: `make up` starts one")
 
 
 def environment() -> dict[str, str]:
@@ -33,14 +35,14 @@ def environment() -> dict[str, str]:
     try:
         variables: dict[str, str] = json.loads(_JSON.read_text())
     except FileNotFoundError:
-        raise NotRunningError("no sandbox is running: `make up` starts one") from None
+        raise NotRunningError from None
     return variables | {"PATH": variables["PATH"] + os.pathsep + os.environ["PATH"]}
 
 
 def write_environment(token: str, docker_config: Path) -> None:
     """Writes the variables for this project's commands, and the same for a shell to source (both 0600)."""
     binaries = _link_binaries()
-    _install_plugins()
+    install_plugins(_PULUMI_HOME)
     variables = {
         "DIGITALOCEAN_TOKEN": token,
         "DIGITALOCEAN_API_URL": API,
@@ -106,9 +108,9 @@ def _bundle_pulumi() -> Path:
     return bundle / "pulumi"
 
 
-def _install_plugins() -> None:
-    """Lays the provider plugins out where the CLI looks for installed ones."""
-    plugins = _PULUMI_HOME / "plugins"
+def install_plugins(home: Path) -> None:
+    """Lays the provider plugins out where the CLI of that PULUMI_HOME looks for installed ones."""
+    plugins = home / "plugins"
     for name, version, binary in (
         ("kubernetes", KUBERNETES_PROVIDER, tool("pulumi-resource-kubernetes")),
         ("docker-build", DOCKER_BUILD_PROVIDER, tool("pulumi-resource-docker-build")),

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.environment import environment
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import LOGS, PROJECT
 
 _STEP = re.compile(
@@ -23,7 +24,7 @@ _NOISE = re.compile(r"^\s*$|^@ |^Updating \(|^Destroying \(|^\s*#\d+ ")
 """Blank lines, progress dots, headings, and BuildKit's log."""
 
 
-class PulumiError(Exception):
+class PulumiError(SandboxError):
     """A Pulumi command failed; it has printed why."""
 
 

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 from sandbox.host.paths import PROJECT
+
+T = TypeVar("T")
 
 
 def run(
@@ -35,12 +38,13 @@ def sandbox_command(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30, pause: float = 0.5) -> None:
-    """Waits until a condition is true; fails the test after `seconds`."""
+def eventually(condition: Callable[[], T | None], seconds: float = 30, pause: float = 0.5) -> T:
+    """Waits until a condition is true, or returns something, and returns that; fails the test after `seconds`."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (result := condition()):
         assert time.monotonic() < end, f"the condition is still false after {seconds:g} s"
         time.sleep(pause)
+    return result
 
 
 def free_ports(count: int) -> list[int]:

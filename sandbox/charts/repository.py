@@ -11,6 +11,7 @@ import yaml
 
 from infra.config import versions
 from sandbox.host.addresses import CHARTS
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import RUN
 from sandbox.toolchain.build import tool
 from sandbox.toolchain.modules import GO, module_folder
@@ -30,7 +31,7 @@ _CRDS = "github.com/kong/kubernetes-configuration"
 _GATEWAY_API = "sigs.k8s.io/gateway-api"
 
 
-class ChartError(Exception):
+class ChartError(SandboxError):
     """The repository can't be made; the message is helm's."""
 
 

@@ -237,7 +237,7 @@ class Kubernetes:
 
     def _wait(self, client: httpx.Client, component: str, path: str) -> None:
         """Waits for `path`, which `component` makes."""
-        self._children[component].wait_until(lambda: _is_there(client, path), _START_SECONDS)
+        self._children[component].wait_until(lambda: client.get(path).is_success, _START_SECONDS)
 
     def _apply(self, manifest: Path) -> None:
         command: control_plane.Command = [tool("kubectl"), f"--kubeconfig={self.kubeconfig}"]
@@ -249,7 +249,7 @@ class Kubernetes:
 def _is_lost(client: httpx.Client, node: str) -> bool:
     try:
         return not node_is_ready(client, node)
-    except ConnectionError:  # the API server may be unreachable
+    except httpx.TransportError:  # the API server may be unreachable
         return False
 
 
@@ -263,10 +263,3 @@ def _found(answer: httpx.Response) -> bool:
         return False
     answer.raise_for_status()
     return True
-
-
-def _is_there(client: httpx.Client, path: str) -> bool:
-    try:
-        return client.get(path).is_success
-    except httpx.TransportError as error:
-        raise ConnectionError(str(error)) from error  # to `Child.wait_until` the same as a refusal: not yet

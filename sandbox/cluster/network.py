@@ -1,8 +1,8 @@
 """The cluster's network: a bridge joins the control plane, the nodes and, over one veth pair, the machine.
 
 The bridge is in the control plane's network namespace, where no firewall of the machine's sees it. Each node has a
-range of the pods' addresses; every place has a route to each range, so nodes come and go without a change. Nobody asks
-for a node's hardware address: packets to a node that has gone get no answer, not even that there is no way to it.
+range of the pods' addresses; every place has a route to each range, so nodes come and go without a change. Entries for
+the nodes' hardware addresses are permanent: packets to a node that has gone get no answer, not even an ICMP error.
 """
 
 import subprocess

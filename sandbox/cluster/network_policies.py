@@ -17,8 +17,9 @@ NAME = "network-policies"
 _QUEUE = 100
 
 # Packets from the node itself pass: probes; and from the control plane: DOKS has an agent on each node that hands them
-# on. Packets to both, such as requests to the API server, go to the agent, as with Cilium. Another node is a stranger.
-# While nothing answers the queue, pods have no network. Outside of the cluster nobody knows the pods' addresses.
+# on. Packets to both, such as requests to the API server, go to the agent, as with Cilium; so do those of other nodes.
+# While nothing answers the queue, pods have no network. No route leads to pods from outside of the cluster, so their
+# packets to the outside are masqueraded.
 _RULES = f"""\
 *mangle
 -A POSTROUTING -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT

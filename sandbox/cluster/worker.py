@@ -110,10 +110,7 @@ class Worker:
 
 
 def node_is_ready(client: httpx.Client, name: str) -> bool:
-    """Raises ConnectionError: the API server doesn't answer."""
-    try:
-        answer = client.get(f"/api/v1/nodes/{name}")
-    except httpx.TransportError as error:
-        raise ConnectionError(str(error)) from error  # to `Child.wait_until` the same as a refusal: not yet
+    """Raises httpx.TransportError: the API server doesn't answer."""
+    answer = client.get(f"/api/v1/nodes/{name}")
     conditions = answer.json()["status"].get("conditions", []) if answer.is_success else []
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -5,7 +5,7 @@ from werkzeug.serving import make_server
 
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
-from sandbox.digitalocean.kubernetes.models import ClusterRecord, NodeRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord, NodeRecord
 
 TOKEN = "dop_v1_" + "0" * 64
 

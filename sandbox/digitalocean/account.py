@@ -10,9 +10,9 @@ from sandbox.digitalocean.context import Context, Scheduler
 from sandbox.digitalocean.domains.models import Domains
 from sandbox.digitalocean.kubernetes.autoscaler import Autoscaler
 from sandbox.digitalocean.kubernetes.cloud_controller import ServiceController, client
-from sandbox.digitalocean.kubernetes.models import (
+from sandbox.digitalocean.kubernetes.models import Clusters
+from sandbox.digitalocean.kubernetes.records import (
     ClusterRecord,
-    Clusters,
     Controller,
     KubernetesLike,
     StartKubernetes,

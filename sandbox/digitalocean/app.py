@@ -29,10 +29,10 @@ def create_app(account: Cloud) -> Flask:
     app = Api(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["cloud"] = account
-    families = (family, *(each.family for each in (compute, domains, kubernetes, load_balancers, registries, vpcs)))
+    families = (family, *(routes.family for routes in (compute, domains, kubernetes, load_balancers, registries, vpcs)))
     for blueprint in (*families, control.blueprint):
         app.register_blueprint(blueprint)
-    Gate(app, {endpoint: scopes for each in families for endpoint, scopes in each.scopes.items()})
+    Gate(app, {endpoint: scopes for blueprint in families for endpoint, scopes in blueprint.scopes.items()})
     return app
 
 

@@ -1,6 +1,10 @@
 """Refusals in the API's own form."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ApiError(Exception):
@@ -23,3 +27,10 @@ class NotFoundError(ApiError):
 
     def __init__(self) -> None:
         super().__init__(self.STATUS, "The resource you were accessing could not be found.")
+
+
+def find(documents: Mapping[str, T], identifier: str) -> T:
+    """Raises NotFoundError."""
+    if identifier not in documents:
+        raise NotFoundError
+    return documents[identifier]

@@ -3,7 +3,7 @@
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlencode
 
@@ -18,7 +18,6 @@ from sandbox.digitalocean.faults import Call, Fault, Rate, hang_up
 if TYPE_CHECKING:
     from sandbox.digitalocean.account import Cloud
 
-T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 cloud = cast("Cloud", LocalProxy(lambda: current_app.extensions["cloud"]))
 """The account of the app that serves this request."""
@@ -55,13 +54,6 @@ def body() -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ApiError(400, "the body must be a JSON object")
     return data
-
-
-def find(documents: Mapping[str, T], identifier: str) -> T:
-    """Raises NotFoundError."""
-    if identifier not in documents:
-        raise NotFoundError
-    return documents[identifier]
 
 
 def page(key: str, things: Iterable[Any]) -> dict[str, Any]:

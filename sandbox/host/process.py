@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
+
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import LOGS
 
 _LIBC = ctypes.CDLL(None)
@@ -16,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 
 
-class ChildFailedError(Exception):
+class ChildFailedError(SandboxError):
     """A child ended, or wasn't ready in time; the message names its log."""
 
 
@@ -58,7 +61,7 @@ class Child:
             try:
                 if ready():
                     return
-            except OSError:
+            except (OSError, httpx.TransportError):
                 pass
             time.sleep(0.05)
         raise ChildFailedError(f"{self.name} was not ready after {seconds:.0f} s; see {self.log}")

@@ -13,6 +13,7 @@ import httpx
 
 from infra.config import versions
 from sandbox.host.addresses import MIRROR
+from sandbox.host.errors import SandboxError
 from sandbox.host.paths import PROJECT
 from sandbox.images import debian, python_base
 from sandbox.images.oci import Layer, Repository
@@ -21,7 +22,7 @@ from sandbox.toolchain.build import tool
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class ImageError(Exception):
+class ImageError(SandboxError):
     """An image can't be made or pushed; the message names it."""
 
 

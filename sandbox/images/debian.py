@@ -63,15 +63,15 @@ def _closure(roots: Sequence[str]) -> list[str]:
             if not skip:
                 needs.setdefault(package, []).append(edge[2])
             skip = edge[1] == "|"
-    found: set[str] = set()
+    packages: set[str] = set()
     todo = list(roots)
     while todo:
         name = todo.pop()
         # A name in angle brackets is a virtual package; the ones here are dpkg's own.
-        if name not in found and name not in _LEFT_OUT and not name.startswith("<"):
-            found.add(name)
+        if name not in packages and name not in _LEFT_OUT and not name.startswith("<"):
+            packages.add(name)
             todo += needs.get(name, [])
-    return sorted(found)
+    return sorted(packages)
 
 
 def _apt(arguments: list[str], folder: Path) -> None:

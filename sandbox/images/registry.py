@@ -97,12 +97,6 @@ def _start(name: str, address: str, folder: Path, storage: Path, more: dict[str,
     file.write_text(yaml.safe_dump(config))
     child = Child(name, ["docker-registry", "serve", file])
     # A registry with token authentication is ready when it answers 401.
-    child.wait_until(lambda: _status(f"http://{address}/v2/") in {httpx.codes.OK, httpx.codes.UNAUTHORIZED})
+    ready = {httpx.codes.OK, httpx.codes.UNAUTHORIZED}
+    child.wait_until(lambda: httpx.get(f"http://{address}/v2/", trust_env=False).status_code in ready)
     return child
-
-
-def _status(url: str) -> int:
-    try:
-        return httpx.get(url, trust_env=False).status_code
-    except httpx.TransportError as error:
-        raise ConnectionError(str(error)) from error

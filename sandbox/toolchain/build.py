@@ -20,8 +20,8 @@ def tool(name: str) -> Path:
 
 @cache
 def _own_or_built(name: str) -> Path:
-    if found := installed(name):
-        return found
+    if own := installed(name):
+        return own
     return next(module.output / name for module in MODULES if name in module.commands)
 
 

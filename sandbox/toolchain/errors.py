@@ -1,5 +1,7 @@
 """Errors of the toolchain."""
 
+from sandbox.host.errors import SandboxError
 
-class ToolsError(Exception):
+
+class ToolsError(SandboxError):
     """A tool can't be had; the message says why and what to do."""

@@ -72,8 +72,8 @@ def _machines_version() -> str | None:
     if not (go := shutil.which("go")):
         return None
     printed = subprocess.run([go, "env", "GOVERSION"], check=False, capture_output=True, text=True).stdout.strip()
-    found = re.match(r"go(\d+)\.(\d+)", printed)
-    return printed if found and (int(found[1]), int(found[2])) >= _LEAST else None
+    number = re.match(r"go(\d+)\.(\d+)", printed)
+    return printed if number and (int(number[1]), int(number[2])) >= _LEAST else None
 
 
 def _wheel() -> Path:

@@ -75,8 +75,8 @@ def install_packages(report: Report) -> None:
 def _on_path(name: str) -> Path | None:
     """Finds a command on PATH, without the sandbox's own, which a shell may have there."""
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder).is_relative_to(CACHE)]
-    found = shutil.which(name, path=os.pathsep.join(folders))
-    return Path(found) if found else None
+    path = shutil.which(name, path=os.pathsep.join(folders))
+    return Path(path) if path else None
 
 
 def _if_version(name: str, arguments: Sequence[str], pattern: str, least: tuple[int, int]) -> Path | None:

@@ -42,7 +42,7 @@ class Nodeless(Nameless):
         self._api = httpx.Client(
             base_url=url, verify=context, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=30, trust_env=False
         )
-        self._children["kube-apiserver"].wait_until(self._ready)
+        self._children["kube-apiserver"].wait_until(lambda: self._api.get("/readyz").is_success)
         self._api.post("/api/v1/nodes", json=_NODE).raise_for_status()
         (directory / "relay").mkdir()
         self.relay = Relay(url, context, _TOKEN, admits, directory / "relay")
@@ -84,12 +84,6 @@ class Nodeless(Nameless):
         self._api.close()
         for child in reversed(self._children.values()):
             child.stop(1)
-
-    def _ready(self) -> bool:
-        try:
-            return self._api.get("/readyz").is_success
-        except httpx.TransportError as error:
-            raise ConnectionError(str(error)) from error
 
     def _pretend(self) -> None:
         """Plays the kubelet and the ingress controller: sets statuses to the desired state."""

@@ -21,11 +21,11 @@ from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.kubernetes import routes as kubernetes
-from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from sandbox.digitalocean.registries import routes as registries
+from sandbox.environment import install_plugins
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
-from sandbox.toolchain.modules import DIGITALOCEAN_PROVIDER, KUBERNETES_PROVIDER
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 from tests.support import eventually, run
 
@@ -62,16 +62,19 @@ class Part:
         self.state.mkdir(parents=True)
         self.project.mkdir()
         for name in ("infra", "ops", "apps"):
-            shutil.copytree(PROJECT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With bytecode, but for files of it that another process is writing.
+            shutil.copytree(PROJECT / name, self.project / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         # The packages are this interpreter's, found on PATH.
         project = (PROJECT / "Pulumi.yaml").read_text()
         self.project.joinpath("Pulumi.yaml").write_text(project.replace("    virtualenv: .venv\n", ""))
         self.project.joinpath("__main__.py").write_text(self.program)
+        home = folder / "home"
+        install_plugins(home)
         path = [Path(sys.executable).parent, tool("pulumi").parent, tool("pulumi-language-python").parent]
         self.environment = {
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
             "HOME": str(folder),
-            "PULUMI_HOME": str(_plugins(folder / "home")),
+            "PULUMI_HOME": str(home),
             # Without metadata: a file of attributes is not written atomically, and a kill may leave it empty.
             "PULUMI_BACKEND_URL": backend or f"file://{self.state}?metadata=skip",
             # Needed where the backend is a bucket.
@@ -186,7 +189,7 @@ class Part:
         typed: list[str] = []
         while findings := self.doctor():
             assert len(typed) < 10, f"no end of it: {typed} {findings}"
-            fixes = ([c for c in found["fixes"][0] if c != until_typing] for found in findings)
+            fixes = ([c for c in finding["fixes"][0] if c != until_typing] for finding in findings)
             commands = next(filter(None, fixes), None)
             if not commands:
                 break
@@ -204,7 +207,7 @@ class Part:
         seen: set[str] = set()
         for resource in self.resources():
             named = {resource.get("parent"), resource.get("deletedWith"), *(resource.get("dependencies") or [])}
-            named |= {each for group in (resource.get("propertyDependencies") or {}).values() for each in group}
+            named |= {urn for group in (resource.get("propertyDependencies") or {}).values() for urn in group}
             named.add(resource.get("provider", "").rpartition("::")[0])
             if not named - {None, ""} <= seen or (resource["urn"] in seen and not resource.get("delete")):
                 return False
@@ -230,20 +233,6 @@ class Part:
 
     def clusters_ever(self) -> int:
         return len({e.id for e in self.account.cloud.ledger.entries if e.kind == "kubernetes_cluster"})
-
-
-def _plugins(home: Path) -> Path:
-    """A PULUMI_HOME with the providers that this part of the stack has."""
-    plugins = home / "plugins"
-    kubernetes = plugins / f"resource-kubernetes-v{KUBERNETES_PROVIDER}" / "pulumi-resource-kubernetes"
-    kubernetes.parent.mkdir(parents=True)
-    kubernetes.symlink_to(tool("pulumi-resource-kubernetes"))
-    stand_in = plugins / f"resource-digitalocean-v{DIGITALOCEAN_PROVIDER}" / "pulumi-resource-digitalocean"
-    stand_in.parent.mkdir()
-    command = f"PYTHONPATH={PROJECT} exec {sys.executable} -m sandbox.digitalocean.provider"
-    stand_in.write_text(f'#!/bin/sh\n{command} "$@"\n')
-    stand_in.chmod(0o755)
-    return home
 
 
 def delete_default_pool(cloud: Cloud, record: ClusterRecord) -> None:

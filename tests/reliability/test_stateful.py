@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, currently_in_test_context, event, set
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from tests.e2e.leaks import leaks
 from tests.reliability.part import QUIET, Part, delete_default_pool, until
 
@@ -150,11 +150,11 @@ class DigitalOceanPart(RuleBasedStateMachine):
 
     def _made(self) -> None:
         """Waits for clusters that are being made: they can neither be adopted nor removed before."""
-        until(lambda: all(each.state != "provisioning" for each in self.cloud.clusters.records.values()))
+        until(lambda: all(record.state != "provisioning" for record in self.cloud.clusters.records.values()))
 
     def _secrets(self) -> set[str]:
         records = self.cloud.clusters.records.values()
-        return {*self.tokens, *self.cloud.registries.credentials, *(t for each in records for t in each.tokens)}
+        return {*self.tokens, *self.cloud.registries.credentials, *(t for record in records for t in record.tokens)}
 
     def _ledger_is_state(self) -> None:
         known = {
@@ -164,7 +164,7 @@ class DigitalOceanPart(RuleBasedStateMachine):
             if resource["type"].endswith(f":{suffix}")
         }
         billed = {(e.kind, e.id) for e in self.cloud.ledger.entries if e.ended_at is None}
-        assert {each for each in billed if each[0] in {"kubernetes_cluster", "registry"}} == known
+        assert {entry for entry in billed if entry[0] in {"kubernetes_cluster", "registry"}} == known
         assert sum(1 for kind, _ in billed if kind == "droplet") == self.nodes
 
 

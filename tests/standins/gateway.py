@@ -5,18 +5,16 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-import pytest
 
 from sandbox.toolchain.build import tool
 from tests.support import free_ports
 
-Found = TypeVar("Found")
 TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
 """The Ingress that `route` comes from."""
 
@@ -150,12 +148,3 @@ def service(port: int, *routes: dict[str, Any], **fields: Any) -> dict[str, Any]
         "routes": routes,
         **fields,
     }
-
-
-def soon(find: Callable[[], Found | None]) -> Found:
-    """Returns what `find` returns once it isn't None: logs are written after the client has its response."""
-    for _ in range(2000):
-        if (found := find()) is not None:
-            return found
-        threading.Event().wait(0.01)
-    pytest.fail("nothing in 20 seconds")

@@ -30,7 +30,7 @@ class Cluster:
 
     def _patch(self, request: httpx.Request) -> httpx.Response:
         self.tainted.append(request.url.path.rpartition("/")[2])
-        return httpx.Response(self.status)
+        return httpx.Response(self.status, json={})
 
     @property
     def names(self) -> list[str]:

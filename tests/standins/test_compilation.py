@@ -74,8 +74,8 @@ def test_a_module_is_compiled_while_the_one_before_it_is_linked(module: Module) 
     (module.folder / "hang-link").touch()
     next_one = Module("next", {"any": "./any"})
     (module.folder.parent / "next").mkdir()
-    compilation.compile_modules([(each, each.commands) for each in (module, next_one)], Report())
-    assert [(each.output / "any").exists() for each in (module, next_one)] == [True, True]
+    compilation.compile_modules([(built, built.commands) for built in (module, next_one)], Report())
+    assert [(built.output / "any").exists() for built in (module, next_one)] == [True, True]
 
 
 def test_ctrl_c_ends_the_compiler_with_a_hint_to_continue(module: Module, details: list[str]) -> None:

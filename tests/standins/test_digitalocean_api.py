@@ -22,7 +22,7 @@ from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
-from sandbox.digitalocean.kubernetes.models import ClusterRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from sandbox.digitalocean.settings import Settings
 from tests.standins.official_client import official_client
 from tests.support import eventually, free_port
@@ -763,7 +763,7 @@ def controller(stand: Stand, services: FakeServices) -> ServiceController:
 def test_a_load_balancer_is_deleted_with_its_service_object(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
-    controller.reconcile()
+    controller.look()
     (balancer,) = stand.api.load_balancers.list()["load_balancers"]
     assert (balancer["name"], balancer["type"], balancer["tags"]) == ("kong", "REGIONAL", ["k8s:c1"])
     assert services.service is not None
@@ -771,12 +771,12 @@ def test_a_load_balancer_is_deleted_with_its_service_object(
     assert services.service["metadata"]["annotations"][STAMP] == balancer["id"]
     assert services.ingress == [{"ip": "127.77.0.10", "ipMode": "VIP"}]
     settled = services.version
-    controller.reconcile()
+    controller.look()
     assert services.version == settled
     assert stand.ledger()["monthly"] == 12
 
     services.service["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    controller.reconcile()
+    controller.look()
     assert services.service is None
     assert stand.billed() == []
 
@@ -784,10 +784,10 @@ def test_a_load_balancer_is_deleted_with_its_service_object(
 def test_a_load_balancer_is_deleted_when_the_service_type_changes(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
-    controller.reconcile()
+    controller.look()
     assert services.service is not None
     services.service["spec"]["type"] = "ClusterIP"
-    controller.reconcile()
+    controller.look()
     assert services.service["metadata"]["finalizers"] == []
     assert STAMP not in services.service["metadata"]["annotations"]
     assert services.ingress is None
@@ -798,11 +798,11 @@ def test_a_load_balancer_deleted_by_hand_is_recreated(
     stand: Stand, services: FakeServices, controller: ServiceController
 ) -> None:
     stand.control("PUT", "settings", {"load_balancer_delete": 600})
-    controller.reconcile()
+    controller.look()
     (first,) = stand.api.load_balancers.list()["load_balancers"]
     stand.api.load_balancers.delete(first["id"])
     for _ in range(2):
-        controller.reconcile()
+        controller.look()
     leaving, second = stand.api.load_balancers.list()["load_balancers"]
     assert leaving["id"] == first["id"]
     assert second["ip"] != first["ip"]
@@ -815,7 +815,7 @@ def test_no_address_is_published_before_the_load_balancer_is_active(
 ) -> None:
     stand.control("PUT", "settings", {"load_balancer_create": 600})
     for _ in range(2):
-        controller.reconcile()
+        controller.look()
     assert len(stand.api.load_balancers.list()["load_balancers"]) == 1
     assert services.ingress is None
 
@@ -842,17 +842,17 @@ def exchange(services: FakeServices, node: socket.socket) -> bytes:
 def test_connections_are_forwarded_to_the_node_port(
     services: FakeServices, controller: ServiceController, node: socket.socket
 ) -> None:
-    controller.reconcile()
+    controller.look()
     assert exchange(services, node) == b"hello\n"
 
 
 def test_the_annotation_enables_the_proxy_protocol(
     services: FakeServices, controller: ServiceController, node: socket.socket
 ) -> None:
-    controller.reconcile()
+    controller.look()
     assert services.service is not None
     services.service["metadata"]["annotations"][f"{PREFIX}enable-proxy-protocol"] = "true"
-    controller.reconcile()
+    controller.look()
     received = exchange(services, node)
     assert received.startswith(b"PROXY TCP4 127.0.0.9 127.77.0.10 ")
     assert received.endswith(b"\r\nhello\n")
@@ -863,7 +863,7 @@ def test_the_default_type_forwards_to_the_service_port(
 ) -> None:
     assert services.service is not None
     del services.service["metadata"]["annotations"][f"{PREFIX}type"]
-    controller.reconcile()
+    controller.look()
     (balancer,) = stand.api.load_balancers.list()["load_balancers"]
     port = services.service["spec"]["ports"][0]["port"]
     assert balancer["type"] == "REGIONAL_NETWORK"
@@ -881,14 +881,14 @@ def test_annotations_set_the_health_check_within_digitalocean_s_bounds(
 ) -> None:
     assert services.service is not None
     annotations = services.service["metadata"]["annotations"]
-    controller.reconcile()
+    controller.look()
     (balancer,) = stand.api.load_balancers.list()["load_balancers"]
     assert balancer["health_check"]["unhealthy_threshold"] == 3
     annotations[f"{PREFIX}healthcheck-unhealthy-threshold"] = "2"
-    controller.reconcile()
+    controller.look()
     (balancer,) = stand.api.load_balancers.list()["load_balancers"]
     assert balancer["health_check"]["unhealthy_threshold"] == 2
     annotations[f"{PREFIX}healthcheck-unhealthy-threshold"] = "1"
-    controller.reconcile()
+    controller.look()
     (balancer,) = stand.api.load_balancers.list()["load_balancers"]
     assert balancer["health_check"]["unhealthy_threshold"] == 2

@@ -190,7 +190,10 @@ def test_the_repository_holds_the_chart_with_the_controllers_crds(tmp_path: Path
 def test_the_repository_holds_the_pinned_gateway_api_release(tmp_path: Path) -> None:
     folder = charts.package(lambda _: None, tmp_path / "charts")
     manifest = (folder / "gateway-api" / f"v{versions.GATEWAY_API}" / "standard-install.yaml").read_text()
-    definitions = {each["metadata"]["name"]: each["metadata"]["annotations"] for each in yaml.safe_load_all(manifest)}
+    definitions = {
+        definition["metadata"]["name"]: definition["metadata"]["annotations"]
+        for definition in yaml.safe_load_all(manifest)
+    }
     assert {"gatewayclasses", "gateways", "httproutes", "referencegrants"} <= {
         name.split(".")[0] for name in definitions
     }

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, route, running, served, service, soon
-from tests.support import free_port
+from tests.standins.gateway import Gateway, route, running, served, service
+from tests.support import eventually, free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -71,7 +71,7 @@ def line_of(log: Path, request_id: str) -> dict[str, Any]:
         lines = [line for line in written.splitlines() if line.startswith("{") and request_id in line]
         return json.loads(lines[0]) if lines else None
 
-    return soon(find)
+    return eventually(find, pause=0.01)
 
 
 def test_a_log_entry_has_all_fields_of_a_request(gateway: Gateway, echo: int) -> None:
@@ -183,24 +183,24 @@ def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, ec
         gateway.client.get("/nowhere")
         at = 'service="s",route="r"'
         refused = f'kong_http_requests_total{{{at},code="401",source="kong",workspace="default",consumer=""}}'
-        found = soon(lambda: seen if refused in (seen := samples(gateway)) else None)
+        exposed = eventually(lambda: seen if refused in (seen := samples(gateway)) else None, pause=0.01)
         passed = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer="alice"}}'
-        assert (found[refused], found[passed]) == (1, 2)
-        assert sum(value for name, value in found.items() if name.startswith("kong_http_requests_total")) == 3
+        assert (exposed[refused], exposed[passed]) == (1, 2)
+        assert sum(value for name, value in exposed.items() if name.startswith("kong_http_requests_total")) == 3
         sent = f'kong_bandwidth_bytes{{{at},direction="egress",workspace="default",consumer="alice"}}'
-        assert found[sent] == sum(sizes)
+        assert exposed[sent] == sum(sizes)
         for metric, count in (("request", 3), ("kong", 3), ("upstream", 2)):
             name = f"kong_{metric}_latency_ms"
-            assert found[f'{name}_count{{{at},workspace="default"}}'] == count
-            assert found[f'{name}_bucket{{{at},workspace="default",le="+Inf"}}'] == count
+            assert exposed[f'{name}_count{{{at},workspace="default"}}'] == count
+            assert exposed[f'{name}_bucket{{{at},workspace="default",le="+Inf"}}'] == count
             last = {"request": 60000, "kong": 6000, "upstream": 60000}[metric]
-            assert found[f'{name}_bucket{{{at},workspace="default",le="{last}"}}'] == count
+            assert exposed[f'{name}_bucket{{{at},workspace="default",le="{last}"}}'] == count
         target = f'upstream="u",target="127.0.0.1:{echo}",address="127.0.0.1:{echo}"'
-        state = {name: value for name, value in found.items() if name.startswith("kong_upstream_target_health")}
+        state = {name: value for name, value in exposed.items() if name.startswith("kong_upstream_target_health")}
         assert {name for name, value in state.items() if value} == {
             f'kong_upstream_target_health{{{target},state="healthchecks_off",subsystem="http"}}'
         }
-        assert found["kong_datastore_reachable"] == 1
+        assert exposed["kong_datastore_reachable"] == 1
         assert "# TYPE kong_request_latency_ms histogram" in gateway.status.get("/metrics").text
 
 
@@ -213,9 +213,9 @@ def test_metrics_are_off_by_default(tmp_path: Path, echo: int) -> None:
             gateway.client.get("/", headers={"apikey": "k"})
         at = 'service="default.foo.80",route="default.foo.foo..80"'
         counted = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer=""}}'
-        found = soon(lambda: seen if counted in (seen := samples(gateway)) else None)
-        assert found[counted] == 1, "of the second request, without its consumer"
-        assert not [name for name in found if name.startswith(("kong_bandwidth", "kong_request", "kong_upstream"))]
+        exposed = eventually(lambda: seen if counted in (seen := samples(gateway)) else None, pause=0.01)
+        assert exposed[counted] == 1, "of the second request, without its consumer"
+        assert not [name for name in exposed if name.startswith(("kong_bandwidth", "kong_request", "kong_upstream"))]
 
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -231,11 +231,11 @@ def traced(gateway: Gateway, port: int, at: int, **config: Any) -> None:  # noqa
 
 def spans(deliveries: "Queue[Delivery]", count: int) -> dict[str, Span]:
     """The next spans, by name."""
-    found: dict[str, Span] = {}
-    while len(found) < count:
+    attributes: dict[str, Span] = {}
+    while len(attributes) < count:
         request = deliveries.get(timeout=10)[2]
-        found |= {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
-    return found
+        attributes |= {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
+    return attributes
 
 
 def told(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 -- protobuf
@@ -249,11 +249,11 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
         traced(gateway, port, echo, resource_attributes=attributes, http_response_header_for_traceid="X-Trace")
         answer = gateway.client.get("/x", headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "a=b"})
         path, headers, request = deliveries.get(timeout=10)
-    found = {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
+    by_name = {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
     assert (path, headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
     assert attributes.items() <= told(request.resource_spans[0].resource.attributes).items()
-    root, balancer = found["kong"], found["kong.balancer"]
-    assert {one.trace_id.hex() for one in found.values()} == {TRACE}
+    root, balancer = by_name["kong"], by_name["kong.balancer"]
+    assert {one.trace_id.hex() for one in by_name.values()} == {TRACE}
     assert (root.parent_span_id.hex(), balancer.parent_span_id) == (PARENT, root.span_id)
     assert (root.kind, balancer.kind) == (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)
     assert root.start_time_unix_nano <= balancer.start_time_unix_nano <= balancer.end_time_unix_nano
@@ -270,8 +270,8 @@ def test_a_new_trace_is_started_and_records_failures(gateway: Gateway) -> None:
         dead = free_port()
         traced(gateway, port, dead)
         assert gateway.client.get("/").status_code == 502
-        found = spans(deliveries, 2)
-    root, balancer = found["kong"], found["kong.balancer"]
+        by_name = spans(deliveries, 2)
+    root, balancer = by_name["kong"], by_name["kong.balancer"]
     assert (root.parent_span_id, any(root.trace_id)) == (b"", True)
     assert told(balancer.attributes)["try_count"] == 6
     assert (root.status.code, balancer.status.code) == (2, 2)

@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
-from sandbox.digitalocean.kubernetes.models import NodeRecord
+from sandbox.digitalocean.kubernetes.records import NodeRecord
 from sandbox.digitalocean.settings import Settings
 
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret

@@ -18,7 +18,8 @@ from infra.config.gateway import GatewayPolicies
 from infra.config.policies import RoutePolicies
 from infra.monitoring.dashboard import dashboard
 from sandbox.toolchain.build import tool
-from tests.standins.gateway import Gateway, route, running, served, service, soon
+from tests.standins.gateway import Gateway, route, running, served, service
+from tests.support import eventually
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -212,7 +213,9 @@ def test_the_dashboard_queries_existing_metrics(tmp_path: Path, echo: int) -> No
     with running(tmp_path) as gateway:
         gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
         gateway.client.get("/")
-        exposed = soon(lambda: found if "kong_http_requests_total{" in (found := metrics(gateway)) else None)
+        exposed = eventually(
+            lambda: text if "kong_http_requests_total{" in (text := metrics(gateway)) else None, pause=0.01
+        )
     for panel in dashboard("default", ["foo"])["panels"]:
         for target in panel.get("targets", []):
             for metric, labels in re.findall(r"(kong_\w+)\{(.*?)\}", target["expr"]):

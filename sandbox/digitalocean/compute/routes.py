@@ -4,8 +4,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
-from sandbox.digitalocean.errors import ApiError
-from sandbox.digitalocean.middleware import Family, body, cloud, find, page
+from sandbox.digitalocean.errors import ApiError, find
+from sandbox.digitalocean.middleware import Family, body, cloud, page
 
 family = Family("compute")
 
@@ -64,7 +64,7 @@ def delete_snapshot(identifier: str) -> ResponseReturnValue:
 @family.serves("GET /v2/tags", "tag:read")
 def list_tags() -> ResponseReturnValue:
     tagged = [*cloud.droplets.values(), *cloud.volumes.values(), *cloud.snapshots.values()]
-    return page("tags", [{"name": name} for name in sorted({tag for each in tagged for tag in each["tags"]})])
+    return page("tags", [{"name": name} for name in sorted({tag for document in tagged for tag in document["tags"]})])
 
 
 @family.serves("GET /v2/actions", "actions:read")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.errors import ApiError, NotFoundError, find
 
 Document = dict[str, Any]
 TTL = 1800
@@ -29,16 +29,14 @@ class Domains(dict[str, list[Document]]):
 
     def records(self, zone: str) -> list[Document]:
         """Raises NotFoundError."""
-        if zone not in self:
-            raise NotFoundError
-        return self[zone]
+        return find(self, zone)
 
     def record(self, zone: str, identifier: int) -> Document:
         """Raises NotFoundError."""
-        found = next((record for record in self.records(zone) if record["id"] == identifier), None)
-        if found is None:
-            raise NotFoundError
-        return found
+        for record in self.records(zone):
+            if record["id"] == identifier:
+                return record
+        raise NotFoundError
 
     def add_record(self, zone: str, requested: Document) -> Document:
         """Raises ApiError: no such zone, no such type, or no data."""
@@ -61,12 +59,12 @@ class Domains(dict[str, list[Document]]):
 
     def addresses(self) -> dict[str, list[str]]:
         """IPv4 addresses by name; a name without an A record has none."""
-        found: dict[str, list[str]] = {}
+        addresses: dict[str, list[str]] = {}
         for zone, records in self.items():
             for record in records:
-                values = found.setdefault(full_name(zone, record["name"]), [])
+                values = addresses.setdefault(full_name(zone, record["name"]), [])
                 values += [record["data"]] if record["type"] == "A" else []
-        return found
+        return addresses
 
 
 def full_name(zone: str, name: str) -> str:

@@ -6,7 +6,6 @@ sixtieth of cluster-autoscaler's.
 """
 
 import contextlib
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,9 @@ from infra.config.capacity import Amount, total_requests
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.kubernetes.cloud_controller import GOING_BY_AUTOSCALER as GOING
-from sandbox.digitalocean.kubernetes.models import ClusterRecord, Clusters
+from sandbox.digitalocean.kubernetes.cloud_controller import Loop
+from sandbox.digitalocean.kubernetes.models import Clusters
+from sandbox.digitalocean.kubernetes.records import ClusterRecord
 
 Document = dict[str, Any]
 SCAN_SECONDS = 1.0
@@ -134,37 +135,25 @@ def _may_move(pod: Document) -> bool:
     return bool(_owner(pod)) and pod["metadata"]["namespace"] != "kube-system" and not local
 
 
-class Autoscaler:
-    """Looks at a cluster every second, from `start` to `stop`."""
+class Autoscaler(Loop):
+    """Looks at a cluster every second."""
 
     def __init__(
         self, kubernetes: httpx.Client, clusters: Clusters, record: ClusterRecord, scheduler: Scheduler
     ) -> None:
-        self._kubernetes = kubernetes
+        super().__init__(kubernetes, SCAN_SECONDS)
         self._clusters = clusters
         self._record = record
         self._scheduler = scheduler
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
         self._unneeded: dict[str, int] = {}
         """How many looks in a row each node wasn't needed."""
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=15)
-        self._kubernetes.close()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(SCAN_SECONDS):
-            if any(pool["auto_scale"] for pool in self._record.document["node_pools"]):
-                with contextlib.suppress(httpx.HTTPError):  # retried at the next look
-                    state = State(self._items("/api/v1/nodes"), self._items("/api/v1/pods"))
-                    with self._scheduler.lock:
-                        self.reconcile(state)
+    def look(self) -> None:
+        if any(pool["auto_scale"] for pool in self._record.document["node_pools"]):
+            with contextlib.suppress(httpx.HTTPError):  # retried at the next look
+                state = State(self._items("/api/v1/nodes"), self._items("/api/v1/pods"))
+                with self._scheduler.lock:
+                    self.reconcile(state)
 
     def reconcile(self, state: State) -> None:
         """One look: a node more, or a node less, or neither."""
@@ -209,15 +198,7 @@ class Autoscaler:
     def _taint(self, name: str, node: Document) -> None:
         """Marks a node as going: load balancers, too, take it out."""
         taints = [*node["spec"].get("taints", []), {"key": GOING, "effect": "NoSchedule"}]
-        self._kubernetes.patch(
-            f"/api/v1/nodes/{name}",
-            json={"spec": {"taints": taints}},
-            headers={"Content-Type": "application/merge-patch+json"},
-        ).raise_for_status()
-
-    def _items(self, path: str) -> list[Document]:
-        items: list[Document] = self._kubernetes.get(path).raise_for_status().json()["items"]
-        return items
+        self._merge(f"/api/v1/nodes/{name}", {"spec": {"taints": taints}})
 
 
 def _allocatable(pool: Document) -> Amount:

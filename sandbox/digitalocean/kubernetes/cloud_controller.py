@@ -6,13 +6,14 @@ It lives with the control plane. A cluster that is deleted first leaves its load
 import logging
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from typing import Any
 
 import httpx
 
 from sandbox.digitalocean.context import Scheduler
 from sandbox.digitalocean.errors import ApiError
-from sandbox.digitalocean.kubernetes.models import KubernetesLike
+from sandbox.digitalocean.kubernetes.records import KubernetesLike
 from sandbox.digitalocean.load_balancers.health import HEALTH_CHECK
 from sandbox.digitalocean.load_balancers.models import LoadBalancers
 
@@ -43,27 +44,14 @@ def client(kubernetes: KubernetesLike) -> httpx.Client:
     return httpx.Client(base_url=kubernetes.server, verify=trust, headers=bearer, timeout=10, trust_env=False)
 
 
-class ServiceController:
-    """Looks at all Services every `interval` seconds, from `start` to `stop`."""
+class Loop(ABC):
+    """Looks at a cluster every `interval` seconds, from `start` to `stop`."""
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        load_balancers: LoadBalancers,
-        cluster: Document,
-        kubernetes: httpx.Client,
-        interval: float = 0.5,
-    ) -> None:
-        self._scheduler = scheduler
-        self._load_balancers = load_balancers
-        self._cluster = cluster
+    def __init__(self, kubernetes: httpx.Client, interval: float) -> None:
         self._kubernetes = kubernetes
         self._interval = interval
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._warnings: dict[str, str] = {}
-        self._settled: dict[str, str] = {}
-        """The resource version of each Service, by its uid, that needs no change."""
 
     def start(self) -> None:
         self._thread.start()
@@ -76,13 +64,46 @@ class ServiceController:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval):
-            self.reconcile()
+            self.look()
 
-    def reconcile(self) -> None:
-        """One look at every Service. What fails now is tried again at the next look."""
+    @abstractmethod
+    def look(self) -> None:
+        """Looks once. What fails is tried again at the next look."""
+
+    def _items(self, path: str) -> list[Document]:
+        items: list[Document] = self._kubernetes.get(path).raise_for_status().json()["items"]
+        return items
+
+    def _merge(self, path: str, change: Document) -> Document:
+        """Applies a merge patch to an object and returns it."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        patched: Document = self._kubernetes.patch(path, json=change, headers=headers).raise_for_status().json()
+        return patched
+
+
+class ServiceController(Loop):
+    """Gives Services their load balancers."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        load_balancers: LoadBalancers,
+        cluster: Document,
+        kubernetes: httpx.Client,
+        interval: float = 0.5,
+    ) -> None:
+        super().__init__(kubernetes, interval)
+        self._scheduler = scheduler
+        self._load_balancers = load_balancers
+        self._cluster = cluster
+        self._warnings: dict[str, str] = {}
+        self._settled: dict[str, str] = {}
+        """The resource version of each Service, by its uid, that needs no change."""
+
+    def look(self) -> None:
         try:
-            services = self._get("/api/v1/services")
-            nodes = self._get("/api/v1/nodes")
+            services = self._items("/api/v1/services")
+            nodes = self._items("/api/v1/nodes")
         except httpx.HTTPError as error:
             self._warn("the cluster", error)
             return
@@ -205,25 +226,13 @@ class ServiceController:
             service = self._patch(service, {"metadata": {"annotations": {STAMP: None}}})
         self._patch(service, {"metadata": {"finalizers": [f for f in metadata["finalizers"] if f != FINALIZER]}})
 
-    def _get(self, path: str) -> list[Document]:
-        response = self._kubernetes.get(path)
-        response.raise_for_status()
-        items: list[Document] = response.json()["items"]
-        return items
-
     def _patch(self, service: Document, change: Document, subresource: str = "") -> Document:
         metadata = service["metadata"]
         if "finalizers" in change.get("metadata", {}):
             # A merge patch replaces the list: only if nobody else has changed it since.
             change["metadata"]["resourceVersion"] = metadata["resourceVersion"]
-        response = self._kubernetes.patch(
-            f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}{subresource}",
-            json=change,
-            headers={"Content-Type": "application/merge-patch+json"},
-        )
-        response.raise_for_status()
-        patched: Document = response.json()
-        return patched
+        path = f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}{subresource}"
+        return self._merge(path, change)
 
 
 def _addresses(nodes: list[Document]) -> list[str]:

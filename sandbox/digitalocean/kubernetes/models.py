@@ -1,4 +1,4 @@
-"""Kubernetes clusters: records, node pools, tokens, and the one Kubernetes behind them.
+"""Kubernetes clusters: how they and their nodes start, change and end.
 
 A pool's `nodes` are the model. The Kubernetes behind a cluster follows them through `KubernetesLike`: it starts with
 the first node, the others join it, and a node that goes is drained before it leaves.
@@ -12,165 +12,26 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.compute.models import Droplets
 from sandbox.digitalocean.context import Context
-from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.errors import ApiError, find
+from sandbox.digitalocean.kubernetes.records import (
+    GOING,
+    ClusterRecord,
+    Document,
+    KubernetesLike,
+    MakeControllers,
+    StartKubernetes,
+    Tagged,
+    new_pool,
+    node_count,
+    node_record,
+)
 from sandbox.digitalocean.ledger import timestamp
-
-Document = dict[str, Any]
-WEEK = 7 * 24 * 3600
-
-
-class KubernetesLike(Protocol):
-    """A running Kubernetes: address and CA of its API server, and the token of the cloud's own controllers."""
-
-    @property
-    def server(self) -> str: ...
-    @property
-    def ca_pem(self) -> bytes: ...
-    @property
-    def admin_token(self) -> str: ...
-    def stop(self) -> None: ...
-
-    # Each is called without the account's lock, from a thread of its own, and returns when it is done.
-
-    def join(self, node: "NodeRecord") -> None:
-        """Starts the machine of a further node; returns when Kubernetes has the node ready."""
-
-    def drain(self, node: str) -> None:
-        """Cordons a node and evicts its pods, as long as that takes: budgets of disruption are respected."""
-
-    def leave(self, node: str) -> None:
-        """Ends the machine of a node, and removes the node from Kubernetes."""
-
-    def mark(self, node: "NodeRecord", before: "NodeRecord") -> None:
-        """Gives a node the taints of its pool instead of those that the pool had before, and adds its labels."""
-
-    def lose(self, node: str) -> None:
-        """Ends the machine of a node without a word; returns when Kubernetes has noticed, as far as it can."""
-
-
-class Controller(Protocol):
-    """A controller of the cloud's that runs with a cluster."""
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-class Tagged(NamedTuple):
-    """Resources with a cluster's tag, which may outlive it."""
-
-    documents: Mapping[str, Document]
-    delete: Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class NodeRecord:
-    """A node that Kubernetes is to register."""
-
-    name: str
-    provider_id: str
-    size: catalog.Size
-    labels: dict[str, str]
-    taints: list[dict[str, str]]
-
-
-@dataclass
-class ClusterRecord:
-    id: str
-    document: Document
-    """The cluster as the API shows it."""
-    node: NodeRecord
-    """The first node, with which Kubernetes starts."""
-    kubernetes: KubernetesLike | None = None
-    controllers: list[Controller] = field(default_factory=list)
-    settled: threading.Event = field(default_factory=threading.Event)
-    """Set once the start has succeeded or failed."""
-    leaving: threading.Event = field(default_factory=threading.Event)
-    tokens: dict[str, datetime] = field(default_factory=dict)
-    """token -> when it expires"""
-    node_version: str = ""
-    """The version of new nodes: of an upgrade, once that has begun."""
-
-    @property
-    def state(self) -> str:
-        return str(self.document["status"]["state"])
-
-    def set_state(self, state: str, message: str = "") -> None:
-        self.document["status"] = {"state": state} | ({"message": message} if message else {})
-        self.document["updated_at"] = timestamp()
-
-    def issue_token(self, seconds: int) -> tuple[str, datetime]:
-        """A new token for the cluster; 0 seconds means a week."""
-        token, expires = secrets.token_hex(32), datetime.now(UTC) + timedelta(seconds=seconds or WEEK)
-        self.tokens[token] = expires
-        return token, expires
-
-
-_GOING = ("draining", "deleting")
-StartKubernetes = Callable[[ClusterRecord], KubernetesLike]
-MakeControllers = Callable[[ClusterRecord, KubernetesLike], list[Controller]]
-
-
-def _pool(cluster_id: str, body: Document) -> Document:
-    scaled = bool(body.get("auto_scale"))
-    return {
-        "id": str(uuid.uuid4()),
-        "name": body["name"],
-        "size": body["size"],
-        "count": 0,
-        "tags": ["k8s", f"k8s:{cluster_id}", "k8s:worker", *(body.get("tags") or [])],
-        "labels": body.get("labels") or {},
-        "taints": taints(body.get("taints") or []),
-        "auto_scale": scaled,
-        "min_nodes": (scaled and body.get("min_nodes")) or 0,
-        "max_nodes": (scaled and body.get("max_nodes")) or 0,
-        "nodes": [],
-    }
-
-
-_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
-
-def taints(requested: list[Document]) -> list[Document]:
-    """Returns the taints of a request. Field names are case-insensitive: DigitalOcean's Go client capitalises them.
-
-    Raises:
-        ApiError: an effect isn't one of Kubernetes.
-    """
-    found = [{"key": "", "value": ""} | {key.lower(): value for key, value in taint.items()} for taint in requested]
-    if any(taint.get("effect") not in _EFFECTS for taint in found):
-        raise ApiError(422, "validation error: taint effect must be NoSchedule, PreferNoSchedule or NoExecute")
-    return found
-
-
-def node_count(pool: Document, requested: int | None) -> int:
-    """The number of nodes that a request leads to: an autoscaled pool takes its minimum for one out of its range."""
-    count = pool["count"] if requested is None else requested
-    if pool["auto_scale"] and not pool["min_nodes"] <= count <= pool["max_nodes"]:
-        return int(pool["min_nodes"])
-    return int(count)
-
-
-def _record_of(cluster: Document, pool: Document, node: Document, version: str = "") -> NodeRecord:
-    size = catalog.SIZES[pool["size"]]
-    labels = {
-        "doks.digitalocean.com/node-id": node["id"],
-        "doks.digitalocean.com/node-pool": pool["name"],
-        "doks.digitalocean.com/node-pool-id": pool["id"],
-        "doks.digitalocean.com/version": version or cluster["version"],
-        "node.kubernetes.io/instance-type": size.slug,
-        "topology.kubernetes.io/region": cluster["region"],
-        **pool["labels"],
-    }
-    provider_id = f"digitalocean://{node['droplet_id']}"
-    return NodeRecord(node["name"], provider_id, size, labels, pool["taints"])
 
 
 class Clusters:
@@ -201,9 +62,7 @@ class Clusters:
 
     def get(self, identifier: str) -> ClusterRecord:
         """Raises NotFoundError."""
-        if identifier not in self.records:
-            raise NotFoundError
-        return self.records[identifier]
+        return find(self.records, identifier)
 
     def create(self, document: Document, pools: list[Document]) -> ClusterRecord:
         """Records a checked cluster and starts it.
@@ -218,12 +77,12 @@ class Clusters:
                 f"this sandbox runs one cluster at a time and has {name!r}: delete it, wait until it is gone, retry",
             )
         identifier = document["id"]
-        document["node_pools"] = [_pool(identifier, body) for body in pools]
+        document["node_pools"] = [new_pool(identifier, body) for body in pools]
         for pool, body in zip(document["node_pools"], pools, strict=True):
             pool["count"] = node_count(pool, int(body.get("count") or 0))
             self._add_nodes(document, pool, pool["count"])
         pool = document["node_pools"][0]
-        record = ClusterRecord(identifier, document, _record_of(document, pool, pool["nodes"][0]))
+        record = ClusterRecord(identifier, document, node_record(document, pool, pool["nodes"][0]))
         self.records[identifier] = record
         self.bill(record)
         threading.Thread(
@@ -243,7 +102,7 @@ class Clusters:
             record.kubernetes = kubernetes = self._start(record)
             with ThreadPoolExecutor() as threads:
                 further = [
-                    _record_of(record.document, pool, node)
+                    node_record(record.document, pool, node)
                     for pool in record.document["node_pools"]
                     for node in pool["nodes"]
                     if node["name"] != record.node.name
@@ -316,7 +175,7 @@ class Clusters:
         return sum(pool["count"] for record in self.records.values() for pool in record.document["node_pools"])
 
     def add_pool(self, record: ClusterRecord, body: Document) -> Document:
-        pool = _pool(record.id, body)
+        pool = new_pool(record.id, body)
         # DigitalOcean documents no order of pools. The newest comes first, so that a client that relies on one fails.
         record.document["node_pools"].insert(0, pool)
         self.resize(record, pool, node_count(pool, int(body.get("count") or 0)))
@@ -334,7 +193,7 @@ class Clusters:
 
     def resize(self, record: ClusterRecord, pool: Document, count: int) -> None:
         """Adds nodes, which run after a while, or drains and deletes the newest ones."""
-        staying = [node for node in pool["nodes"] if node["status"]["state"] not in _GOING]
+        staying = [node for node in pool["nodes"] if node["status"]["state"] not in GOING]
         for node in self._add_nodes(record.document, pool, count - len(staying)):
             self._in_background(record, self._join, pool, node)
         pool["count"] = count
@@ -380,22 +239,28 @@ class Clusters:
     def _degrading(self, record: ClusterRecord, *nodes: Document) -> Iterator[None]:
         """Reports an exception as the cluster's state `degraded` and as the message of the nodes."""
         try:
-            yield
+            with self._blaming(*nodes):
+                yield
         except Exception as error:  # noqa: BLE001 -- whatever it is, the API shows it
             with self._context.scheduler.lock:
-                for node in nodes:
-                    node["status"] |= {"message": str(error)}
                 if not record.leaving.is_set():
                     record.set_state("degraded", str(error))
 
-    def _join(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
-        begin = time.monotonic()
+    @contextmanager
+    def _blaming(self, *nodes: Document) -> Iterator[None]:
+        """Adds an exception to the nodes as their message."""
         try:
-            kubernetes.join(_record_of(record.document, pool, node, record.node_version))
+            yield
         except Exception as error:
             with self._context.scheduler.lock:
-                node["status"] |= {"message": str(error)}
+                for node in nodes:
+                    node["status"] |= {"message": str(error)}
             raise
+
+    def _join(self, record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
+        begin = time.monotonic()
+        with self._blaming(node):
+            kubernetes.join(node_record(record.document, pool, node, record.node_version))
         record.leaving.wait(max(begin + self._context.settings.node_create - time.monotonic(), 0))
         with self._context.scheduler.lock:
             if node["status"]["state"] == "provisioning":
@@ -456,7 +321,9 @@ class Clusters:
         """Gives the pool's nodes its labels and taints."""
 
         def work(record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
-            kubernetes.mark(*(_record_of(record.document, each, node, record.node_version) for each in (pool, before)))
+            kubernetes.mark(
+                *(node_record(record.document, version, node, record.node_version) for version in (pool, before))
+            )
 
         for node in pool["nodes"]:
             self._in_background(record, work, pool, node)
@@ -488,7 +355,7 @@ class Clusters:
         for record in self.records.values():
             for pool in record.document["node_pools"]:
                 for node in pool["nodes"]:
-                    if node["droplet_id"] == droplet and node["status"]["state"] not in _GOING:
+                    if node["droplet_id"] == droplet and node["status"]["state"] not in GOING:
                         self._in_background(record, work, pool, node)
 
     def upgrade(self, record: ClusterRecord, version: str) -> None:
@@ -515,7 +382,7 @@ class Clusters:
         threading.Thread(target=work, daemon=True).start()
 
     def _upgrade_node(self, record: ClusterRecord, pool: Document, node: Document) -> None:
-        if record.leaving.is_set() or not record.kubernetes or node["status"]["state"] in _GOING:
+        if record.leaving.is_set() or not record.kubernetes or node["status"]["state"] in GOING:
             return
         if record.document["surge_upgrade"]:
             self._join_new(record, record.kubernetes, pool)

@@ -11,8 +11,8 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
-from sandbox.digitalocean.errors import ApiError, NotFoundError
-from sandbox.digitalocean.kubernetes.models import ClusterRecord, node_count, taints
+from sandbox.digitalocean.errors import ApiError, find
+from sandbox.digitalocean.kubernetes.records import ClusterRecord, node_count, taints
 from sandbox.digitalocean.ledger import timestamp
 from sandbox.digitalocean.middleware import Family, body, cloud, page
 
@@ -177,14 +177,14 @@ def _upgrades(document: Document) -> list[str]:
         for version in cloud.settings.versions
         if catalog.version_key(version) > now
     ]
-    patches = [each for of, each in newer if of == (major, minor)]
-    return patches or [each for of, each in newer if of == (major, minor + 1)]
+    patches = [slug for of, slug in newer if of == (major, minor)]
+    return patches or [slug for of, slug in newer if of == (major, minor + 1)]
 
 
 @family.serves(f"GET {CLUSTER}/upgrades", "kubernetes:read")
 def upgrades(cluster_id: str) -> ResponseReturnValue:
-    found = _upgrades(cloud.clusters.get(cluster_id).document)
-    return {"available_upgrade_versions": [catalog.kubernetes_version(slug) for slug in found] or None}
+    slugs = _upgrades(cloud.clusters.get(cluster_id).document)
+    return {"available_upgrade_versions": [catalog.kubernetes_version(slug) for slug in slugs] or None}
 
 
 @family.serves(f"POST {CLUSTER}/upgrade", "kubernetes:update")
@@ -254,11 +254,7 @@ def destroy_everything(cluster_id: str) -> ResponseReturnValue:
 
 
 def _pool(record: ClusterRecord, pool_id: str) -> Document:
-    for pool in record.document["node_pools"]:
-        if pool["id"] == pool_id:
-            found: Document = pool
-            return found
-    raise NotFoundError
+    return find({pool["id"]: pool for pool in record.document["node_pools"]}, pool_id)
 
 
 @family.serves(f"GET {POOLS}", "kubernetes:read")
@@ -315,9 +311,7 @@ def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
 def delete_node(cluster_id: str, pool_id: str, node_id: str) -> ResponseReturnValue:
     record = cloud.clusters.get(cluster_id)
     pool = _pool(record, pool_id)
-    node = next((node for node in pool["nodes"] if node["id"] == node_id), None)
-    if node is None:
-        raise NotFoundError
+    node = find({node["id"]: node for node in pool["nodes"]}, node_id)
     end = cloud.clusters.replace if request.args.get("replace") == "1" else cloud.clusters.remove
     end(record, pool, node, drained=request.args.get("skip_drain") != "1")
     return "", 202

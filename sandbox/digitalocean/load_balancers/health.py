@@ -56,7 +56,7 @@ class Backends:
             self._backends = {host: self._backends.get(host, _Backend()) for host in hosts}
             if not self._began:
                 self._count(self._probe(hosts))
-            self._tell()
+            self._forward_to_healthy()
         if not self._thread.is_alive() and not self._stopped.is_set():
             self._thread.start()
 
@@ -72,7 +72,7 @@ class Backends:
         probed = self._probe(list(self._backends))
         with self._changing:
             self._count(probed)
-            self._tell()
+            self._forward_to_healthy()
 
     def _count(self, probed: Mapping[str, bool]) -> None:
         for host, passed in probed.items():
@@ -83,7 +83,7 @@ class Backends:
                     backend.healthy, backend.row = passed, 0
         self._began = self._began or any(backend.healthy for backend in self._backends.values())
 
-    def _tell(self) -> None:
+    def _forward_to_healthy(self) -> None:
         self._forward([host for host, backend in self._backends.items() if backend.healthy])
 
     def _probe(self, hosts: Sequence[str]) -> dict[str, bool]:

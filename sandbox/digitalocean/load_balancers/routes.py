@@ -3,8 +3,8 @@
 from flask.typing import ResponseReturnValue
 
 from sandbox.digitalocean import catalog
-from sandbox.digitalocean.errors import ApiError
-from sandbox.digitalocean.middleware import Family, body, cloud, find, page
+from sandbox.digitalocean.errors import ApiError, find
+from sandbox.digitalocean.middleware import Family, body, cloud, page
 
 family = Family("load_balancers")
 

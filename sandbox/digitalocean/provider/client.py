@@ -137,8 +137,8 @@ class Client:
         """
         for _ in range(int(seconds / self.poll_seconds) + 2):
             time.sleep(self.poll_seconds)
-            if (found := probe()) is not None:
-                return found
+            if (answer := probe()) is not None:
+                return answer
         raise ProviderError(f"Timeout waiting to {what}")
 
 

@@ -20,7 +20,7 @@ from sandbox.digitalocean.provider.node_pool import (
     update_pool,
 )
 from sandbox.digitalocean.provider.properties import Properties
-from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty, within
+from sandbox.digitalocean.provider.resource import Input, Resource, Shape, not_empty, within
 
 
 def downgrade(old: object, new: object) -> bool:
@@ -30,12 +30,12 @@ def downgrade(old: object, new: object) -> bool:
 
 
 def _version(text: object) -> tuple[object, ...] | None:
-    found = re.fullmatch(r"v?(\d+(?:\.\d+)*)(?:-(?:do\.)?(\d+))?", str(text))
-    if not found:
+    parts = re.fullmatch(r"v?(\d+(?:\.\d+)*)(?:-(?:do\.)?(\d+))?", str(text))
+    if not parts:
         return None
-    numbers = tuple(part for part, _ in zip_longest(map(int, found[1].split(".")), range(3), fillvalue=0))
+    numbers = tuple(part for part, _ in zip_longest(map(int, parts[1].split(".")), range(3), fillvalue=0))
     # A version without the "-do.N" counts as the release after all of them, but "1.36" is 1.36.0.
-    return numbers, found[2] is None, int(found[2] or 0)
+    return numbers, parts[2] is None, int(parts[2] or 0)
 
 
 class KubernetesCluster(Resource):
@@ -75,15 +75,12 @@ class KubernetesCluster(Resource):
         identity = cluster["id"]
         with failing(prefix):
             api.wait("create cluster", seconds, lambda: self._running(api, identity))
-        try:
-            return identity, self.read(api, identity, config) or {}
-        except ProviderError as error:
-            raise PartlyCreatedError(identity, config | {"kubeConfigs": []}, str(error)) from None
+        return self.created(api, identity, config, config | {"kubeConfigs": []})
 
     def _running(self, api: Client, identity: str) -> bool | None:
         prefix = "Error trying to read cluster state"
-        found = api.call(prefix, "GET", f"kubernetes/clusters/{identity}")
-        status = _known(prefix, found["kubernetes_cluster"])["status"]
+        answer = api.call(prefix, "GET", f"kubernetes/clusters/{identity}")
+        status = _known(prefix, answer["kubernetes_cluster"])["status"]
         if status["state"] == "error":
             raise ProviderError(status.get("message") or "")
         return True if status["state"] == "running" else None
@@ -92,13 +89,13 @@ class KubernetesCluster(Resource):
         prefix = "Error retrieving Kubernetes cluster"
         if not state and not _mark_default_pool(api, identity):
             return None
-        found = api.find(prefix, "GET", f"kubernetes/clusters/{identity}")
-        return found and self.state_of(api, _known(prefix, found["kubernetes_cluster"]), state)
+        answer = api.find(prefix, "GET", f"kubernetes/clusters/{identity}")
+        return answer and self.state_of(api, _known(prefix, answer["kubernetes_cluster"]), state)
 
     def state_of(self, api: Client, cluster: Properties, state: Properties) -> Properties:
         """The state of a cluster, as a stack stores it."""
         maintenance = cluster.get("maintenance_policy") or {}
-        found = state | {
+        result = state | {
             **{key: cluster[key] for key in ("name", "region", "version", "ha")},
             "surgeUpgrade": cluster["surge_upgrade"],
             "autoUpgrade": cluster["auto_upgrade"],
@@ -119,19 +116,19 @@ class KubernetesCluster(Resource):
                 "startTime": maintenance.get("start_time") or "",
             },
         }
-        found["nodePool"] = (state.get("nodePool") or {}) | {"id": "", "nodes": [], "actualNodeCount": 0}
+        result["nodePool"] = (state.get("nodePool") or {}) | {"id": "", "nodes": [], "actualNodeCount": 0}
         for position, pool in enumerate(cluster["node_pools"]):
             if DEFAULT_POOL_TAG in (pool.get("tags") or []):
                 # The official provider looks the count up under the pool's position in the API's list.
                 counted = position == 0 and bool((state.get("nodePool") or {}).get("nodeCount"))
-                found["nodePool"] = {"id": pool["id"], **state_of(pool, counted=counted)}
-        if _expired(found.get("kubeConfigs")):
+                result["nodePool"] = {"id": pool["id"], **state_of(pool, counted=counted)}
+        if _expired(result.get("kubeConfigs")):
             # Sent even if the program sets nothing: 0 is the API's own default, 7 days.
             seconds = state.get("kubeconfigExpireSeconds") or 0
             path = f"kubernetes/clusters/{cluster['id']}/credentials?expiry_seconds={seconds}"
             credentials = api.call("Unable to fetch Kubernetes credentials", "GET", path)
-            found["kubeConfigs"] = [_kube_config(cluster, credentials)]
-        return found
+            result["kubeConfigs"] = [_kube_config(cluster, credentials)]
+        return result
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
         cluster = f"kubernetes/clusters/{identity}"
@@ -177,8 +174,8 @@ def _mark_default_pool(api: Client, identity: str) -> bool:
 
     Returns False if no single pool can be the default one: Pulumi then reports a missing cluster, without the reason.
     """
-    found = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
-    pools = found["kubernetes_cluster"]["node_pools"] if found else []
+    answer = api.find("Error retrieving Kubernetes cluster", "GET", f"kubernetes/clusters/{identity}")
+    pools = answer["kubernetes_cluster"]["node_pools"] if answer else []
     marked = [pool for pool in pools if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
     if not marked and len(pools) == 1:
         (pool,) = pools
@@ -276,5 +273,5 @@ def _kube_config(cluster: Properties, credentials: Properties) -> Properties:
 def get_kubernetes_versions(api: Client, args: Properties) -> Properties:
     """The versions on offer that start with `versionPrefix`, newest first; without any, latestVersion is not set."""
     offered = api.call("Error retrieving Kubernetes options", "GET", "kubernetes/options")["options"]["versions"]
-    valid = [each["slug"] for each in offered if each["slug"].startswith(args.get("versionPrefix", ""))]
+    valid = [version["slug"] for version in offered if version["slug"].startswith(args.get("versionPrefix", ""))]
     return args | {"id": str(uuid4()), "validVersions": valid} | ({"latestVersion": valid[0]} if valid else {})

@@ -6,14 +6,11 @@ from uuid import uuid4
 
 from sandbox.digitalocean.provider.client import Client, ProviderError
 from sandbox.digitalocean.provider.properties import Properties
-from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty, one_of, within
-
-_PORT = within(1, 65535)
-_SIXTEEN_BITS = within(0, 65535)
+from sandbox.digitalocean.provider.resource import Input, Resource, Shape, not_empty, one_of, within
 
 
 class DnsRecord(Resource):
-    """`value` is `data` at the API, and `fqdn` is the provider's own."""
+    """`value` is `data` at the API, and `fqdn` is the provider's own. Inputs for other types than A are refused."""
 
     shape: ClassVar[Shape] = Shape(
         {
@@ -26,11 +23,6 @@ class DnsRecord(Resource):
             "name": Input(invalid=not_empty),
             "value": Input(required=True),
             "ttl": Input(computed=True, invalid=within(0)),
-            "priority": Input(invalid=_SIXTEEN_BITS),
-            "port": Input(invalid=_PORT),
-            "weight": Input(invalid=_SIXTEEN_BITS),
-            "flags": Input(invalid=within(0, 255)),
-            "tag": Input(invalid=one_of("issue", "issuewild", "iodef")),
         },
         ("fqdn",),
     )
@@ -38,15 +30,11 @@ class DnsRecord(Resource):
     def create(self, api: Client, config: Properties, seconds: float) -> tuple[str, Properties]:
         path = f"domains/{config['domain']}/records"
         made = api.call("Failed to create record", "POST", path, self._body(config))["domain_record"]
-        identity, state = str(made["id"]), self._state(config, made)
-        try:
-            return identity, self.read(api, identity, state) or {}
-        except ProviderError as error:
-            raise PartlyCreatedError(identity, state, str(error)) from None
+        return self.created(api, str(made["id"]), self._state(config, made))
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        found = api.find("Error retrieving record", "GET", f"domains/{state['domain']}/records/{identity}")
-        return self._state(state, found["domain_record"]) if found else None
+        answer = api.find("Error retrieving record", "GET", f"domains/{state['domain']}/records/{identity}")
+        return self._state(state, answer["domain_record"]) if answer else None
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
         api.call("Failed to update record", "PUT", f"domains/{config['domain']}/records/{identity}", self._body(config))
@@ -57,13 +45,13 @@ class DnsRecord(Resource):
 
     @staticmethod
     def _body(config: Properties) -> Properties:
-        body = {key: config[key] for key in ("type", "name", "ttl", "priority", "port", "weight", "flags", "tag")}
+        body = {key: config[key] for key in ("type", "name", "ttl")}
         return {key: value for key, value in body.items() if value is not None} | {"data": config["value"]}
 
     @staticmethod
     def _state(config: Properties, record: Properties) -> Properties:
         name, domain = record["name"], config["domain"]
-        known = {key: record[key] for key in ("type", "name", "ttl", "priority", "port", "weight", "flags", "tag")}
+        known = {key: record[key] for key in ("type", "name", "ttl")}
         fqdn = domain if name == "@" else f"{name}.{domain}"
         return {"domain": domain, **known, "value": record["data"], "fqdn": fqdn}
 
@@ -72,15 +60,15 @@ def get_domains(api: Client, args: Properties) -> Properties:
     """The account's zones, from every page."""
     if args.get("filters") or args.get("sorts"):
         raise ProviderError("not in the stand-in: filters and sorts")
-    found: list[Properties] = []
+    zones: list[Properties] = []
     number = 1
     while True:
         listed = api.call("Error retrieving domains", "GET", f"domains?page={number}&per_page=200")
-        found += listed["domains"]
-        if len(found) >= listed["meta"]["total"]:
+        zones += listed["domains"]
+        if len(zones) >= listed["meta"]["total"]:
             break
         number += 1
-    domains = [{"name": each["name"], "ttl": each["ttl"], "urn": f"do:domain:{each['name']}"} for each in found]
+    domains = [{"name": domain["name"], "ttl": domain["ttl"], "urn": f"do:domain:{domain['name']}"} for domain in zones]
     return {"id": str(uuid4()), "domains": domains}
 
 

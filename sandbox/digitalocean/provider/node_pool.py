@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from sandbox.digitalocean.provider.client import Client, ProviderError, failing
+from sandbox.digitalocean.provider.client import Client, failing
 from sandbox.digitalocean.provider.properties import Properties
-from sandbox.digitalocean.provider.resource import Input, PartlyCreatedError, Resource, Shape, not_empty
+from sandbox.digitalocean.provider.resource import Input, Resource, Shape, not_empty
 
 DEFAULT_POOL_TAG = "terraform:default-node-pool"
 """The official provider marks the pool that came with the cluster by this tag."""
@@ -120,11 +120,7 @@ class KubernetesNodePool(Resource):
             pools = f"kubernetes/clusters/{config['clusterId']}/node_pools"
             pool = api.call("Unable to create new default node pool", "POST", pools, create_body(config))["node_pool"]
             wait_for_nodes(api, f"{pools}/{pool['id']}", seconds)
-        identity = pool["id"]
-        try:
-            return identity, self.read(api, identity, config) or {}
-        except ProviderError as error:
-            raise PartlyCreatedError(identity, config, str(error)) from None
+        return self.created(api, pool["id"], config)
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
         if "clusterId" not in state:
@@ -132,9 +128,9 @@ class KubernetesNodePool(Resource):
             if cluster is None:
                 return None
             state = state | {"clusterId": cluster}
-        found = api.find("Error retrieving Kubernetes node pool", "GET", _path(identity, state))
+        answer = api.find("Error retrieving Kubernetes node pool", "GET", _path(identity, state))
         # Unlike that of a default pool, the count is always stored.
-        return found and state | state_of(found["node_pool"], counted=True)
+        return answer and state | state_of(answer["node_pool"], counted=True)
 
     def update(self, api: Client, identity: str, olds: Properties, config: Properties) -> Properties | None:
         # A count that the program leaves out stays that of the state, however old, and is sent.

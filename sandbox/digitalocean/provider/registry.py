@@ -33,16 +33,13 @@ class ContainerRegistry(Resource):
         if config["region"]:
             body["region"] = config["region"]
         name = api.call("Error creating container registry", "POST", "registry", body)["registry"]["name"]
-        try:
-            return name, self.read(api, name, config) or {}
-        except ProviderError as error:
-            raise PartlyCreatedError(name, config, str(error)) from None
+        return self.created(api, name, config)
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        found = api.find("Error retrieving container registry", "GET", f"registries/{identity}")
-        if found is None:
+        answer = api.find("Error retrieving container registry", "GET", f"registries/{identity}")
+        if answer is None:
             return None
-        registry = found["registry"]
+        registry = answer["registry"]
         prefix = "Error retrieving container registry subscription"
         subscription = api.call(prefix, "GET", "registries/subscription")["subscription"]
         return state | {

@@ -50,23 +50,24 @@ class Shape:
     def settled(self, news: Properties, olds: Properties) -> Properties:
         """Every input with the value that it has when an operation runs."""
         values = {
-            key: news.get(key, olds.get(key) if each.computed else each.default) for key, each in self.inputs.items()
+            key: news.get(key, olds.get(key) if declared.computed else declared.default)
+            for key, declared in self.inputs.items()
         }
-        for key, each in self.inputs.items():
+        for key, declared in self.inputs.items():
             nested = values[key]
-            if each.shape and isinstance(nested, dict):
-                values[key] = each.shape.settled(nested, olds.get(key) or {})
+            if declared.shape and isinstance(nested, dict):
+                values[key] = declared.shape.settled(nested, olds.get(key) or {})
         return values
 
     def planned(self, news: Properties, olds: Properties | None) -> Properties:
         """The state that an operation leads to, as far as it is known before; without `olds`, a create."""
-        computed = (key for key, each in self.inputs.items() if each.computed)
+        computed = (key for key, declared in self.inputs.items() if declared.computed)
         plan: Properties = dict.fromkeys([*self.outputs, *computed], UNKNOWN) if olds is None else dict(olds)
-        for key, each in self.inputs.items():
+        for key, declared in self.inputs.items():
             value = news.get(key)
-            if each.shape and isinstance(value, dict):
-                value = each.shape.planned(value, olds if olds is None else olds.get(key) or {})
-            if value is not None or not (each.computed or each.equal(plan.get(key), None)):
+            if declared.shape and isinstance(value, dict):
+                value = declared.shape.planned(value, olds if olds is None else olds.get(key) or {})
+            if value is not None or not (declared.computed or declared.equal(plan.get(key), None)):
                 plan[key] = value
         return plan
 
@@ -75,48 +76,48 @@ class Shape:
         checked = {key: value for key, value in news.items() if key != DEFAULTS}
         failures = [(path + key, f"not in the stand-in: {path}{key}") for key in checked if key not in self.inputs]
         added = []
-        for key, each in self.inputs.items():
-            if key not in checked and each.required:
+        for key, declared in self.inputs.items():
+            if key not in checked and declared.required:
                 failures.append((path + key, _MISSING.format(key)))
-            elif key not in checked and each.default:
-                checked[key] = each.default
+            elif key not in checked and declared.default:
+                checked[key] = declared.default
                 added.append(key)
             elif key in checked and not unknown(checked[key]):
-                if reason := each.invalid(checked[key]):
+                if reason := declared.invalid(checked[key]):
                     failures.append((path + key, f"expected {key} {reason}, got {checked[key]}"))
-                elif each.shape:
-                    checked[key], nested = each.shape.check(checked[key], f"{path}{key}.")
+                elif declared.shape:
+                    checked[key], nested = declared.shape.check(checked[key], f"{path}{key}.")
                     failures += nested
         return checked | {DEFAULTS: added}, failures
 
     def differences(self, olds: Properties, news: Properties, path: str = "") -> Iterator[Change]:
         """Yields each change."""
-        for key, each in self.inputs.items():
-            old, new = olds.get(key), news.get(key, each.default)
-            if each.computed and key not in news:
+        for key, declared in self.inputs.items():
+            old, new = olds.get(key), news.get(key, declared.default)
+            if declared.computed and key not in news:
                 continue
-            if each.shape and isinstance(old, dict) and isinstance(new, dict):
-                yield from each.shape.differences(old, new, f"{path}{key}.")
-            elif unknown(new) or not (each.equal(old, new) or each.suppress(new, olds)):
+            if declared.shape and isinstance(old, dict) and isinstance(new, dict):
+                yield from declared.shape.differences(old, new, f"{path}{key}.")
+            elif unknown(new) or not (declared.equal(old, new) or declared.suppress(new, olds)):
                 kind = "ADD" if old is None else "UPDATE" if key in news else "DELETE"
-                yield path + key, kind, each.force_new or each.replaces(old, new)
+                yield path + key, kind, declared.force_new or declared.replaces(old, new)
 
     def defaults_beside(self, changes: list[Change], olds: Properties) -> Iterator[Change]:
         """Yields defaults that the state lacks, as after an import: changes only if there is another one."""
         changed = {path for path, _, _ in changes}
-        for key, each in self.inputs.items():
-            if changed and key not in changed and each.default is not None and olds.get(key) is None:
+        for key, declared in self.inputs.items():
+            if changed and key not in changed and declared.default is not None and olds.get(key) is None:
                 yield key, "ADD", False
 
     def inputs_of(self, state: Properties, old_inputs: Properties) -> Properties:
         """The inputs that would lead to `state`: those of before, or at an import all but defaults."""
         keys = old_inputs or {
-            key: None for key, each in self.inputs.items() if not each.equal(state.get(key), each.default)
+            key: None for key, declared in self.inputs.items() if not declared.equal(state.get(key), declared.default)
         }
         inputs = {key: state[key] for key in keys if key in self.inputs and state.get(key) is not None}
-        for key, each in self.inputs.items():
-            if each.shape and isinstance(inputs.get(key), dict):
-                inputs[key] = each.shape.inputs_of(inputs[key], old_inputs.get(key) or {})
+        for key, declared in self.inputs.items():
+            if declared.shape and isinstance(inputs.get(key), dict):
+                inputs[key] = declared.shape.inputs_of(inputs[key], old_inputs.get(key) or {})
         return inputs | {DEFAULTS: old_inputs.get(DEFAULTS, [])}
 
 
@@ -151,6 +152,19 @@ class Resource(ABC):
     def delete(self, api: Client, identity: str, state: Properties, seconds: float) -> None:
         """Deletes the resource. What waits until it is gone does so for `seconds` at most."""
 
+    def created(
+        self, api: Client, identity: str, config: Properties, known: Properties | None = None
+    ) -> tuple[str, Properties]:
+        """Returns what `create` does: id and state of a resource that the API has just created.
+
+        Raises:
+            PartlyCreatedError: it can't be read; the stack's state gets what is known, by default the inputs.
+        """
+        try:
+            return identity, self.read(api, identity, config) or {}
+        except ProviderError as error:
+            raise PartlyCreatedError(identity, known or config, str(error)) from None
+
     def changed(self, olds: Properties, config: Properties) -> set[str]:
         """The top-level inputs that an update is about."""
         return {path.partition(".")[0] for path, _, _ in self.shape.differences(olds, config)}
@@ -170,7 +184,7 @@ def automatic_name(logical_name: str, seed: bytes) -> str:
 
 def one_of(*allowed: str) -> Callable[[Any], str | None]:
     """Input.invalid for a fixed choice."""
-    listed = " ".join(f'"{each}"' for each in allowed)
+    listed = " ".join(f'"{value}"' for value in allowed)
     return lambda value: None if value in allowed else f"to be one of [{listed}]"
 
 

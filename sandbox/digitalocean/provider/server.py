@@ -149,7 +149,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         changes = [
             change
             for change in shape.differences(olds, news)
-            if not any(f"{change[0]}.".startswith(f"{each}.") for each in ignored)
+            if not any(f"{change[0]}.".startswith(f"{prefix}.") for prefix in ignored)
         ]
         for path, kind, replaces in (*changes, *shape.defaults_beside(changes, olds)):
             answer.changes = provider_pb2.DiffResponse.DIFF_SOME

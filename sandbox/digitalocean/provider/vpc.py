@@ -29,10 +29,10 @@ class Vpc(Resource):
         return made["id"], self.read(api, made["id"], config) or {}
 
     def read(self, api: Client, identity: str, state: Properties) -> Properties | None:
-        found = api.find("Error reading VPC", "GET", f"vpcs/{identity}")
-        if found is None:
+        answer = api.find("Error reading VPC", "GET", f"vpcs/{identity}")
+        if answer is None:
             return None
-        vpc = found["vpc"]
+        vpc = answer["vpc"]
         return state | {
             **{key: vpc[key] for key in ("name", "region", "description", "default")},
             "ipRange": vpc["ip_range"],

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.context import Context
-from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.errors import ApiError, find
 from sandbox.digitalocean.ledger import timestamp
 from sandbox.digitalocean.tokens import Tokens
 
@@ -63,9 +63,8 @@ class Registries:
             raise ApiError(409, "name already exists")
 
     def document(self, name: str) -> Document:
-        if name not in self.documents:
-            raise NotFoundError
-        return self.documents[name] | {"subscription": self.subscription()}
+        """Raises NotFoundError."""
+        return find(self.documents, name) | {"subscription": self.subscription()}
 
     def delete(self, name: str) -> None:
         self.document(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sandbox.digitalocean import catalog
-from sandbox.digitalocean.errors import ApiError, NotFoundError
+from sandbox.digitalocean.errors import ApiError, find
 from sandbox.digitalocean.ledger import timestamp
 
 Document = dict[str, Any]
@@ -71,9 +71,7 @@ class Vpcs(dict[str, Document]):
 
     def remove(self, identifier: str) -> None:
         """Raises NotFoundError, or ApiError for a network with members and for a default one."""
-        if identifier not in self:
-            raise NotFoundError
-        if self[identifier]["default"]:
+        if find(self, identifier)["default"]:
             raise ApiError(403, "Can not delete default VPCs")
         if identifier in self._members():
             raise ApiError(403, "Can not delete VPC with members")
@@ -111,4 +109,4 @@ class Vpcs(dict[str, Document]):
     def _free_range(self) -> str:
         taken = [ipaddress.IPv4Network(document["ip_range"]) for document in self.values()]
         ranges = ipaddress.IPv4Network("10.108.0.0/14").subnets(new_prefix=20)
-        return str(next(each for each in ranges if not any(each.overlaps(other) for other in taken)))
+        return str(next(candidate for candidate in ranges if not any(candidate.overlaps(other) for other in taken)))

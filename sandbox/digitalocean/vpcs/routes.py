@@ -2,8 +2,8 @@
 
 from flask.typing import ResponseReturnValue
 
-from sandbox.digitalocean.errors import ApiError
-from sandbox.digitalocean.middleware import Family, body, cloud, find, page
+from sandbox.digitalocean.errors import ApiError, find
+from sandbox.digitalocean.middleware import Family, body, cloud, page
 
 family = Family("vpcs")
 VPC = "/v2/vpcs/<vpc_id>"

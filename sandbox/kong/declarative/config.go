@@ -3,6 +3,7 @@ package declarative
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/hex"
@@ -229,10 +230,7 @@ func DecodeStrictly(content []byte, into any, wrong *Faults) {
 
 // derivedID is the same for the same entity in every document, as Kong's own are.
 func derivedID(collection, key string, position int) string {
-	if key == "" {
-		key = fmt.Sprint(position)
-	}
-	sum := sha1.Sum([]byte(collection + "\x00" + key))
+	sum := sha1.Sum([]byte(collection + "\x00" + cmp.Or(key, fmt.Sprint(position))))
 	sum[6], sum[8] = sum[6]&0x0f|0x50, sum[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }

@@ -20,8 +20,7 @@ type Consumer struct {
 
 func newConsumer() Entity { return &Consumer{} }
 
-func (c *Consumer) naturalKey() string       { return c.Username }
-func (c *Consumer) references() []*reference { return nil }
+func (c *Consumer) naturalKey() string { return c.Username }
 func (c *Consumer) check(f *Faults) {
 	if c.Username == "" && c.CustomID == "" {
 		f.Add("@entity", "at least one of these fields must be non-empty: 'custom_id', 'username'")

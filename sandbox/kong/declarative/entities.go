@@ -19,7 +19,8 @@ type identity struct {
 	Tags []string `json:"tags,omitempty"`
 }
 
-func (i *identity) Common() *identity { return i }
+func (i *identity) Common() *identity        { return i }
+func (i *identity) references() []*reference { return nil }
 
 type Entity interface {
 	Common() *identity
@@ -102,8 +103,7 @@ func newService() Entity {
 	return &Service{Protocol: "http", Port: 80, Retries: 5, ConnectTimeout: 60000, ReadTimeout: 60000, WriteTimeout: 60000, Enabled: true}
 }
 
-func (s *Service) naturalKey() string       { return s.Name }
-func (s *Service) references() []*reference { return nil }
+func (s *Service) naturalKey() string { return s.Name }
 func (s *Service) check(f *Faults) {
 	f.required("host", s.Host)
 	f.oneOf("protocol", s.Protocol, "http", "https", "grpc", "grpcs")
@@ -210,8 +210,7 @@ type Certificate struct {
 
 func newCertificate() Entity { return &Certificate{} }
 
-func (c *Certificate) naturalKey() string       { return c.Cert }
-func (c *Certificate) references() []*reference { return nil }
+func (c *Certificate) naturalKey() string { return c.Cert }
 func (c *Certificate) check(f *Faults) {
 	var err error
 	if c.Parsed, err = tls.X509KeyPair([]byte(c.Cert), []byte(c.Key)); err != nil {

@@ -45,8 +45,7 @@ func newUpstream() Entity {
 	return &UpstreamEntity{Algorithm: "round-robin", Healthchecks: Healthchecks{active}}
 }
 
-func (u *UpstreamEntity) naturalKey() string       { return u.Name }
-func (u *UpstreamEntity) references() []*reference { return nil }
+func (u *UpstreamEntity) naturalKey() string { return u.Name }
 func (u *UpstreamEntity) check(f *Faults) {
 	f.required("name", u.Name)
 	f.oneOf("algorithm", u.Algorithm, "round-robin")

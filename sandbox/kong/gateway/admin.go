@@ -175,10 +175,10 @@ func reply(w http.ResponseWriter, status int, body any) {
 	json.NewEncoder(w).Encode(body)
 }
 
-func logged(handler http.Handler, wanted bool) http.Handler {
+func logged(handler http.Handler, enabled bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writer := &recorder{ResponseWriter: w}
 		handler.ServeHTTP(writer, r)
-		writer.log(wanted, addressOf(r.Context().Value(connKey).(net.Conn).RemoteAddr()), r, "")
+		writer.log(enabled, addressOf(r.Context().Value(connKey).(net.Conn).RemoteAddr()), r, "")
 	})
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,13 +43,8 @@ func (x *Exchange) failed(err error) {
 // nginxError answers with an error that nginx found itself. Without an Accept header its form is what Kong's setting
 // error_default_type says: text.
 func (x *Exchange) nginxError(status int, message string) {
-	accept := x.Request.Header.Get("Accept")
-	if accept == "" {
-		accept = x.Request.Header.Get("Content-Type")
-	}
-	if accept == "" {
-		accept = "text/plain"
-	}
+	header := x.Request.Header
+	accept := cmp.Or(header.Get("Accept"), header.Get("Content-Type"), "text/plain")
 	if strings.HasPrefix(accept, "application/grpc") && speaksGRPC(x.Request) {
 		x.speakGRPC(status, message)
 		return
@@ -99,8 +95,8 @@ func (x *Exchange) Exit(status int, body any, headers map[string]string) {
 	for name, value := range headers {
 		x.Header().Set(name, value)
 	}
-	if told, is := body.(map[string]string); is && speaksGRPC(x.Request) {
-		x.speakGRPC(status, told["message"])
+	if object, is := body.(map[string]string); is && speaksGRPC(x.Request) {
+		x.speakGRPC(status, object["message"])
 		return
 	}
 	content := ""
@@ -176,16 +172,10 @@ func (r *recorder) Write(content []byte) (int, error) {
 }
 
 // log writes nginx's "combined" line.
-func (r *recorder) log(wanted bool, client netip.Addr, request *http.Request, more string) {
-	if !wanted {
+func (r *recorder) log(enabled bool, client netip.Addr, request *http.Request, more string) {
+	if !enabled {
 		return
 	}
-	or := func(value string) string {
-		if value == "" {
-			return "-"
-		}
-		return value
-	}
 	fmt.Fprintf(os.Stdout, "%s - - [%s] \"%s %s %s\" %d %d %q %q%s\n", client, time.Now().Format("02/Jan/2006:15:04:05 -0700"),
-		request.Method, request.RequestURI, request.Proto, r.Status, r.Size, or(request.Referer()), or(request.UserAgent()), more)
+		request.Method, request.RequestURI, request.Proto, r.Status, r.Size, cmp.Or(request.Referer(), "-"), cmp.Or(request.UserAgent(), "-"), more)
 }

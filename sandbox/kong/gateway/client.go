@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -62,15 +63,9 @@ func addressOf(address net.Addr) netip.Addr {
 
 // forward keeps the X-Forwarded- headers of a trusted hop, and sets the others from this connection.
 func (x *Exchange) forward() {
-	told := func(string) string { return "" }
+	trusted := func(string) string { return "" }
 	if x.Gateway.trusts(x.Peer) {
-		told = x.Request.Header.Get
-	}
-	or := func(first, second string) string {
-		if first != "" {
-			return first
-		}
-		return second
+		trusted = x.Request.Header.Get
 	}
 	proto := "http"
 	if x.Request.TLS != nil {
@@ -85,9 +80,9 @@ func (x *Exchange) forward() {
 		prefix = x.Match.Prefix
 	}
 	f := &x.Forwarded
-	f.Proto = or(told("X-Forwarded-Proto"), proto)
-	f.Host = or(told("X-Forwarded-Host"), strings.ToLower(hostname(x.Request.Host)))
-	f.port = or(told("X-Forwarded-Port"), Port(local))
-	f.path = or(told("X-Forwarded-Path"), x.Request.URL.EscapedPath())
-	f.prefix = or(told("X-Forwarded-Prefix"), prefix)
+	f.Proto = cmp.Or(trusted("X-Forwarded-Proto"), proto)
+	f.Host = cmp.Or(trusted("X-Forwarded-Host"), strings.ToLower(hostname(x.Request.Host)))
+	f.port = cmp.Or(trusted("X-Forwarded-Port"), Port(local))
+	f.path = cmp.Or(trusted("X-Forwarded-Path"), x.Request.URL.EscapedPath())
+	f.prefix = cmp.Or(trusted("X-Forwarded-Prefix"), prefix)
 }

@@ -2,6 +2,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -67,8 +68,8 @@ type Exchange struct {
 	Snapshot *Snapshot
 	Request  *http.Request
 	Id       string
-	Client   netip.Addr // whom the trusted hops say
-	Peer     netip.Addr // who connected
+	Client   netip.Addr // the address that trusted hops report
+	Peer     netip.Addr // the address of the connection
 	Start    time.Time
 	Sent     time.Time     // to the upstream
 	Waited   time.Duration // for the upstream's answer
@@ -78,21 +79,21 @@ type Exchange struct {
 	Service  *declarative.Service
 	balancer *balancer
 
-	Consumer   *declarative.Consumer // whom a plugin found
-	Credential string                // how
-	Trace      any                   // what opentelemetry keeps between phases
+	Consumer   *declarative.Consumer // authenticated by a plugin
+	Credential string                // its id
+	Trace      any                   // of opentelemetry, between phases
 	chain      []*Handler
-	Told       http.Header // for the client, beside what the upstream says
+	Told       http.Header // response headers that plugins add
 	accessing  bool
 	pending    *pending // a plugin's answer, while the others are still collected
 	// Overrides of the request by plugins.
 	UpstreamPath, UpstreamHost string
-	upstreamURI                string // what it was asked
-	upstreamVia                string // what it answered
+	upstreamURI                string // path and query of the request to the service
+	upstreamVia                string // the header Via of its response
 	Preflight                  bool   // the cors plugin has answered it
-	UpstreamStatus             int    // 0: it didn't answer
+	UpstreamStatus             int    // 0: no response
 
-	// What the client used, told by a trusted hop in front or seen here.
+	// The client's own request, by the headers of a trusted hop or by this connection.
 	Forwarded struct{ Proto, Host, port, path, prefix string }
 }
 
@@ -173,10 +174,7 @@ func (x *Exchange) demandHTTPS() {
 
 // rewrite makes the upstream's request of the client's.
 func (x *Exchange) rewrite(out *http.Request) {
-	path := x.UpstreamPath
-	if path == "" {
-		path = x.Match.UpstreamPath(x.Service.Path, x.path)
-	}
+	path := cmp.Or(x.UpstreamPath, x.Match.UpstreamPath(x.Service.Path, x.path))
 	out.URL = &url.URL{
 		Scheme: map[string]string{"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}[x.Service.Protocol],
 		// Opaque goes out as it is, so what the client encoded stays encoded.
@@ -237,10 +235,7 @@ var charsetAdded = regexp.MustCompile(`^(text/html|text/xml|text/plain|applicati
 
 // via is the gateway's name in the header Via.
 func via(r *http.Request) string {
-	protocol := map[string]string{"HTTP/1.0": "1", "HTTP/2.0": "2"}[r.Proto]
-	if protocol == "" {
-		protocol = "1.1"
-	}
+	protocol := cmp.Or(map[string]string{"HTTP/1.0": "1", "HTTP/2.0": "2"}[r.Proto], "1.1")
 	return strings.TrimPrefix(r.Header.Get("Via")+", "+protocol+" kong/"+settings.Version, ", ")
 }
 

@@ -56,6 +56,14 @@ func orAnonymous(anonymous string, runOnPreflight bool, attempt func(*gateway.Ex
 	}}
 }
 
+// challenge is the header by which a 401 tells the kind of credential.
+func challenge(scheme, realm string) string {
+	if realm == "" {
+		return scheme
+	}
+	return scheme + ` realm="` + realm + `"`
+}
+
 type keyAuth struct {
 	KeyNames        []string `json:"key_names" need:"yes"`
 	HideCredentials bool     `json:"hide_credentials"`
@@ -73,14 +81,10 @@ func newKeyAuth(c *keyAuth, _ *declarative.PluginEntity, wrong *declarative.Faul
 	if c.KeyInBody {
 		wrong.Add("config.key_in_body", "this stand-in for Kong doesn't look for keys in bodies")
 	}
-	challenge := "Key"
-	if c.Realm != "" {
-		challenge = `Key realm="` + c.Realm + `"`
-	}
 	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *gateway.Exchange) func() {
 		refuse := func(text string) func() {
 			return func() {
-				x.Header().Set("WWW-Authenticate", challenge)
+				x.Header().Set("WWW-Authenticate", challenge("Key", c.Realm))
 				x.Fail(http.StatusUnauthorized, text)
 			}
 		}

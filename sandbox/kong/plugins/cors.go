@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -50,10 +51,8 @@ func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) ga
 			}
 			header := x.Header()
 			c.allowOrigin(header, x.Request.Header.Get("Origin"), patterns)
-			if asked := x.Request.Header.Get("Access-Control-Request-Headers"); len(c.Headers) > 0 {
-				header.Set("Access-Control-Allow-Headers", strings.Join(c.Headers, ","))
-			} else if asked != "" {
-				header.Set("Access-Control-Allow-Headers", asked)
+			if allowed := cmp.Or(strings.Join(c.Headers, ","), x.Request.Header.Get("Access-Control-Request-Headers")); allowed != "" {
+				header.Set("Access-Control-Allow-Headers", allowed)
 			}
 			header.Set("Access-Control-Allow-Methods", strings.Join(c.Methods, ","))
 			if c.MaxAge != nil {
@@ -102,18 +101,18 @@ func (c *cors) allowed(origin string, patterns map[string]*regexp.Regexp) string
 	case len(c.Origins) == 1 && patterns[c.Origins[0]] == nil: // the only one is named whoever asks
 		return c.Origins[0]
 	}
-	asked := normalOrigin(origin)
+	normalized := normalOrigin(origin)
 	for _, one := range c.Origins {
 		pattern := patterns[one]
 		switch {
 		case one == "*":
 			return "*"
 		case pattern == nil:
-			if normalOrigin(one) == asked {
-				return asked
+			if normalOrigin(one) == normalized {
+				return normalized
 			}
-		case strings.Contains(one, ":") && pattern.MatchString(asked), pattern.MatchString(hostOf(origin)):
-			return asked
+		case strings.Contains(one, ":") && pattern.MatchString(normalized), pattern.MatchString(hostOf(origin)):
+			return normalized
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -111,11 +112,7 @@ func (r redisServer) dial() (net.Conn, error) {
 	}
 	conn.SetDeadline(time.Now().Add(patience))
 	if r.SSL {
-		name := r.ServerName
-		if name == "" {
-			name = r.Host
-		}
-		return tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: !r.SSLVerify}), nil
+		return tls.Client(conn, &tls.Config{ServerName: cmp.Or(r.ServerName, r.Host), InsecureSkipVerify: !r.SSLVerify}), nil
 	}
 	return conn, nil
 }

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/netip"
@@ -43,14 +44,11 @@ func newIPRestriction(c *ipRestriction, _ *declarative.PluginEntity, wrong *decl
 		if !slices.ContainsFunc(deny, within) && (len(allow) == 0 || slices.ContainsFunc(allow, within)) {
 			return
 		}
-		status, message := http.StatusForbidden, "IP address not allowed: "+x.Client.String()
+		status := http.StatusForbidden
 		if c.Status != nil {
 			status = *c.Status
 		}
-		if c.Message != "" {
-			message = c.Message
-		}
-		x.Fail(status, message)
+		x.Fail(status, cmp.Or(c.Message, "IP address not allowed: "+x.Client.String()))
 	}}
 }
 

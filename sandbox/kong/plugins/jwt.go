@@ -37,10 +37,7 @@ func newJWT(c *jwtAuth, _ *declarative.PluginEntity, wrong *declarative.Faults) 
 	if c.MaximumExpiration > 0 && !slices.Contains(c.ClaimsToVerify, "exp") {
 		wrong.Add("config.claims_to_verify", "required field missing: exp, with maximum_expiration")
 	}
-	challenge := "Bearer"
-	if c.Realm != "" {
-		challenge = `Bearer realm="` + c.Realm + `"`
-	}
+	challenge := challenge("Bearer", c.Realm)
 	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *gateway.Exchange) func() {
 		refuse := func(challenge string, body any) func() {
 			return func() { x.Exit(http.StatusUnauthorized, body, map[string]string{"WWW-Authenticate": challenge}) }

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -60,22 +61,14 @@ func newTermination(c *termination, _ *declarative.PluginEntity, wrong *declarat
 	}
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		if c.Body == "" {
-			text := c.Message
-			if text == "" {
-				text = terminationTexts[c.StatusCode]
-			}
-			if text == "" {
-				x.Exit(c.StatusCode, nil, nil)
-			} else {
+			if text := cmp.Or(c.Message, terminationTexts[c.StatusCode]); text != "" {
 				x.Exit(c.StatusCode, gateway.Message(text), nil)
+			} else {
+				x.Exit(c.StatusCode, nil, nil)
 			}
 			return
 		}
-		kind := c.ContentType
-		if kind == "" {
-			kind = "application/json; charset=utf-8"
-		}
-		x.Header().Set("Content-Type", kind)
+		x.Header().Set("Content-Type", cmp.Or(c.ContentType, "application/json; charset=utf-8"))
 		x.Answer(c.StatusCode, c.Body)
 	}}
 }

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"fmt"
 	"log"
 	"net/http"
@@ -133,23 +134,20 @@ func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
 
 // identifier is the identity that a limit counts: by default the client's address.
 func (c *rateLimit) identifier(x *gateway.Exchange) string {
-	found := ""
+	identifier := ""
 	switch {
 	case c.LimitBy == "consumer" && x.Consumer != nil:
-		found = x.Consumer.ID
+		identifier = x.Consumer.ID
 	case c.LimitBy == "credential":
-		found = x.Credential
+		identifier = x.Credential
 	case c.LimitBy == "service" && x.Service != nil:
-		found = x.Service.ID
+		identifier = x.Service.ID
 	case c.LimitBy == "header":
-		found = x.Request.Header.Get(c.HeaderName)
+		identifier = x.Request.Header.Get(c.HeaderName)
 	case c.LimitBy == "path" && x.Request.URL.EscapedPath() == c.Path:
-		found = c.Path
+		identifier = c.Path
 	}
-	if found == "" {
-		return x.Client.String()
-	}
-	return found
+	return cmp.Or(identifier, x.Client.String())
 }
 
 // tell sets the rate-limit headers of the response. The general ones are about the window with the least remaining.

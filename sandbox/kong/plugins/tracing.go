@@ -90,11 +90,11 @@ func (c *openTelemetry) begin(x *gateway.Exchange) *trace {
 		rate = *c.SamplingRate
 	}
 	t.sampled = mathrand.Float64() < rate
-	told := traceParent.FindStringSubmatch(x.Request.Header.Get("Traceparent"))
-	if told != nil && strings.Trim(told[1], "0") != "" && c.HeaderType != "ignore" {
-		t.id, _ = hex.DecodeString(told[1])
-		t.parent, _ = hex.DecodeString(told[2])
-		flags, _ := hex.DecodeString(told[3])
+	parts := traceParent.FindStringSubmatch(x.Request.Header.Get("Traceparent"))
+	if parts != nil && strings.Trim(parts[1], "0") != "" && c.HeaderType != "ignore" {
+		t.id, _ = hex.DecodeString(parts[1])
+		t.parent, _ = hex.DecodeString(parts[2])
+		flags, _ := hex.DecodeString(parts[3])
 		t.sampled = t.sampled && flags[0]&1 == 1
 	}
 	if !slices.Contains([]string{"all", "request"}, x.Gateway.Settings.Instrumentations) {

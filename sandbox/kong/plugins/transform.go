@@ -99,41 +99,33 @@ func castJSON(value, kind string) any {
 
 func asWritten(value string) string { return value }
 
-type headerFields http.Header
-
-func (h headerFields) get(name string) (any, bool) {
-	values := http.Header(h).Values(name)
-	return values, len(values) > 0
+// textFields are headers, a query or a form: a name has one or several values.
+type textFields struct {
+	values map[string][]string
+	key    func(name string) string // what a name is kept under
 }
 
-func (h headerFields) set(name string, value any) {
-	if several, are := value.([]string); are {
-		h[http.CanonicalHeaderKey(name)] = several
-		return
-	}
-	http.Header(h).Set(name, value.(string))
-}
+func headerFields(header http.Header) textFields { return textFields{header, http.CanonicalHeaderKey} }
+func formFields(values url.Values) textFields    { return textFields{values, asWritten} }
 
-func (h headerFields) remove(name string)            { http.Header(h).Del(name) }
-func (h headerFields) append(name string, value any) { http.Header(h).Add(name, value.(string)) }
-
-type formFields url.Values
-
-func (f formFields) get(name string) (any, bool) {
-	values, present := f[name]
+func (f textFields) get(name string) (any, bool) {
+	values, present := f.values[f.key(name)]
 	return values, present
 }
 
-func (f formFields) set(name string, value any) {
-	if several, are := value.([]string); are {
-		f[name] = several
-		return
+func (f textFields) set(name string, value any) {
+	several, are := value.([]string)
+	if !are {
+		several = []string{value.(string)}
 	}
-	url.Values(f).Set(name, value.(string))
+	f.values[f.key(name)] = several
 }
 
-func (f formFields) remove(name string)            { delete(f, name) }
-func (f formFields) append(name string, value any) { url.Values(f).Add(name, value.(string)) }
+func (f textFields) remove(name string) { delete(f.values, f.key(name)) }
+
+func (f textFields) append(name string, value any) {
+	f.values[f.key(name)] = append(f.values[f.key(name)], value.(string))
+}
 
 type jsonFields map[string]any
 

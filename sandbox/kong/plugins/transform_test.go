@@ -54,7 +54,7 @@ func TestKongsListOfBotsHasLibrariesAndNamesWithAVersion(t *testing.T) {
 
 func TestATokenIsRefusedInKongsWords(t *testing.T) {
 	const header, claims = "eyJhbGciOiJIUzI1NiJ9", "eyJpc3MiOiJhIn0"
-	for token, told := range map[string]string{
+	for token, message := range map[string]string{
 		"no.token":                                           "invalid JSON",
 		"bm8.bm8.bm8":                                        "invalid JSON",
 		"eyJhbGciOiJub25lIn0." + claims + ".":                "invalid alg",
@@ -63,8 +63,8 @@ func TestATokenIsRefusedInKongsWords(t *testing.T) {
 		header + "." + claims + ".!":                         "invalid signature",
 		header + "." + claims + "." + strings.Repeat("A", 1): "invalid signature",
 	} {
-		if _, _, _, err := parseToken(token); err == nil || err.Error() != told {
-			t.Errorf("%s: %v, not %s", token, err, told)
+		if _, _, _, err := parseToken(token); err == nil || err.Error() != message {
+			t.Errorf("%s: %v, not %s", token, err, message)
 		}
 	}
 	if token, _, _, err := parseToken(header + "." + claims + ".bm8="); err != nil || token.Method.Alg() != "HS256" {

@@ -124,8 +124,8 @@ func (c candidate) fits(r *http.Request, host string) bool {
 	if len(c.route.SNIs) > 0 && r.TLS != nil && !slices.Contains(c.route.SNIs, r.TLS.ServerName) {
 		return false
 	}
-	for name, wanted := range c.route.Headers {
-		if !slices.ContainsFunc(r.Header.Values(name), func(value string) bool { return headerFits(wanted, strings.ToLower(value)) }) {
+	for name, patterns := range c.route.Headers {
+		if !slices.ContainsFunc(r.Header.Values(name), func(value string) bool { return headerFits(patterns, strings.ToLower(value)) }) {
 			return false
 		}
 	}
@@ -142,18 +142,16 @@ func hostFits(pattern, host string) bool {
 	return host == pattern
 }
 
-func headerFits(wanted []string, value string) bool {
-	if len(wanted) == 1 && strings.HasPrefix(wanted[0], "~*") {
-		return regexp.MustCompile(wanted[0][2:]).MatchString(value)
+func headerFits(patterns []string, value string) bool {
+	if len(patterns) == 1 && strings.HasPrefix(patterns[0], "~*") {
+		return regexp.MustCompile(patterns[0][2:]).MatchString(value)
 	}
-	return slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(w, value) })
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.EqualFold(p, value) })
 }
 
 // UpstreamPath joins a service's path and what remains of the request's, as Kong's path handling "v0" does.
 func (m *Match) UpstreamPath(base, path string) string {
-	if base == "" {
-		base = "/"
-	}
+	base = cmp.Or(base, "/")
 	if !*m.StripPath {
 		if base == "/" || path != "/" {
 			return strings.TrimSuffix(base, "/") + path

@@ -100,8 +100,8 @@ func Read(environment []string) (*Settings, error) {
 	values := map[string]string{}
 	for _, variable := range environment {
 		name, value, _ := strings.Cut(variable, "=")
-		name, ours := strings.CutPrefix(name, "KONG_")
-		if !ours || serviceLink.MatchString(name) {
+		name, isKongs := strings.CutPrefix(name, "KONG_")
+		if !isKongs || serviceLink.MatchString(name) {
 			continue
 		}
 		values[strings.ToLower(name)] = value

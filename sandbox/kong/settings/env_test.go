@@ -24,7 +24,7 @@ func TestSettingsHaveKongsDefaults(t *testing.T) {
 }
 
 func TestASettingThatKongOrTheStandInLacksIsOneLine(t *testing.T) {
-	for variable, told := range map[string]string{
+	for variable, message := range map[string]string{
 		"KONG_TRUSTED_IP=10.0.0.0/8":                           "doesn't know the property",
 		"KONG_DATABASE=postgres":                               "only has off",
 		"KONG_HEADERS=X-Powered-By":                            `invalid entry "X-Powered-By"`,
@@ -39,7 +39,7 @@ func TestASettingThatKongOrTheStandInLacksIsOneLine(t *testing.T) {
 		"KONG_NGINX_PROXY_LARGE_CLIENT_HEADER_BUFFERS=none 8k": "expected a number and a size",
 	} {
 		_, err := Read(append(slices.Clone(enough), variable))
-		if err == nil || !strings.Contains(err.Error(), told) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !strings.Contains(err.Error(), message) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", variable, err)
 		}
 	}

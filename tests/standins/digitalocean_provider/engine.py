@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
-from sandbox.digitalocean.kubernetes.models import ClusterRecord, KubernetesLike
+from sandbox.digitalocean.kubernetes.records import ClusterRecord, KubernetesLike
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
 from sandbox.digitalocean.settings import Settings
 
@@ -109,9 +109,9 @@ class Engine:
                     id=stored.id, urn=stored.urn, properties=encode(stored.state), inputs=encode(stored.inputs)
                 )
             )
-        found = answer.properties
+        properties = answer.properties
         return (
-            Stored(stored.urn, answer.id, decode(answer.inputs), decode(found), secrets_in(found))
+            Stored(stored.urn, answer.id, decode(answer.inputs), decode(properties), secrets_in(properties))
             if answer.id
             else None
         )
@@ -173,7 +173,7 @@ class Account:
         action(*arguments)
         told = (f"{method} {path}" for method, path, _ in self.calls)
         for identifier in self.cloud.clusters.records:
-            told = (each.replace(identifier, "ID") for each in told)
+            told = (line.replace(identifier, "ID") for line in told)
         return list(told)
 
     def stop(self) -> None:

@@ -84,8 +84,8 @@ def test_a_load_balancers_address_is_found_by_its_id(account: Account, engine: E
     account.settings.load_balancer_create = 0
     account.cloud.settings.load_balancer_create = 0
     balancer = account.cloud.load_balancers.create({"name": "kong", "region": "nyc1", "type": "REGIONAL"})
-    found = decode(engine.invoke("getLoadBalancer", id=balancer["id"]))
-    assert (found["ip"], found["region"], found["status"]) == (FIRST_LOAD_BALANCER, "nyc1", "active")
+    answer = decode(engine.invoke("getLoadBalancer", id=balancer["id"]))
+    assert (answer["ip"], answer["region"], answer["status"]) == (FIRST_LOAD_BALANCER, "nyc1", "active")
     with pytest.raises(Refused, match="404"):
         engine.invoke("getLoadBalancer", id="00000000-0000-4000-8000-000000000000")
 
@@ -101,7 +101,7 @@ def test_the_name_servers_resolve_the_zones_to_reachable_addresses(
 
     def answer(name: str, kind: str = "A", *, inside: bool = False) -> tuple[int, list[str]]:
         reply = acme.Zones(inside=inside).resolve(DNSRecord.question(name, kind), None)
-        return reply.header.rcode, [str(each.rdata) for each in reply.rr]
+        return reply.header.rcode, [str(record.rdata) for record in reply.rr]
 
     assert answer("API.example.com.") == (0, [FIRST_LOAD_BALANCER])
     assert answer("api.example.com", inside=True) == (0, [NODE_GATEWAY])

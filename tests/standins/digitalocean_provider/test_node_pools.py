@@ -171,7 +171,7 @@ def test_a_surge_upgrade_bills_old_and_new_nodes(
     owner = cluster(engine, surgeUpgrade=surge)
     engine.create("KubernetesNodePool", program(owner, nodeCount=2))
     record = account.cloud.clusters.records[owner.id]
-    before = {node["name"] for each in record.document["node_pools"] for node in each["nodes"]}
+    before = {node["name"] for pool in record.document["node_pools"] for node in pool["nodes"]}
     steps: list[tuple[str, str, int]] = []
     monkeypatch.setattr(
         FakeKubernetes, "join", lambda _, node: steps.append(("join", node.name, len(account.cloud.droplets)))
@@ -181,7 +181,7 @@ def test_a_surge_upgrade_bills_old_and_new_nodes(
     )
     account.cloud.clusters.upgrade(record, "1.36.3-do.0")
     until(lambda: record.state == "running")
-    after = {node["name"] for each in record.document["node_pools"] for node in each["nodes"]}
+    after = {node["name"] for pool in record.document["node_pools"] for node in pool["nodes"]}
     assert {name for step, name, _ in steps if step == "leave"} == before
     assert {name for step, name, _ in steps if step == "join"} == after
     assert len(after) == len(account.cloud.droplets) == 3

@@ -187,9 +187,9 @@ def test_unsupported_inputs_are_refused_by_name(engine: Engine) -> None:
 
 
 def test_versions_are_looked_up_by_prefix_newest_first(engine: Engine) -> None:
-    found = decode(engine.invoke("getKubernetesVersions", versionPrefix="1.3"))
-    assert found["validVersions"] == ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.0"]
-    assert found["latestVersion"] == "1.36.3-do.0"
+    versions = decode(engine.invoke("getKubernetesVersions", versionPrefix="1.3"))
+    assert versions["validVersions"] == ["1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.0"]
+    assert versions["latestVersion"] == "1.36.3-do.0"
     assert decode(engine.invoke("getKubernetesVersions", versionPrefix="1.35."))["latestVersion"] == "1.35.7-do.0"
     assert "latestVersion" not in decode(engine.invoke("getKubernetesVersions", versionPrefix="1.29."))
 
@@ -199,9 +199,9 @@ def test_the_registry_look_up_function_returns_nothing_and_a_read_by_id_works(ac
     assert account.calls_of(lambda: engine.invoke("getContainerRegistry", name="shop")) == ["GET registries/"]
     assert decode(engine.invoke("getContainerRegistry", name="shop")) == {}
     urn = engine.check("ContainerRegistry", REGISTRY)["urn"]
-    found = engine.refresh(Stored(urn, "shop", {}, {}, set()))
-    assert found
-    assert found.state["endpoint"] == "127.0.0.1:5500/shop"
+    refreshed = engine.refresh(Stored(urn, "shop", {}, {}, set()))
+    assert refreshed
+    assert refreshed.state["endpoint"] == "127.0.0.1:5500/shop"
     assert engine.refresh(Stored(urn, "yours", {}, {}, set())) is None
 
 
