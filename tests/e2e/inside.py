@@ -71,8 +71,8 @@ def reached(stack: Stack, who: tuple[str, ...], *targets: str) -> set[str]:
 def address(stack: Stack, *which: str) -> str:
     """The address of the one pod that there is."""
     pods = [item for item in stack.kubernetes("pods", *which)["items"] if "deletionTimestamp" not in item["metadata"]]
-    (found,) = [each["status"]["podIP"] for each in pods]
-    return str(found)
+    (ip,) = [item["status"]["podIP"] for item in pods]
+    return str(ip)
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def addresses_behind_the_node() -> Iterator[None]:
         if (words := file.read_bytes().split(b"\0"))[1:2] == [b"kubelet"] and str(RUN).encode() in b" ".join(words)
     )
     enter = ("nsenter", "--target", kubelet, "--net")
-    for each in (METADATA, PRIVATE, PUBLIC):
-        subprocess.run([*enter, "ip", "address", "add", f"{each}/32", "dev", "lo"], check=True)
+    for host in (METADATA, PRIVATE, PUBLIC):
+        subprocess.run([*enter, "ip", "address", "add", f"{host}/32", "dev", "lo"], check=True)
     server = subprocess.Popen(
         [*enter, sys.executable, "-m", "http.server", "80", "--directory", "/var/empty"],
         stdout=subprocess.DEVNULL,
@@ -116,8 +116,8 @@ def addresses_behind_the_node() -> Iterator[None]:
     finally:
         server.terminate()
         server.wait()
-        for each in (METADATA, PRIVATE, PUBLIC):
-            subprocess.run([*enter, "ip", "address", "delete", f"{each}/32", "dev", "lo"], check=True)
+        for host in (METADATA, PRIVATE, PUBLIC):
+            subprocess.run([*enter, "ip", "address", "delete", f"{host}/32", "dev", "lo"], check=True)
 
 
 def contents_of_images() -> Iterator[tuple[str, bytes]]:

@@ -36,11 +36,11 @@ class Reader:
 
 @pytest.fixture
 def reader(stack: Stack) -> Iterator[Reader]:
-    with configured(stack) as changed:
+    # The tests that follow configure the stack themselves, or destroy it.
+    with configured(stack, restored=False) as changed:
         yield Reader(stack, changed)
 
 
-# Later tests destroy the stack, so it needn't be restored.
 @pytest.mark.last(1)
 def test_the_guide_to_authentication_works_as_typed(reader: Reader) -> None:
     with Guide("how-to/authenticate-clients.md") as guide:
@@ -78,13 +78,17 @@ def test_the_guide_to_the_page_works_as_typed_and_the_page_shows_which_service_f
         return re.findall(r'<span class="\w+">(.*?)</span>', reader.changed.get("/").text)
 
     eventually(lambda: health() == ["healthy", "healthy"])
-    reader.stack.run("kubectl", "scale", "deployment", "bar-deployment", "--replicas=0")
-    eventually(lambda: health() == ["healthy", "no answer"])
+    scale = ("kubectl", "scale", "deployment", "bar-deployment")
+    reader.stack.run(*scale, "--replicas=0")
+    try:
+        eventually(lambda: health() == ["healthy", "no answer"])
+    finally:
+        reader.stack.run(*scale, "--replicas=1")
     assert reader.changed.get("/no-such-path").json()["message"] == "no Route matched with those values"
 
 
 @pytest.mark.soak
-@pytest.mark.last(3)
+@pytest.mark.last(5)
 def test_the_tutorial_of_digitalocean_works_as_typed_from_an_empty_account_to_an_empty_account(stack: Stack) -> None:
     stack.pulumi("destroy", "--yes", "--skip-preview")
     nothing_is_billed()

@@ -37,7 +37,7 @@ class Checkout:
 
 
 @pytest.mark.soak
-@pytest.mark.last(5)
+@pytest.mark.last(7)
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("sandbox")
 def test_the_tutorial_of_the_sandbox_works_as_typed(tmp_path: Path) -> None:

@@ -154,12 +154,12 @@ def test_a_disruption_budget_blocks_a_drain(stack: Stack, pool: Pool) -> None:
     stack.run("kubectl", "create", "poddisruptionbudget", "all", "--selector=app=foo", "--min-available=2")
     try:
         (node, *_) = nodes_of(stack, "foo")
-        going = next(each for each in pool.nodes if each["name"] == node)
+        going = next(entry for entry in pool.nodes if entry["name"] == node)
         stack.api("DELETE", f"{pool.path}/nodes/{going['id']}?replace=1")
-        eventually(lambda: "draining" in {each["status"]["state"] for each in pool.nodes})
+        eventually(lambda: "draining" in {entry["status"]["state"] for entry in pool.nodes})
         assert going["name"] in nodes_of(stack, "foo")
         stack.run("kubectl", "delete", "pdb", "all")
-        eventually(lambda: going["name"] not in {each["name"] for each in pool.nodes}, 90)
+        eventually(lambda: going["name"] not in {entry["name"] for entry in pool.nodes}, 90)
         pool.wait(2)
     finally:
         stack.run("kubectl", "delete", "pdb", "all", "--ignore-not-found")

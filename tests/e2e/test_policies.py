@@ -10,15 +10,18 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
-from tests.e2e.stack import Stack
+from tests.e2e.inside import METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, address, reached
+from tests.e2e.leaks import PLANTED, leaks
+from tests.e2e.stack import Stack, control, stack_file
 from tests.e2e.tokens import public, token
 from tests.support import eventually
 
 # Later tests destroy the stack, so it needn't be restored.
-pytestmark = pytest.mark.last(1)
+pytestmark = pytest.mark.last(2)
 
-SECRET = "planted-secret-of-alice-32-characters"  # noqa: S105 -- worth nothing
+SECRET = PLANTED["consumers[0].jwt.secret"]
 API_KEY = "planted-key-of-carol"
 ERINS_API_KEY = "planted-key-of-erin-x"
 BOBS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -52,9 +55,12 @@ GATEWAY = {"requestId": True, "accessLog": True, "metrics": True}
 HOME = "127.9.8.7"
 HOMES_CELLAR = "127.9.8.8"
 AT_HOME: dict[str, Any] = {"allowIps": ["127.9.8.0/24"], "denyIps": [HOMES_CELLAR]}
+EGRESS = {"internet": False, "services": ["bar"], "namespaces": [STRANGERS], "networks": [f"{PRIVATE}/32"]}
 SERVICES: list[dict[str, Any]] = [
-    FOO | {"auth": "jwt", "allow": ["team-a"], "cors": {"origins": ["https://shop.example"]}},
-    BAR | {"auth": "key-auth", "rateLimit": {"second": 5, "hour": 8, "by": "consumer"}},
+    FOO | {"auth": "jwt", "allow": ["team-a"], "cors": {"origins": ["https://shop.example"]}, "egress": EGRESS},
+    BAR
+    | {"auth": "key-auth", "rateLimit": {"second": 5, "hour": 8, "by": "consumer"}}
+    | {"ingress": {"namespaces": [STRANGERS]}},
     {
         "name": "echo",
         "path": "/echo",
@@ -84,7 +90,6 @@ SERVICES: list[dict[str, Any]] = [
     {"name": "away", "path": "/away", "build": "apps/foo", "terminate": {"message": "Back at noon"}},
     VAULT,
 ]
-OTHERS = SERVICES[:-1]
 CONSUMERS: list[dict[str, Any]] = [
     {"name": "alice", "groups": ["team-a"], "jwt": {}},
     {
@@ -96,7 +101,7 @@ CONSUMERS: list[dict[str, Any]] = [
     {"name": "dora", "groups": ["team-a"], "jwt": {"algorithm": "ES256", "publicKey": public(DORAS_KEY)}},
     {"name": "erin"},
 ]
-KEYS = {"[0].jwt.secret": SECRET, "[2].apiKey": API_KEY, "[4].apiKey": ERINS_API_KEY}
+SECRETS = PLANTED | {"consumers[2].apiKey": API_KEY, "consumers[4].apiKey": ERINS_API_KEY}
 
 
 def status_from(address: str, changed: Configured, path: str, **headers: str) -> int:
@@ -113,21 +118,28 @@ def answers_of_a_new_route() -> list[int]:
 
 @pytest.fixture(scope="module")
 def guarded(stack: Stack, answers_of_a_new_route: list[int]) -> Iterator[Configured]:
-    """Consumers whose credentials are Pulumi secrets, and services with a policy of each kind."""
+    """Consumers and a variable whose values are Pulumi secrets, and services with a policy of each kind."""
     echo = stack.folder / "apps" / "echo"
     shutil.copytree(stack.folder / "apps" / "foo", echo)
     (echo / "app.py").write_text(ECHO)
     with configured(stack, restored=False) as changed:
         changed.set("consumers", CONSUMERS)
         changed.set("gateway", GATEWAY)
-        for place, value in KEYS.items():
-            stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:consumers{place}", value)
+        changed.set("services", SERVICES)
+        for place, value in SECRETS.items():
+            stack.pulumi("config", "set", "--secret", "--path", f"kong-doks:{place}", value)
         with changed.asked_throughout("/vault") as statuses:
-            changed.up(*SERVICES)
+            stack.up()
             eventually(lambda: changed.get("/vault", Authorization=token("alice", SECRET)).status_code == 200)
         answers_of_a_new_route.extend(statuses)
         yield changed
     shutil.rmtree(echo)
+
+
+@pytest.fixture(scope="module")
+def services(guarded: Configured) -> dict[str, dict[str, Any]]:
+    """The services by name as the stack file has them: the secret variable is encrypted."""
+    return {service["name"]: service for service in stack_file(guarded.file)["config"]["services"]}
 
 
 def test_a_request_without_a_token_gets_kongs_401(guarded: Configured) -> None:
@@ -307,18 +319,19 @@ def test_credentials_are_encrypted_in_config_and_state(guarded: Configured) -> N
         assert planted not in clear
 
 
-def test_a_plugin_refused_by_kong_closes_only_its_route(guarded: Configured) -> None:
+def test_a_plugin_refused_by_kong_closes_only_its_route(
+    guarded: Configured, services: dict[str, dict[str, Any]]
+) -> None:
     # No new route: Pulumi waits for the controller's status of a route, which is missing while a plugin is refused.
-    services = {service["name"]: service for service in OTHERS}
-    services["home"] = services["home"] | {"plugins": {"bot-detection": {"deny": ["(?<open>"]}}}
-    services["away"] = services["away"] | {"terminate": {"message": "Back at one"}}
+    refused = services["home"] | {"plugins": {"bot-detection": {"deny": ["(?<open>"]}}}
+    away = services["away"] | {"terminate": {"message": "Back at one"}}
     try:
-        guarded.up(*services.values())
+        guarded.up(*(services | {"home": refused, "away": away}).values())
         eventually(lambda: guarded.get("/away").json() == {"message": "Back at one"})
         eventually(lambda: status_from(HOME, guarded, "/home") == 404)
         assert guarded.get("/foo").status_code == 401
     finally:
-        guarded.up(*SERVICES)
+        guarded.up(*services.values())
     eventually(lambda: status_from(HOME, guarded, "/home") == 200)
 
 
@@ -327,24 +340,48 @@ def test_a_new_route_with_auth_never_answers_without_it(answers_of_a_new_route: 
     assert set(answers_of_a_new_route) - {503} == {404, 401}
 
 
+def test_a_service_reaches_only_what_its_egress_allows(guarded: Configured) -> None:
+    stack = guarded.stack
+    with inside.stranger(stack), inside.addresses_behind_the_node():
+        bar, strange = f"{address(stack, '-l', 'app=bar')}:5000", f"{address(stack, '-n', STRANGERS)}:8080"
+        allowed = {bar, strange, f"{PRIVATE}:80"}
+        assert reached(stack, inside.FOO, *allowed, f"{PUBLIC}:80", f"{METADATA}:80") == allowed
+        foo = f"{address(stack, '-l', 'app=foo')}:5000"
+        assert reached(stack, STRANGER, foo, bar) == {bar}
+
+
+def test_no_secret_is_in_events_or_images(guarded: Configured) -> None:
+    stack = guarded.stack
+    assert PLANTED["services[0].env.PASSWORD"] in stack.run("kubectl", "exec", *inside.FOO, "--", "env").stdout
+    secrets = {*SECRETS.values(), stack.environment["DIGITALOCEAN_TOKEN"], *control("GET", "secrets")}
+    assert len(secrets) > len(SECRETS)
+    events = stack.run("kubectl", "get", "events", "-A", "-o", "json").stdout
+    assert json.loads(events)["items"]
+    images = {place: content.decode("latin-1") for place, content in inside.contents_of_images()}
+    # What is no secret is found where it has to be.
+    assert any("Hello from the foo microservice" in content for content in images.values())
+    assert leaks(secrets, {"the cluster's events": events, **images}) == []
+
+
+@pytest.mark.last(3)  # It leaves another gateway and no vault.
 def test_a_route_never_answers_without_access_control_while_that_changes(
-    guarded: Configured,
+    guarded: Configured, services: dict[str, dict[str, Any]]
 ) -> None:
+    others = [service for name, service in services.items() if name != "vault"]
     without_auth = {key: value for key, value in VAULT.items() if key != "auth"}
     with guarded.asked_throughout("/vault") as changed:
         # Kong's pods are replaced on the way: whether it logs is a setting of its own.
         guarded.set("gateway", GATEWAY | {"accessLog": False})
-        guarded.up(*OTHERS, VAULT | {"auth": "key-auth", "allow": ["team-a"]})
+        guarded.up(*others, VAULT | {"auth": "key-auth", "allow": ["team-a"]})
         # Carol's is a key, and she is in no group.
         eventually(lambda: guarded.get("/vault", apikey=API_KEY).status_code == 403)
-        guarded.up(*OTHERS, without_auth | AT_HOME | {"plugins": {"jwt": {}}})
+        guarded.up(*others, without_auth | AT_HOME | {"plugins": {"jwt": {}}})
         eventually(lambda: status_from(HOME, guarded, "/vault", Authorization=token("alice", SECRET)) == 200)
     assert guarded.get("/vault", Authorization=token("alice", SECRET)).status_code == 403
     with guarded.asked_throughout("/vault") as removed:
-        guarded.set("gateway", GATEWAY)
-        guarded.up(*OTHERS, without_auth | AT_HOME)
+        guarded.up(*others, without_auth | AT_HOME)
         eventually(lambda: status_from(HOME, guarded, "/vault") == 200)
-        guarded.up(*OTHERS)
+        guarded.up(*others)
         eventually(lambda: guarded.get("/vault").status_code == 404)
     assert set(changed) == {401}
     assert set(removed) - {503} == {401, 403, 404}

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.stack import copy_checkout
-from tests.reliability.whole import Whole
+from tests.reliability.whole import Planned
 
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 
 
-class NewProject(Whole):
+class NewProject(Planned):
     """A project that was made from this repository as a template."""
 
     def __init__(self, folder: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from sandbox.host.paths import PROJECT
-from tests.e2e.policy_pack import Guarded
+from tests.e2e.policy_pack import add_policy_pack
+from tests.reliability.whole import Whole
 from tests.standins.digitalocean_provider.engine import TOKEN
 
 NOT_HERE = {
@@ -39,11 +40,12 @@ def scopes_of_preview() -> list[str]:
     return scopes
 
 
-class Runner(Guarded):
+class Runner(Whole):
     """A machine with the project, where `gh` notes what it is called with."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        add_policy_pack(self)
         (self.project / ".venv").symlink_to(PROJECT / ".venv")
         self.calls = folder / "calls"
         github = folder / "analyzers" / "gh"

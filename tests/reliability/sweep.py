@@ -212,7 +212,7 @@ class Sweep:
         assert (findings := self._part.doctor()) == [], findings
 
     def _wait_for_clusters(self) -> None:
-        until(lambda: all(each.state != "provisioning" for each in list(self._cloud.clusters.records.values())))
+        until(lambda: all(record.state != "provisioning" for record in list(self._cloud.clusters.records.values())))
 
     def _cut(self, command: Command, kind: str, number: int) -> bool:
         """Whether there was such a call."""

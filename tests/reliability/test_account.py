@@ -306,8 +306,8 @@ def test_bill_and_remove_need_no_passphrase(part: Part) -> None:
     bill = json.loads(part.run("python", "-m", "ops", "bill", "--json").stdout)
     things = [(thing["kind"], thing["id"]) for thing in bill["things"] if thing["kind"] in {"cluster", "registry"}]
     assert {kind for kind, _ in things} == {"cluster", "registry"}
-    for each in things:
-        part.run("python", "-m", "ops", "remove", *each, "--yes")
+    for thing in things:
+        part.run("python", "-m", "ops", "remove", *thing, "--yes")
     until(lambda: part.account.cloud.ledger.hourly == 0)
     # The state still has what the account no longer has, and nothing proves that it is the right account.
     bill = part.run("python", "-m", "ops", "bill", "--expect-zero", check=False)

@@ -218,8 +218,8 @@ def test_volumes_and_snapshots_are_destroyed_or_reported(part: Part) -> None:
 @pytest.mark.soak
 def test_the_dns_record_of_a_cluster_deleted_by_hand_is_removed(named: Part) -> None:
     def records() -> list[str]:
-        found = named.call("GET", "domains/example.com/records")["domain_records"]
-        return [each["name"] for each in found if each["type"] == "A"]
+        listed = named.call("GET", "domains/example.com/records")["domain_records"]
+        return [record["name"] for record in listed if record["type"] == "A"]
 
     named.up()
     assert records() == ["api"]

@@ -202,7 +202,7 @@ def test_the_stacks_vpc_is_deleted_after_the_cluster(part: Part) -> None:
     part.account.cloud.vpcs.default_of("nyc1")
     part.configure(vpc={"name": "shop", "ipRange": "10.120.0.0/20"}, controlPlaneFirewall=["203.0.113.0/24"])
     part.up()
-    shop = next(each for each in part.account.cloud.vpcs.values() if each["name"] == "shop")
+    shop = next(vpc for vpc in part.account.cloud.vpcs.values() if vpc["name"] == "shop")
     assert document(part)["vpc_uuid"] == shop["id"]
     assert document(part)["control_plane_firewall"]["enabled"]
     assert has_no_changes(part, "--refresh")
@@ -227,4 +227,4 @@ def test_the_stacks_vpc_is_deleted_after_the_cluster(part: Part) -> None:
     assert has_no_changes(part)
     assert part.clusters_ever() == 1
     assert part.ends_at_zero()
-    assert [each["name"] for each in part.account.cloud.vpcs.values()] == ["default-nyc1"]
+    assert [vpc["name"] for vpc in part.account.cloud.vpcs.values()] == ["default-nyc1"]

@@ -67,9 +67,9 @@ def part(tmp_path: Path, bucket: Bucket) -> Iterator[Part]:
 def test_the_lock_of_a_killed_up_in_a_bucket_is_found_and_removed(part: Part) -> None:
     part.cut("up", signal.SIGKILL, lambda: part.has("POST", "/v2/kubernetes/clusters"))
     until(lambda: all(record.state == "running" for record in part.account.cloud.clusters.records.values()))
-    found = part.doctor()
-    assert f"of {getpass.getuser()} on {socket.gethostname()}" in found[0]["problem"]
-    assert "which is gone" in found[0]["problem"]
+    findings = part.doctor()
+    assert f"of {getpass.getuser()} on {socket.gethostname()}" in findings[0]["problem"]
+    assert "which is gone" in findings[0]["problem"]
     assert part.mend()[0].startswith("pulumi cancel")
     assert part.ends_at_zero()
 

@@ -24,24 +24,18 @@ class _Repository(http.server.SimpleHTTPRequestHandler):
         """Logs nothing."""
 
 
-class Whole(Part):
-    """The stack `dev` with a service, a policy and a consumer; `relay` is the way to its cluster."""
+class Planned(Part):
+    """The stack `dev` with a service, a policy and a consumer, for previews: its cluster would have no API server."""
 
     program = (PROJECT / "__main__.py").read_text()
 
-    def __init__(self, folder: Path) -> None:
-        self._nodeless = Nodeless(folder / "kubernetes", self._admits)
-        self.relay = self._nodeless.relay
+    def __init__(self, folder: Path, account: Account | None = None) -> None:
         repository = charts.package(lambda _: None, folder / "charts")
         # Beside the index, wherever that is served.
         subprocess.run([tool("helm"), "repo", "index", repository], check=True)
         handler = functools.partial(_Repository, directory=str(repository))
         self._charts = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self._charts.serve_forever, daemon=True).start()
-        account = Account(self._nodeless)
-        # Beside a sandbox that runs, and another of these.
-        account.cloud.load_balancers.addresses = [f"127.78.{os.getpid() % 250}.{host}" for host in range(10, 20)]
-        account.settings.load_balancer_create = account.settings.load_balancer_delete = 0.5
         super().__init__(folder, account=account)
         shutil.copy(PROJECT / "Pulumi.README.md", self.project)
 
@@ -55,6 +49,23 @@ class Whole(Part):
             "consumers": example["consumers"],
             "chartRepository": f"http://127.0.0.1:{self._charts.server_port}",
         }
+
+    def stop(self) -> None:
+        super().stop()
+        self._charts.shutdown()
+
+
+class Whole(Planned):
+    """The stack on a cluster that has a control plane; `relay` is the way to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._nodeless = Nodeless(folder / "kubernetes", self._admits)
+        self.relay = self._nodeless.relay
+        account = Account(self._nodeless)
+        # Beside a sandbox that runs, and another of these.
+        account.cloud.load_balancers.addresses = [f"127.78.{os.getpid() % 250}.{host}" for host in range(10, 20)]
+        account.settings.load_balancer_create = account.settings.load_balancer_delete = 0.5
+        super().__init__(folder, account)
 
     def _admits(self, token: str) -> bool:
         return self.account.cloud.clusters.authenticate(token) is not None
@@ -77,5 +88,4 @@ class Whole(Part):
 
     def stop(self) -> None:
         super().stop()
-        self._charts.shutdown()
         self._nodeless.end()
