@@ -18,10 +18,8 @@ Command = list[str | Path]
 
 def commands(directory: Path) -> dict[str, Command]:
     """Commands by name. They read certificates, tokens and kubeconfigs from `directory`; etcd keeps its data there."""
-    return {
+    flags = {
         "etcd": [
-            tool("hyperkube"),
-            "etcd",
             f"--data-dir={directory}/etcd",
             f"--listen-client-urls={_ETCD}",
             f"--advertise-client-urls={_ETCD}",
@@ -34,8 +32,6 @@ def commands(directory: Path) -> dict[str, Command]:
             "--election-timeout=50",
         ],
         "kube-apiserver": [
-            tool("hyperkube"),
-            "kube-apiserver",
             f"--etcd-servers={_ETCD}",
             f"--secure-port={KUBERNETES_PORT}",
             f"--advertise-address={CONTROL_PLANE}",
@@ -68,8 +64,6 @@ def commands(directory: Path) -> dict[str, Command]:
             "--allow-privileged=true",
         ],
         "kube-controller-manager": [
-            tool("hyperkube"),
-            "kube-controller-manager",
             f"--kubeconfig={directory}/kube-controller-manager.kubeconfig",
             f"--service-account-private-key-file={directory}/service-accounts.key",
             f"--root-ca-file={directory}/ca.crt",
@@ -83,9 +77,8 @@ def commands(directory: Path) -> dict[str, Command]:
             "--kube-api-burst=600",
         ],
         "kube-scheduler": [
-            tool("hyperkube"),
-            "kube-scheduler",
             f"--kubeconfig={directory}/kube-scheduler.kubeconfig",
             "--leader-elect=false",
         ],
     }
+    return {name: [tool("hyperkube"), name, *flags[name]] for name in flags}

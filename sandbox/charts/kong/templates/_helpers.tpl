@@ -59,22 +59,16 @@ labels:
 
 {{- /* What this chart lacks is refused, never left out in silence. */}}
 {{- define "kong.refuse" -}}
-{{- if .Values.ingressController.admissionWebhook.enabled }}
-{{- fail "ingressController.admissionWebhook.enabled: this stand-in for Kong's chart has no admission webhook; set it to false" }}
+{{- range list
+  (list .Values.ingressController.admissionWebhook.enabled "ingressController.admissionWebhook.enabled" "has no admission webhook" "false")
+  (list (not .Values.ingressController.enabled) "ingressController.enabled" "always has the controller" "true")
+  (list .Values.manager.enabled "manager.enabled" "has no Kong Manager" "false")
+  (list .Values.admin.enabled "admin.enabled" "keeps the admin API inside the pod" "false")
+  (list .Values.serviceMonitor.enabled "serviceMonitor.enabled" "has no ServiceMonitor" "false")
+  (list (ne (toString .Values.env.database) "off") "env.database" "has no database" "off")
+}}
+{{- if index . 0 }}
+{{- fail (printf "%s: this stand-in for Kong's chart %s; set it to %s" (index . 1) (index . 2) (index . 3)) }}
 {{- end }}
-{{- if not .Values.ingressController.enabled }}
-{{- fail "ingressController.enabled: this stand-in for Kong's chart always has the controller; set it to true" }}
-{{- end }}
-{{- if .Values.manager.enabled }}
-{{- fail "manager.enabled: this stand-in for Kong's chart has no Kong Manager; set it to false" }}
-{{- end }}
-{{- if .Values.admin.enabled }}
-{{- fail "admin.enabled: this stand-in for Kong's chart keeps the admin API inside the pod; set it to false" }}
-{{- end }}
-{{- if .Values.serviceMonitor.enabled }}
-{{- fail "serviceMonitor.enabled: this stand-in for Kong's chart has no ServiceMonitor; set it to false" }}
-{{- end }}
-{{- if ne (toString .Values.env.database) "off" }}
-{{- fail "env.database: this stand-in for Kong's chart only has \"off\"" }}
 {{- end }}
 {{- end }}
