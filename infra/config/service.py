@@ -35,6 +35,12 @@ LONGEST_VARIABLE = 128 << 10
 PROJECT = Path(__file__).resolve().parents[2]
 CONNECT_SECONDS = 2.0
 """Default of timeouts.connect with several pods: enough for a lost packet to be sent again."""
+PRE_STOP, PRE_STOP_OF_SEVERAL = 5, 10
+"""Defaults of preStop: the controller's interval and more; with several pods, what a drained node takes.
+
+A drain may end a pod of Kong with the service's. Kong's controller ends at once, so this Kong sends requests to the
+service's pod until the load balancer has taken the node out, after two checks in 3 seconds each.
+"""
 DEFAULT_CPU_TARGET = 80
 """Percent of requests.cpu: Kubernetes' own default of an autoscaler."""
 COLOURS: tuple[Literal["blue", "green"], ...] = ("blue", "green")
@@ -190,8 +196,8 @@ class Workload(RoutePolicies):
     grace_period: int = Field(
         30, ge=1, le=3600, description="1 to 3600 seconds that a pod has to end, preStop included", examples=[30]
     )
-    pre_stop: int = Field(
-        5, ge=0, le=600, description="0 to 600 seconds that a pod serves on before SIGTERM", examples=[5]
+    pre_stop: int | None = Field(
+        None, ge=0, le=600, description="0 to 600 seconds that a pod serves on before SIGTERM", examples=[5]
     )
     active_checks: bool = Field(True, description="true or false", examples=[False])
     resources: Resources = Field(
@@ -211,6 +217,14 @@ class Workload(RoutePolicies):
         if not self.has_several_pods or timeouts.connect is not None:
             return timeouts
         return timeouts.model_copy(update={"connect": CONNECT_SECONDS})
+
+    @property
+    def pre_stop_seconds(self) -> int:
+        """Seconds that a pod serves on before SIGTERM. Where gracePeriod is too short, the shorter default applies."""
+        if self.pre_stop is not None:
+            return self.pre_stop
+        is_long = self.has_several_pods and self.grace_period > PRE_STOP_OF_SEVERAL
+        return PRE_STOP_OF_SEVERAL if is_long else PRE_STOP
 
     @property
     def has_several_pods(self) -> bool:
@@ -250,9 +264,9 @@ class Workload(RoutePolicies):
             yield from replicas_errors(self)
             requests, limits = (total(part.model_dump()) for part in (self.resources.requests, self.resources.limits))
             yield from self.autoscale.target_errors(requests, limits, DEFAULT_CPU_TARGET)
-        if self.pre_stop >= self.grace_period:
+        if (pre_stop := self.pre_stop_seconds) >= self.grace_period:
             allowed = f"less than gracePeriod, which is {self.grace_period}: it begins before preStop"
-            yield ConfigError("preStop", self.pre_stop, allowed, f"write gracePeriod: {self.pre_stop + 25}")
+            yield ConfigError("preStop", pre_stop, allowed, f"write gracePeriod: {pre_stop + 25}")
 
     def _name_and_path_errors(self) -> Iterator[ConfigError]:
         if self.name == "proxy":

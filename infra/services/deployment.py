@@ -1,4 +1,4 @@
-"""The Deployment and the Service object of one version of a service."""
+"""The Deployment of one version of a service."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ from infra.images.image import ExistingImage, Image
 from infra.kubernetes.eviction import EVICTABLE, lost_node_tolerations
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
-from infra.kubernetes.raw_object import SKIP_AWAIT
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
 MIN_READY_SECONDS = 3
@@ -43,7 +42,7 @@ class VersionArgs:
         pull_secrets: names of the Secrets to pull the image with.
         pool: node pool that its pods run on; None: wherever there is room.
         evictable: whether the cluster autoscaler adds nodes for its pods, and may remove nodes with them.
-        annotations: of the Service object, by which Kong's controller configures its upstream.
+        annotations: of the Service objects, by which Kong's controller configures its upstream.
     """
 
     service: Service | BundledApp
@@ -57,26 +56,26 @@ class VersionArgs:
     annotations: Mapping[str, str]
 
 
-def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Creates the Deployment `<name>-deployment` and the Service object `<name>-service` of a version.
+def rollout_seconds(args: VersionArgs) -> int:
+    """Returns the time that a rollout of a version may take."""
+    first_pod = _FIRST_POD + (args.service.startup_seconds or 0) + (_NEW_NODE if args.evictable else 0)
+    return first_pod + _FURTHER_POD * (args.version.max_replicas - 1)
+
+
+def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> apps.v1.Deployment:
+    """Creates the Deployment `<name>-deployment` of a version.
 
     With it come `<name>-autoscaler`, and where there may be several pods `<name>-budget`.
 
     Kong serves a route without the plugins that it doesn't find, and the controller may process a route before its
     plugins. So pods start after the plugins, which `opts` depends on, and stop before Pulumi deletes the plugins.
-
-    Returns:
-        The Service object's name, resolved once the Deployment's pods are ready.
     """
     labels = {"app": name}
     pods = meta.v1.LabelSelectorArgs(match_labels=labels)
-    first_pod = _FIRST_POD + (args.service.startup_seconds or 0) + (_NEW_NODE if args.evictable else 0)
-    rollout = f"{first_pod + _FURTHER_POD * (args.version.max_replicas - 1)}s"
+    rollout = f"{rollout_seconds(args)}s"
 
-    def metadata(suffix: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(
-            name=f"{name}{suffix}", namespace=args.namespace, labels=labels, annotations=annotations or None
-        )
+    def metadata(suffix: str) -> meta.v1.ObjectMetaArgs:
+        return meta.v1.ObjectMetaArgs(name=f"{name}{suffix}", namespace=args.namespace, labels=labels)
 
     deployment = apps.v1.Deployment(
         name,
@@ -112,18 +111,7 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> pulumi
         autoscaler(name, args.version.autoscale, metadata("-autoscaler"), deployment.metadata.name, opts)
     if args.version.max_replicas > 1:
         disruption_budget(name, metadata("-budget"), pods, opts)
-    service_object = core.v1.Service(
-        name,
-        # By default Pulumi waits 10 s for a Service's endpoints to settle, which holds up other resources. The route
-        # waits for the Deployment's pods instead.
-        metadata=metadata("-service", {**args.annotations, **SKIP_AWAIT}),
-        spec=core.v1.ServiceSpecArgs(
-            selector=labels, ports=[core.v1.ServicePortArgs(name="http", port=args.service.port, target_port="http")]
-        ),
-        opts=opts,
-    )
-    ready = pulumi.Output.all(service_object.metadata.name, deployment.metadata.name)
-    return ready.apply(lambda names: str(names[0]))
+    return deployment
 
 
 def _pod_annotations(args: VersionArgs) -> Mapping[str, pulumi.Input[str]]:
@@ -208,9 +196,9 @@ def _pod(args: VersionArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecA
                 ),
                 # A terminating pod serves on until no proxy routes requests to it.
                 lifecycle=core.v1.LifecycleArgs(
-                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=service.pre_stop))
+                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=pre_stop))
                 )
-                if service.pre_stop
+                if (pre_stop := service.pre_stop_seconds)
                 else None,
             )
         ],

@@ -70,16 +70,13 @@ class RouteArgs:
         return self.needs.certificate.domain if self.needs.certificate else None
 
 
-def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
     """Creates the route of a service, which has the service's name.
 
     While a route changes from one kind to the other, both exist for a moment, with the same policies: Pulumi creates
     the new one before it deletes the old one.
     """
-    if len(args.backends) == 1:
-        _ingress(args, opts)
-    else:
-        _http_route(args, opts)
+    return _ingress(args, opts) if len(args.backends) == 1 else _http_route(args, opts)
 
 
 def ingress_paths(path: str, *, is_exact: bool = False) -> list[tuple[str, str]]:
@@ -107,7 +104,7 @@ def _escaped(path: str) -> str:
     return path.replace(".", r"\.")
 
 
-def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ingress:
     name, certificate = args.service.name, args.needs.certificate
     ((backend_name, _),) = args.backends
     # The port by name, so that the route works while a change of the port reaches the Service object and the pods.
@@ -122,7 +119,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
             for path, path_type in ingress_paths(args.service.path, is_exact=args.service.is_exact)
         ]
     )
-    networking.v1.Ingress(
+    return networking.v1.Ingress(
         name,
         metadata=meta.v1.ObjectMetaArgs(
             name=name,
@@ -150,7 +147,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
     )
 
 
-def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
+def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> KubernetesObject:
     name, gateway_api = args.service.name, args.needs.gateway_api
     assert gateway_api  # noqa: S101 -- the program creates one if any route has weights
     annotations = {"konghq.com/protocols": "http,https", **args.annotations, "pulumi.com/waitFor": _PROGRAMMED}
@@ -159,7 +156,7 @@ def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> None:
     ]
     path_type, path = http_route_path(args.service.path)
     matches = [{"path": {"type": path_type, "value": path}}]
-    KubernetesObject(
+    return KubernetesObject(
         name,
         {
             "apiVersion": API,

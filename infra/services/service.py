@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_kubernetes import core, meta
+from pulumi_kubernetes import apps, core, meta
 
 from infra.cluster.cluster import Pool
 from infra.config.bundled_app import BundledApp
@@ -22,13 +22,15 @@ from infra.services.deployment import VersionArgs, deploy
 from infra.services.namespace import ServicesNamespace
 from infra.services.network_policies import service_policy
 from infra.services.route import RouteArgs, RouteDependencies, route
+from infra.services.service_objects import service_object, weighted_backend
 
 
 class Service(pulumi.ComponentResource):
     """A microservice behind the gateway.
 
     Each version is <version>-deployment and <version>-service; a single version has the service's name. The route has
-    the service's name, and one list of policies, whichever version answers.
+    the service's name, and one list of policies, whichever version answers. One with weights leads to Service objects
+    of its own.
 
     Attributes:
         name: of the service.
@@ -79,26 +81,26 @@ class Service(pulumi.ComponentResource):
         pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []
         if isinstance(service, ServiceSettings) and service.pull:
             pull_secrets.append(_pull_secret(self.name, service.pull, namespace_name, child))
-        backends = {
-            version_name: deploy(
-                version_name,
-                VersionArgs(
-                    service=service,
-                    version=version,
-                    image=images[version_name],
-                    env=_environment(service, version, config),
-                    namespace=namespace_name,
-                    pull_secrets=pull_secrets,
-                    pool=pool,
-                    evictable=config.scales_nodes,
-                    annotations=upstream,
-                ),
-                after(*plugins),
+        versions = {
+            version_name: VersionArgs(
+                service=service,
+                version=version,
+                image=images[version_name],
+                env=_environment(service, version, config),
+                namespace=namespace_name,
+                pull_secrets=pull_secrets,
+                pool=pool,
+                evictable=config.scales_nodes,
+                annotations=upstream,
             )
             for version_name, version in service.versions.items()
         }
+        deployments = {name: deploy(name, args, after(*plugins)) for name, args in versions.items()}
+        is_weighted = len(service.traffic_weights) > 1
+        create_backend = weighted_backend if is_weighted else service_object
+        backends = {name: create_backend(name, args, after(*plugins)) for name, args in versions.items()}
         applied = sorted(plugin_name(self.name, plugin.name) for plugin in rules.plugins if plugin.applies)
-        route(
+        opened = route(
             RouteArgs(
                 service=service,
                 namespace=namespace_name,
@@ -106,12 +108,25 @@ class Service(pulumi.ComponentResource):
                     **({"konghq.com/plugins": ",".join(applied)} if applied else {}),
                     **mark_secret(rules.route, service),
                 },
-                backends=[(backends[name], weight) for name, weight in service.traffic_weights.items()],
+                backends=[
+                    (_ready(backends[name], deployments[name]), weight)
+                    for name, weight in service.traffic_weights.items()
+                ],
                 needs=needs,
             ),
             after(*needs.gateway.ready, *plugins, *policy, *needs.of(service)),
         )
+        if is_weighted:
+            # A route of an earlier revision leads to these, so they change once it has moved.
+            for name, args in versions.items():
+                service_object(name, args, after(*plugins, opened))
         # Without `register_outputs`: for an empty one Pulumi would write the whole state once more for each service.
+
+
+def _ready(backend: core.v1.Service, deployment: apps.v1.Deployment) -> pulumi.Output[str]:
+    """Returns the name of a Service object, resolved once the Deployment's pods are ready."""
+    ready = pulumi.Output.all(backend.metadata.name, deployment.metadata.name)
+    return ready.apply(lambda names: str(names[0]))
 
 
 def _request(service: ServiceSettings | BundledApp, url: pulumi.Output[str]) -> pulumi.Output[str]:

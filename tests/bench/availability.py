@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -99,6 +100,7 @@ def _keep(results: dict[str, Any], setup: str, event: str, requests: list[Reques
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(requests[-1].began - 2 * QUIET, 1),
         "load": round(os.getloadavg()[1], 1),
+        "commit": _commit(),
     }
     results |= {
         "rate": RATE,
@@ -106,6 +108,12 @@ def _keep(results: dict[str, Any], setup: str, event: str, requests: list[Reques
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)
+
+
+def _commit() -> str:
+    """The last commit of the checkout; what is measured may have changes that aren't committed."""
+    command = ("git", "rev-parse", "--short", "HEAD")
+    return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ from sandbox.host.paths import PROJECT
 
 PAGE = PROJECT / "docs" / "explanation" / "availability.md"
 _SETUPS = {"one": "one pod each, one node", "two": "two pods each, two nodes"}
+_COLUMNS = (
+    *("event", "setup", "took, s", "requests", "failed", "p50, ms", "p99, ms", "gap, s", "failures over, s", "load"),
+    "commit",
+)
 _MARKS = re.compile("(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
@@ -15,8 +19,8 @@ def tables(results: Mapping[str, Any]) -> str:
     lines = [
         f"{results['machine']}, {results['rate']} requests a second. Load is the machine's load average.",
         "",
-        "| event | setup | took, s | requests | failed | p50, ms | p99, ms | gap, s | failures over, s | load |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{'---|' * len(_COLUMNS)}",
         *_rows(results),
     ]
     return "\n".join(lines) + "\n"
@@ -36,6 +40,7 @@ def _rows(results: Mapping[str, Any]) -> Iterator[str]:
                 row["gap"],
                 row["failing"],
                 row["load"],
+                row["commit"],
             )
             yield f"| {event} | {name} | {' | '.join(map(str, figures))} |"
 

@@ -177,7 +177,8 @@ def renew_certificate(lab: Lab) -> None:
 
 def autoscale(lab: Lab) -> None:
     sandbox_command("autoscaling")
-    lab.change(services=lab.services(replicas=None, autoscale={"min": 2, "max": 4, "cpu": 1000}))
+    autoscale = {"min": lab.replicas, "max": 4, "cpu": 1000}
+    lab.change(services=lab.services(replicas=None, autoscale=autoscale))
 
     def works() -> bool:
         status = lab.kubernetes("hpa", "foo-autoscaler").get("status", {})
@@ -188,7 +189,7 @@ def autoscale(lab: Lab) -> None:
 
 def scale_up_and_down(lab: Lab) -> None:
     """Adds pods by a lower target, and removes them by a higher one."""
-    for target, pods in ((1, 4), (1000, 2)):
+    for target, pods in ((1, 4), (1000, lab.replicas)):
         metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}
         spec = {
             "metrics": [{"type": "Resource", "resource": metric}],
@@ -298,6 +299,8 @@ def hang_node(lab: Lab) -> None:
     kubelet = _process_ids(command=f"--hostname-override={name} ")[-1]  # the other one entered the namespaces for it
     signal_all = ["nsenter", f"--target={kubelet}", "--pid", "sh", "-c", 'kill -"$0" -1']
     subprocess.run([*signal_all, "STOP"], check=True)
+    # The policies' agent stands for Cilium, which is a part of the node's kernel.
+    os.kill(_process_ids(command=f"--node={name} --queue=")[-1], signal.SIGCONT)
     try:
         eventually(lambda: not lab.is_ready(name), 120)
         eventually(lambda: lab.is_whole() and not lab.has_pods(name), 180)

@@ -14,7 +14,8 @@ from tests.support import eventually
 SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}, {"name": "bar", "path": "/bar", "build": "apps/bar"}]
 Configuration = dict[str, Any]
 SETUPS: dict[str, Configuration] = {
-    "one": {"nodeCount": 1, "services": SERVICES},
+    # The default size has no room for an autoscaler's pods.
+    "one": {"nodeCount": 1, "nodeSize": "s-2vcpu-4gb", "services": SERVICES},
     "two": {
         "nodeCount": 2,
         "gateway": {"replicas": 2},
@@ -51,6 +52,11 @@ class Lab(Stack):
         """The setup's services, foo with changes; one that is None removes a key."""
         foo, bar = SETUPS[self.setup]["services"]
         return [{key: value for key, value in (foo | changes).items() if value is not None}, bar]
+
+    @property
+    def replicas(self) -> int:
+        """The number of foo's pods in the setup."""
+        return int(SETUPS[self.setup]["services"][0].get("replicas", 1))
 
     def pod(self, app: str) -> dict[str, Any]:
         """An app's first pod."""

@@ -78,6 +78,7 @@ def test_no_request_fails_while_versions_are_added_and_removed(stack: Stack) -> 
         changed.up(canary(FOO, 25), blue_green("blue"))
         share_is(changed, "/foo", 25)
         becomes(changed, "/bar", "bar")
+        changed.up(canary(FOO | {"timeouts": {"read": 30}}, 25), blue_green("blue"))
         changed.up(canary(FOO, 100), blue_green("green"))
         becomes(changed, "/foo", "next")
         becomes(changed, "/bar", "next")

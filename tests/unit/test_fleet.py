@@ -53,7 +53,7 @@ def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namesp
         if not resource.name.startswith("s0"):
             continue
         closed = [urn.rpartition("$")[2] for urn in resource.needs if "Namespace" in urn or "NetworkPolicy" in urn]
-        service = resource.name.removesuffix("-canary").removesuffix("-stable")
+        service = resource.name.removesuffix(".backend").removesuffix("-canary").removesuffix("-stable")
         assert closed == [f"kubernetes:networking.k8s.io/v1:NetworkPolicy::{service}"]
         assert {"Namespace services", "NetworkPolicy default.deny"} <= recording.before(resource)
 

@@ -10,6 +10,12 @@ from tests.unit.configurations import BAR, CANARY, FOO, shared
 from tests.unit.conftest import Recording, Resource
 from tests.unit.record import GATEWAY_KINDS, KONG_KINDS
 
+
+def shared_by_weight(keys: dict[str, Any], weight: int = 10) -> dict[str, Any]:
+    canary = {"image": "user/foo:2", "weight": weight}
+    return {"stack": "dev", "config": {"kong-doks:services": [FOO | keys | {"canary": canary}]}}
+
+
 CONFIGURATIONS = {
     **shared("blue-green", "canary", "egress", "local", "policies"),
     "canary where the gateway API is": {
@@ -27,6 +33,11 @@ CONFIGURATIONS = {
             ]
         },
     },
+    "canary, plain": shared_by_weight({}),
+    "canary, more weight": shared_by_weight({}, weight=50),
+    "canary, slower": shared_by_weight({"timeouts": {"read": 10}}),
+    "canary, several pods": shared_by_weight({"replicas": 2}),
+    "canary, port": shared_by_weight({"port": 8080}),
     "canary, grpc": {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"protocol": "grpc", "canary": {"image": "user/foo:2"}}]},
@@ -61,6 +72,11 @@ def annotations(resource: Resource) -> dict[str, str]:
     return resource.annotations
 
 
+def backend_name(recording: Recording, version: str) -> str:
+    """The name of the Service object that a route with weights leads to."""
+    return str(recording.one("Service", f"{version}.backend").inputs["metadata"]["name"])
+
+
 def container(recording: Recording, name: str) -> dict[str, Any]:
     (containers,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
     return dict(containers)
@@ -89,15 +105,16 @@ def test_a_canary_shares_the_path_by_weight(canary: Recording) -> None:
     (rule,) = spec["rules"]
     assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/foo"}}]
     shares = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
-    assert shares == {"foo-service": 7500, "foo-canary-service": 2500}
+    assert shares == {backend_name(canary, "foo"): 7500, backend_name(canary, "foo-canary"): 2500}
     assert {backend["port"] for backend in rule["backendRefs"]} == {5000}
     assert [resource.name for resource in canary.of("Ingress")] == ["bar"]
 
 
 def test_a_canary_has_every_policy_of_its_service(canary: Recording, run: Callable[[str], Recording]) -> None:
     # The controller leaves a route out whose Services differ in an annotation of Kong's.
-    assert annotations(canary.one("Service", "foo")) == annotations(canary.one("Service", "foo-canary"))
-    assert annotations(canary.one("Service", "foo"))["konghq.com/retries"] == "1"
+    assert annotations(canary.one("Service", "foo.backend")) == annotations(canary.one("Service", "foo-canary.backend"))
+    for name in ("foo", "foo.backend"):
+        assert annotations(canary.one("Service", name))["konghq.com/retries"] == "1"
     route = annotations(canary.one("HTTPRoute"))
     assert route["konghq.com/plugins"] == "foo.acl,foo.jwt,foo.rate-limiting,foo.request-transformer"
     assert route["konghq.com/strip-path"] == "true"
@@ -114,7 +131,8 @@ def test_a_canary_of_a_header_route_shares_only_matching_requests(
     # The controller has headers of either kind of route from this.
     assert annotations(shared)["konghq.com/headers.X-Try"] == "next"
     (rule,) = shared.inputs["spec"]["rules"]
-    assert {backend["name"] for backend in rule["backendRefs"]} == {"next-service", "next-canary-service"}
+    names = {backend_name(recording, name) for name in ("next", "next-canary")}
+    assert {backend["name"] for backend in rule["backendRefs"]} == names
     assert annotations(other) == {}
 
 
@@ -124,8 +142,32 @@ def test_a_weighted_route_depends_on_both_versions_and_plugins(canary: Recording
         assert plugins <= canary.before(canary.one("Deployment", name))
     needs = canary.before(canary.one("HTTPRoute"))
     assert plugins <= needs
-    assert {"Service foo", "Service foo-canary", "KongConsumer alice", "Release kong", "Gateway kong"} <= needs
+    assert {"Service foo.backend", "Service foo-canary.backend"} <= needs
+    assert {"KongConsumer alice", "Release kong", "Gateway kong"} <= needs
     assert {f"CustomResourceDefinition {name}" for name in GATEWAY_KINDS} <= needs
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_moved"),
+    [("canary, more weight", False), ("canary, slower", True), ("canary, several pods", True), ("canary, port", True)],
+)
+def test_a_weighted_route_moves_to_new_service_objects_if_they_would_differ_for_a_moment(
+    run: Callable[[str], Recording], changed: str, *, is_moved: bool
+) -> None:
+    before, after = run("canary, plain"), run(changed)
+    for version in ("foo", "foo-canary"):
+        assert (backend_name(before, version) != backend_name(after, version)) == is_moved
+    assert annotations(after.one("Service", "foo.backend")) == annotations(after.one("Service", "foo-canary.backend"))
+
+
+def test_a_route_has_moved_before_service_objects_change_that_it_led_to(canary: Recording) -> None:
+    for name in ("foo", "foo-canary"):
+        assert "HTTPRoute foo" in canary.before(canary.one("Service", name))
+
+
+def test_new_service_objects_have_endpoints_before_the_route_moves(canary: Recording) -> None:
+    for name in ("foo.backend", "foo-canary.backend"):
+        assert "pulumi.com/skipAwait" not in annotations(canary.one("Service", name))
 
 
 def test_an_ingress_is_deleted_after_its_replacement_is_programmed(canary: Recording) -> None:

@@ -21,6 +21,7 @@ CONFIGURATIONS = {
     "an autoscaled service with a fixed canary": stack(FOO | AUTOSCALE | {"canary": VERSION | {"replicas": 1}}),
     "an autoscaler without a target": stack(FOO | {"autoscale": {"max": 3}}),
     "two pods of a service": stack(FOO | {"replicas": 2}, BAR),
+    "two pods with little time": stack(FOO | {"replicas": 2, "gracePeriod": 10}, BAR),
     "two pods that answer gRPC": stack(FOO | {"replicas": 2, "protocol": "grpc"}, BAR),
     "two pods without a probe's path": stack({"name": "foo", "path": "/foo", "replicas": 2} | VERSION, BAR),
     "two pods that Kong doesn't check": stack(FOO | {"replicas": 2, "activeChecks": False}, BAR),
@@ -175,6 +176,18 @@ def test_a_service_without_a_probe_path_or_with_active_checks_off_has_no_kong_he
     recording = run(name)
     assert recording.of("KongUpstreamPolicy") == []
     assert "konghq.com/upstream-policy" not in recording.one("Service", "foo").annotations
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("two pods of a service", 10), ("two pods with little time", 5), ("an autoscaled service", 10)],
+)
+def test_one_of_several_pods_serves_on_until_the_load_balancer_has_left_its_node(
+    run: Run, name: str, seconds: int
+) -> None:
+    recording = run(name)
+    (container,) = recording.pod("foo")["containers"]
+    assert container["lifecycle"] == {"preStop": {"sleep": {"seconds": seconds}}}
 
 
 def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
