@@ -120,7 +120,7 @@ class Service(pulumi.ComponentResource):
             # A route of an earlier revision leads to these, so they change once it has moved.
             for name, args in versions.items():
                 service_object(name, args, after(*plugins, opened))
-        # Without `register_outputs`: for an empty one Pulumi would write the whole state once more for each service.
+        self.register_outputs({})
 
 
 def _ready(backend: core.v1.Service, deployment: apps.v1.Deployment) -> pulumi.Output[str]:

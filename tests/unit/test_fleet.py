@@ -65,10 +65,3 @@ def test_the_state_of_a_service_has_no_stack_frames_of_sdks(run: Callable[[str],
     assert {resource.urn: resource.foreign_frames for resource in objects if resource.foreign_frames} == {}
     # The resources beside them show that the recording sees frames.
     assert recording.one("Release").foreign_frames > 0
-
-
-def test_a_service_costs_two_checkpoints_for_each_resource_and_no_other(run: Callable[[str], Recording]) -> None:
-    """Registered outputs of a component would be one more write of the whole state."""
-    finished = run("fleet of 20").finished
-    assert any("kong-doks:gateway:Gateway" in urn for urn in finished)
-    assert [urn for urn in finished if "kong-doks:service:Service" in urn] == []

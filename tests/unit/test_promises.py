@@ -176,3 +176,11 @@ def test_every_object_has_a_name_of_its_own(run: Run, name: str) -> None:
     objects = [resource for resource in run(name).resources if resource.created and "metadata" in resource.inputs]
     assert objects
     assert [resource.urn for resource in objects if not resource.inputs["metadata"].get("name")] == []
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURATIONS))
+def test_every_component_registers_its_outputs(run: Run, name: str) -> None:
+    """Until it has, Pulumi shows it as being created."""
+    recording = run(name)
+    components = {resource.urn for resource in recording.resources if resource.type.startswith("kong-doks:")}
+    assert components == {urn for urn in recording.finished if "::pulumi:pulumi:Stack::" not in urn}
