@@ -52,13 +52,33 @@ def export(  # noqa: PLR0913 -- everything that has outputs
         pulumi.export(name, value)
     parts: dict[str, pulumi.Input[str]] = {
         "requests": pulumi.Output.all(*(service.request for service in services)).apply("\n".join),
-        "dashboards": "\n".join(f'eval "$(pulumi stack output {name})"' for name in monitoring.commands)
-        if monitoring
-        else "# none: gateway.monitoring installs Prometheus and Grafana",
+        "hints": "\n\n".join(_hints(config, gateway, monitoring)),
+        "look": "\n".join(_look(config)),
         "cost": _cost(config),
         "destroy": "\n".join(_destroy(config)),
     }
     pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs, parts))
+
+
+def _hints(config: Settings, gateway: Gateway, monitoring: Monitoring | None) -> Iterator[str]:
+    """Yields a paragraph for what the requests need and for the dashboards, if there are any."""
+    if any(workload.auth for workload in config.workloads):
+        yield "`$TOKEN` and `$KEY` are a consumer's token and API key: docs/how-to/authenticate-clients.md."
+    if gateway.command:
+        yield 'The gateway answers while this command runs: `eval "$(pulumi stack output proxy_command)"`'
+    if monitoring:
+        commands = "\n".join(f'eval "$(pulumi stack output {name})"' for name in monitoring.commands)
+        yield f"Dashboards, as long as these commands run:\n\n```sh\n{commands}\n```"
+
+
+def _look(config: Settings) -> Iterator[str]:
+    """Yields the commands that look into the cluster; those of a DOKS cluster need DIGITALOCEAN_TOKEN."""
+    yield "python -m ops status               # is each service ready, and if not, why"
+    if config.kube_context:
+        yield f"kubectl --context {config.kube_context} get all --all-namespaces"
+    else:
+        yield "pulumi stack output kubeconfig --show-secrets > kubeconfig.json"
+        yield "kubectl --kubeconfig kubeconfig.json get all --all-namespaces"
 
 
 def _cost(config: Settings) -> str:
@@ -97,4 +117,9 @@ def _readme(
     values: pulumi.Output[dict[str, Any]] = pulumi.Output.all(
         **{name: known[name] for name in re.findall(placeholder, text)}
     )
-    return values.apply(lambda filled: re.sub(placeholder, lambda match: str(filled[match[1]]), text))
+
+    def fill(filled: dict[str, Any]) -> str:
+        # A part may be empty.
+        return re.sub(r"\n{3,}", "\n\n", re.sub(placeholder, lambda match: str(filled[match[1]]), text))
+
+    return values.apply(fill)

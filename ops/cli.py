@@ -5,6 +5,7 @@ Exit status: 0 no problem, 1 problems found, 2 usage error, 3 could not check.
 
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -240,15 +241,17 @@ def status(stack: StackName = "", as_json: Json = False) -> None:
     """Show whether each service and Kong are ready; if not, why, the last log line, and what to type next."""
     with _errors_in_one_line(as_json=as_json):
         opened = Stack(Path.cwd(), stack)
-        with errors.status("reading the cluster"), _cluster_of(opened) as kubernetes:
-            rows = list(statuses.status(kubernetes, opened.settings, opened.name))
+        with errors.status("reading the cluster"):
+            state = states.read(opened)
+            with _cluster_of(opened, state) as kubernetes:
+                rows = list(statuses.status(kubernetes, opened.settings, opened.name, state.of(states.DEPLOYMENT)))
     failing = [row for row in rows if row.problem]
     if as_json:
         _print_json({"stack": opened.name, "ready": not failing, "rows": _plain(rows)})
         raise typer.Exit(PROBLEM if failing else 0)
     for row in rows:
         mark = "[red]not ready[/red]" if row.problem else "[green]ready[/green]    "
-        console.print(f"{mark} {row.ready} {escape(row.name)}  [dim]{escape(row.image)}[/dim]")
+        console.print(f"{mark} {row.ready} {escape(row.name)}  [dim]{escape(_short_image(row.image))}[/dim]")
         for label, text in (("why", row.problem), ("last log line", row.log), ("next", row.next)):
             if text:
                 console.print(f"    {label}: {text}", markup=False)
@@ -257,14 +260,19 @@ def status(stack: StackName = "", as_json: Json = False) -> None:
     raise typer.Exit(PROBLEM if failing else 0)
 
 
+def _short_image(image: str) -> str:
+    """Returns an image that fits on a line: without the registry's path, with the beginning of its digest."""
+    return re.sub(r"(@?sha256:[0-9a-f]{12})[0-9a-f]+$", r"\1", image.rpartition("/")[2] if "@" in image else image)
+
+
 @contextmanager
-def _cluster_of(stack: Stack) -> Iterator[Kubernetes]:
+def _cluster_of(stack: Stack, state: states.State) -> Iterator[Kubernetes]:
     """Connects to the stack's cluster."""
     if context := stack.settings.kube_context:
         with through_context(context) as kubernetes:
             yield kubernetes
         return
-    identifier = next(iter(states.read(stack).of(states.CLUSTER)), None)
+    identifier = next(iter(state.of(states.CLUSTER)), None)
     if identifier is None:
         raise OpsError(f"stack {stack.name} has no cluster yet; fix: pulumi up --stack {stack.name}")
     with connected(stack.account(), identifier) as kubernetes:

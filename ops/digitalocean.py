@@ -167,7 +167,11 @@ class Api:
                 answer = self._http.request(method, path, json=body, params={k: str(v) for k, v in query.items()})
             except httpx.RequestError as error:
                 if attempt == ATTEMPTS or (once and not isinstance(error, httpx.ConnectError)):
-                    raise ApiError(0, f"{self.endpoint} doesn't answer: {one_line(str(error))}") from None
+                    raise ApiError(
+                        0,
+                        f"{self.endpoint} doesn't answer: {one_line(str(error))}; fix: check this machine's network, "
+                        "proxy and clock, DIGITALOCEAN_API_URL, and https://status.digitalocean.com",
+                    ) from None
             else:
                 self._clock_error = _clock_error(answer)
                 retry = answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or (answer.is_server_error and not once)

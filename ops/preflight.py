@@ -18,6 +18,7 @@ from ops.account.inventory import registries
 from ops.account.ownership import Ownership, resources_of_other_stacks
 from ops.digitalocean import Api, ApiError
 from ops.pulumi import state as states
+from ops.pulumi.cli import PulumiError
 from ops.pulumi.stack import Stack
 from ops.pulumi.state import State
 
@@ -108,7 +109,8 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         account = api.read("account", "account", Account)
     except ApiError as error:
         if error.status == HTTPStatus.UNAUTHORIZED:
-            yield Check("token", False, str(error), "export DIGITALOCEAN_TOKEN=... with a token that is valid")
+            said, _, fix = str(error).rpartition("; fix: ")
+            yield Check("token", False, said, fix)
             return
         if error.status != HTTPStatus.FORBIDDEN:
             raise
@@ -132,6 +134,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     if missing:
         return
     state = states.read(stack)
+    yield from _check_stack(stack, state)
     clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
     existing = registries(api) if settings.uses_digitalocean_registry else []
     yield from _check_state(state, clusters, existing, str(account))
@@ -168,6 +171,23 @@ def _is_allowed(api: Api, probe: Probe) -> bool:
             raise
         return error.status != HTTPStatus.FORBIDDEN
     return True
+
+
+def _check_stack(stack: Stack, state: State) -> Iterator[Check]:
+    """Checks that Pulumi can decrypt the state of a stack, and that its file is there."""
+    if not state.resources:
+        return
+    try:
+        stack.pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack.name)
+    except PulumiError as error:
+        said, _, fix = str(error).partition("; fix: ")
+        yield Check("secrets", False, said, fix or f"see what pulumi stack output --stack {stack.name} prints")
+    else:
+        yield Check("secrets", True, "Pulumi can decrypt them")
+    if stack.missing_file and not stack.settings.workloads and state.of(states.DEPLOYMENT):
+        said = f"{stack.missing_file} is missing: pulumi up would delete every service"
+        fix = f"git checkout -- {stack.missing_file}, or pulumi config refresh --stack {stack.name}"
+        yield Check("stack file", False, said, fix)
 
 
 def _check_state(state: State, clusters: Mapping[str, Cluster], found: list[Registry], account: str) -> Iterator[Check]:

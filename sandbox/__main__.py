@@ -22,7 +22,7 @@ from sandbox.charts import repository as charts
 from sandbox.environment import SHELL, NotRunningError
 from sandbox.host.addresses import ACME, API, address
 from sandbox.host.errors import SandboxError
-from sandbox.host.paths import LOGS, PROJECT, RUN
+from sandbox.host.paths import CACHE, LOGS, PROJECT, RUN
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
 from sandbox.toolchain.build import demand, provide
@@ -201,6 +201,11 @@ def up(example: str = typer.Option("", help="An example instead of the tutorial:
     started = float(os.environ.get("KONG_DOKS_STARTED") or time.time())
     _check_machine()
     report = Report(console)
+    console.print(
+        "Starts the sandbox on this machine, and brings the stack up in it: about a minute, and six more the first "
+        f"time, to compile Kubernetes.\nCaches stay in {CACHE}; `make down` removes the rest.",
+        markup=False,
+    )
     with _errors_in_one_line():
         compiled = provide(report)
         provided = time.time()

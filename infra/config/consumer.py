@@ -34,7 +34,10 @@ class Jwt(Model):
         needed, other = ("secret", "publicKey") if self.algorithm == "HS256" else ("publicKey", "secret")
         present = {"secret": self.secret is not None, "publicKey": self.public_key is not None}
         if not present[needed]:
-            raise_if_any([ConfigError(needed, None, f"set with {self.algorithm}", f"set {needed}", "is missing")])
+            fix = "write publicKey: | and the lines that openssl pkey -pubout prints"
+            if needed == "secret":
+                fix = "pulumi config set --secret --path '{key}'"
+            raise_if_any([ConfigError(needed, None, f"set with {self.algorithm}", fix, "is missing")])
         if present[other]:
             raise_if_any([ConfigError(other, None, f"with {self.algorithm}, only {needed}", f"remove {other}")])
         if self.public_key and _algorithm(self.public_key) != self.algorithm:

@@ -20,7 +20,10 @@ class InvalidConfigError(Exception):
 
 
 class ConfigError(NamedTuple):
-    """A violation found by a model's own validator. `key` is relative to that model; "" is the model itself."""
+    """A violation found by a model's own validator. `key` is relative to that model; "" is the model itself.
+
+    "{key}" in `fix` is replaced by the whole key.
+    """
 
     key: str
     value: object
@@ -73,7 +76,7 @@ def _located_errors(
         fields = list(_fields(model, path))
         for config_error in detail.get("ctx", {}).get("errors") or [_translate(model, fields, path, detail)]:
             key = _join(*path, *([config_error.key] if config_error.key else []))
-            yield path, fields, config_error._replace(key=key)
+            yield path, fields, config_error._replace(key=key, fix=config_error.fix.replace("{key}", key))
 
 
 def _join(*parts: int | str) -> str:

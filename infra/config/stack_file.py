@@ -15,10 +15,15 @@ _WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+|[a-z]{3}[0-9]")
 """Texts that YAML 1.1 and 1.2 both read as text."""
 
 
+def file_name(stack: str, environment: Mapping[str, str]) -> str:
+    """Returns the name of a stack's file."""
+    return environment.get(OPTION) or f"Pulumi.{stack}.yaml"
+
+
 def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
     """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
     try:
-        document = yaml.safe_load((folder / (environment.get(OPTION) or f"Pulumi.{stack}.yaml")).read_text())
+        document = yaml.safe_load((folder / file_name(stack, environment)).read_text())
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     config = document.get("config") if isinstance(document, dict) else None

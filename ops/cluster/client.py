@@ -133,6 +133,10 @@ def connected(api: Api, identifier: str, seconds: float = CREDENTIAL_SECONDS) ->
 def _one_line_errors(where: str) -> Iterator[None]:
     try:
         yield
+    except httpx.TransportError as error:
+        problem = one_line(str(error)) or type(error).__name__
+        fix = "try again, from an address that the cluster's firewall (controlPlaneFirewall) allows"
+        raise OpsError(f"{where}: {problem}; fix: {fix}") from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, KeyError, TypeError, ValueError) as error:
         problem = one_line(str(error)) or type(error).__name__
         raise OpsError(f"{where}: {problem}; fix: try again") from None

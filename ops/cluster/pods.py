@@ -1,5 +1,6 @@
 """The state of pods, and why one isn't ready, in one line."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from ops.digitalocean import one_line
 Document = dict[str, Any]
 _LOG_LINES = "20"
 _STARTING = ("ContainerCreating", "PodInitializing")
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
+"""The line of a traceback or a log that names the error; servers such as gunicorn print others after it."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,23 @@ def _problem(status: Document) -> str:
     return "not ready yet: its readiness probe fails" if "running" in state else "not ready yet"
 
 
+def failed_probe(kubernetes: Kubernetes, container: Container) -> str:
+    """The kubelet's last message about a probe of a container that failed; empty if there is none."""
+    events = kubernetes.items(
+        f"/api/v1/namespaces/{container.namespace}/events",
+        fieldSelector=f"involvedObject.name={container.pod},reason=Unhealthy",
+    )
+    place = f"spec.containers{{{container.name}}}"
+    messages = [
+        (each.get("lastTimestamp") or each.get("eventTime") or "", one_line(each.get("message", "")))
+        for each in events
+        if each["involvedObject"].get("fieldPath") == place
+    ]
+    return max(messages, default=("", ""))[1]
+
+
 def last_log_line(kubernetes: Kubernetes, container: Container) -> str:
-    """The last line that a container printed, also one that ended; empty if there is none."""
+    """The last line that names an error, or the last one; also of a container that ended. Empty if there is none."""
     path = f"/api/v1/namespaces/{container.namespace}/pods/{container.pod}/log"
     for previous in ("true", "false") if container.restarts else ("false", "true"):
         try:
@@ -86,7 +104,7 @@ def last_log_line(kubernetes: Kubernetes, container: Container) -> str:
         except httpx.HTTPStatusError:
             continue  # the container, or its previous instance, doesn't exist
         if lines := [line for line in text.splitlines() if line.strip()]:
-            return one_line(lines[-1])
+            return one_line(next((line for line in reversed(lines) if _ERROR.match(line)), lines[-1]))
     return ""
 
 

@@ -163,8 +163,21 @@ def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
-    """A records of the stack's domain that the state lacks: they would outlive the stack and point to others."""
+    """A records of the stack's domain that differ from the state, or that the state lacks.
+
+    The latter would outlive the stack and point to others.
+    """
     known = snapshot.state.of(states.RECORD)
+    if snapshot.a_records:
+        data = {each.id: each.data for records in snapshot.a_records.values() for each in records}
+        for identifier, resource in known.items():
+            wanted, actual = (resource.get("outputs") or {}).get("value"), data.get(identifier, "deleted")
+            if wanted and actual != wanted:
+                yield Finding(
+                    Problem.DRIFT,
+                    f"A record of {snapshot.settings.domain}: {wanted} in the state, {actual} in the account",
+                    [[UP_REFRESH]],
+                )
     for zone, records in snapshot.a_records.items():
         own = {record.data for record in records if record.id in known}
         for record in records:

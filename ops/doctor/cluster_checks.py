@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from ops.cluster import helm_records
+from ops.cluster.default_pool import interim_name
 from ops.cluster.load_balancer import STAMP
+from ops.cluster.objects import Key
 from ops.doctor.account_checks import REFRESH, UP, UP_REFRESH
 from ops.doctor.findings import Finding, Problem
 from ops.doctor.snapshot import Snapshot
@@ -63,10 +65,58 @@ def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_
         )
 
 
-def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
-    """The gateway's load balancer, deleted by hand: nothing answers at the address in the outputs."""
+def check_installed(snapshot: Snapshot) -> Iterator[Finding]:
+    """Objects of Helm releases that were deleted or changed by hand, which no `up` repairs.
+
+    Helm installs a release again whose record is gone, and takes over the objects that are there: Kong keeps its
+    load balancer.
+    """
     if snapshot.cluster is None:
         return
+    for record, objects in snapshot.cluster.installed.items():
+        problems = [f"{key} was deleted" for key in objects.missing]
+        problems += [f"{change.key} was changed{change.by}" for change in objects.changed]
+        if problems:
+            forget = f"python -m ops forget-release {snapshot.cluster.id} {record.name} --namespace {record.namespace}"
+            yield Finding(
+                Problem.OBJECT_MISSING if objects.missing else Problem.OBJECT_CHANGED,
+                f"objects of the Helm release {record.release} differ from its chart: {'; '.join(problems)}",
+                [[forget, REFRESH, UP]],
+            )
+
+
+def check_nodes(snapshot: Snapshot) -> Iterator[Finding]:
+    """Nodes that accept no pod. DigitalOcean and `resize-pool` cordon nodes too, while they replace them."""
+    view = snapshot.cluster
+    cluster = snapshot.inventory.clusters.get(view.id) if view else None
+    if view is None or cluster is None or cluster.status.state == "upgrading":
+        return
+    if any(pool.name == interim_name(snapshot.settings) for pool in cluster.node_pools):
+        return
+    for node in view.unavailable:
+        if node.problem:
+            replace = f"doctl kubernetes cluster node-pool replace-node {view.id} {node.pool} {node.id} --skip-drain"
+            yield Finding(
+                Problem.NODE_UNAVAILABLE,
+                f"node {node.name} is not ready: {node.problem}; its pods move after minutes, if others have room",
+                [[replace]] if node.pool and node.id else [],
+            )
+        else:
+            yield Finding(
+                Problem.NODE_UNAVAILABLE,
+                f"node {node.name} is cordoned: no pod starts on it",
+                [[f"kubectl uncordon {node.name}"]],
+            )
+
+
+def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
+    """The gateway's load balancer, deleted by hand: nothing answers at the address in the outputs."""
+    if snapshot.cluster is None or any(
+        (key.kind, key.name) == ("Service", "kong-proxy")
+        for objects in snapshot.cluster.installed.values()
+        for key in objects.missing
+    ):
+        return  # the load balancer went with its Service object
     for service in snapshot.state.read_of(states.SERVICE).values():
         metadata = (service.get("outputs") or {}).get("metadata") or {}
         stamp = (metadata.get("annotations") or {}).get(STAMP)
@@ -91,23 +141,57 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
             [[UP_REFRESH]],
         )
     for change in objects.changed:
-        by = f" by {', '.join(change.managers)}" if change.managers else ""
+        yield Finding(Problem.OBJECT_CHANGED, f"{change.key} was changed in the cluster{change.by}", [[UP_REFRESH]])
+
+
+def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
+    """Objects of the state whose deletion doesn't end: an `up` can't create them again until it does."""
+    deleted = snapshot.cluster.objects.deleted if snapshot.cluster else []
+    namespaces = {each.key.name for each in deleted if each.key.kind == "Namespace"}
+    for deletion in deleted:
+        key = deletion.key
+        # `up` fails while the namespace is there.
+        wait = (
+            [f"kubectl wait namespace {key.namespace} --for delete --timeout 2m"] if key.namespace in namespaces else []
+        )
+        patch = (
+            f"kubectl patch {key.kind.lower()} {key.name}{_namespace_option(key)} --type merge "
+            """--patch '{"metadata":{"finalizers":null}}'"""
+        )
+        held = f" and waits for: {'; '.join(deletion.held)}" if deletion.held else "; wait, and run the doctor again"
         yield Finding(
-            Problem.OBJECT_CHANGED,
-            f"{change.key} was changed in the cluster{by}: {', '.join(change.fields)}",
-            [[UP_REFRESH]],
+            Problem.OBJECT_NOT_DELETED,
+            f"{key} is being deleted in the cluster{held}",
+            [[patch, *wait, UP_REFRESH]] if deletion.held and deletion.can_be_freed else [],
         )
 
 
 def check_objects_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
     """Objects that an interrupted `up` created: the next one takes them over, if the configuration still has them."""
     for key in snapshot.cluster.objects.not_in_state if snapshot.cluster else ():
-        namespace = f" --namespace {key.namespace}" if key.namespace else ""
         yield Finding(
             Problem.OBJECT_NOT_IN_STATE,
             f"{key} is in the cluster and not in the state: the next up adopts it, or it is left over",
-            [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{namespace}"]],
+            [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{_namespace_option(key)}"]],
         )
+
+
+def check_refusals(snapshot: Snapshot) -> Iterator[Finding]:
+    """Observes objects that Kong refused within the last hour, and that nobody changed since.
+
+    What the object names may have been mended since, so it is no finding.
+    """
+    for refusal in snapshot.cluster.refused if snapshot.cluster else ():
+        key = refusal.key
+        yield Finding(
+            Problem.KONG_REFUSES,
+            f"Kong refused {key} at {refusal.at}, and its routes are closed or unchanged: {refusal.message}",
+            [[f"kubectl get {key.kind.lower()} {key.name}{_namespace_option(key)} --output yaml"]],
+        )
+
+
+def _namespace_option(key: Key) -> str:
+    return f" --namespace {key.namespace}" if key.namespace else ""
 
 
 def check_pods(snapshot: Snapshot) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from ops.doctor.snapshot import Snapshot
 CHECKS = (
     state_checks.check_locks,
     state_checks.check_docker_credentials,
+    state_checks.check_stack_file,
     # Before the check for missing clusters, whose fix makes the state forget them.
     account_checks.check_orphans,
     account_checks.check_missing,
@@ -14,9 +15,12 @@ CHECKS = (
     account_checks.check_names,
     state_checks.check_pending,
     cluster_checks.check_releases,
+    cluster_checks.check_nodes,
+    cluster_checks.check_installed,
     cluster_checks.check_load_balancer,
     account_checks.check_dns_records,
     account_checks.check_drift,
+    cluster_checks.check_deletions,
     cluster_checks.check_objects,
     cluster_checks.check_pods,
 )
@@ -30,4 +34,8 @@ def examine(snapshot: Snapshot) -> list[Finding]:
 
 def notes(snapshot: Snapshot) -> list[Finding]:
     """Observations that need no repair: somebody else's resources, and objects that the next `up` takes over."""
-    return [*account_checks.check_orphans_of_others(snapshot), *cluster_checks.check_objects_not_in_state(snapshot)]
+    return [
+        *account_checks.check_orphans_of_others(snapshot),
+        *cluster_checks.check_objects_not_in_state(snapshot),
+        *cluster_checks.check_refusals(snapshot),
+    ]

@@ -13,6 +13,7 @@ class Problem(StrEnum):
     STACK_IN_USE = "stack-in-use"
     STACK_LOCKED = "stack-locked"
     DOCKER_CREDENTIALS_EMPTY = "docker-credentials-empty"
+    STACK_FILE_MISSING = "stack-file-missing"
     ORPHAN = "orphan"
     ORPHAN_OF_OTHERS = "orphan-of-others"
     NOT_IN_ACCOUNT = "not-in-account"
@@ -30,10 +31,13 @@ class Problem(StrEnum):
     NODE_POOL_DELETED = "node-pool-deleted"
     NODE_POOL_RESIZE = "node-pool-resize"
     NODE_POOL_ADDED = "node-pool-added"
+    NODE_UNAVAILABLE = "node-unavailable"
     OBJECT_MISSING = "object-missing"
     OBJECT_CHANGED = "object-changed"
+    OBJECT_NOT_DELETED = "object-not-deleted"
     OBJECT_NOT_IN_STATE = "object-not-in-state"
     POD_FAILING = "pod-failing"
+    KONG_REFUSES = "kong-refuses"
 
 
 @dataclass(frozen=True)

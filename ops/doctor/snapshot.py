@@ -11,8 +11,10 @@ from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
 from ops.cluster import helm_records
 from ops.cluster.client import Kubernetes, connected
-from ops.cluster.objects import Comparison, compare
+from ops.cluster.nodes import Node, unavailable
+from ops.cluster.objects import Comparison, compare, compare_release
 from ops.cluster.pods import Container, containers, pods
+from ops.cluster.refusals import Refusal, refusals
 from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 from ops.pulumi import state as states
@@ -23,12 +25,22 @@ from ops.pulumi.state import State
 
 @dataclass(frozen=True)
 class ClusterView:
-    """Releases, objects and pods of the stack's cluster."""
+    """Releases, objects, pods and nodes of the stack's cluster.
+
+    Attributes:
+        installed: the objects of the stack's Helm releases, by the record of the revision that installed them.
+        failing: containers that don't become ready.
+        unavailable: nodes that accept no pod.
+        refused: objects that Kong doesn't accept.
+    """
 
     id: str
     releases: list[helm_records.Record]
     objects: Comparison
+    installed: Mapping[helm_records.Record, Comparison]
     failing: list[Container]
+    unavailable: list[Node]
+    refused: list[Refusal]
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class Snapshot:
     inventory: Inventory
     a_records: Mapping[str, list[Record]] = field(default_factory=dict)
     """The A records of the stack's domain, by zone."""
+    missing_file: str = ""
+    """The name of the stack's file, if that isn't there."""
     cluster: ClusterView | None = None
     not_read: list[str] = field(default_factory=list)
     """Parts that couldn't be read, and why."""
@@ -64,6 +78,7 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
         state=state,
         inventory=billed,
         a_records=_a_records(api, stack.settings),
+        missing_file=stack.missing_file,
         cluster=cluster,
         not_read=not_read,
     )
@@ -93,7 +108,24 @@ def _view(kubernetes: Kubernetes, identifier: str, settings: Settings, state: St
         for container in containers(pod)
         if container.is_failing
     ]
-    return ClusterView(identifier, helm_records.records(kubernetes), compare(kubernetes, state), failing)
+    records = helm_records.records(kubernetes)
+    known = state.names(states.RELEASE)
+    installed = {
+        record: compare_release(kubernetes, record.namespace, helm_records.manifest(kubernetes, record))
+        for record in records
+        if record.is_deployed
+        and record.release in known
+        and helm_records.NAMESPACES[record.release] == record.namespace
+    }
+    return ClusterView(
+        id=identifier,
+        releases=records,
+        objects=compare(kubernetes, state),
+        installed=installed,
+        failing=failing,
+        unavailable=list(unavailable(kubernetes)),
+        refused=list(refusals(kubernetes)),
+    )
 
 
 def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:

@@ -10,8 +10,6 @@ from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 from ops.pulumi.backend import Lock
 
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""Key by which Pulumi marks an encrypted value in a state."""
 _SHORTEST_DOCKER_CONFIG = 100
 """Characters. An encrypted empty value is shorter, an encrypted Docker config is longer."""
 
@@ -46,6 +44,16 @@ def check_locks(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(Problem.STACK_LOCKED, f"the stack is locked by {lock}, {sure}", [["pulumi cancel --yes"]])
 
 
+def check_stack_file(snapshot: Snapshot) -> Iterator[Finding]:
+    """A stack's file that was deleted: Pulumi then takes the defaults, which have no service."""
+    if snapshot.missing_file and not snapshot.settings.workloads and snapshot.state.of(states.DEPLOYMENT):
+        yield Finding(
+            Problem.STACK_FILE_MISSING,
+            f"{snapshot.missing_file} is missing, and the next up would delete every service",
+            [[f"git checkout -- {snapshot.missing_file}"], ["pulumi config refresh"]],
+        )
+
+
 def check_pending(snapshot: Snapshot) -> Iterator[Finding]:
     """Interrupted operations that left nothing in the account, or were repeated since."""
     adopted = {TYPES[resource.kind] for resource in unmanaged(snapshot)}
@@ -74,6 +82,6 @@ def check_docker_credentials(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _is_empty(value: object) -> bool:
-    if isinstance(value, dict) and _SIGNATURE in value:
+    if isinstance(value, dict) and states.ENCRYPTED in value:
         value = value.get("ciphertext") or value.get("plaintext")
     return not isinstance(value, str) or len(value) < _SHORTEST_DOCKER_CONFIG

@@ -8,7 +8,14 @@ from typing import Any
 from ops.digitalocean import one_line
 from ops.errors import OpsError
 
-_UNREADABLE = "failed to load checkpoint: EOF"
+_FIXES = {
+    "failed to load checkpoint: EOF": "python -m ops doctor",
+    "invalid YAML file": "correct the stack's file, Pulumi.<stack>.yaml; git diff shows what changed",
+    "unable to open bucket": "pulumi login with the backend that has the stack, or correct PULUMI_BACKEND_URL",
+    "request send failed": "reach the state's backend from this machine; `pulumi whoami --verbose` shows which it is",
+    "passphrase": "export PULUMI_CONFIG_PASSPHRASE=... with the stack's passphrase",
+}
+"""What to do by a part of Pulumi's error."""
 
 
 class PulumiError(OpsError):
@@ -36,7 +43,7 @@ class Cli:
             raise PulumiError(f"pulumi: {error.strerror}; fix: see what `command -v pulumi` finds") from None
         if done.returncode:
             problem = one_line(done.stderr or done.stdout)
-            fix = "; fix: python -m ops doctor" if _UNREADABLE in problem else ""
+            fix = next((f"; fix: {fix}" for part, fix in _FIXES.items() if part in problem), "")
             raise PulumiError(f"{' '.join(command)}: {problem}{fix}")
         return done.stdout
 

@@ -12,7 +12,7 @@ from infra.config.api_access import ENDPOINT, token_fix, token_problem
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
 from infra.config.settings import Settings
-from infra.config.stack_file import stack_file
+from infra.config.stack_file import file_name, stack_file
 from ops.digitalocean import Api, one_line
 from ops.errors import OpsError
 from ops.pulumi.cli import Cli, PulumiError
@@ -88,6 +88,12 @@ class Stack(Cli):
             return load(values, secret, self.project, stack_file(self.folder, self.short_name, os.environ))
         except InvalidConfigError as error:
             raise OpsError(str(error)) from None
+
+    @property
+    def missing_file(self) -> str:
+        """The name of the stack's file if there is none; else empty."""
+        file = file_name(self.short_name, os.environ)
+        return "" if (self.folder / file).exists() else file
 
     def account(self) -> Api:
         """The account that the stack lives in, found as Pulumi's provider finds it: the stack's keys come first.

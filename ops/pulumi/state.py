@@ -19,6 +19,9 @@ RECORD = "digitalocean:index/dnsRecord:DnsRecord"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 SERVICE = "kubernetes:core/v1:Service"
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+ENCRYPTED = "4dabf18193072939515e22adb298388d"
+"""Key by which Pulumi marks an encrypted value."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,23 @@ from tests.standins.digitalocean_provider.engine import FakeKubernetes
 
 Document = dict[str, Any]
 KINDS = {
-    "v1": {"Namespace": "namespaces", "Node": "nodes", "Pod": "pods", "Secret": "secrets", "Service": "services"},
+    "v1": {
+        "Event": "events",
+        "Namespace": "namespaces",
+        "Node": "nodes",
+        "Pod": "pods",
+        "Secret": "secrets",
+        "Service": "services",
+    },
     "apps/v1": {"Deployment": "deployments"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
-    "networking.k8s.io/v1": {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"},
+    "networking.k8s.io/v1": {
+        "Ingress": "ingresses",
+        "IngressClass": "ingressclasses",
+        "NetworkPolicy": "networkpolicies",
+    },
 }
+CLUSTER_WIDE = ("Namespace", "Node", "IngressClass")
 
 
 class ApiServer:
@@ -63,7 +75,10 @@ class ApiServer:
         if kinds is None:
             return None
         if not rest:
-            return {"resources": [{"kind": kind, "name": name} for kind, name in kinds.items()]}
+            resources = [
+                {"kind": kind, "name": name, "namespaced": kind not in CLUSTER_WIDE} for kind, name in kinds.items()
+            ]
+            return {"resources": resources}
         segments = rest.split("/")
         namespace = segments[1] if segments[0] == "namespaces" and len(segments) > 2 else ""
         plural, *name = segments[2:] if namespace else segments
@@ -74,7 +89,7 @@ class ApiServer:
             and kinds[document["kind"]] == plural
             and namespace in ("", document["metadata"].get("namespace"))
             and _selected(document, query.get("labelSelector", ""))
-            and query.get("fieldSelector", "") in ("", f"spec.nodeName={document.get('spec', {}).get('nodeName')}")
+            and all(_field(document, *pair.split("=")) for pair in query.get("fieldSelector", "").split(",") if pair)
         ]
         if not name:
             return {"items": matching or None}
@@ -144,6 +159,13 @@ def _selected(item: Document, selector: str) -> bool:
     return all(
         labels.get(pair.partition("=")[0]) == pair.partition("=")[2] for pair in filter(None, selector.split(","))
     )
+
+
+def _field(item: Document, path: str, value: str) -> bool:
+    found: Any = item
+    for name in path.split("."):
+        found = found.get(name, {})
+    return bool(found == value)
 
 
 def deployment(name: str, namespace: str = "default", **spec: Any) -> Document:  # noqa: ANN401 -- fields of Kubernetes

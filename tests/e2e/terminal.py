@@ -68,6 +68,7 @@ class Terminal:
         self.configure()
         self.answers("whoami --json", {"url": f"file://{folder}"})
         self.answers("stack history", [])
+        self.answers("stack output", {})
         self.answers("stack ls", [{"name": "dev", "current": True}])
         self.remembers()
 

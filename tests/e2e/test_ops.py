@@ -302,6 +302,57 @@ def test_a_wrong_or_missing_token_is_reported_with_its_fix(terminal: Terminal) -
     assert terminal.ops("bill", "--expect-zero").returncode == 0
 
 
+def test_preflight_shows_the_fix_of_a_refused_token_once(terminal: Terminal) -> None:
+    terminal.environment["DIGITALOCEAN_TOKEN"] = "dop_v1_" + "0" * 64
+    (line, _) = terminal.ops("preflight").stdout.splitlines()
+    assert (line.count("fix: "), line.count("export DIGITALOCEAN_TOKEN")) == (1, 1)
+
+
+def test_preflight_reports_secrets_that_pulumi_cannot_decrypt(terminal: Terminal) -> None:
+    (terminal.folder / "stack-output.answer").unlink()
+    script = terminal.pulumi.read_text()
+    problem = "error: failed to decrypt: incorrect passphrase"
+    terminal.pulumi.write_text(script.replace("error: no stack named 'dev' found", problem))
+    assert terminal.failed() == {}  # nothing is in the state yet
+    terminal.own_cluster()
+    failed = terminal.failed()
+    assert failed["secrets"]["said"].endswith(problem)
+    assert failed["secrets"]["fix"] == "export PULUMI_CONFIG_PASSPHRASE=... with the stack's passphrase"
+
+
+def test_a_missing_stack_file_that_would_delete_the_services_is_found(terminal: Terminal) -> None:
+    foo = terminal.resource("DEPLOYMENT", "default/foo-deployment")
+    terminal.state([terminal.resource("CLUSTER", terminal.cluster()), foo])
+    terminal.configure(services=[])
+    restore = "git checkout -- Pulumi.dev.yaml"
+    assert terminal.failed()["stack file"]["fix"] == f"{restore}, or pulumi config refresh --stack dev"
+    (finding,) = [each for each in terminal.findings() if each["id"] == "stack-file-missing"]
+    assert finding["fixes"] == [[restore], ["pulumi config refresh --stack dev"]]
+    (terminal.folder / "Pulumi.dev.yaml").write_text("config: {}\n")
+    assert "stack file" not in terminal.failed()
+    (terminal.folder / "Pulumi.dev.yaml").unlink()
+    terminal.configure()
+    assert "stack file" not in terminal.failed()
+
+
+@pytest.mark.parametrize(
+    ("problem", "fix"),
+    [
+        ("invalid YAML file: yaml: line 2", "correct the stack's file"),
+        ("unable to open bucket file:///gone", "pulumi login"),
+        ("blob (key ...): request send failed, connection refused", "reach the state's backend"),
+        ("incorrect passphrase", "export PULUMI_CONFIG_PASSPHRASE="),
+    ],
+)
+def test_an_error_of_pulumi_ends_with_its_fix(terminal: Terminal, problem: str, fix: str) -> None:
+    script = terminal.pulumi.read_text()
+    terminal.pulumi.write_text(script.replace("error: no stack named 'dev' found", f"error: {problem}"))
+    (terminal.folder / "config---json.answer").unlink()
+    done = terminal.ops("doctor")
+    assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
+    assert f"{problem}; fix: {fix}" in done.stderr
+
+
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f" {TOKEN}", "plänted"])
 @pytest.mark.parametrize("name", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "digitalocean:token"])
 def test_a_token_that_cannot_be_sent_is_refused_by_its_name(terminal: Terminal, name: str, token: str) -> None:
@@ -652,6 +703,22 @@ def test_an_a_record_of_an_interrupted_up_is_found_and_others_are_left_alone(ter
     (finding,) = terminal.findings()
     assert "or another owner's" in finding["problem"]
     assert "remove" not in json.dumps(finding)
+
+
+def test_an_a_record_edited_or_deleted_by_hand_is_drift(terminal: Terminal) -> None:
+    terminal.configure(domain="api.example.com", email="ops@example.com")
+    terminal.api("POST", "/v2/domains", {"name": "example.com"})
+    asked = {"type": "A", "name": "api", "data": "203.0.113.7"}
+    record = str(terminal.api("POST", "/v2/domains/example.com/records", asked)["domain_record"]["id"])
+    terminal.state([terminal.resource("RECORD", record, outputs={"value": "203.0.113.7"})])
+    assert terminal.findings() == []
+    terminal.api("PUT", f"/v2/domains/example.com/records/{record}", {"type": "A", "data": "203.0.113.9"})
+    (finding,) = terminal.findings()
+    assert finding["problem"] == "A record of api.example.com: 203.0.113.7 in the state, 203.0.113.9 in the account"
+    assert (finding["id"], finding["fixes"]) == ("drift", [["pulumi up --refresh --stack dev"]])
+    terminal.api("DELETE", f"/v2/domains/example.com/records/{record}")
+    (finding,) = terminal.findings()
+    assert finding["problem"].endswith("203.0.113.7 in the state, deleted in the account")
 
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 -- Pulumi's mark of an encrypted value

@@ -1,23 +1,33 @@
 """Helm's records in a cluster: the doctor's findings about them, and the command that deletes one."""
 
+import base64
+import gzip
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.e2e.api_server import ApiServer
+from tests.e2e.api_server import ApiServer, deployment
 from tests.e2e.terminal import Terminal
 from tests.standins.digitalocean_provider.engine import Account
 
+Document = dict[str, Any]
 STATUSES = Mapping[tuple[str, str], str]
 """Statuses by namespace and release."""
 
 
 class Helm(Terminal):
-    """A shell beside a stack `dev` with a cluster; `records` are the statuses of Helm's Secrets in there."""
+    """A shell beside a stack `dev` with a cluster; `records` are the statuses of Helm's Secrets in there.
+
+    `manifest` has the objects that every release installed.
+    """
 
     def __init__(self, account: Account, folder: Path) -> None:
         super().__init__(account, folder)
+        self.manifest: list[Document] = []
         self.id = self.cluster()
         self.api_server = ApiServer(folder)
         account.cloud.clusters.records[self.id].kubernetes = self.api_server.kubernetes
@@ -37,6 +47,7 @@ class Helm(Terminal):
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "metadata": {"namespace": namespace, "name": secret(name), "labels": labels},
+                "data": {"release": _encoded(self.manifest)},
             }
             for (namespace, name), status in statuses.items()
             for labels in [{"owner": "helm", "version": "1", "name": name, "status": status}]
@@ -61,6 +72,16 @@ class Helm(Terminal):
         return {
             finding["problem"]: finding["fixes"] for finding in self.findings() if finding["id"].startswith("helm-")
         }
+
+    def changes(self) -> list[Document]:
+        """The findings about objects."""
+        return [finding for finding in self.findings() if finding["id"].startswith("object-")]
+
+
+def _encoded(manifest: list[Document]) -> str:
+    """A release as Helm stores it in a Secret, and the API server prints that."""
+    release = gzip.compress(json.dumps({"manifest": yaml.safe_dump_all(manifest)}).encode())
+    return base64.b64encode(base64.b64encode(release)).decode()
 
 
 def secret(release: str) -> str:
@@ -139,3 +160,72 @@ def test_absent_releases_and_those_of_others_are_no_finding(
     helm.has(releases, namespaces)
     helm.records = dict(records)
     assert helm.found() == {}
+
+
+KONG = deployment("kong", "kong")
+INGRESS_CLASS: Document = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "kong"}}
+PROXY: Document = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kong-proxy"}}
+CHANGED_BY_HAND: dict[str, tuple[list[Document], str]] = {
+    "scaled to zero": (
+        [deployment("kong", "kong", replicas=0), INGRESS_CLASS, PROXY | {"metadata": {"name": "kong-proxy"}}],
+        "Deployment kong/kong was changed: spec.replicas",
+    ),
+    "another image": (
+        [
+            deployment("kong", "kong", template={"spec": {"containers": [{"name": "api", "image": "kong:3.8"}]}})
+            | {
+                "metadata": {
+                    "name": "kong",
+                    "namespace": "kong",
+                    "managedFields": [
+                        {
+                            "manager": "kubectl-set",
+                            "fieldsV1": {
+                                "f:spec": {
+                                    "f:template": {
+                                        "f:spec": {"f:containers": {'k:{"name":"api"}': {"f:image": {}}}},
+                                    }
+                                }
+                            },
+                        }
+                    ],
+                }
+            },
+            INGRESS_CLASS,
+            PROXY,
+        ],
+        "Deployment kong/kong was changed by kubectl-set: spec.template.spec.containers.image",
+    ),
+    "no IngressClass": ([KONG, PROXY], "IngressClass kong was deleted"),
+    "no Service object": ([KONG, INGRESS_CLASS], "Service kong/kong-proxy was deleted"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_BY_HAND)
+def test_what_helm_installed_and_somebody_changed_or_deleted_is_found_with_the_commands(helm: Helm, name: str) -> None:
+    in_cluster, problem = CHANGED_BY_HAND[name]
+    # A manifest doesn't name the release's own namespace.
+    helm.manifest = [{**each, "metadata": {"name": each["metadata"]["name"]}} for each in (KONG, INGRESS_CLASS, PROXY)]
+    helm.has({"kong"}, {"kong"})
+    helm.records = {("kong", "kong"): "deployed"}
+    (record,) = helm.api_server.objects
+    everything = [KONG, INGRESS_CLASS, _in_kong(PROXY)]
+    helm.api_server.objects = [record, *everything]
+    assert helm.changes() == []
+    helm.api_server.objects = [record, *(_in_kong(each) if each["kind"] == "Service" else each for each in in_cluster)]
+    (finding,) = helm.changes()
+    assert finding["problem"] == f"objects of the Helm release kong differ from its chart: {problem}"
+    forget = f"python -m ops forget-release {helm.id} {secret('kong')} --namespace kong --stack dev"
+    assert finding["fixes"] == [[forget, "pulumi refresh --yes --skip-preview --stack dev", "pulumi up --stack dev"]]
+
+
+def _in_kong(document: Document) -> Document:
+    return {**document, "metadata": document["metadata"] | {"namespace": "kong"}}
+
+
+def test_a_record_that_is_not_helms_is_reported_in_one_line(helm: Helm) -> None:
+    helm.has({"kong"}, {"kong"})
+    helm.records = {("kong", "kong"): "deployed"}
+    helm.api_server.objects[0]["data"]["release"] = base64.b64encode(base64.b64encode(b"not compressed")).decode()
+    (unread,) = helm.json("doctor")["not_read"]
+    assert f"Helm's record {secret('kong')} can't be read: " in unread

@@ -161,12 +161,166 @@ def test_an_object_of_a_killed_up_is_found_and_those_of_others_are_not(inside: I
     ]
 
 
+def test_a_deployment_scaled_to_zero_by_hand_is_drift(inside: Inside) -> None:
+    inside.applied(deployment("foo-deployment"))
+    # `kubectl scale --replicas=0` takes the field from its owner, and nobody owns a zero.
+    inside.api_server.objects = [deployment("foo-deployment", replicas=0)]
+    (finding,) = inside.findings()
+    assert finding["problem"] == "Deployment default/foo-deployment was changed in the cluster: spec.replicas"
+
+
+def test_policies_taken_from_a_route_by_hand_are_drift(inside: Inside) -> None:
+    plugins = {"konghq.com/plugins": "foo.jwt"}
+    route = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"ingressClassName": "kong"}}
+    protected = route | {"metadata": {"name": "foo", "namespace": "default", "annotations": plugins}}
+    inside.applied(protected)
+    inside.api_server.objects = [route | {"metadata": {"name": "foo", "namespace": "default"}}]
+    (finding,) = inside.findings()
+    assert finding["fixes"] == [["pulumi up --refresh --stack dev"]]
+    assert finding["problem"].endswith("was changed in the cluster: metadata.annotations.konghq.com/plugins")
+
+
+def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside: Inside) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alice.jwt", "namespace": "kong"}}
+    inside.applied(secret)
+    managed = [
+        {"manager": "pulumi-kubernetes-1", "fieldsV1": {"f:data": {"f:algorithm": {}}}},
+        {"manager": "kubectl-edit", "fieldsV1": {"f:data": {"f:secret": {}}}},
+    ]
+    metadata = {"name": "alice.jwt", "namespace": "kong", "managedFields": managed}
+    inside.api_server.objects = [secret | {"metadata": metadata, "data": {"secret": "bWFsbG9yeQ=="}}]
+    (finding,) = inside.findings()
+    assert finding["problem"] == "Secret kong/alice.jwt was changed in the cluster by kubectl-edit: data.secret"
+
+
+def _namespaced(kind: str, api: str, name: str, **metadata: object) -> Document:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "default"} | metadata}
+
+
+FREE = (
+    "kubectl patch service foo-service --namespace default --type merge "
+    """--patch '{"metadata":{"finalizers":null}}'"""
+)
+
+
+@pytest.mark.parametrize(
+    ("finalizer", "fixes"),
+    [
+        (
+            "example.com/hold",
+            [[FREE, "pulumi up --refresh --stack dev"]],
+        ),
+        # Without it, the load balancer would be left over, and billed.
+        ("service.kubernetes.io/load-balancer-cleanup", []),
+    ],
+)
+def test_a_deletion_that_waits_for_a_finalizer_is_found(inside: Inside, finalizer: str, fixes: list[list[str]]) -> None:
+    inside.applied(_namespaced("Service", "v1", "foo-service"))
+    going = {"deletionTimestamp": "2026-11-27T03:00:00Z", "finalizers": [finalizer]}
+    inside.api_server.objects = [_namespaced("Service", "v1", "foo-service", **going)]
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == ("object-not-deleted", fixes)
+    assert finding["problem"] == (
+        f"Service default/foo-service is being deleted in the cluster and waits for: {finalizer}"
+    )
+
+
+def test_a_namespace_that_is_not_deleted_shows_what_is_left_in_it(inside: Inside) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "namespace": ""}}
+    inside.applied(namespace)
+    message = "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"
+    conditions = [
+        {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All resources discovered"},
+        {"type": "NamespaceFinalizersRemaining", "status": "True", "message": message},
+    ]
+    going = {"name": "shop", "deletionTimestamp": "2026-11-27T03:00:00Z"}
+    inside.api_server.objects = [namespace | {"metadata": going, "status": {"conditions": conditions}}]
+    (finding,) = inside.findings()
+    assert finding["fixes"] == []
+    assert finding["problem"] == f"Namespace shop is being deleted in the cluster and waits for: {message}"
+
+
+NODE: Document = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {
+        "name": "pool-1",
+        "labels": {"doks.digitalocean.com/node-id": "n1", "doks.digitalocean.com/node-pool-id": "p1"},
+    },
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
+LOST = {
+    "status": {
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+                "lastTransitionTime": "2026-11-27T03:00:00Z",
+            }
+        ]
+    }
+}
+
+
+def test_a_node_that_is_not_ready_is_found(inside: Inside) -> None:
+    inside.applied()
+    inside.api_server.objects = [NODE | LOST]
+    (finding,) = inside.findings()
+    assert finding["problem"].startswith(
+        "node pool-1 is not ready: NodeStatusUnknown: Kubelet stopped posting node status. since 2026-11-27T03:00:00Z"
+    )
+    assert finding["fixes"] == [
+        [f"doctl kubernetes cluster node-pool replace-node {inside.id} p1 n1 --skip-drain"],
+    ]
+
+
+def test_a_cordoned_node_is_found_unless_it_is_being_replaced(inside: Inside) -> None:
+    inside.applied()
+    cordoned = NODE | {"spec": {"unschedulable": True}}
+    inside.api_server.objects = [cordoned]
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == ("node-unavailable", [["kubectl uncordon pool-1"]])
+    inside.turns("upgrading")
+    assert inside.findings() == []
+    inside.turns("running")
+    inside.api_server.objects = [cordoned | {"spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler"}]}}]
+    assert inside.findings() == []
+
+
+def test_an_object_that_kong_refuses_is_a_note_until_it_changes(inside: Inside) -> None:
+    inside.applied()
+    route = _namespaced("Ingress", "networking.k8s.io/v1", "theirs")
+    event = {
+        **_namespaced("Event", "v1", "theirs.1"),
+        "involvedObject": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"} | route["metadata"],
+        "reason": "KongConfigurationApplyFailed",
+        "message": "invalid service:default.theirs.80: invalid path",
+        "lastTimestamp": "2026-11-27T03:00:00Z",
+    }
+    pods = event | {"involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": "kong", "name": "kong-1"}}
+    inside.api_server.objects = [route, event, pods]
+    document = inside.json("doctor")
+    (note,) = document["notes"]
+    assert (document["findings"], note["id"]) == ([], "kong-refuses")
+    assert "Kong refused Ingress default/theirs at 2026-11-27T03:00:00Z" in note["problem"]
+    assert note["fixes"] == [["kubectl get ingress theirs --namespace default --output yaml"]]
+    route["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "time": "2026-11-27T03:01:00Z", "fieldsV1": {}}]
+    assert inside.json("doctor")["notes"] == []
+    inside.api_server.objects = [event, pods]
+    assert inside.json("doctor")["notes"] == []
+
+
 UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
     "a certificate of another authority": (
         lambda inside: inside.served_by(authority=Authority(inside.folder / "other", "stranger").pem),
         "certificate verify failed",
     ),
-    "no answer": (lambda inside: setattr(inside.api_server, "hangs", True), "timed out"),
+    "no answer": (
+        lambda inside: setattr(inside.api_server, "hangs", True),
+        "timed out; fix: try again, from an address that the cluster's firewall (controlPlaneFirewall) allows",
+    ),
     "401": (lambda inside: setattr(inside.api_server, "refusal", 401), "401 Unauthorized"),
     "403": (lambda inside: setattr(inside.api_server, "refusal", 403), "403 Forbidden"),
     "503": (lambda inside: setattr(inside.api_server, "refusal", 503), "503 Service Unavailable"),
@@ -298,6 +452,77 @@ def test_status_shows_an_unschedulable_pod(inside: Inside) -> None:
     assert (row["problem"], row["next"]) == (f"Unschedulable: {message}", "python -m ops preflight --stack dev")
 
 
+def test_status_of_a_pod_that_no_node_accepts_leads_to_the_doctor(inside: Inside) -> None:
+    foo, waiting = deployment("foo-deployment"), pod("foo-deployment")
+    message = "0/1 nodes are available: 1 node(s) were unschedulable."
+    waiting["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}],
+    }
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG, waiting]
+    assert inside.json("status")["rows"][0]["next"] == "python -m ops doctor --stack dev"
+
+
+def test_status_of_a_deployment_scaled_to_zero_is_not_ready(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    stopped = KONG[0] | {"spec": KONG[0]["spec"] | {"replicas": 0}, "status": {}}
+    inside.api_server.objects = [foo, pod("foo-deployment", ready=True), stopped]
+    done = inside.ops("status")
+    assert done.returncode == 1
+    assert "not ready 0/0 Kong  kong:3.9.3\n    why: scaled to 0 pods by hand\n" in done.stdout
+    assert done.stdout.endswith("stack dev: 2 of 3 not ready\n")
+
+
+def test_status_shows_which_probe_failed_and_the_line_that_names_the_error(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    message = "Readiness probe failed: HTTP probe failed with statuscode: 500"
+    event = {
+        **_namespaced("Event", "v1", "foo.1"),
+        "involvedObject": {"name": "foo-deployment-1", "fieldPath": "spec.containers{api}"},
+        "reason": "Unhealthy",
+        "message": message,
+        "lastTimestamp": "2026-11-27T03:00:00Z",
+    }
+    earlier = event | {"message": "Readiness probe failed: connection refused", "lastTimestamp": "2026-11-27T02:00:00Z"}
+    others = event | {"involvedObject": {"name": "foo-deployment-1", "fieldPath": "spec.containers{other}"}}
+    inside.api_server.objects = [
+        foo,
+        *KONG,
+        pod("foo-deployment", state={"running": {}}),
+        earlier,
+        event,
+        others | {"message": "not this one's", "lastTimestamp": "2026-11-27T04:00:00Z"},
+    ]
+    log = "KeyError: 'DATABASE'\n[1] [INFO] Worker exiting\n[1] [ERROR] Reason: Worker failed to boot.\n"
+    inside.api_server.logs = {("foo-deployment-1", "api", False): log}
+    row = inside.json("status")["rows"][0]
+    assert row["problem"] == f"not ready yet: its readiness probe fails; {message}"
+    assert row["log"] == "KeyError: 'DATABASE'"
+
+
+def test_status_shows_why_the_api_server_refuses_pods(inside: Inside) -> None:
+    foo = deployment("foo-deployment")
+    reason = 'pods "foo-deployment-1" is forbidden: exceeded quota: tight'
+    foo["status"] = {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": reason}]}
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG]
+    row = inside.json("status")["rows"][0]
+    assert row["problem"] == f"no pods were created: {reason}"
+
+
+def test_status_shortens_the_image_of_a_built_service(inside: Inside) -> None:
+    digest = "ab" * 32
+    image = f"registry.digitalocean.com/kong-doks-1/microservices:foo@sha256:{digest}"
+    foo = deployment("foo-deployment", template={"spec": {"containers": [{"name": "api", "image": image}]}})
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG, pod("foo-deployment", ready=True)]
+    assert "service foo  microservices:foo@sha256:abababababab\n" in inside.ops("status").stdout
+    assert inside.json("status")["rows"][0]["image"] == image
+
+
 def test_status_of_a_ready_stack(inside: Inside) -> None:
     inside.applied()
     inside.api_server.objects = [deployment("foo-deployment"), *KONG, pod("foo-deployment", ready=True)]
@@ -320,7 +545,10 @@ def test_status_lists_missing_objects(inside: Inside) -> None:
         "Deployment kong/kong is missing",
         "Deployment kong/kong is missing",
     ]
-    assert {row["next"] for row in rows} == {"pulumi up --refresh --stack dev"}
+    # The state doesn't have the service, and never has what Helm installs.
+    assert [row["next"] for row in rows] == ["pulumi up --stack dev", *["python -m ops doctor --stack dev"] * 2]
+    inside.applied(deployment("foo-deployment"))
+    assert inside.json("status")["rows"][0]["next"] == "pulumi up --refresh --stack dev"
 
 
 def test_status_without_a_cluster_exits_with_3(inside: Inside) -> None:

@@ -189,7 +189,8 @@ class Part:
         typed: list[str] = []
         while findings := self.doctor():
             assert len(typed) < 10, f"no end of it: {typed} {findings}"
-            fixes = ([c for c in finding["fixes"][0] if c != until_typing] for finding in findings)
+            # A finding without a command, such as a namespace that is being deleted, ends with another one.
+            fixes = ([c for c in finding["fixes"][0] if c != until_typing] for finding in findings if finding["fixes"])
             commands = next(filter(None, fixes), None)
             if not commands:
                 break

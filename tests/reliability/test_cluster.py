@@ -23,6 +23,7 @@ pytestmark = pytest.mark.soak
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     whole = Whole(tmp_path_factory.mktemp("whole"))
+    whole.provide_kubectl()
     yield whole
     whole.stop()
 
@@ -49,6 +50,54 @@ def test_namespaces_deleted_by_hand_are_recreated_after_a_refresh(whole: Whole) 
     assert whole.kubectl("get", "kongconsumer", "-n", "kong", "-o", "name")
     assert whole.kubectl("get", "deployment", "-n", "kong", "-o", "name") == "deployment.apps/kong\n"
     assert whole.doctor() == []
+
+
+def test_policies_and_secrets_changed_by_hand_are_put_back(whole: Whole) -> None:
+    def annotations() -> str:
+        return whole.kubectl("get", "ingress", "foo", "-n", "services", "-o", "jsonpath={.metadata.annotations}")
+
+    def credential() -> str:
+        return whole.kubectl("get", "secret", "alice.jwt", "-n", "kong", "-o", "jsonpath={.data}")
+
+    whole.up()
+    before = annotations(), credential()
+    whole.kubectl("annotate", "ingress", "foo", "-n", "services", "konghq.com/plugins-")
+    whole.kubectl(
+        "patch", "secret", "alice.jwt", "-n", "kong", "--type", "merge", "--patch", '{"stringData":{"key":"mallory"}}'
+    )
+    assert {finding["problem"].partition(" was changed")[0] for finding in whole.doctor()} == {
+        "Ingress services/foo",
+        "Secret kong/alice.jwt",
+    }
+    whole.mend()
+    assert (annotations(), credential()) == before
+
+
+def test_what_helm_installed_is_repaired_and_keeps_its_load_balancer(whole: Whole) -> None:
+    whole.up()
+    (balancer,) = whole.account.cloud.load_balancers.documents
+    whole.kubectl("scale", "deployment", "kong", "-n", "kong", "--replicas=0")
+    whole.kubectl("delete", "ingressclass", "kong")
+    (finding,) = whole.doctor()
+    assert "IngressClass kong was deleted; Deployment kong/kong was changed: spec.replicas" in finding["problem"]
+    # What a plain `up` and a refresh don't see.
+    whole.run("pulumi", "up", "--refresh", *QUIET)
+    assert whole.doctor() == [finding]
+    whole.mend()
+    assert whole.kubectl("get", "deployment", "kong", "-n", "kong", "-o", "jsonpath={.spec.replicas}") == "1"
+    assert whole.kubectl("get", "ingressclass", "-o", "name") == "ingressclass.networking.k8s.io/kong\n"
+    assert list(whole.account.cloud.load_balancers.documents) == [balancer]
+    whole.run("pulumi", "preview", "--expect-no-changes", "--non-interactive")
+
+
+def test_a_namespace_kept_by_a_finalizer_is_recreated(whole: Whole) -> None:
+    whole.up()
+    held = '{"metadata":{"finalizers":["example.com/hold"]}}'
+    whole.kubectl("patch", "ingress", "foo", "-n", "services", "--type", "merge", "--patch", held)
+    whole.kubectl("delete", "namespace", "services", "--wait=false")
+    until(lambda: any("finalizers remaining" in finding["problem"] for finding in whole.doctor()))
+    whole.mend()
+    assert "konghq.com/plugins" in whole.kubectl("get", "ingress", "foo", "-n", "services", "-o", "yaml")
 
 
 def _with_env(whole: Whole, value: str) -> dict[str, Any]:

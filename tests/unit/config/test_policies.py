@@ -309,7 +309,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "somebody without a credential": (consumers({"name": "alice"}), "consumers[0]: has no credential; allowed: jwt, "),
     "a token without a key": (
         consumers({"name": "alice", "jwt": {}}),
-        "consumers[0].jwt.secret: is missing; allowed: set with HS256; fix: set secret",
+        (
+            "consumers[0].jwt.secret: is missing; allowed: set with HS256; "
+            "fix: pulumi config set --secret --path 'consumers[0].jwt.secret'"
+        ),
     ),
     "a secret for a key pair": (
         consumers({"name": "alice", "jwt": {"algorithm": "RS256", "publicKey": KEY, "secret": SECRET}}),

@@ -219,7 +219,8 @@ def test_outputs_list_every_address(dev: Recording) -> None:
     assert "The gateway is at http://203.0.113.10 (address 203.0.113.10)." in readme
     assert "${" not in readme
     assert "\ncurl http://203.0.113.10/foo\ncurl http://203.0.113.10/bar\n" in readme
-    assert "# none: gateway.monitoring" in readme
+    # Nothing of what this stack doesn't have.
+    assert re.findall("TOKEN|proxy_command|Dashboards|\n{3}", readme) == []
     assert "\n| 1 node s-1vcpu-2gb | 0.01786 | 12.00 |\n" in readme
     assert "\n| total | 0.03572 | 24.00 |\n" in readme
     assert readme.endswith("```sh\npulumi destroy\npython -m ops bill --expect-zero --wait 600\n```\n")
@@ -243,10 +244,14 @@ def test_the_readme_output_shows_a_request_to_each_service(run: Callable[[str], 
     requests = re.findall(r"^(?:curl (?!-i ).*|# gRPC .*)$", readme, re.MULTILINE)
     assert len(requests) == len([name for name in everything.outputs if name.endswith("_url") and name != "proxy_url"])
     assert any('-H "Authorization: Bearer $TOKEN" ' in line for line in requests)
+    assert "`$TOKEN` and `$KEY` are a consumer's token and API key" in readme
     watched = run("example monitoring").outputs
     dashboards = re.findall(r'^eval "\$\(pulumi stack output (\w+)\)"$', watched["readme"], re.MULTILINE)
     assert dashboards == ["prometheus_command", "grafana_command", "grafana_password_command"]
     assert set(dashboards) < set(watched)
+    local = run("local").outputs["readme"]
+    assert 'while this command runs: `eval "$(pulumi stack output proxy_command)"`' in local
+    assert "\nkubectl --context docker-desktop get all --all-namespaces\n" in local
 
 
 def test_an_existing_cluster_needs_no_digitalocean(run: Callable[[str], Recording]) -> None:
