@@ -22,7 +22,9 @@ STACK = "sandbox"
 _DOCTOR = f". {shlex.quote(str(SHELL))}; python -m ops doctor --stack {{stack}}"
 LOOK_FURTHER = (
     ("pulumi stack output proxy_ip", "the gateway's address"),
+    ("pulumi stack output readme", "the requests to each service, what it costs, how to stop the charges"),
     ("pulumi stack", "everything in the stack"),
+    ("python -m ops status --stack {stack}", "whether each service is ready; if not, why, and what to type next"),
     ("kubectl get all --all-namespaces", "what runs in the cluster"),
     ("python -m ops bill --stack {stack}", "what DigitalOcean would charge"),
     ("python -m ops doctor --stack {stack}", "whether state and account agree"),

@@ -20,6 +20,8 @@ _CONTENT = ("data", "stringData", "binaryData", "spec")
 """Fields of these kinds that the program or a chart sets."""
 _CONTAINING = ("Namespace", "CustomResourceDefinition")
 """Kinds whose deletion deletes other objects first."""
+_ANNOTATED = ("Ingress", "HTTPRoute", "Service")
+"""Kinds whose annotations change a route; Kong's controller sets none on them."""
 _KEEPS_LOAD_BALANCER = "service.kubernetes.io/load-balancer-cleanup"
 """Finalizer of a Service object until the cloud controller has deleted its load balancer."""
 _ALWAYS = (
@@ -62,6 +64,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Addition:
+    """Annotations of Kong's that somebody added to an object of the state: no `up` removes them."""
+
+    key: Key
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class Deletion:
     """An object whose deletion doesn't end.
 
@@ -81,6 +91,7 @@ class Comparison:
 
     missing: list[Key]
     changed: list[Change]
+    added: list[Addition]
     deleted: list[Deletion]
     not_in_state: list[Key]
     """Objects that Pulumi created and the state lacks, as after a kill."""
@@ -93,6 +104,11 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
     return Comparison(
         missing=[key for key in expected if key not in actual],
         changed=list(_changes(expected, actual, absent=True)),
+        added=[
+            Addition(key, names)
+            for key, inputs in expected.items()
+            if key in actual and (names := _added_annotations(key, inputs, actual[key]))
+        ],
         deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
     )
@@ -109,6 +125,7 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
         missing=[key for key in expected if key not in actual],
         # A chart may set fields that the API server doesn't have: a field that is absent proves nothing.
         changed=list(_changes(expected, actual, absent=False)),
+        added=[],
         deleted=[],
         not_in_state=[],
     )
@@ -124,6 +141,14 @@ def _changes(expected: Mapping[Key, Document], actual: Mapping[Key, Document], *
     for key, wanted in expected.items():
         if key in actual and (change := _change(key, wanted, actual[key], absent=absent)):
             yield change
+
+
+def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
+    wanted, annotations = (document["metadata"].get("annotations") or {} for document in (inputs, live))
+    # An encrypted value of the state may be all of the annotations.
+    if key.kind not in _ANNOTATED or ENCRYPTED in wanted:
+        return []
+    return [name for name in annotations if name.startswith("konghq.com/") and name not in wanted]
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:

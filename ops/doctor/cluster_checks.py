@@ -144,6 +144,18 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(Problem.OBJECT_CHANGED, f"{change.key} was changed in the cluster{change.by}", [[UP_REFRESH]])
 
 
+def check_annotations(snapshot: Snapshot) -> Iterator[Finding]:
+    """Kong's annotations that were added by hand, such as konghq.com/strip-path."""
+    for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
+        key = addition.key
+        removed = " ".join(f"{name}-" for name in addition.names)
+        yield Finding(
+            Problem.OBJECT_CHANGED,
+            f"{key} got annotations in the cluster that the stack doesn't set: {', '.join(addition.names)}",
+            [[f"kubectl annotate {key.kind.lower()} {key.name}{_namespace_option(key)} {removed}"]],
+        )
+
+
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
     """Objects of the state whose deletion doesn't end: an `up` can't create them again until it does."""
     deleted = snapshot.cluster.objects.deleted if snapshot.cluster else []

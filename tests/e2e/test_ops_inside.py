@@ -180,6 +180,20 @@ def test_policies_taken_from_a_route_by_hand_are_drift(inside: Inside) -> None:
     assert finding["problem"].endswith("was changed in the cluster: metadata.annotations.konghq.com/plugins")
 
 
+def test_annotations_of_kong_added_by_hand_are_drift(inside: Inside) -> None:
+    route = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"ingressClassName": "kong"}}
+    inside.applied(route | {"metadata": {"name": "foo", "namespace": "default"}})
+    annotations = {"konghq.com/strip-path": "true", "example.com/team": "a"}
+    inside.api_server.objects = [
+        route | {"metadata": {"name": "foo", "namespace": "default", "annotations": annotations}}
+    ]
+    (finding,) = inside.findings()
+    assert (finding["id"], finding["fixes"]) == (
+        "object-changed",
+        [["kubectl annotate ingress foo --namespace default konghq.com/strip-path-"]],
+    )
+
+
 def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside: Inside) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alice.jwt", "namespace": "kong"}}
     inside.applied(secret)

@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-_COLUMNS, _HISTORY, _LINES = 80, 2000, 44
+_COLUMNS, _HISTORY, _LINES = 80, 2000, 64
 
 
 def environment() -> dict[str, str]:
