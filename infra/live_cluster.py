@@ -16,6 +16,8 @@ from infra.loader import Account, exit_with_error
 
 _ATTEMPTS = 5
 _SECONDS = 30
+_PAGE = 200
+"""The most that DigitalOcean lists at once."""
 
 Found = TypeVar("Found")
 
@@ -23,6 +25,26 @@ Found = TypeVar("Found")
 def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
     """Reads the cluster; None if the account doesn't have it. A failure ends the program with one line."""
     return _get(account, f"kubernetes/clusters/{identifier}", _cluster)
+
+
+def cluster_named(account: Account, name: str) -> str | None:
+    """Returns the id of the account's cluster of that name, which DigitalOcean allows once; None: there is none.
+
+    The name of a cluster that is being deleted may be free already.
+    """
+    page = 1
+    while found := _get(account, f"kubernetes/clusters?page={page}&per_page={_PAGE}", _listed):
+        for cluster in found:
+            if cluster["name"] == name and cluster["status"]["state"] not in ("deleting", "deleted"):
+                return str(cluster["id"])
+        if len(found) < _PAGE:
+            break
+        page += 1
+    return None
+
+
+def _listed(document: Any) -> list[Any]:  # noqa: ANN401 -- JSON
+    return list(document["kubernetes_clusters"] or [])
 
 
 def _cluster(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON

@@ -22,8 +22,9 @@ from infra.config.errors import InvalidConfigError, error_line
 from infra.config.settings import Settings
 from infra.config.tls import Tls
 from infra.kubernetes.chart_archive import chart_archive, download
-from infra.live_cluster import available_upgrades, check_access, live_cluster, with_vpc
+from infra.live_cluster import available_upgrades, check_access, cluster_named, live_cluster, with_vpc
 from infra.loader import Account, config_key, exit_with_error
+from infra.own_state import CLUSTER, VPC, own_state
 
 Answer = TypeVar("Answer")
 Definition = Mapping[str, Any]
@@ -88,20 +89,16 @@ def invoke_or_exit(call: Callable[[], Answer]) -> Answer:
 
 
 def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
-    """Returns how the cluster is created, upgraded or left. What it can't become ends the program with one line.
-
-    A cluster that exists is found by the id that the last complete `up` exported. Without one, what would replace it is
-    still refused by Pulumi, if the stack is protected.
-    """
+    """Returns how the cluster is created, upgraded or left. What it can't become ends the program with one line."""
     check_access(account)  # the provider would repeat the token in its error
-    identifier = previous_output("cluster_id")
-    cluster = live_cluster(account, identifier) if identifier else None
-    if cluster is None:
-        # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster.
-        return ClusterPlan(newest_patch(config.first_version), ["version"])
-    owns_vpc = cluster.vpc != "" and cluster.vpc == previous_output("vpc_id")
-    if owns_vpc or (config.vpc and config.vpc.name):
-        cluster = with_vpc(account, cluster)._replace(owns_vpc=owns_vpc)
+    own = _own_cluster(config, account)
+    if own is None:
+        # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster. One that the state
+        # has nevertheless, under another name and before its first complete `up`, stays where it is.
+        return ClusterPlan(newest_patch(config.first_version), ["version", *([] if config.allow_replace else _KEPT)])
+    identifier, cluster = own
+    if cluster.owns_vpc or (config.vpc and config.vpc.name):
+        cluster = with_vpc(account, cluster)
     if error := cluster_changes.vpc_error(config, cluster):
         exit_with_error(config_key(error_line(error, hidden=False)))
     replacements = list(cluster_changes.replacements(config, cluster))
@@ -117,11 +114,37 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
             _warn_of_version(cluster)
     if errors:
         exit_with_error(*(config_key(error_line(error, hidden=False)) for error in errors))
-    # Even if the state is older than the cluster, as after a resize whose refresh was interrupted.
-    kept = ["region", "nodePool.size", "vpcUuid"]
     if cluster_changes.is_upgrade(config, cluster):
-        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier), offered), kept)
-    return ClusterPlan(cluster.version, ["version", *kept])
+        return ClusterPlan(_upgrade(config, cluster, available_upgrades(account, identifier), offered), _KEPT)
+    return ClusterPlan(cluster.version, ["version", *_KEPT])
+
+
+_KEPT = ["region", "nodePool.size", "vpcUuid"]
+"""Inputs that stay, even if the state is older than the cluster, as after a resize whose refresh was interrupted."""
+
+
+def _own_cluster(config: ClusterSettings, account: Account) -> tuple[str, LiveCluster] | None:
+    """Returns the stack's cluster with its id; None: the stack has none yet. Somebody else's ends the program.
+
+    The last complete `up` exported its id. Without one, or if that cluster is gone, an `up` that failed may have left
+    one of the configured name.
+    """
+    vpc = previous_output("vpc_id")
+    identifier = previous_output("cluster_id")
+    cluster = live_cluster(account, identifier) if identifier else None
+    if cluster is None and (identifier := cluster_named(account, config.cluster_name)) and (state := own_state()):
+        if identifier not in state.ids(CLUSTER):
+            name = json.dumps(config.cluster_name)
+            exit_with_error(
+                f"{config_key('clusterName')}: a cluster {name} exists already ({identifier}), and the state of this "
+                "stack doesn't have it; allowed: a name that is free in the account; "
+                "fix: pulumi config set clusterName with another name, or python -m ops doctor"
+            )
+        vpc = next(iter(state.ids(VPC)), None)
+        cluster = live_cluster(account, identifier)
+    if cluster is None:
+        return None
+    return identifier, cluster._replace(owns_vpc=cluster.vpc != "" and cluster.vpc == vpc)
 
 
 def _warn_of_version(cluster: LiveCluster) -> None:

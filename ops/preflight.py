@@ -12,7 +12,8 @@ from infra.config.cluster import Vpc
 from infra.config.cluster_changes import LiveCluster, minor_of
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.settings import Settings
-from ops.account.documents import Account, Cluster, ClusterOptions, Registry, RegistryOptions, Size, Slug
+from ops.account.dns import ADDRESSES, domain_records
+from ops.account.documents import Account, Cluster, ClusterOptions, Record, Registry, RegistryOptions, Size, Slug
 from ops.account.documents import Vpc as VpcDocument
 from ops.account.inventory import registries
 from ops.account.ownership import Ownership, resources_of_other_stacks
@@ -158,6 +159,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         yield _check_upgrade(live, settings, minors, lambda: _upgrades(api, own.id))
         yield from _check_replacement(live, settings)
         yield from _check_vpc_name(live, settings.vpc, {vpc.name for vpc in vpcs})
+    yield from _check_domain(settings, domain_records(api, settings), state)
     yield _check_quota(api, account, settings, sum(pool.count for pool in own.node_pools) if own else 0)
     if settings.uses_digitalocean_registry:
         yield _check_registry(api, stack, existing, state)
@@ -275,6 +277,21 @@ def _check_vpc_name(cluster: LiveCluster, vpc: Vpc | None, taken: Collection[str
         yield Check("vpc.name", True, f"{cluster.vpc_name} becomes {vpc.name}")
 
 
+def _check_domain(settings: Settings, records: Mapping[str, list[Record]], state: State) -> Iterator[Check]:
+    """Checks that no other record leads clients elsewhere: DNS shares them out among all records of a name."""
+    others = [
+        f"{each.type} record to {each.data}"
+        for found in records.values()
+        for each in found
+        if each.type in ADDRESSES and each.id not in state.of(states.RECORD)
+    ]
+    if others:
+        detail = f"{settings.domain} has another {', another '.join(others)}, which gets a part of the requests"
+        yield Check("domain", False, detail, "delete it in the control panel, or set another domain")
+    elif records:
+        yield Check("domain", True, f"{settings.domain} leads nowhere else")
+
+
 def _check_cluster_name(stack: Stack, taken: Mapping[str, Cluster]) -> Check:
     name = stack.settings.cluster_name
     if name not in taken:
@@ -365,7 +382,8 @@ def _check_quota(api: Api, account: Account, settings: Settings, have: int) -> C
     detail = f"{meta.total} of {limit} Droplets in use, {more} more wanted{at_most}"
     least = most - (wanted - settings.default_pool.most)
     key = "--path nodeAutoscale.max" if settings.node_autoscale else "nodeCount"
-    fewer = [f"pulumi config set {key} {least}"] if least > 0 else []
+    lowest = settings.node_autoscale.min if settings.node_autoscale else 1
+    fewer = [f"pulumi config set {key} {least}"] if least >= lowest else []
     fix = ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"])
     enough = more <= max(limit - meta.total, 0)
     return Check("quota", enough, detail, "" if enough else fix)

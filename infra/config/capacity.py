@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from infra.config.node_pools import DEFAULT_POOL
+from infra.config.node_pools import DEFAULT_POOL, MAX_NODES
 from infra.config.pod_resources import (
     CERT_MANAGER,
     GRAFANA,
@@ -52,6 +52,8 @@ DOKS_NODE = Amount(512, 465)
 """Requests of DigitalOcean's own pods on each node: cilium, konnectivity, node agents (`kubectl describe node`)."""
 DOKS_CLUSTER = Amount(200, 286)
 """Requests of the two pods of CoreDNS, once in a cluster."""
+_TRIED_NODES = 64
+"""More nodes that a fix may propose."""
 _RESERVED_CPU = 100
 """Thousandths of a CPU of each node that no pod gets."""
 _NODE_MEMORY = {2048: 1574, 4096: 2560, 8192: 6144, 16384: 13312, 32768: 28672}
@@ -143,8 +145,14 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> Shortage | None
     own = DOKS_CLUSTER if place == DEFAULT_POOL else Amount(0, 0)
     free = Amount(room.cpu * count - own.cpu, room.memory * count - own.memory)
     named = f"{count} node{'s' * (count > 1)} {settings.all_pools[place].size}"
+    others = sum(number for key, number in nodes.items() if key != place)
+    most_nodes = min(count + _TRIED_NODES, MAX_NODES - others)
     enough = next(
-        (more for more in range(count + 1, count + 65) if _full_pool(settings, sizes, nodes | {place: more}) != place),
+        (
+            more
+            for more in range(count + 1, most_nodes + 1)
+            if _full_pool(settings, sizes, nodes | {place: more}) != place
+        ),
         None,
     )
     key = _count_key(settings, place) if enough else _size_key(place)

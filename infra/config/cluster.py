@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from infra.config import versions
 from infra.config.errors import ConfigError, raise_if_any
-from infra.config.node_pools import DEFAULT_POOL, SIZE, Autoscale, NodePool, PoolName
+from infra.config.node_pools import DEFAULT_POOL, MAX_NODES, SIZE, Autoscale, NodePool, PoolName
 from infra.config.types import ClusterName, Ipv4Network, Model, default_pool_name
 
 
@@ -79,7 +79,7 @@ class ClusterSettings(Model):
     cluster_name: ClusterName = "mycluster"
     region: str = Field("nyc1", pattern=r"^[a-z]{3}[0-9]$", description="a DigitalOcean region", examples=["nyc1"])
     node_size: str = Field("s-1vcpu-2gb", pattern=SIZE, description="a Droplet size", examples=["s-1vcpu-2gb"])
-    node_count: int = Field(1, ge=1, le=512, description="1 to 512 nodes", examples=[1])
+    node_count: int = Field(1, ge=1, le=MAX_NODES, description="1 to 512 nodes", examples=[1])
     node_autoscale: Autoscale | None = Field(None, description="min, max", examples=["{min: 1, max: 3}"])
     node_pools: dict[PoolName, NodePool] = Field(
         {}, description="node pools by name", examples=["{batch: {size: s-2vcpu-4gb, count: 1}}"]

@@ -1,5 +1,6 @@
 """Consumers of the services, their credentials and their groups."""
 
+import re
 from typing import Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, model_validator
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.types import Label, Model
 
+_HEADER_VALUE = re.compile(r"[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?")
 _KINDS = {"RS256": "RSA key", "ES256": "key on the curve prime256v1"}
 
 
@@ -104,4 +106,8 @@ class Consumer(Model):
     def _has_a_credential(self) -> Self:
         if not (self.jwt or self.api_key):
             raise_if_any([ConfigError("", None, "jwt, apiKey or both", "add jwt", "has no credential")])
+        if self.api_key and not _HEADER_VALUE.fullmatch(self.api_key.get_secret_value()):
+            allowed = "what a header can have: one line, without a blank at either end"
+            fix = "remove the line break or blank, for example that of the file it was read from"
+            raise_if_any([ConfigError("apiKey", None, allowed, fix)])
         return self

@@ -126,6 +126,9 @@ def _translate(
     if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
         # What was written is lost: YAML reads 1.10 as 1.1, 0755 as 493 and yes as true.
         return ConfigError("", detail["input"], "text", "write it in quotes")
+    if detail["input"] is None:
+        remove = f"remove {key}, or " if field and not (field.is_required() and field.alias == key) else ""
+        return ConfigError("", None, allowed, f"{remove}write for example {example}", problem="is empty")
     if detail["type"] == "missing":
         return ConfigError("", None, allowed, f"add for example {key}: {example}", problem="is missing")
     return ConfigError("", detail["input"], allowed, f"write for example {example}")

@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
-from infra.config.types import Label, Model, Network, ServiceName
+from infra.config.types import Model, Namespace, Network, ServiceName
 
 
 class Egress(Model):
     """Allowed destinations. DNS is always allowed."""
 
     internet: bool = Field(False, description="true or false: public addresses", examples=[True])
-    namespaces: list[Label] = Field([], description="namespaces of the cluster", examples=[["redis"]])
+    namespaces: list[Namespace] = Field([], description="namespaces of the cluster", examples=[["redis"]])
     networks: list[Network] = Field(
         [], description="addresses and CIDR blocks outside of the cluster", examples=[["10.108.0.0/20"]]
     )
@@ -25,4 +25,4 @@ class ServiceEgress(Egress):
 class Ingress(Model):
     """Allowed sources. The gateway is always allowed."""
 
-    namespaces: list[Label] = Field([], description="namespaces of the cluster", examples=[["monitoring"]])
+    namespaces: list[Namespace] = Field([], description="namespaces of the cluster", examples=[["monitoring"]])

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.types import Model
@@ -12,9 +12,12 @@ DEFAULT_POOL = "default"
 """The pool that a cluster is created with. Its keys are `nodeSize`, `nodeCount` and `nodeAutoscale`."""
 DEFAULT_POOL_TAG = "terraform:default-node-pool"
 """The tag that marks a cluster's default pool for Pulumi's provider."""
+MAX_NODES = 512
+"""Nodes of a cluster that DigitalOcean allows (Kubernetes limits page)."""
 SIZE = r"^[a-z0-9_]+(-[a-z0-9.]+)+$"
 _LONGEST_LABEL = 63
-_LONGEST_PART = 63 + 1 + 253
+_LONGEST_DOMAIN = 253
+_DOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
 # A node is called <pool>-<size>-<5 characters>, which is a label as well.
 PoolName = Annotated[
@@ -26,14 +29,23 @@ PoolName = Annotated[
         examples=["batch"],
     ),
 ]
+
+
+def _has_short_domain(key: str) -> str:
+    if len(key.rpartition("/")[0]) > _LONGEST_DOMAIN:
+        raise ValueError(key)
+    return key
+
+
 LabelKey = Annotated[
     str,
     Field(
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-        max_length=_LONGEST_PART,
-        description="letters, digits and ._-, at most 63, perhaps after a domain and a slash",
+        pattern=rf"^({_DOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$",
+        max_length=_LONGEST_DOMAIN + 1 + _LONGEST_LABEL,
+        description="letters, digits and ._-, at most 63, perhaps after a domain of at most 253 and a slash",
         examples=["tier"],
     ),
+    AfterValidator(_has_short_domain),
 ]
 LabelValue = Annotated[
     str,
@@ -51,8 +63,8 @@ _RESERVED = ("doks.digitalocean.com", "kubernetes.io", "k8s.io")
 class Autoscale(Model):
     """Bounds between which DigitalOcean's cluster autoscaler chooses the number of nodes."""
 
-    min: int = Field(1, ge=0, le=512, description="0 to 512 nodes", examples=[1])
-    max: int = Field(ge=1, le=512, description="1 to 512 nodes", examples=[3])
+    min: int = Field(1, ge=0, le=MAX_NODES, description="0 to 512 nodes", examples=[1])
+    max: int = Field(ge=1, le=MAX_NODES, description="1 to 512 nodes", examples=[3])
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -76,7 +88,7 @@ class NodePool(Model):
     """Nodes of one size beside the default pool."""
 
     size: str = Field(pattern=SIZE, description="a Droplet size", examples=["s-2vcpu-4gb"])
-    count: int | None = Field(None, ge=1, le=512, description="1 to 512 nodes (1)", examples=[2])
+    count: int | None = Field(None, ge=1, le=MAX_NODES, description="1 to 512 nodes (1)", examples=[2])
     autoscale: Autoscale | None = Field(None, description="min, max", examples=["{min: 1, max: 3}"])
     labels: dict[LabelKey, LabelValue] = Field({}, description="labels of its nodes", examples=['{"tier": "batch"}'])
     taints: list[Taint] = Field([], description="a list of taints", examples=["[{key: batch}]"])
@@ -100,9 +112,10 @@ class NodePool(Model):
         """Returns the pool's name on DigitalOcean.
 
         No two pools of a cluster have the same name. The name has the size, so that the pool of a new size exists
-        beside the one that it replaces.
+        beside the one that it replaces. Nodes have the pool's name, in which Kubernetes allows no underscore, as some
+        sizes have.
         """
-        return f"{key}-{self.size}"
+        return f"{key}-{self.size}".replace("_", "-")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

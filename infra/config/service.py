@@ -68,7 +68,7 @@ class Source(Model):
     image: str = Field("", description="an image by tag or digest", examples=["user/foo-microservice:0.1"])
     env: dict[EnvironmentName, str] = Field(
         {},
-        description="names of letters, digits and _, with text as values",
+        description="names of letters, digits and ._-, not from a digit, with text as values",
         examples=[{"LOG_LEVEL": "info"}],
     )
 

@@ -14,13 +14,13 @@ from infra.config.gateway import GatewayPolicies
 from infra.config.registry import Registry
 from infra.config.service import Service
 from infra.config.tls import Acme, Tls
-from infra.config.types import DOMAIN, ChartRepository, Label
+from infra.config.types import DOMAIN, ChartRepository, Namespace
 
 
 class Settings(ClusterSettings):
     """Every key of a stack file; Pulumi.yaml describes them. `infra.config.load` makes a checked one."""
 
-    namespace: Label = Field("default", examples=["default"])
+    namespace: Namespace = Field("default", examples=["default"])
     registry: Registry = Field(Registry(), description="a registry", examples=['{"kind": "none"}'])
     services: list[Service] = Field(
         [], description="a list of services", examples=["[{name: foo, path: /foo, build: apps/foo}]"]
@@ -42,11 +42,14 @@ class Settings(ClusterSettings):
         "",
         pattern=rf"^({DOMAIN})?$",
         max_length=253,
-        description="a domain in lower case, without a wildcard",
+        description="a domain in lower case, without a wildcard or a dot at its end; others than ASCII as xn--...",
         examples=["api.example.com"],
     )
     email: str = Field(
-        "", pattern=r"^([^@\s]+@[^@\s]+)?$", description="an e-mail address", examples=["ops@example.com"]
+        "",
+        pattern=rf"^([A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{DOMAIN})?$",
+        description="an e-mail address in ASCII, with its domain in lower case",
+        examples=["ops@example.com"],
     )
     acme: Acme = Field(Acme(), description="server, ca, profile", examples=["{server: production}"])
     chart_repository: ChartRepository = "https://charts.konghq.com"

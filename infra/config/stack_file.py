@@ -24,7 +24,7 @@ def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapp
     """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
     try:
         document = yaml.safe_load((folder / file_name(stack, environment)).read_text())
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     config = document.get("config") if isinstance(document, dict) else None
     return config if isinstance(config, dict) else {}
@@ -39,6 +39,8 @@ def other_file_errors(config: Mapping[str, str], written: Mapping[str, Any], pro
         key = name if ":" in name else f"{project}:{name}"
         if not key.startswith(f"{project}:"):
             continue
+        if key != name and key in written:
+            yield ConfigError(key, None, f"{name} or {key}", f"remove {name}", "is in the stack's file twice")
         differs = isinstance(value, str) and _WORD.fullmatch(value) and value != config.get(key)
         if key not in config or differs:
             problem = "in the stack's file differs from Pulumi's configuration: --config-file names another file"

@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from infra.config.errors import ConfigError, raise_if_any
+
 _LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 Label = Annotated[
     str,
@@ -28,6 +30,14 @@ Label = Annotated[
         pattern=_LABEL,
         max_length=63,
         description="lower-case letters, digits and hyphens, from a letter, at most 63",
+    ),
+]
+Namespace = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+        description="lower-case letters, digits and hyphens, at most 63",
     ),
 ]
 # The longest name derived from a service's is <name>-deployment, and Kubernetes allows 63 characters.
@@ -122,11 +132,26 @@ def _is_text(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
     return value
 
 
-Network = Annotated[IPvAnyNetwork, BeforeValidator(_is_text)]
-Ipv4Network = Annotated[ipaddress.IPv4Network, BeforeValidator(_is_text)]
+def _is_network(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
+    """Refuses what Kubernetes, Kong and DigitalOcean take for no network, although Python does."""
+    text = _is_text(value)
+    network = ipaddress.ip_network(text, strict=False)
+    first = network.network_address
+    if isinstance(first, ipaddress.IPv6Address) and (first.scope_id or first.ipv4_mapped):
+        raise ValueError(value)
+    address = text.partition("/")[0]
+    if ipaddress.ip_address(address) != first:
+        allowed = "the first address of a network before the slash"
+        raise_if_any([ConfigError("", text, allowed, f"write {network}", "has host bits")])
+    return text
+
+
+Network = Annotated[IPvAnyNetwork, BeforeValidator(_is_network)]
+Ipv4Network = Annotated[ipaddress.IPv4Network, BeforeValidator(_is_network)]
 # Kong allows fewer characters than HTTP (RFC 9110, 5.6.2).
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+# Every version of Kubernetes allows "." and "-", which Spring's settings have. 1.34 and later allow more.
+EnvironmentName = Annotated[str, Field(pattern=r"^([-_A-Za-z]|\.[-_A-Za-z0-9])[-._A-Za-z0-9]*$")]
 # The form of the OCI distribution specification: <host>/<path>:<tag>@<digest>.
 _COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _HOST = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*(:[0-9]{{1,5}})?"

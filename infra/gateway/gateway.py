@@ -95,6 +95,7 @@ class Gateway(pulumi.ComponentResource):
                 namespace=namespace,
                 services_namespace=services_namespace,
                 priority_class=priority_class,
+                scales_nodes=config.scales_nodes,
                 opts=with_cluster,
             ).ready
         # The release doesn't wait for the CRDs: Helm installs them as well the first time, and sooner; later they would

@@ -9,7 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.config import pod_resources, versions
-from infra.kubernetes.eviction import lost_node_tolerations
+from infra.kubernetes.eviction import first_pod_seconds, lost_node_tolerations
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
@@ -35,13 +35,14 @@ class RateLimitStore(pulumi.ComponentResource):
         ready: resources that plugins with shared counters depend on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it builds on
         self,
         name: str,
         *,
         namespace: pulumi.Input[str],
         services_namespace: pulumi.Input[str],
         priority_class: pulumi.Input[str] | None,
+        scales_nodes: bool,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Creates the store.
@@ -51,10 +52,12 @@ class RateLimitStore(pulumi.ComponentResource):
             namespace: of Kong, where the store runs.
             services_namespace: where the plugins of routes find a copy of the password.
             priority_class: of its pod, as of Kong's; None: the default.
+            scales_nodes: whether the cluster autoscaler adds nodes.
             opts: of the component.
         """
         super().__init__("kong-doks:counters:Counters", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        rollout = f"{first_pod_seconds(scales_nodes=scales_nodes)}s"
 
         def metadata(
             namespace: pulumi.Input[str], name: str = _NAME, annotations: Mapping[str, str] | None = None
@@ -90,7 +93,7 @@ class RateLimitStore(pulumi.ComponentResource):
                 ),
             ),
             opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
+                child, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout))
             ),
         )
         service = core.v1.Service(

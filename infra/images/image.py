@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 import pulumi_docker_build as docker_build
 
-from infra.config.build_folder import links_hash
+from infra.config.build_folder import links_hash, normalize_modes
 from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
 from infra.images.registry import Registry
@@ -44,6 +44,11 @@ class Image(pulumi.ComponentResource):
         super().__init__("kong-doks:image:Image", name)
         is_pushed = registry.endpoint is not None
         tag = registry.tag(name)
+        if unchanged := list(normalize_modes(Path(directory))):
+            pulumi.log.warn(
+                f"{directory}: the mode of {unchanged[0]} can't be changed to that of other checkouts, whose image "
+                f"will differ; fix: chmod -R u=rwX,go=rX {directory}"
+            )
         # The provider's hash leaves out links to folders. Without the label, no build would follow a changed link.
         links = links_hash(Path(directory))
         image = docker_build.Image(

@@ -11,7 +11,7 @@ from infra.cluster.cluster import Pool
 from infra.config.bundled_app import BundledApp
 from infra.config.service import ResolvedVersion, Service
 from infra.images.image import ExistingImage, Image
-from infra.kubernetes.eviction import EVICTABLE, lost_node_tolerations
+from infra.kubernetes.eviction import EVICTABLE, first_pod_seconds, lost_node_tolerations
 from infra.kubernetes.network_policy import SERVICE_LABEL
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
@@ -20,13 +20,8 @@ MIN_READY_SECONDS = 3
 """Time that a new pod has to stay ready before it counts: the controller's interval of updates (proxySyncSeconds)."""
 _STARTUP_PERIOD = 5
 """Seconds between two startup probes."""
-_FIRST_POD, _FURTHER_POD = 180, 30
-"""Seconds that a rollout may take for its first pod, and for each further one.
-
-Pulumi's default is ten minutes, also for a container that crashes at once.
-"""
-_NEW_NODE = 600
-"""Seconds that a pod may wait for a node where the cluster autoscaler adds nodes: creating one takes minutes."""
+_FURTHER_POD = 30
+"""Seconds that a rollout may take for each pod after the first one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +53,7 @@ class VersionArgs:
 
 def rollout_seconds(args: VersionArgs) -> int:
     """Returns the time that a rollout of a version may take."""
-    first_pod = _FIRST_POD + (args.service.startup_seconds or 0) + (_NEW_NODE if args.evictable else 0)
+    first_pod = first_pod_seconds(scales_nodes=args.evictable) + (args.service.startup_seconds or 0)
     return first_pod + _FURTHER_POD * (args.version.max_replicas - 1)
 
 

@@ -179,7 +179,7 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
         for kind in (CLUSTER, REGISTRY)
     }
     # What a successful update created is in the state or its checkpoint. By name, another stack's would match as well.
-    failed = [update for update in updates if update.is_update and not update.succeeded]
+    failed = [update for update in updates if update.is_update and update.registered and not update.succeeded]
     return Ownership(
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
@@ -216,6 +216,8 @@ class _Update(NamedTuple):
     end: datetime
     is_update: bool
     succeeded: bool
+    registered: bool
+    """False: the program ended before its first resource, and so created none."""
 
     @classmethod
     def of(cls, document: dict[str, Any], project: str) -> "_Update":
@@ -228,6 +230,8 @@ class _Update(NamedTuple):
             datetime.fromisoformat(end) if end else datetime.now(UTC),
             document["kind"] == "update",
             document["result"] == "succeeded",
+            # The stack itself counts as one; empty without a summary, as of a killed update.
+            sum((document.get("resourceChanges") or {}).values()) != 1,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from infra.config import capacity
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.settings import Settings
+from infra.config.types import default_pool_name
 from ops.account.documents import Cluster, NodePool
 from ops.cluster.client import CREDENTIAL_SECONDS, connected
 from ops.cluster.drain import check_controllers, drain
@@ -14,6 +15,8 @@ from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 
 _PAUSE = 2
+_INTERIM = "-next-pool"
+"""End of the new pool's name, which is no longer than the pool's own name. A pool of `nodePools` ends in its size."""
 
 
 def request(
@@ -46,9 +49,9 @@ def add(api: Api, cluster: str, settings: Settings) -> str:
     return str(pool["name"])
 
 
-def interim_name(settings: Settings) -> str:
-    """Returns the name of the new pool until the old one is gone. It is no longer than the pool's own name."""
-    return f"{settings.cluster_name}-next-pool"
+def is_interim(pool: NodePool) -> bool:
+    """True for the new pool of a resize, until the old one is gone; `clusterName` may have been edited since."""
+    return pool.name.endswith(_INTERIM)
 
 
 class _Found(NamedTuple):
@@ -95,7 +98,6 @@ class Resize:
         self._report = report
         self._force = force
         self._path = f"kubernetes/clusters/{segment(cluster)}"
-        self._interim = interim_name(settings)
 
     def check(self) -> str:
         """Looks whether the pods can move, before anything costs. Returns a warning; empty without one.
@@ -147,7 +149,7 @@ class Resize:
             return f"stays on nodes of size {size}"
         if new is None:
             count = sum(pool.count for pool in old)
-            body = request(self._settings, self._interim, tags=(), count=count)
+            body = request(self._settings, f"{self._settings.cluster_name}{_INTERIM}", tags=(), count=count)
             new = NodePool.model_validate(self._api.create(f"{self._path}/node_pools", body)["node_pool"])
         self._wait(
             new.id,
@@ -157,7 +159,7 @@ class Resize:
                 f", or first pulumi config set nodeSize {pool.size}, which keeps the old nodes" for pool in old[:1]
             ),
         )
-        self._change(new.id, self._interim, [DEFAULT_POOL_TAG])
+        self._change(new.id, new.name, [DEFAULT_POOL_TAG])
         for pool in old:
             self._delete(pool)
         self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
@@ -169,13 +171,10 @@ class Resize:
         Raises:
             OpsError: the cluster's own pool is gone, and there is no new one.
         """
-        name, pools = self._settings.default_pool_name, self._pools()
-        new = next((pool for pool in pools if pool.name == self._interim), None)
-        old = [
-            pool
-            for pool in pools
-            if pool.name != self._interim and (pool.name == name or DEFAULT_POOL_TAG in pool.tags)
-        ]
+        pools, own = self._pools(), default_pool_name("")
+        new = next(filter(is_interim, pools), None)
+        # An interrupted resize has taken the tag from the old pool.
+        old = [pool for pool in pools if pool != new and (pool.name.endswith(own) or DEFAULT_POOL_TAG in pool.tags)]
         if new is None and not old:
             raise OpsError(
                 f"cluster {self._cluster} has no default node pool; fix: python -m ops add-pool {self._cluster}"

@@ -8,7 +8,7 @@ from infra.config import prices
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops.account.documents import GOING, Cluster, NodePool
 from ops.account.inventory import BilledResource
-from ops.cluster.default_pool import interim_name
+from ops.cluster.default_pool import is_interim
 from ops.doctor.findings import Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
@@ -231,7 +231,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
             f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
             [["pulumi config set ha true", UP_REFRESH]],
         )
-    interim = next((pool for pool in cluster.node_pools if pool.name == interim_name(snapshot.settings)), None)
+    interim = next(filter(is_interim, cluster.node_pools), None)
     if interim:
         resize = "python -m ops resize-pool --yes"
         # Until the new pool is the cluster's own, the old size can be put back.

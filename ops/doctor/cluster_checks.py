@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ops.cluster import helm_records
-from ops.cluster.default_pool import interim_name
+from ops.cluster.default_pool import is_interim
 from ops.cluster.load_balancer import STAMP
 from ops.cluster.objects import Key
 from ops.doctor.account_checks import REFRESH, UP, UP_REFRESH
@@ -91,7 +91,7 @@ def check_nodes(snapshot: Snapshot) -> Iterator[Finding]:
     cluster = snapshot.inventory.clusters.get(view.id) if view else None
     if view is None or cluster is None or cluster.status.state == "upgrading":
         return
-    if any(pool.name == interim_name(snapshot.settings) for pool in cluster.node_pools):
+    if any(map(is_interim, cluster.node_pools)):
         return
     for node in view.unavailable:
         if node.problem:

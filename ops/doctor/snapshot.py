@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from infra.config import namespaces as namespaces_of_stack
 from infra.config.settings import Settings
-from ops.account.documents import Record, Zone
+from ops.account.dns import domain_records
+from ops.account.documents import Record
 from ops.account.inventory import RUNS, Inventory, inventory
 from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
@@ -15,7 +16,7 @@ from ops.cluster.nodes import Node, unavailable
 from ops.cluster.objects import Comparison, compare, compare_release
 from ops.cluster.pods import Container, containers, pods
 from ops.cluster.refusals import Refusal, refusals
-from ops.digitalocean import Api, segment
+from ops.digitalocean import Api
 from ops.errors import OpsError
 from ops.pulumi import state as states
 from ops.pulumi.backend import Lock
@@ -77,7 +78,10 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
         locks=locks,
         state=state,
         inventory=billed,
-        a_records=_a_records(api, stack.settings),
+        a_records={
+            zone: [record for record in records if record.type == "A"]
+            for zone, records in domain_records(api, stack.settings).items()
+        },
         missing_file=stack.missing_file,
         cluster=cluster,
         not_read=not_read,
@@ -126,15 +130,3 @@ def _view(kubernetes: Kubernetes, identifier: str, settings: Settings, state: St
         unavailable=list(unavailable(kubernetes)),
         refused=list(refusals(kubernetes)),
     )
-
-
-def _a_records(api: Api, settings: Settings) -> dict[str, list[Record]]:
-    tls = settings.tls
-    if not tls or not settings.creates_cluster:
-        return {}
-    query = {"type": "A", "name": tls.domain}
-    zones = [zone.name for zone in api.list("domains", "domains", Zone) if tls.is_in_zone(zone.name)]
-    return {
-        zone: list(api.list(f"domains/{segment(zone)}/records", "domain_records", Record, query=query))
-        for zone in zones
-    }

@@ -682,6 +682,21 @@ def test_doctor_reports_other_findings_if_the_cluster_is_unreachable(terminal: T
     assert unread.startswith("the inside of the cluster: the API server of cluster")
 
 
+def test_preflight_reports_a_record_that_leads_the_domains_clients_elsewhere(terminal: Terminal) -> None:
+    terminal.configure(domain="api.example.com", email="ops@example.com")
+    assert "domain" not in {check["name"] for check in terminal.json("preflight")["checks"]}
+    terminal.api("POST", "/v2/domains", {"name": "example.com"})
+    for name, data in (("www", "203.0.113.9"), ("api", "203.0.113.7")):
+        body = {"type": "A", "name": name, "data": data}
+        made = terminal.api("POST", "/v2/domains/example.com/records", body)["domain_record"]
+    checks = {check["name"]: check for check in terminal.json("preflight")["checks"]}
+    assert checks["domain"]["ok"] is False
+    assert checks["domain"]["said"].startswith("api.example.com has another A record to 203.0.113.7, which gets a part")
+    terminal.remembers(RECORD=str(made["id"]))
+    checks = {check["name"]: check for check in terminal.json("preflight")["checks"]}
+    assert checks["domain"] == {"name": "domain", "ok": True, "said": "api.example.com leads nowhere else", "fix": ""}
+
+
 def test_an_a_record_of_an_interrupted_up_is_found_and_others_are_left_alone(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     terminal.api("POST", "/v2/domains", {"name": "example.com"})

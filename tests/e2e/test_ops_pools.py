@@ -118,6 +118,9 @@ def test_the_quota_counts_the_largest_number_of_nodes(pools: Pools) -> None:
     assert set(failed) == {"quota"}
     assert failed["quota"]["said"] == "1 of 5 Droplets in use, 6 more wanted at most"
     assert failed["quota"]["fix"].startswith("pulumi config set --path nodeAutoscale.max 2, ")
+    # No maximum below the minimum.
+    pools.configure(nodePools=BATCH, nodeAutoscale={"min": 3, "max": 4})
+    assert pools.failed()["quota"]["fix"] == "remove Droplets, or ask DigitalOcean for more"
 
 
 def test_the_nodes_of_every_pool_are_billed(pools: Pools) -> None:
@@ -223,6 +226,15 @@ def test_a_disruption_budget_pauses_a_resize_and_the_same_command_continues_it(p
 
 @pytest.mark.parametrize("call", range(1, 6))
 def test_an_interrupted_resize_continues(pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    interrupt_resize(pools, monkeypatch, call)
+    assert pools.ops("resize-pool", "--yes").returncode == 0
+    (pool,) = pools.pools.values()
+    assert (pool["name"], pool["size"]) == ("mycluster-default-pool", LARGER)
+    assert pools.pods == []
+
+
+def interrupt_resize(pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Begins a resize that ends after its call of this number that changes anything."""
     pools.runs("foo")
     pools.configure(nodeSize=LARGER)
     changes: list[str] = []
@@ -239,10 +251,18 @@ def test_an_interrupted_resize_continues(pools: Pools, monkeypatch: pytest.Monke
     monkeypatch.setattr(Api, "_document", document)
     assert pools.ops("resize-pool", "--yes").stderr == "interrupted\n"
     monkeypatch.setattr(Api, "_document", send)
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_an_interrupted_resize_continues_after_the_cluster_was_renamed(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    interrupt_resize(pools, monkeypatch, call)
+    pools.configure(nodeSize=LARGER, clusterName="shop")
+    assert [each["id"] for each in pools.findings()] == ["node-pool-resize"]
     assert pools.ops("resize-pool", "--yes").returncode == 0
     (pool,) = pools.pools.values()
-    assert (pool["name"], pool["size"]) == ("mycluster-default-pool", LARGER)
-    assert pools.pods == []
+    assert (pool["name"], pool["size"]) == ("shop-default-pool", LARGER)
 
 
 def test_another_size_during_a_resize_is_refused(pools: Pools) -> None:

@@ -156,6 +156,26 @@ def test_doctor_repairs_an_up_that_was_interrupted_twice(part: Part) -> None:
     assert part.ends_at_zero()
 
 
+def test_a_second_backend_neither_creates_nor_claims_what_a_colleague_created_at_the_same_moment(
+    part: Part, tmp_path: Path
+) -> None:
+    other = Part(tmp_path / "colleague", account=part.account)
+    part.up()
+    before = [(call.method, call.path) for call in part.account.cloud.calls if call.method != "GET"]
+    refused = other.up(check=False)
+    assert 'kong-doks:clusterName: a cluster "mycluster" exists already' in refused.stdout
+    assert [(call.method, call.path) for call in part.account.cloud.calls if call.method != "GET"] == before
+    # The registry is in use: DigitalOcean allows one. Nothing that deletes or adopts is suggested.
+    (finding,) = other.doctor()
+    assert finding["problem"].startswith('cluster "mycluster" (')
+    assert " is somebody's, and this stack is configured to use the same name" in finding["problem"]
+    assert finding["fixes"] == []
+    other.run("python", "-m", "ops", "bill", "--expect-zero")
+    other.destroy()
+    assert part.doctor() == []
+    assert part.ends_at_zero()
+
+
 @pytest.mark.soak
 def test_a_node_pool_deleted_by_hand_is_recreated(part: Part) -> None:
     part.up()

@@ -183,6 +183,33 @@ def test_allow_replace_permits_a_replacement_of_the_cluster(part: Part) -> None:
     assert part.ends_at_zero()
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"vpc": {"name": "shop"}, "region": "ams3"}, 'region: "ams3" would replace cluster mycluster; allowed: nyc1'),
+        ({"vpc": {"name": "shop", "ipRange": "10.130.0.0/20"}}, 'vpc.ipRange: "10.130.0.0/20" would replace cluster'),
+        ({}, "vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop"),
+        # By its name it isn't found: it stays where it is, and the next `up` says so.
+        ({"vpc": {"name": "shop"}, "region": "ams3", "clusterName": "other"}, ""),
+    ],
+)
+def test_a_cluster_of_a_failed_first_up_is_not_replaced(part: Part, change: dict[str, Any], line: str) -> None:
+    part.account.cloud.vpcs.default_of("nyc1")
+    part.configure(vpc={"name": "shop"})
+    part.fault(method="GET", path="docker-credentials", status=403, times=1)
+    assert part.up(check=False).returncode != 0
+    part.configure(**change)
+    done = part.up(check=False)
+    assert line in done.stdout
+    assert part.clusters_ever() == 1
+    assert document(part)["region"] == "nyc1"
+    part.configure(vpc={"name": "shop"})
+    part.mend()
+    part.up()
+    assert part.clusters_ever() == 1
+    assert part.ends_at_zero()
+
+
 @pytest.mark.soak
 def test_a_pool_of_a_killed_up_is_adopted(part: Part) -> None:
     part.up()

@@ -163,6 +163,8 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
         if "/vpcs/" in request.url.path:
             return httpx.Response(200, json={"vpc": live["vpc"]}) if "vpc" in live else httpx.Response(404)
         cluster = live.get("cluster")
+        if request.url.path.endswith("/clusters"):
+            return httpx.Response(200, json={"kubernetes_clusters": [cluster] if cluster else []})
         return httpx.Response(200, json={"kubernetes_cluster": cluster}) if cluster else httpx.Response(404)
     others = {
         "missing.example": httpx.Response(404),

@@ -46,7 +46,7 @@ def test_the_cluster_has_no_paid_extras_by_default(dev: Recording) -> None:
 def test_the_cluster_gets_the_newest_patch_and_later_patches_never_replace_it(dev: Recording) -> None:
     cluster = dev.one("KubernetesCluster")
     assert cluster.inputs["version"] == "1.35.7-do.1"
-    assert cluster.ignore_changes == ["version"]
+    assert cluster.ignore_changes == ["version", "region", "nodePool.size", "vpcUuid"]
     assert cluster.inputs["autoUpgrade"] is False
 
 

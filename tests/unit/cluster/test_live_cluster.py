@@ -154,7 +154,7 @@ def test_a_minor_upgrade_by_digitalocean_changes_nothing(run: Callable[[str], Re
 
 
 def test_a_cluster_missing_from_the_account_is_left_to_pulumi(run: Callable[[str], Recording]) -> None:
-    assert cluster(run("gone")) == ("1.35.7-do.1", ["version"])
+    assert cluster(run("gone")) == ("1.35.7-do.1", ["version", *KEPT])
 
 
 def test_the_node_size_is_not_compared_without_a_pool(run: Callable[[str], Recording]) -> None:
@@ -289,8 +289,9 @@ def test_a_vpc_is_created_before_the_cluster_and_deleted_after_it(
 
 def test_the_vpc_of_an_existing_cluster_is_never_replaced(run: Callable[[str], Recording]) -> None:
     """With it Pulumi would replace the cluster, whatever that ignores."""
-    assert run("live in its own VPC").one("Vpc").ignore_changes == ["ipRange", "region"]
-    assert run("in a VPC").one("Vpc").ignore_changes == []
+    # A first `up` may follow one that failed, whose cluster the state has.
+    for name in ("live in its own VPC", "in a VPC"):
+        assert run(name).one("Vpc").ignore_changes == ["ipRange", "region"]
 
 
 def test_a_replaced_cluster_may_leave_its_vpc(run: Callable[[str], Recording]) -> None:

@@ -28,6 +28,30 @@ def test_a_label_with_a_custom_prefix_is_allowed() -> None:
     assert loaded({"nodePools": {"batch": BATCH | {"labels": labels}}}).node_pools["batch"].labels == labels
 
 
+@pytest.mark.parametrize(
+    ("key", "is_allowed"),
+    [
+        # As Kubernetes' API server decides; see tests/e2e/test_nodes.py.
+        *(("a..b", True), ("a_b-c.D9", True), ("a" * 63, True), (f"{'a' * 70}.b/tier", True), ("a/b", True)),
+        *((f"{'a.' * 126}a/{'b' * 63}", True), (f"{'a.' * 126}aa/b", False), ("a" * 64, False), ("-a", False)),
+        *(("a..b/tier", False), ("a.-b/tier", False), (".a/tier", False), ("/tier", False), ("a/", False)),
+        *(("A.b/tier", False), ("a_b/tier", False), ("a/b/c", False), ("", False), ("a b", False), ("ä", False)),
+    ],
+)
+def test_label_and_taint_keys_are_those_of_kubernetes(key: str, is_allowed: bool) -> None:
+    for keys in ({"labels": {key: "x"}}, {"taints": [{"key": key}]}):
+        config = {"nodePools": {"batch": BATCH | keys}}
+        if is_allowed:
+            loaded(config)
+        else:
+            assert len(refused(config)) == 1
+
+
+def test_the_name_of_a_pool_is_one_for_nodes() -> None:
+    pools = loaded({"nodePools": {"disk": {"size": "so1_5-2vcpu-16gb"}}}).node_pools
+    assert pools["disk"].full_name("disk") == "disk-so1-5-2vcpu-16gb"
+
+
 def test_a_taint_may_have_several_effects() -> None:
     taints = [{"key": "a"}, {"key": "a", "effect": "NoExecute"}]
     assert len(loaded({"nodePools": {"batch": BATCH | {"taints": taints}}}).node_pools["batch"].taints) == 2

@@ -73,6 +73,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"minute": 5, "redis": {"hots": "r"}},
         ".redis.hots: is not a known key; allowed: host, port, ",
     ),
+    "a text for a record with required fields": (
+        "statsd",
+        {"metrics": ["latency"]},
+        'fix: write for example [{"name": "kong_latency", "stat_type": "counter"}]',
+    ),
     "text for a number": (
         "rate-limiting",
         {"minute": "many"},
@@ -220,7 +225,7 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "nothing where Kong has a default": (
         "acl",
         {"allow": ["a"], "hide_groups_header": None},
-        ".hide_groups_header: is not allowed; allowed: true or false",
+        ".hide_groups_header: is empty; allowed: true or false",
     ),
     "a metric that this Kong doesn't count": (
         "statsd",

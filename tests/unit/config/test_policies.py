@@ -60,7 +60,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         services(allowIps=["10.0.0.0/33"]),
         'services[0].allowIps[0]: "10.0.0.0/33" is not allowed; allowed: addresses and CIDR blocks',
     ),
-    "a block that isn't one": (services(denyIps=["10.0.0.1/8"]), 'services[0].denyIps[0]: "10.0.0.1/8" is not allowed'),
+    "a block that isn't one": (
+        services(denyIps=["10.0.0.0/33"]),
+        'services[0].denyIps[0]: "10.0.0.0/33" is not allowed',
+    ),
+    "an address with a zone": (services(denyIps=["fe80::1%eth0"]), 'services[0].denyIps[0]: "fe80::1%eth0" is not'),
+    "an IPv4 address in IPv6": (services(allowIps=["::ffff:1.2.3.4"]), 'services[0].allowIps[0]: "::ffff:1.2.3.4" is'),
     "a body of nothing": (services(bodyLimit=0), "services[0].bodyLimit: 0 is not allowed; allowed: 1 to 1024 MiB"),
     "a body that may be too large to change": (
         services(requestBody={"remove": ["a"]}),

@@ -23,8 +23,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"nodeCont": "1"}, "nodeCont: is not a known key; allowed: clusterName, "),
     "the fix for a slip of the pen": ({"nodeCont": "1"}, "; fix: write nodeCount"),
     "snake case": ({"node_count": "1"}, "node_count: is not a known key"),
-    "a list of nothing": ({"services": [FOO | {"resources": None}]}, "services[0].resources: is not allowed"),
-    "limits of nothing": ({"services": [FOO | {"resources": {"limits": None}}]}, "resources.limits: is not allowed"),
+    "a list of nothing": (
+        {"services": [FOO | {"resources": None}]},
+        "services[0].resources: is empty; allowed: requests, limits; fix: remove resources, ",
+    ),
+    "limits of nothing": ({"services": [FOO | {"resources": {"limits": None}}]}, "resources.limits: is empty"),
     "a path upwards": ({"services": [FOO | {"path": "/a/../b"}]}, 'services[0].path: "/a/../b" is not allowed'),
     "two tags": ({"services": [WEB | {"image": "a:1:2"}]}, 'services[0].image: "a:1:2" is not the name of an image'),
     "an image in capitals": ({"services": [WEB | {"image": "ghcr.io/User/x:1"}]}, "services[0].image: "),
@@ -44,7 +47,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         "a list of services",
     ),
     "a key of two lines": ({"services": [FOO | {"po\nrt": 1}]}, "services[0].po\\nrt: is not a known key"),
-    "nobody's name": ({"consumers": [{"name": None}]}, "consumers[0].name: is not allowed; allowed: lower-case"),
+    "nobody's name": ({"consumers": [{"name": None}]}, "consumers[0].name: is empty; allowed: lower-case"),
     "a number in words": ({"nodeCount": "two"}, 'nodeCount: "two" is not allowed; allowed: 1 to 512 nodes; fix: '),
     "a second registry's URL": (
         {"services": [PULLING | {"pull": {"server": "https://ghcr.io", "username": "u", "password": "p"}}]},
@@ -54,6 +57,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [PULLING | {"pull": {"server": "ghcr.io", "username": "us:er", "password": "p"}}]},
         'services[0].pull.username: "us:er" is not allowed',
     ),
+    "an API key with a line break": (
+        {"consumers": [{"name": "alice", "apiKey": "x" * 20 + "\n"}]},
+        "consumers[0].apiKey: is not allowed; allowed: what a header can have: one line, without a blank",
+    ),
+    "an API key with a blank before it": ({"consumers": [{"name": "a", "apiKey": " " + "x" * 20}]}, "].apiKey: is not"),
+    "a domain with a dot at its end": ({"domain": "a.example.com."}, "without a wildcard or a dot at its end"),
+    "an address without a domain": ({"email": "ops@localhost"}, 'email: "ops@localhost" is not allowed'),
+    "an address with an empty label": ({"email": "a@b..de"}, 'email: "a@b..de" is not allowed'),
     "no nodes": ({"nodeCount": "0"}, 'nodeCount: "0" is not allowed'),
     "a version of its own": ({"kubernetesVersion": "latest"}, 'kubernetesVersion: "latest" is not allowed'),
     "a version without quotes": ({"kubernetesVersion": "1.3"}, "allowed: a minor version, in quotes; fix: write for"),
@@ -82,7 +93,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         'consumers[0].groups[1]: "team-a" is not allowed; allowed: each group once',
     ),
     "the certificate's name": (
-        {"domain": "api.example.com", "email": "a@b", "services": [FOO | {"name": "gateway-tls"}]},
+        {"domain": "api.example.com", "email": "ops@example.com", "services": [FOO | {"name": "gateway-tls"}]},
         'services[0].name: "gateway-tls" is not allowed; allowed: any but gateway-tls with domain',
     ),
     "a number without quotes": (
@@ -164,7 +175,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "yes for an address": ({"services": [FOO | {"allowIps": [True]}]}, "services[0].allowIps[0]: true is not allowed"),
     "a number for an address": ({"services": [FOO | {"denyIps": [16777216]}]}, "services[0].denyIps[0]: 16777216 is"),
     "no certificate": (
-        {"domain": "api.example.com", "email": "a@b"}
+        {"domain": "api.example.com", "email": "ops@example.com"}
         | {"acme": {"ca": "-----BEGIN CERTIFICATE-----\nhello\n-----END CERTIFICATE-----\n"}},
         "acme.ca: ",
     ),
@@ -242,7 +253,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [FOO | {"preStop": 30}]},
         "services[0].preStop: 30 is not allowed; allowed: less than gracePeriod, which is 30: it begins before",
     ),
-    "a bad variable": ({"services": [FOO | {"env": {"MY-KEY": "1"}}]}, "services[0].env.MY-KEY: "),
+    "a bad variable": ({"services": [FOO | {"env": {"1KEY": "1"}}]}, "services[0].env.1KEY: "),
     "a variable that isn't text": (
         {"services": [FOO | {"env": {"DEBUG": True}}]},
         "services[0].env.DEBUG: true is not",
@@ -426,3 +437,50 @@ def test_pulumi_yaml_has_every_key_with_its_type_description_and_default() -> No
             else types.get(fields[key].annotation, "string")
         )
         assert entry["type"] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "is_allowed"),
+    [
+        # As every version of Kubernetes decides.
+        *(("LOG_LEVEL", True), ("spring.datasource.url", True), ("a-b", True), ("-", True), ("_", True), (".a", True)),
+        *(
+            (".", False),
+            ("..", False),
+            ("..a", False),
+            ("1A", False),
+            ("A B", False),
+            ("A=B", False),
+            ("\u00c9", False),
+        ),
+    ],
+)
+def test_variables_have_the_names_that_kubernetes_allows(name: str, is_allowed: bool) -> None:
+    config = {"services": [FOO | {"env": {name: "x"}}]}
+    if is_allowed:
+        assert loaded(config).services[0].env == {name: "x"}
+    else:
+        assert refused(config)[0].startswith(f"kong-doks:services[0].env.{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"controlPlaneFirewall": ["10.1.2.3/20"]}, "controlPlaneFirewall[0]"),
+        ({"vpc": {"name": "shop", "ipRange": "10.1.2.3/20"}}, "vpc.ipRange"),
+        ({"gateway": {"denyIps": ["10.1.2.3/20"]}}, "gateway.denyIps[0]"),
+        ({"gateway": {"egress": {"networks": ["10.1.2.3/20"]}}}, "gateway.egress.networks[0]"),
+        ({"services": [FOO | {"allowIps": ["10.1.2.3/20"]}]}, "services[0].allowIps[0]"),
+        ({"services": [FOO | {"egress": {"networks": ["10.1.2.3/20"]}}]}, "services[0].egress.networks[0]"),
+    ],
+)
+def test_host_bits_of_a_network_are_the_reason_of_its_refusal(config: dict[str, Any], key: str) -> None:
+    allowed = "the first address of a network before the slash"
+    assert refused(config) == [
+        f'kong-doks:{key}: "10.1.2.3/20" has host bits; allowed: {allowed}; fix: write 10.1.0.0/20'
+    ]
+
+
+def test_namespaces_may_begin_with_a_digit() -> None:
+    config = loaded({"namespace": "2048", "services": [FOO | {"egress": {"namespaces": ["7-eleven"]}}]})
+    assert config.namespace == "2048"

@@ -202,8 +202,9 @@ def test_kongs_proxy_ports_are_open_and_no_others(dev: Recording) -> None:
     assert policy(dev, "kong")["ingress"] == [{"ports": ports}]
 
 
-def test_pods_of_the_cluster_reach_the_metrics_if_they_are_enabled(run: Callable[[str], Recording]) -> None:
-    _, metrics = policy(run("example observability"), "kong")["ingress"]
+@pytest.mark.parametrize("name", ["example observability", "example monitoring"])
+def test_pods_of_the_cluster_reach_the_metrics_if_they_are_enabled(run: Callable[[str], Recording], name: str) -> None:
+    _, metrics = policy(run(name), "kong")["ingress"]
     assert metrics == {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8100, "protocol": "TCP"}]}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from ops.cluster.objects import Key, compare
+from ops.cluster.objects import Change, Key, compare
 from ops.pulumi.state import State
 
 if TYPE_CHECKING:
@@ -39,3 +39,38 @@ def test_an_object_created_by_pulumi_and_missing_from_the_state_is_found() -> No
 
 def test_objects_of_helm_and_other_clients_are_ignored() -> None:
     assert not_in_state(service("foo", "kubectl"), service("kong", "pulumi-kubernetes", owner="helm")) == []
+
+
+def deployment(replicas: int, manager: str) -> dict[str, Any]:
+    owned: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {"f:restartPolicy": {}}}, "f:replicas": {}}}
+    managed = [
+        {"manager": "pulumi-kubernetes-1a2b", "fieldsV1": {"f:spec": {"f:selector": {".": {}}}}},
+        {"manager": manager, "fieldsV1": owned},
+    ]
+    metadata = {"name": "foo", "namespace": "default", "managedFields": managed}
+    return {"metadata": metadata, "spec": {"replicas": replicas, "template": {"spec": {"restartPolicy": "Always"}}}}
+
+
+class Deployments(Cluster):
+    """A cluster that has one Deployment and nothing else."""
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        return {"resources": [{"kind": "Deployment", "name": "deployments"}]} if path == "/apis/apps/v1" else None
+
+    def items(self, path: str, accept: str) -> Iterator[dict[str, Any]]:
+        assert (path, accept) == ("/apis/apps/v1/deployments", "application/json")
+        yield from self.services
+
+
+def test_a_nested_field_that_another_client_owns_is_a_change() -> None:
+    inputs = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "foo"}, "spec": {"replicas": 1}}
+    state = State([{"type": "kubernetes:apps/v1:Deployment", "id": "default/foo", "inputs": inputs}], [])
+
+    def changed(live: dict[str, Any]) -> list[Change]:
+        return compare(cast("Kubernetes", Deployments(live)), state).changed
+
+    key = Key("apps/v1", "Deployment", "default", "foo")
+    assert changed(deployment(3, "kubectl")) == [Change(key, ["spec.replicas"], ["kubectl"])]
+    assert changed(deployment(1, "kubectl")) == []
+    # The API server's own change of Pulumi's value.
+    assert changed(deployment(3, "pulumi-kubernetes-1a2b")) == []

@@ -119,6 +119,26 @@ def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, resu
 
 
 @pytest.mark.parametrize(
+    ("changes", "is_own"),
+    [
+        # The stack itself, alone: the program ended before its first resource.
+        *(({"create": 1}, False), ({"same": 1}, False)),
+        *(({"create": 2}, True), ({"same": 1, "create": 1}, True)),
+        # Killed, or without a summary.
+        *(({}, True), (None, True)),
+    ],
+)
+def test_an_up_that_ended_before_its_first_resource_owns_nothing(changes: dict[str, int] | None, is_own: bool) -> None:
+    failed = update("update", "failed", "tried") | {"resourceChanges": changes}
+    found = replace(
+        ownership.read(History(failed), EMPTY, timedelta),  # type: ignore[arg-type]
+        other_stacks=dict,
+        earlier_ids=set,
+    )
+    assert found.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
+
+
+@pytest.mark.parametrize(
     ("values", "names"),
     [
         ({}, Names("mycluster", None)),

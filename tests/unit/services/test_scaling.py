@@ -27,7 +27,10 @@ CONFIGURATIONS = {
     "two pods that Kong doesn't check": stack(FOO | {"replicas": 2, "activeChecks": False}, BAR),
     "two pods of two versions": stack(FOO | {"replicas": 2, "health": "/up", "canary": VERSION}, BAR),
     "nodes that come and go": stack(
-        FOO, BAR, **{"kong-doks:nodeAutoscale": {"min": 1, "max": 3}, "kong-doks:metricsServer": "install"}
+        FOO,
+        BAR,
+        **{"kong-doks:nodeAutoscale": {"min": 1, "max": 3}, "kong-doks:metricsServer": "install"},
+        **{"kong-doks:gateway": {"replicas": 2, "rateLimit": {"second": 50}}},
     ),
     "a slow service": stack(FOO | {"startupSeconds": 62, "gracePeriod": 90, "preStop": 15}, BAR | {"preStop": 0}),
     "autoscale with a metrics-server": stack(FOO | AUTOSCALE, **{"kong-doks:metricsServer": "existing"}),
@@ -203,8 +206,9 @@ def test_one_of_several_pods_leaves_a_lost_node_early(run: Run) -> None:
 
 
 def test_a_rollout_waits_for_a_node_that_the_cluster_autoscaler_adds(dev: Recording, run: Run) -> None:
-    waiting = run("nodes that come and go").one("Deployment", "foo")
-    assert (waiting.create_timeout, waiting.update_timeout) == ("780s", "780s")
+    for name in ("foo", "rate-limits"):
+        waiting = run("nodes that come and go").one("Deployment", name)
+        assert (waiting.create_timeout, waiting.update_timeout) == ("780s", "780s")
     assert dev.one("Deployment", "foo").create_timeout == "180s"
 
 

@@ -133,7 +133,7 @@ def test_a_failed_rollout_reports_the_containers_last_log_lines(
     three_replicas = run("blue-green").one("Deployment", "foo-green")
     assert three_replicas.update_timeout == "240s"
     store = run("several gateways").one("Deployment", "rate-limits")
-    assert (store.create_timeout, store.update_timeout) == ("3m", "3m")
+    assert (store.create_timeout, store.update_timeout) == ("180s", "180s")
     for deployment in (foo, three_replicas, store):
         (container,) = deployment.inputs["spec"]["template"]["spec"]["containers"]
         assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
