@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ops.account import removal
-from ops.account.documents import Cluster, NodePool, Status
+from ops.account.documents import Cluster, NodePool, Record, Status
 from ops.account.inventory import BilledResource, Inventory
-from ops.digitalocean import Api
-from ops.pulumi.state import CLUSTER, NODE_POOL, State
+from ops.digitalocean import Api, ApiError
+from ops.pulumi.state import CLUSTER, NODE_POOL, RECORD, State
 
 
 class NoSizes(Api):
@@ -53,3 +53,36 @@ INVENTORY = Inventory(
 def test_node_pools_in_the_state_are_left_to_pulumi(pool: str, is_refused: bool) -> None:
     target = removal.target(NoSizes(), "node_pool", f"c/node_pools/{pool}", INVENTORY, STATE)
     assert bool(target.reason) is is_refused
+
+
+class Zone(NoSizes):
+    """An account with a zone, two of whose records have the text of the stack's address."""
+
+    def list(self, *_: object, **__: object) -> Any:  # noqa: ANN401 -- as Api
+        kinds = {"own": "A", "lost": "A", "note": "TXT"}
+        return iter(Record(id=name, type=kind, name="api", data="203.0.113.7") for name, kind in kinds.items())
+
+
+@pytest.mark.parametrize(("record", "is_refused"), [("own", False), ("lost", False), ("note", True)])
+def test_only_a_records_that_lead_to_the_stack_are_removed(record: str, is_refused: bool) -> None:
+    state = State([{"type": RECORD, "urn": "urn:record", "id": "own"}], [])
+    target = removal.target(Zone(), "dns_record", f"example.com/records/{record}", INVENTORY, state)
+    assert bool(target.reason) is is_refused
+
+
+class Refusing(NoSizes):
+    """An account whose API answers deletes with an error."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
+
+    def call(self, *_: object, **__: object) -> Any:  # noqa: ANN401 -- as Api
+        raise ApiError(self.status, "no")
+
+
+def test_a_resource_that_goes_before_its_removal_is_gone_already() -> None:
+    target = removal.Target("droplet 1", path="droplets/1")
+    assert removal.remove(Refusing(404), target) is False
+    with pytest.raises(ApiError):
+        removal.remove(Refusing(500), target)
