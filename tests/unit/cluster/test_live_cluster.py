@@ -454,3 +454,30 @@ def test_a_response_of_another_server_is_reported_in_one_line(monkeypatch: pytes
     assert line.startswith(
         "DigitalOcean API call failed: GET kubernetes/clusters/c1: the answer isn't DigitalOcean's; "
     )
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_request_that_is_refused_for_a_while_is_repeated(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setenv("DIGITALOCEAN_HTTP_RETRY_WAIT_MIN", "0.001")
+    responses = iter([httpx.Response(status), httpx.Response(404)])
+    transport = httpx.MockTransport(lambda _: next(responses))
+    monkeypatch.setattr("httpx.Client", functools.partial(httpx.Client, transport=transport))
+    account = Account(api_endpoint=None, stack=None, token="dop_v1_secret")  # noqa: S106 -- of a test
+    assert live_cluster(account, "c1") is None
+    assert list(responses) == []
+
+
+@pytest.mark.parametrize(("endpoint", "uses_proxy"), [("http://127.0.0.1:1", False), (None, True)])
+def test_no_proxy_gets_a_token_that_stays_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, uses_proxy: bool
+) -> None:
+    used: list[bool] = []
+    client = httpx.Client
+
+    def recorded(*, trust_env: bool, **options: Any) -> httpx.Client:  # noqa: ANN401 -- the client's
+        used.append(trust_env)
+        return client(transport=httpx.MockTransport(lambda _: httpx.Response(404)), **options)
+
+    monkeypatch.setattr("httpx.Client", recorded)
+    live_cluster(Account(api_endpoint=endpoint, stack=None, token="dop_v1_secret"), "c1")  # noqa: S106 -- of a test
+    assert used == [uses_proxy]
