@@ -78,9 +78,10 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
     assert "unchanged" in stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes").stdout
 
 
-def test_the_first_preview_only_looks_up_versions(stack: Stack) -> None:
+def test_the_first_preview_only_looks_up_versions_and_the_clusters_name(stack: Stack) -> None:
     assert {(call["method"], call["path"]) for call in stack.calls_of_first_preview} == {
-        ("GET", "/v2/kubernetes/options")
+        ("GET", "/v2/kubernetes/options"),
+        ("GET", "/v2/kubernetes/clusters"),
     }
 
 
