@@ -334,6 +334,16 @@ def test_a_pod_without_a_controller_is_evicted_only_with_force(pools: Pools) -> 
     assert pools.pods == []
 
 
+def test_a_nodes_own_pods_do_not_hold_up_a_resize(pools: Pools) -> None:
+    pools.runs("foo")
+    (node,) = pools.pools["mycluster-default-pool"]["nodes"]
+    pools.starts("static", node, annotations={"kubernetes.io/config.mirror": "hash"})
+    pools.api_server.kept = {"static-1"}
+    pools.configure(nodeSize=LARGER)
+    assert pools.ops("resize-pool", "--yes", "--seconds", "5").returncode == 0
+    assert pools.pods == ["static-1"]
+
+
 def test_a_resize_can_be_rolled_back(pools: Pools) -> None:
     pools.runs("foo")
     old = pools.pools["mycluster-default-pool"]
