@@ -56,7 +56,11 @@ def recorded(tree: Path, runs: Mapping[str, Run]) -> dict[str, Any]:
 
 def described(run: Run) -> dict[str, Any]:
     """Returns what is compared of a run: its resources by URN, its outputs, calls, errors and exit status."""
-    resources = {resource["urn"]: resource | {"needs": sorted(set(resource["needs"]))} for resource in run["resources"]}
+    # Frames of a stack trace are no part of the graph.
+    resources = {
+        resource["urn"]: resource | {"needs": sorted(set(resource["needs"])), "foreign_frames": None}
+        for resource in run["resources"]
+    }
     return resources | {key: run[key] for key in ("outputs", "errors", "status")} | {"calls": sorted(run["invoked"])}
 
 
