@@ -37,8 +37,8 @@ class Helm(Terminal):
 
     @property
     def records(self) -> dict[tuple[str, str], str]:
-        labels = [(record["metadata"]["namespace"], record["metadata"]["labels"]) for record in self.api_server.objects]
-        return {(namespace, label["name"]): label["status"] for namespace, label in labels}
+        metadata = [record["metadata"] for record in self.api_server.objects]
+        return {(entry["namespace"], entry["labels"]["name"]): entry["labels"]["status"] for entry in metadata}
 
     @records.setter
     def records(self, statuses: STATUSES) -> None:
@@ -164,10 +164,10 @@ def test_absent_releases_and_those_of_others_are_no_finding(
 
 KONG = deployment("kong", "kong")
 INGRESS_CLASS: Document = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "kong"}}
-PROXY: Document = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kong-proxy"}}
+PROXY: Document = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kong-proxy", "namespace": "kong"}}
 CHANGED_BY_HAND: dict[str, tuple[list[Document], str]] = {
     "scaled to zero": (
-        [deployment("kong", "kong", replicas=0), INGRESS_CLASS, PROXY | {"metadata": {"name": "kong-proxy"}}],
+        [deployment("kong", "kong", replicas=0), INGRESS_CLASS, PROXY],
         "Deployment kong/kong was changed: spec.replicas",
     ),
     "another image": (
@@ -205,22 +205,18 @@ CHANGED_BY_HAND: dict[str, tuple[list[Document], str]] = {
 def test_what_helm_installed_and_somebody_changed_or_deleted_is_found_with_the_commands(helm: Helm, name: str) -> None:
     in_cluster, problem = CHANGED_BY_HAND[name]
     # A manifest doesn't name the release's own namespace.
-    helm.manifest = [{**each, "metadata": {"name": each["metadata"]["name"]}} for each in (KONG, INGRESS_CLASS, PROXY)]
+    installed = [KONG, INGRESS_CLASS, PROXY]
+    helm.manifest = [item | {"metadata": {"name": item["metadata"]["name"]}} for item in installed]
     helm.has({"kong"}, {"kong"})
     helm.records = {("kong", "kong"): "deployed"}
     (record,) = helm.api_server.objects
-    everything = [KONG, INGRESS_CLASS, _in_kong(PROXY)]
-    helm.api_server.objects = [record, *everything]
+    helm.api_server.objects = [record, *installed]
     assert helm.changes() == []
-    helm.api_server.objects = [record, *(_in_kong(each) if each["kind"] == "Service" else each for each in in_cluster)]
+    helm.api_server.objects = [record, *in_cluster]
     (finding,) = helm.changes()
     assert finding["problem"] == f"objects of the Helm release kong differ from its chart: {problem}"
     forget = f"python -m ops forget-release {helm.id} {secret('kong')} --namespace kong --stack dev"
     assert finding["fixes"] == [[forget, "pulumi refresh --yes --skip-preview --stack dev", "pulumi up --stack dev"]]
-
-
-def _in_kong(document: Document) -> Document:
-    return {**document, "metadata": document["metadata"] | {"namespace": "kong"}}
 
 
 def test_a_record_that_is_not_helms_is_reported_in_one_line(helm: Helm) -> None:
