@@ -28,6 +28,7 @@ CLUSTER = {
 SCOPES = [*preflight.READING, *preflight.CLUSTER, *preflight.REGISTRY]
 # Each try may be many calls, and the API allows 250 a minute.
 until = partial(eventually, seconds=10)
+_NO_STACK = "no stack named 'dev' found"
 NOTHING_IS_BILLED = "stack dev: nothing is billed\n"
 
 
@@ -60,7 +61,7 @@ class Terminal:
             f'for file in "{folder}/$1-$2-$4.answer" "{folder}/$1-$2.answer"; do\n'
             '  [ -f "$file" ] && exec /bin/cat "$file"\n'
             "done\n"
-            "echo \"error: no stack named 'dev' found\" >&2\n"
+            f'echo "error: {_NO_STACK}" >&2\n'
             "exit 255\n"
         )
         self.pulumi.chmod(0o755)
@@ -75,6 +76,12 @@ class Terminal:
     def answers(self, command: str, document: object) -> None:
         """Sets what pulumi prints for a command's first two words, or for these and another stack."""
         (self.folder / f"{command.replace(' ', '-')}.answer").write_text(json.dumps(document))
+
+    def fails(self, problem: str) -> None:
+        """Sets the error of commands without an answer; by default there is no stack."""
+        script = self.pulumi.read_text()
+        assert _NO_STACK in script
+        self.pulumi.write_text(script.replace(_NO_STACK, problem))
 
     def typed(self) -> list[str]:
         """The pulumi commands so far."""

@@ -310,9 +310,8 @@ def test_preflight_shows_the_fix_of_a_refused_token_once(terminal: Terminal) -> 
 
 def test_preflight_reports_secrets_that_pulumi_cannot_decrypt(terminal: Terminal) -> None:
     (terminal.folder / "stack-output.answer").unlink()
-    script = terminal.pulumi.read_text()
-    problem = "error: failed to decrypt: incorrect passphrase"
-    terminal.pulumi.write_text(script.replace("error: no stack named 'dev' found", problem))
+    problem = "failed to decrypt: incorrect passphrase"
+    terminal.fails(problem)
     assert terminal.failed() == {}  # nothing is in the state yet
     terminal.own_cluster()
     failed = terminal.failed()
@@ -326,7 +325,7 @@ def test_a_missing_stack_file_that_would_delete_the_services_is_found(terminal: 
     terminal.configure(services=[])
     restore = "git checkout -- Pulumi.dev.yaml"
     assert terminal.failed()["stack file"]["fix"] == f"{restore}, or pulumi config refresh --stack dev"
-    (finding,) = [each for each in terminal.findings() if each["id"] == "stack-file-missing"]
+    (finding,) = [finding for finding in terminal.findings() if finding["id"] == "stack-file-missing"]
     assert finding["fixes"] == [[restore], ["pulumi config refresh --stack dev"]]
     (terminal.folder / "Pulumi.dev.yaml").write_text("config: {}\n")
     assert "stack file" not in terminal.failed()
@@ -345,8 +344,7 @@ def test_a_missing_stack_file_that_would_delete_the_services_is_found(terminal: 
     ],
 )
 def test_an_error_of_pulumi_ends_with_its_fix(terminal: Terminal, problem: str, fix: str) -> None:
-    script = terminal.pulumi.read_text()
-    terminal.pulumi.write_text(script.replace("error: no stack named 'dev' found", f"error: {problem}"))
+    terminal.fails(problem)
     (terminal.folder / "config---json.answer").unlink()
     done = terminal.ops("doctor")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)

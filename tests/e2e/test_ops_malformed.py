@@ -153,8 +153,7 @@ def test_a_malformed_project_file_is_reported_in_one_line(terminal: Terminal, te
 
 def test_without_a_selected_stack_the_error_shows_how_to_select_one(terminal: Terminal) -> None:
     (terminal.folder / "stack---show-name.answer").unlink()
-    script = terminal.pulumi.read_text().replace("no stack named 'dev' found", "no stack selected")
-    terminal.pulumi.write_text(script)
+    terminal.fails("no stack selected")
     assert is_one_line(terminal, ["bill"]) == "no stack is selected; fix: pulumi stack select, or --stack NAME\n"
 
 
