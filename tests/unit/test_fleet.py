@@ -7,9 +7,8 @@ from fractions import Fraction
 import pytest
 
 from tests.unit.configurations import FLEETS, shared
-from tests.unit.conftest import Recording
+from tests.unit.conftest import Recording, Resource
 
-OF_A_SERVICE = ("NetworkPolicy", "Deployment", "Service", "Ingress")
 CONFIGURATIONS = shared(*(f"fleet of {size}" for size in FLEETS))
 
 MEASURES: dict[str, Callable[[Recording], int]] = {
@@ -44,14 +43,18 @@ def test_dependencies_of_a_resource_are_constant_in_a_larger_fleet(run: Callable
     assert [resource.urn for resource in large.resources if len(resource.needs) > most[resource.type]] == []
 
 
+def objects_of_services(recording: Recording, *kinds: str) -> list[Resource]:
+    """The objects of the fleet's services. There is one of each kind, so that no test of all of them is empty."""
+    objects = [resource for kind in kinds for resource in recording.of(kind) if resource.name.startswith("s0")]
+    assert {resource.type.rpartition(":")[2] for resource in objects} == set(kinds)
+    return objects
+
+
 def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namespace(
     run: Callable[[str], Recording],
 ) -> None:
     recording = run("fleet of 20")
-    objects = [resource for kind in ("Deployment", "Service", "Ingress") for resource in recording.of(kind)]
-    for resource in objects:
-        if not resource.name.startswith("s0"):
-            continue
+    for resource in objects_of_services(recording, "Deployment", "Service", "Ingress"):
         closed = [urn.rpartition("$")[2] for urn in resource.needs if "Namespace" in urn or "NetworkPolicy" in urn]
         service = resource.name.removesuffix(".backend").removesuffix("-canary").removesuffix("-stable")
         assert closed == [f"kubernetes:networking.k8s.io/v1:NetworkPolicy::{service}"]
@@ -60,8 +63,7 @@ def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namesp
 
 def test_the_state_of_a_service_has_no_stack_frames_of_sdks(run: Callable[[str], Recording]) -> None:
     recording = run("fleet of 20")
-    objects = [resource for kind in OF_A_SERVICE for resource in recording.of(kind) if resource.name.startswith("s0")]
-    assert {resource.type.rpartition(":")[2] for resource in objects} == set(OF_A_SERVICE)
+    objects = objects_of_services(recording, "NetworkPolicy", "Deployment", "Service", "Ingress")
     assert {resource.urn: resource.foreign_frames for resource in objects if resource.foreign_frames} == {}
     # The resources beside them show that the recording sees frames.
     assert recording.one("Release").foreign_frames > 0
