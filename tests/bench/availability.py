@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from tests.bench import availability_page as page
 from tests.bench.events import EVENTS, Event
 from tests.bench.lab import SETUPS, Lab
 from tests.bench.load import RATE, Request, figures, load
+from tests.bench.report import commit
 from tests.e2e.stack import control, copy_checkout
 from tests.support import sandbox_command
 
@@ -100,7 +100,7 @@ def _keep(results: dict[str, Any], setup: str, event: str, requests: list[Reques
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(requests[-1].began - 2 * QUIET, 1),
         "load": round(os.getloadavg()[1], 1),
-        "commit": _commit(),
+        "commit": commit(),
     }
     results |= {
         "rate": RATE,
@@ -108,12 +108,6 @@ def _keep(results: dict[str, Any], setup: str, event: str, requests: list[Reques
     }
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     page.write(results)
-
-
-def _commit() -> str:
-    """The last commit of the checkout; what is measured may have changes that aren't committed."""
-    command = ("git", "rev-parse", "--short", "HEAD")
-    return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

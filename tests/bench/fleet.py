@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import threading
@@ -203,14 +202,14 @@ def watched(peaks: dict[str, int], processor: dict[str, float]) -> Iterator[None
             parents: dict[int, int] = {}
             for entry in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):
-                    parents[int(entry.name)] = int(_status_fields(entry)[_PARENT])
+                    parents[int(entry.name)] = int(_stat(entry)[_PARENT])
             for pid in parents:
                 if not _is_below(pid, parents):
                     continue
                 with suppress(OSError, StopIteration):
-                    name, fields, high = _looked_at(Path(f"/proc/{pid}"))
-                    peaks[f"MiB of the {name}"] = max(peaks.get(f"MiB of the {name}", 0), high)
-                    used[name, pid] = sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK")
+                    name, peak, seconds = _usage(Path(f"/proc/{pid}"))
+                    peaks[f"MiB of the {name}"] = max(peaks.get(f"MiB of the {name}", 0), peak)
+                    used[name, pid] = seconds
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -227,7 +226,7 @@ _PARENT, _TIMES = 1, slice(11, 13)
 """Fields of /proc/PID/stat after the command: the parent; user and system time in ticks."""
 
 
-def _status_fields(process: Path) -> list[str]:
+def _stat(process: Path) -> list[str]:
     return (process / "stat").read_text().rpartition(")")[2].split()
 
 
@@ -238,17 +237,18 @@ def _is_below(pid: int, parents: Mapping[int, int]) -> bool:
     return False
 
 
-def _looked_at(process: Path) -> tuple[str, list[str], int]:
-    """Returns the kind of a process, its fields and its highest memory (MiB).
+def _usage(process: Path) -> tuple[str, int, float]:
+    """Returns the kind of a process, its highest memory (MiB) and its processor time (seconds).
 
     Raises:
-        StopIteration: it is of none of the kinds.
-        OSError: it has ended.
+        StopIteration: the process is of no kind in the table.
+        OSError: the process has ended.
     """
     command = (process / "cmdline").read_text().replace("\0", " ")
     name = next(name for part, name in _PROCESSES.items() if part in command)
     high = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
-    return name, _status_fields(process), int(high.split()[1]) // 1024
+    seconds = sum(map(int, _stat(process)[_TIMES])) / os.sysconf("SC_CLK_TCK")
+    return name, int(high.split()[1]) // 1024, seconds
 
 
 _PROCESSES = {
@@ -292,11 +292,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="lives of each fleet")
     parser.add_argument("--no-tutorial", action="store_true", help="leave out the two rows with DigitalOcean's delays")
     chosen = parser.parse_args()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
     results: dict[str, Any] = {
-        "commit": commit.stdout.strip(),
+        "commit": report.commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
         "load": round(os.getloadavg()[0], 1),

@@ -3,6 +3,7 @@
 import math
 import re
 import statistics
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,12 @@ PICTURES = PROJECT / "docs" / "explanation"
 _QUIET = 0.5
 """The load average up to which nothing else runs."""
 _MARKS = re.compile("(?<=<!-- measured -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def commit() -> str:
+    """The last commit of the checkout; what is measured may have changes that aren't committed."""
+    command = ("git", "rev-parse", "--short", "HEAD")
+    return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @dataclass(frozen=True)
