@@ -89,7 +89,9 @@ class ApiServer:
             and kinds[document["kind"]] == plural
             and namespace in ("", document["metadata"].get("namespace"))
             and _selected(document, query.get("labelSelector", ""))
-            and all(_field(document, *pair.split("=")) for pair in query.get("fieldSelector", "").split(",") if pair)
+            and all(
+                _has_field(document, *pair.split("=")) for pair in query.get("fieldSelector", "").split(",") if pair
+            )
         ]
         if not name:
             return {"items": matching or None}
@@ -161,11 +163,11 @@ def _selected(item: Document, selector: str) -> bool:
     )
 
 
-def _field(item: Document, path: str, value: str) -> bool:
-    found: Any = item
+def _has_field(item: Document, path: str, value: str) -> bool:
+    field: Any = item
     for name in path.split("."):
-        found = found.get(name, {})
-    return bool(found == value)
+        field = field.get(name, {})
+    return bool(field == value)
 
 
 def deployment(name: str, namespace: str = "default", **spec: Any) -> Document:  # noqa: ANN401 -- fields of Kubernetes

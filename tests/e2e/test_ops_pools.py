@@ -259,7 +259,7 @@ def test_an_interrupted_resize_continues_after_the_cluster_was_renamed(
 ) -> None:
     interrupt_resize(pools, monkeypatch, call)
     pools.configure(nodeSize=LARGER, clusterName="shop")
-    assert [each["id"] for each in pools.findings()] == ["node-pool-resize"]
+    assert [finding["id"] for finding in pools.findings()] == ["node-pool-resize"]
     assert pools.ops("resize-pool", "--yes").returncode == 0
     (pool,) = pools.pools.values()
     assert (pool["name"], pool["size"]) == ("shop-default-pool", LARGER)

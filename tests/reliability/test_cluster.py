@@ -273,7 +273,7 @@ def test_an_interrupted_uninstall_of_kong_blocks_neither_up_nor_destroy(whole: W
     whole.kubectl("label", record, "-n", "kong", "status=uninstalling", "--overwrite")
     whole.kubectl("delete", "service", "kong-proxy", "-n", "kong")
     assert "kong-proxy' does not exist" in whole.up(check=False).stdout
-    (finding,) = [problem for problem in whole.doctor() if "left by an interrupted destroy" in problem["problem"]]
+    (finding,) = [finding for finding in whole.doctor() if "left by an interrupted destroy" in finding["problem"]]
     assert len(finding["fixes"][0]) == 2
     whole.mend()
     whole.up()

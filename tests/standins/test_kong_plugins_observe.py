@@ -231,11 +231,11 @@ def traced(gateway: Gateway, port: int, at: int, **config: Any) -> None:  # noqa
 
 def spans(deliveries: "Queue[Delivery]", count: int) -> dict[str, Span]:
     """The next spans, by name."""
-    attributes: dict[str, Span] = {}
-    while len(attributes) < count:
+    by_name: dict[str, Span] = {}
+    while len(by_name) < count:
         request = deliveries.get(timeout=10)[2]
-        attributes |= {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
-    return attributes
+        by_name |= {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
+    return by_name
 
 
 def told(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 -- protobuf

@@ -174,8 +174,8 @@ def internet(live: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
     }
     if answer := others.get(request.url.host):
         return answer
-    cluster = next((body for end, body in published().items() if request.url.path.endswith(end)), None)
-    return httpx.Response(200, content=cluster) if cluster else httpx.Response(404)
+    content = next((body for end, body in published().items() if request.url.path.endswith(end)), None)
+    return httpx.Response(200, content=content) if content else httpx.Response(404)
 
 
 def packed(files: Mapping[str, str]) -> bytes:

@@ -45,7 +45,7 @@ def keys(config: dict[str, Any]) -> set[str]:
     for key, value in config.items():
         name = key.removeprefix("kong-doks:")
         entries = value if isinstance(value, list) else [value]
-        keys |= {name} | {f"{name}.{key}" for entry in entries if isinstance(entry, dict) for key in entry}
+        keys |= {name} | {f"{name}.{field}" for entry in entries if isinstance(entry, dict) for field in entry}
     return keys
 
 

@@ -321,9 +321,8 @@ class Clusters:
         """Gives the pool's nodes its labels and taints."""
 
         def work(record: ClusterRecord, kubernetes: KubernetesLike, pool: Document, node: Document) -> None:
-            kubernetes.mark(
-                *(node_record(record.document, version, node, record.node_version) for version in (pool, before))
-            )
+            after, earlier = (node_record(record.document, p, node, record.node_version) for p in (pool, before))
+            kubernetes.mark(after, earlier)
 
         for node in pool["nodes"]:
             self._in_background(record, work, pool, node)

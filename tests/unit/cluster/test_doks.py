@@ -177,9 +177,9 @@ def test_the_sandbox_stack_differs_only_in_addresses(dev: Recording, run: Callab
     assert other.one("Release").inputs["repositoryOpts"] == {"repo": "http://127.0.0.1:7071"}
     same = ["KubernetesCluster", "ContainerRegistry", "Image", "Deployment", "Service", "Ingress"]
     for kind in same:
-        ours = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in dev.of(kind))
-        theirs = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in other.of(kind))
-        assert ours == theirs
+        of_dev = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in dev.of(kind))
+        of_sandbox = sorted(json.dumps(resource.inputs, sort_keys=True) for resource in other.of(kind))
+        assert of_dev == of_sandbox
 
 
 def test_the_address_is_ipv4_and_looked_up_if_the_service_has_only_a_hostname() -> None:

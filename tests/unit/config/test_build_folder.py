@@ -69,8 +69,8 @@ def test_unbuildable_files_are_refused_unless_dockerignore_excludes_them(
 def test_the_dockerfiles_own_ignore_file_comes_first(folder: Path) -> None:
     (folder / ".dockerignore").write_text("*")
     (folder / "Dockerfile.dockerignore").write_text("static\npipe")
-    (reasons,) = unhashable(folder)
-    assert reasons.startswith(SOCKET)
+    (reason,) = unhashable(folder)
+    assert reason.startswith(SOCKET)
 
 
 def test_a_link_to_another_folder_changes_the_hash(folder: Path) -> None:

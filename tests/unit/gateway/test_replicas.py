@@ -170,7 +170,7 @@ def test_only_generated_rate_limits_get_the_stores_password() -> None:
     (plugin,) = policies.route_rules(limited, gateway, store).plugins
     assert plugin.secret_paths == ("/redis/password",)
     everywhere = policies.gateway_plugins(GatewayPolicies.model_validate(LIMIT), store)
-    assert {resource.name: resource.secret_paths for resource in everywhere if resource.secret_paths} == {
+    assert {made.name: made.secret_paths for made in everywhere if made.secret_paths} == {
         "rate-limiting": ("/redis/password",)
     }
     (plugin,) = policies.route_rules(limited, gateway, plugin_configs.Context()).plugins

@@ -100,6 +100,12 @@ class History:
         return [*self._updates]
 
 
+def without_checkpoints(last: dict[str, Any]) -> Ownership:
+    """What a stack with one update in its history owns, by that history alone."""
+    read = ownership.read(History(last), EMPTY, timedelta)  # type: ignore[arg-type]
+    return replace(read, other_stacks=dict, earlier_ids=set)
+
+
 @pytest.mark.parametrize(
     ("kind", "result", "is_own"),
     [
@@ -111,10 +117,9 @@ class History:
     ],
 )
 def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, result: str, is_own: bool) -> None:
-    history = ownership.read(History(update(kind, result, "tried")), EMPTY, timedelta)  # type: ignore[arg-type]
-    history = replace(history, other_stacks=dict, earlier_ids=set)
-    assert history.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
-    in_checkpoint = replace(history, earlier_ids=lambda: {"1"})
+    by_history = without_checkpoints(update(kind, result, "tried"))
+    assert by_history.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
+    in_checkpoint = replace(by_history, earlier_ids=lambda: {"1"})
     assert in_checkpoint.owns_cluster(cluster("tried", UP - timedelta(days=9)))
 
 
@@ -130,12 +135,7 @@ def test_only_a_failed_up_may_own_resources_without_a_checkpoint(kind: str, resu
 )
 def test_an_up_that_ended_before_its_first_resource_owns_nothing(changes: dict[str, int] | None, is_own: bool) -> None:
     failed = update("update", "failed", "tried") | {"resourceChanges": changes}
-    found = replace(
-        ownership.read(History(failed), EMPTY, timedelta),  # type: ignore[arg-type]
-        other_stacks=dict,
-        earlier_ids=set,
-    )
-    assert found.owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
+    assert without_checkpoints(failed).owns_cluster(cluster("tried", UP + timedelta(minutes=1))) is is_own
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_every_diagnostic_line_is_a_command_or_a_comment(console: Console, answe
     answer(200, "", {})
     demo.up(console)
     lines = printed(console).partition("look further")[2].splitlines()[1:]
-    assert len(lines) == 2 * len([*demo.LOOK_FURTHER, "source"])
+    assert len(lines) == 2 * (1 + len(demo.LOOK_FURTHER))
     for comment, command in zip(lines[::2], lines[1::2], strict=True):
         assert comment.startswith("# ")
         assert command.split()[0] in {"source", "pulumi", "kubectl", "python", "make"}

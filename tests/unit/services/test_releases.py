@@ -78,8 +78,8 @@ def backend_name(recording: Recording, version: str) -> str:
 
 
 def container(recording: Recording, name: str) -> dict[str, Any]:
-    (containers,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
-    return dict(containers)
+    (only,) = recording.one("Deployment", name).inputs["spec"]["template"]["spec"]["containers"]
+    return dict(only)
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
