@@ -37,18 +37,18 @@ func newJWT(c *jwtAuth, _ *declarative.PluginEntity, wrong *declarative.Faults) 
 	if c.MaximumExpiration > 0 && !slices.Contains(c.ClaimsToVerify, "exp") {
 		wrong.Add("config.claims_to_verify", "required field missing: exp, with maximum_expiration")
 	}
-	challenge := challenge("Bearer", c.Realm)
 	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *gateway.Exchange) func() {
-		refuse := func(challenge string, body any) func() {
-			return func() { x.Exit(http.StatusUnauthorized, body, map[string]string{"WWW-Authenticate": challenge}) }
+		refuse := func(reason string, body any) func() {
+			headers := map[string]string{"WWW-Authenticate": challenge("Bearer", c.Realm) + reason}
+			return func() { x.Exit(http.StatusUnauthorized, body, headers) }
 		}
 		tokens := c.tokens(x.Request)
 		if len(tokens) == 0 {
-			return refuse(challenge, gateway.Message("Unauthorized"))
+			return refuse("", gateway.Message("Unauthorized"))
 		}
 		credential, wrong := c.verify(tokens, x.Snapshot)
 		if wrong != nil {
-			return refuse(challenge+` error="invalid_token"`, wrong)
+			return refuse(` error="invalid_token"`, wrong)
 		}
 		authenticate(x, credential.Holder(x.Snapshot.Directory), credential.Key)
 		return nil
