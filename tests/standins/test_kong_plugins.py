@@ -68,6 +68,14 @@ def told(answer: httpx.Response, *names: str) -> dict[str, str | None]:
     return {name: headers.get(name) for name in names}
 
 
+@pytest.mark.parametrize(("name", "scheme"), [("key-auth", "Key"), ("jwt", "Bearer")])
+def test_the_challenge_has_the_realm_if_one_is_set(gateway: Gateway, echo: int, name: str, scheme: str) -> None:
+    for config, challenge in (({}, scheme), ({"realm": "shop"}, f'{scheme} realm="shop"')):
+        gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin(name, config)])
+        answer = gateway.client.get("/")
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, challenge)
+
+
 def test_a_key_in_header_or_query_identifies_the_consumer(gateway: Gateway, echo: int) -> None:
     alice = {"id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a001", "custom_id": "4711"}
     credential = {"key": "alices-key", "id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a002"}
