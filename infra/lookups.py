@@ -24,7 +24,7 @@ from infra.config.tls import Tls
 from infra.kubernetes.chart_archive import chart_archive, download
 from infra.live_cluster import available_upgrades, check_access, cluster_named, live_cluster, with_vpc
 from infra.loader import Account, config_key, exit_with_error
-from infra.own_state import CLUSTER, VPC, own_state
+from infra.own_state import own_ids
 
 Answer = TypeVar("Answer")
 Definition = Mapping[str, Any]
@@ -132,15 +132,20 @@ def _own_cluster(config: ClusterSettings, account: Account) -> tuple[str, LiveCl
     vpc = previous_output("vpc_id")
     identifier = previous_output("cluster_id")
     cluster = live_cluster(account, identifier) if identifier else None
-    if cluster is None and (identifier := cluster_named(account, config.cluster_name)) and (state := own_state()):
-        if identifier not in state.ids(CLUSTER):
+    if (
+        cluster is None
+        and (identifier := cluster_named(account, config.cluster_name))
+        and (own := own_ids(digitalocean.KubernetesCluster, digitalocean.Vpc))
+    ):
+        clusters, vpcs = own
+        if identifier not in clusters:
             name = json.dumps(config.cluster_name)
             exit_with_error(
                 f"{config_key('clusterName')}: a cluster {name} exists already ({identifier}), and the state of this "
                 "stack doesn't have it; allowed: a name that is free in the account; "
                 "fix: pulumi config set clusterName with another name, or python -m ops doctor"
             )
-        vpc = next(iter(state.ids(VPC)), None)
+        vpc = next(iter(vpcs), None)
         cluster = live_cluster(account, identifier)
     if cluster is None:
         return None

@@ -3,31 +3,26 @@
 import json
 import subprocess
 from collections.abc import Collection
-from typing import Any
 
 import pulumi
-
-CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
-VPC = "digitalocean:index/vpc:Vpc"
+from pulumi.type_token import get_type_token
 
 
-class OwnState:
-    """The ids of the stack's resources, by type."""
+def own_ids(*classes: type[pulumi.Resource]) -> list[Collection[str]] | None:
+    """Returns the ids of the stack's own resources of each class, without those that the program only reads.
 
-    def __init__(self, resources: Collection[Any]) -> None:
-        self._resources = resources
-
-    def ids(self, kind: str) -> Collection[str]:
-        """Returns the ids of a type, without those that the program only reads."""
-        return {each["id"] for each in self._resources if each["type"] == kind and not each.get("external")}
-
-
-def own_state() -> OwnState | None:
-    """Reads the state; None if the Pulumi CLI isn't on PATH, or can't read it."""
+    None if the Pulumi CLI isn't on PATH, or can't read the state.
+    """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
     try:
         exported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return OwnState(json.loads(exported)["deployment"].get("resources") or [])
-    except (OSError, subprocess.CalledProcessError, ValueError, LookupError, TypeError):
+        resources = json.loads(exported)["deployment"].get("resources") or []
+        own = [
+            (resource["type"], resource["id"])
+            for resource in resources
+            if "id" in resource and not resource.get("external")
+        ]
+    except (OSError, subprocess.CalledProcessError, ValueError, LookupError, TypeError, AttributeError):
         return None
+    return [{identifier for kind, identifier in own if kind == get_type_token(wanted)} for wanted in classes]

@@ -280,10 +280,10 @@ def _check_vpc_name(cluster: LiveCluster, vpc: Vpc | None, taken: Collection[str
 def _check_domain(settings: Settings, records: Mapping[str, list[Record]], state: State) -> Iterator[Check]:
     """Checks that no other record leads clients elsewhere: DNS shares them out among all records of a name."""
     others = [
-        f"{each.type} record to {each.data}"
+        f"{record.type} record to {record.data}"
         for found in records.values()
-        for each in found
-        if each.type in ADDRESSES and each.id not in state.of(states.RECORD)
+        for record in found
+        if record.type in ADDRESSES and record.id not in state.of(states.RECORD)
     ]
     if others:
         detail = f"{settings.domain} has another {', another '.join(others)}, which gets a part of the requests"

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +17,7 @@ class _Pattern(NamedTuple):
 
 def unhashable(folder: Path) -> Iterator[str]:
     """Yields a problem for each entry that the provider can't hash: sockets, for example, and dangling links."""
-    for entry in _entries(folder):
+    for entry in sent_entries(folder):
         if entry.is_symlink():
             if not Path(entry.path).exists():
                 yield f"{_name(folder, entry)} is a link to nothing"
@@ -28,36 +27,16 @@ def unhashable(folder: Path) -> Iterator[str]:
 
 def links_hash(folder: Path) -> str:
     """Returns a hash of the links to folders, which the provider's hash leaves out; empty if there are none."""
-    links = [entry for entry in _entries(folder) if entry.is_symlink() and entry.is_dir()]
+    links = [entry for entry in sent_entries(folder) if entry.is_symlink() and entry.is_dir()]
     targets = sorted(f"{_name(folder, link)} {Path(link.path).readlink()}" for link in links)
     return hashlib.sha256("\n".join(targets).encode()).hexdigest() if targets else ""
-
-
-def normalize_modes(folder: Path) -> Iterator[str]:
-    """Gives the folder's entries the modes of a checkout under umask 022, which are all that git records.
-
-    The provider's hash and Docker's layers have the modes: without this, another umask makes another image.
-
-    Yields:
-        Each entry whose mode differs and can't be changed.
-    """
-    files = [Path(entry.path) for entry in _entries(folder) if entry.is_file(follow_symlinks=False)]
-    folders = {parent for file in files for parent in file.relative_to(folder).parents[:-1]}
-    for path in [*files, *(folder / each for each in folders)]:
-        present = stat.S_IMODE(path.stat().st_mode)
-        mode = 0o755 if present & stat.S_IXUSR else 0o644
-        if present != mode:
-            try:
-                path.chmod(mode)
-            except OSError:
-                yield path.relative_to(folder).as_posix()
 
 
 def _name(folder: Path, entry: os.DirEntry[str]) -> str:
     return Path(entry.path).relative_to(folder).as_posix()
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Yields the files and links of a folder that Docker sends to the build."""
     patterns = _patterns(folder)
     waiting = [folder] if folder.is_dir() else []

@@ -237,7 +237,7 @@ def _address(value: str) -> str:
 
 
 def _lua(code: str) -> str:
-    """Refuses code that LuaJIT can't compile. Kong would run without the plugin and the program's own code in it."""
+    """Refuses code that LuaJIT can't compile: Kong would leave out the plugin, with the program's own code in it."""
     lua = _lua_module()
     try:
         lua.LuaRuntime().compile(code)

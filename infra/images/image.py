@@ -7,9 +7,10 @@ from pathlib import Path
 import pulumi
 import pulumi_docker_build as docker_build
 
-from infra.config.build_folder import links_hash, normalize_modes
+from infra.config.build_folder import links_hash
 from infra.config.bundled_app import BundledApp
 from infra.config.service import Service
+from infra.images.file_modes import normalize_modes
 from infra.images.registry import Registry
 
 

@@ -11,7 +11,7 @@ _FIRST_POD, _NEW_NODE = 180, 600
 
 
 def first_pod_seconds(*, scales_nodes: bool) -> int:
-    """Returns the time that a rollout may take for its first pod.
+    """Returns the seconds that a rollout may take for its first pod.
 
     Where the cluster autoscaler adds nodes, the pod may wait for one: creating it takes minutes. Pulumi's default is
     ten minutes, also for a container that crashes at once.

@@ -52,7 +52,7 @@ class VersionArgs:
 
 
 def rollout_seconds(args: VersionArgs) -> int:
-    """Returns the time that a rollout of a version may take."""
+    """Returns the seconds that a rollout of a version may take."""
     first_pod = first_pod_seconds(scales_nodes=args.evictable) + (args.service.startup_seconds or 0)
     return first_pod + _FURTHER_POD * (args.version.max_replicas - 1)
 

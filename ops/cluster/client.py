@@ -53,6 +53,12 @@ class Kubernetes:
                 return []
             raise
 
+    def kinds(self, version: str) -> tuple[str, dict[str, Any]]:
+        """Returns the path of an API version such as apps/v1, and its resources by kind; none if it isn't served."""
+        path = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        known = self.find(path) or {"resources": []}
+        return path, {resource["kind"]: resource for resource in known["resources"] if "/" not in resource["name"]}
+
     def text(self, path: str, **params: str) -> str:
         return self._client.get(path, params=params).raise_for_status().text
 

@@ -67,7 +67,7 @@ def manifest(kubernetes: Kubernetes, record: Record) -> list[dict[str, Any]]:
         documents = list(yaml.load_all(release["manifest"], Loader=yaml.CSafeLoader))
     except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"Helm's record {record.name} can't be read: {error!r}") from None
-    return [each for each in documents if each]
+    return [document for document in documents if document]
 
 
 def forget(kubernetes: Kubernetes, namespace: str, name: str) -> None:

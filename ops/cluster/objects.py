@@ -119,8 +119,8 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
 
     Neither `pulumi up` nor its option --refresh looks at them: Pulumi compares the release's values only.
     """
-    actual, cluster_wide = _read(kubernetes, {(each["apiVersion"], each["kind"]) for each in manifest})
-    expected = _without_scaled({_installed_key(each, namespace, cluster_wide): each for each in manifest})
+    actual, cluster_wide = _read(kubernetes, {(document["apiVersion"], document["kind"]) for document in manifest})
+    expected = _without_scaled({_installed_key(document, namespace, cluster_wide): document for document in manifest})
     return Comparison(
         missing=[key for key in expected if key not in actual],
         # A chart may set fields that the API server doesn't have: a field that is absent proves nothing.
@@ -158,7 +158,9 @@ def _deletion(key: Key, live: Document) -> Deletion | None:
     held = list(live["metadata"].get("finalizers") or [])
     conditions = (live.get("status") or {}).get("conditions") or []
     held += [
-        one_line(each.get("message", "")) for each in conditions if key.kind == "Namespace" and each["status"] == "True"
+        one_line(condition.get("message", ""))
+        for condition in conditions
+        if key.kind == "Namespace" and condition["status"] == "True"
     ]
     return Deletion(key, held, can_be_freed=key.kind not in _CONTAINING and _KEEPS_LOAD_BALANCER not in held)
 
@@ -197,9 +199,7 @@ def _read(kubernetes: Kubernetes, kinds: set[tuple[str, str]]) -> tuple[dict[Key
     for api, kind in sorted(kinds):
         by_api[api].append(kind)
     for api, names in by_api.items():
-        root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
-        known = kubernetes.find(root) or {"resources": []}
-        resources = {resource["kind"]: resource for resource in known["resources"] if "/" not in resource["name"]}
+        root, resources = kubernetes.kinds(api)
         for kind in names:
             if kind not in resources:
                 continue

@@ -88,9 +88,9 @@ def failed_probe(kubernetes: Kubernetes, container: Container) -> str:
     )
     place = f"spec.containers{{{container.name}}}"
     messages = [
-        (each.get("lastTimestamp") or each.get("eventTime") or "", one_line(each.get("message", "")))
-        for each in events
-        if each["involvedObject"].get("fieldPath") == place
+        (event.get("lastTimestamp") or event.get("eventTime") or "", one_line(event.get("message", "")))
+        for event in events
+        if event["involvedObject"].get("fieldPath") == place
     ]
     return max(messages, default=("", ""))[1]
 

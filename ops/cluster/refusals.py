@@ -32,17 +32,15 @@ def refusals(kubernetes: Kubernetes) -> Iterator[Refusal]:
             # Of a pod, the event says that Kong didn't answer, as while it starts.
             if key.kind != "Pod" and (key not in newest or at > newest[key].at):
                 newest[key] = Refusal(key, at, one_line(event.get("message", "")))
-    return (each for each in newest.values() if _is_unchanged(kubernetes, each))
+    return (refusal for refusal in newest.values() if _is_unchanged(kubernetes, refusal))
 
 
 def _is_unchanged(kubernetes: Kubernetes, refusal: Refusal) -> bool:
     api, kind, namespace, name = refusal.key
-    root = f"/api/{api}" if "/" not in api else f"/apis/{api}"
-    known = kubernetes.find(root) or {"resources": []}
-    plural = next((each["name"] for each in known["resources"] if each["kind"] == kind and "/" not in each["name"]), "")
+    root, resources = kubernetes.kinds(api)
     place = f"/namespaces/{namespace}" if namespace else ""
-    live = kubernetes.find(f"{root}{place}/{plural}/{name}") if plural else None
+    live = kubernetes.find(f"{root}{place}/{resources[kind]['name']}/{name}") if kind in resources else None
     if live is None:
         return False
     fields = live["metadata"].get("managedFields") or []
-    return all(each.get("time", "") <= refusal.at for each in fields if each.get("subresource") != "status")
+    return all(entry.get("time", "") <= refusal.at for entry in fields if entry.get("subresource") != "status")

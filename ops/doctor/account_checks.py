@@ -169,7 +169,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
     """
     known = snapshot.state.of(states.RECORD)
     if snapshot.a_records:
-        data = {each.id: each.data for records in snapshot.a_records.values() for each in records}
+        data = {record.id: record.data for records in snapshot.a_records.values() for record in records}
         for identifier, resource in known.items():
             wanted, actual = (resource.get("outputs") or {}).get("value"), data.get(identifier, "deleted")
             if wanted and actual != wanted:

@@ -159,7 +159,7 @@ def check_annotations(snapshot: Snapshot) -> Iterator[Finding]:
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
     """Objects of the state whose deletion doesn't end: an `up` can't create them again until it does."""
     deleted = snapshot.cluster.objects.deleted if snapshot.cluster else []
-    namespaces = {each.key.name for each in deleted if each.key.kind == "Namespace"}
+    namespaces = {deletion.key.name for deletion in deleted if deletion.key.kind == "Namespace"}
     for deletion in deleted:
         key = deletion.key
         # `up` fails while the namespace is there.

@@ -1,13 +1,11 @@
 """Objects in the cluster beside those of the state."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+from ops.cluster.client import Kubernetes
 from ops.cluster.objects import Change, Key, compare
 from ops.pulumi.state import State
-
-if TYPE_CHECKING:
-    from ops.cluster.client import Kubernetes
 
 
 class Cluster:
@@ -15,6 +13,8 @@ class Cluster:
 
     def __init__(self, *services: dict[str, Any]) -> None:
         self.services = services
+
+    kinds = Kubernetes.kinds
 
     def find(self, path: str) -> dict[str, Any] | None:
         return {"resources": [{"kind": "Service", "name": "services"}]} if path == "/api/v1" else None
@@ -53,6 +53,8 @@ def deployment(replicas: int, manager: str) -> dict[str, Any]:
 
 class Deployments(Cluster):
     """A cluster that has one Deployment and nothing else."""
+
+    kinds = Kubernetes.kinds
 
     def find(self, path: str) -> dict[str, Any] | None:
         return {"resources": [{"kind": "Deployment", "name": "deployments"}]} if path == "/apis/apps/v1" else None
