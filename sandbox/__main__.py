@@ -202,7 +202,7 @@ def up(example: str = typer.Option("", help="An example instead of the tutorial:
     _check_machine()
     report = Report(console)
     console.print(
-        "Starts the sandbox on this machine, and brings the stack up in it: about a minute, and six more the first "
+        "Starts the sandbox on this machine, and brings the stack up in it: about a minute, and five more the first "
         f"time, to compile Kubernetes.\nCaches stay in {CACHE}; `make down` removes the rest.",
         markup=False,
     )
