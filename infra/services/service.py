@@ -75,7 +75,8 @@ class Service(pulumi.ComponentResource):
         after_gateway = after(*needs.gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         checks = health_checks(service)
-        # The route depends on the policy: until the controller finds it, Kong makes no health checks.
+        # Service objects and route depend on the policy: the controller reports one that it doesn't find as an error,
+        # and Kong makes no health checks until it does.
         policy = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
         upstream = {**rules.upstream, **({UPSTREAM_POLICY: self.name} if checks else {})}
         pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []
@@ -98,7 +99,7 @@ class Service(pulumi.ComponentResource):
         deployments = {name: deploy(name, args, after(*plugins)) for name, args in versions.items()}
         is_weighted = len(service.traffic_weights) > 1
         create_backend = weighted_backend if is_weighted else service_object
-        backends = {name: create_backend(name, args, after(*plugins)) for name, args in versions.items()}
+        backends = {name: create_backend(name, args, after(*plugins, *policy)) for name, args in versions.items()}
         applied = sorted(plugin_name(self.name, plugin.name) for plugin in rules.plugins if plugin.applies)
         opened = route(
             RouteArgs(

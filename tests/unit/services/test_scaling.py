@@ -159,7 +159,8 @@ def test_kong_checks_the_pods_of_a_service_that_has_several(run: Run) -> None:
     assert "httpFailures" not in active["unhealthy"]
     assert recording.one("Service", "foo").annotations["konghq.com/upstream-policy"] == "foo"
     assert "konghq.com/upstream-policy" not in recording.one("Service", "bar").annotations
-    assert "KongUpstreamPolicy foo.upstream" in recording.before(recording.one("Ingress", "foo"))
+    for kind in ("Ingress", "Service"):
+        assert "KongUpstreamPolicy foo.upstream" in recording.before(recording.one(kind, "foo"))
 
 
 def test_all_versions_share_one_upstream_policy(run: Run) -> None:
