@@ -84,7 +84,9 @@ class ClusterSettings(Model):
     node_pools: dict[PoolName, NodePool] = Field(
         {}, description="node pools by name", examples=["{batch: {size: s-2vcpu-4gb, count: 1}}"]
     )
-    protect: bool | None = Field(None, description="true or false (true, except for stack dev)", examples=[False])
+    protect: bool | None = Field(
+        None, description="true or false (default true, except for stack dev)", examples=[False]
+    )
     allow_replace: bool = Field(False, description="true or false", examples=[False])
     kubernetes_version: str = Field(
         "", pattern=r"^(1\.[0-9]{2})?$", description="a minor version, in quotes", examples=['"1.35"']

@@ -18,7 +18,7 @@ _KINDS = {"RS256": "RSA key", "ES256": "key on the curve prime256v1"}
 class Jwt(Model):
     """The key with which a consumer signs tokens."""
 
-    key: str | None = Field(None, min_length=1, description="the tokens' iss claim (the consumer's name)")
+    key: str | None = Field(None, min_length=1, description="the tokens' iss claim (default the consumer's name)")
     algorithm: Literal["HS256", "RS256", "ES256"] = Field(
         "HS256", description="HS256, RS256 or ES256", examples=["RS256"]
     )

@@ -61,7 +61,7 @@ class GatewayPolicies(Policies):
         None, description="min, max (up to 20), cpu, memory", examples=[{"min": 2, "max": 5}]
     )
     priority: bool | None = Field(
-        None, description="true or false; true by default where anything has autoscale", examples=[True]
+        None, description="true or false (default true where anything has autoscale)", examples=[True]
     )
     request_id: bool = Field(False, description="true or false", examples=[True])
     access_log: bool = Field(False, description="true or false", examples=[True])

@@ -88,7 +88,7 @@ class NodePool(Model):
     """Nodes of one size beside the default pool."""
 
     size: str = Field(pattern=SIZE, description="a Droplet size", examples=["s-2vcpu-4gb"])
-    count: int | None = Field(None, ge=1, le=MAX_NODES, description="1 to 512 nodes (1)", examples=[2])
+    count: int | None = Field(None, ge=1, le=MAX_NODES, description="1 to 512 nodes (default 1)", examples=[2])
     autoscale: Autoscale | None = Field(None, description="min, max", examples=["{min: 1, max: 3}"])
     labels: dict[LabelKey, LabelValue] = Field({}, description="labels of its nodes", examples=['{"tier": "batch"}'])
     taints: list[Taint] = Field([], description="a list of taints", examples=["[{key: batch}]"])

@@ -127,9 +127,11 @@ class Termination(Model):
 class Timeouts(Model):
     """Seconds that Kong waits for the service."""
 
-    connect: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[5])
-    read: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[60])
-    write: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600", examples=[60])
+    connect: float | None = Field(
+        None, ge=0.001, le=3600, description="seconds, up to 3600 (default 60, with several pods 2)", examples=[5]
+    )
+    read: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600 (default 60)", examples=[60])
+    write: float | None = Field(None, ge=0.001, le=3600, description="seconds, up to 3600 (default 60)", examples=[60])
 
 
 _CHANGES = "set, add, rename (names with values), remove (names)"
@@ -189,7 +191,7 @@ class RoutePolicies(Policies):
     auth: Auth | None = Field(None, description="jwt or key-auth", examples=["jwt"])
     allow: list[Label] = Field([], description="groups of consumers", examples=[["team-a"]])
     timeouts: Timeouts | None = Field(None, description="connect, read, write", examples=[{"read": 10}])
-    retries: int | None = Field(None, ge=0, le=100, description="0 to 100", examples=[2])
+    retries: int | None = Field(None, ge=0, le=100, description="0 to 100 (default 5)", examples=[2])
     protocol: Literal["http", "grpc"] = Field("http", description="http or grpc", examples=["grpc"])
     when_headers: dict[RouteHeader, RouteHeaderValue] = Field(
         {},

@@ -197,7 +197,12 @@ class Workload(RoutePolicies):
         30, ge=1, le=3600, description="1 to 3600 seconds that a pod has to end, preStop included", examples=[30]
     )
     pre_stop: int | None = Field(
-        None, ge=0, le=600, description="0 to 600 seconds that a pod serves on before SIGTERM", examples=[5]
+        None,
+        ge=0,
+        le=600,
+        description=f"0 to 600 seconds that a pod serves on before SIGTERM (default {PRE_STOP}, with several pods "
+        f"{PRE_STOP_OF_SEVERAL})",
+        examples=[5],
     )
     active_checks: bool = Field(True, description="true or false", examples=[False])
     resources: Resources = Field(
@@ -282,7 +287,9 @@ class Service(Workload, Source):
     key: ClassVar[str] = "services"
 
     port: int = Field(5000, ge=1, le=65535, description="a port from 1 to 65535", examples=[5000])
-    health: ProbePath | None = Field(None, description='a path from "/" on, as a URL has it', examples=["/healthz"])
+    health: ProbePath | None = Field(
+        None, description='a path from "/" on, as a URL has it (default /healthz with build)', examples=["/healthz"]
+    )
     pull: PullCredentials | None = Field(
         None, description="server, username, password of a private image's registry", examples=[{"server": "ghcr.io"}]
     )

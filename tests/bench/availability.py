@@ -26,7 +26,7 @@ from tests.bench.lab import SETUPS, Lab
 from tests.bench.load import RATE, Request, figures, load
 from tests.bench.report import commit
 from tests.e2e.stack import control, copy_checkout
-from tests.support import sandbox_command
+from tests.support import eventually, sandbox_command
 
 RESULTS = PROJECT / "tests" / "bench" / "availability.json"
 QUIET = 3.0
@@ -57,6 +57,7 @@ def measure(lab: Lab, event: Event) -> list[Request]:
     event.prepare(lab)
     with load(lab.address, PATHS, lab.client, QUIET) as running:
         event.act(lab)
+        eventually(lambda: lab.is_whole() and all(request.served for request in running.requests[-RATE:]), 180)
     return sorted(running.requests, key=lambda request: request.began)
 
 
@@ -102,6 +103,7 @@ def _keep(results: dict[str, Any], setup: str, event: str, requests: list[Reques
         "load": round(os.getloadavg()[1], 1),
         "commit": commit(),
     }
+    results[setup] = {name: results[setup][name] for name in EVENTS if name in results[setup]}
     results |= {
         "rate": RATE,
         "machine": f"{os.cpu_count()} processors, Linux {platform.release().partition('-')[0]}",

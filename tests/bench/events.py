@@ -17,7 +17,8 @@ from infra.config import versions
 from sandbox.host.addresses import ACME, CHARTS
 from sandbox.host.paths import RUN
 from sandbox.toolchain.build import tool
-from tests.bench.lab import SETUPS, Lab
+from tests.bench.lab import CHECKED, SETUPS, Lab
+from tests.e2e import inside
 from tests.e2e.stack import control
 from tests.e2e.test_certificates import DOMAIN, certificate, trust
 from tests.support import eventually, sandbox_command
@@ -26,6 +27,7 @@ AWAY = 60.0
 """Duration of an outage, in seconds."""
 ROUTES = 100
 _NEXT_CHART = "99.0.0"
+_LARGER, _BATCH = "s-4vcpu-8gb", "batch"
 _EAT = """
 
 @app.get("/foo/eat")
@@ -207,8 +209,38 @@ def drain_node(lab: Lab) -> None:
 
 
 def resize_pool(lab: Lab) -> None:
-    lab.resize(3)
-    lab.resize(2)
+    lab.resize(lab.nodes + 1)
+    lab.resize(lab.nodes)
+
+
+def change_node_size(lab: Lab) -> None:
+    """Moves the default pool to larger nodes and back (docs/how-to/resize-a-node-pool.md)."""
+    for changes in ({"nodeSize": _LARGER}, {}):
+        lab.configure(**changes)
+        lab.types("python -m ops resize-pool --yes\npulumi up")
+
+
+def add_pool(lab: Lab) -> None:
+    lab.change(nodePools={_BATCH: {"size": "s-2vcpu-4gb", "autoscale": {"min": 0, "max": 1}}})
+
+
+def autoscale_nodes(lab: Lab) -> None:
+    """A pod without room adds a node, which is removed after it."""
+    pod = inside.pod(_BATCH, "python", "-c", "import time; time.sleep(3600)")
+    (pool,) = [pool["name"] for pool in lab.cluster["node_pools"] if pool["name"].startswith(_BATCH)]
+    pod["spec"]["nodeSelector"] = {"doks.digitalocean.com/node-pool": pool}
+    created = inside.create(lab, "default", pod)
+    assert created.returncode == 0, created.stderr
+    lab.run("kubectl", "wait", f"pod/{_BATCH}", "--for=condition=Ready", "--timeout=180s")
+    lab.run("kubectl", "delete", "pod", _BATCH)
+    lab.settle_nodes(lab.nodes)
+
+
+def add_node(lab: Lab) -> None:
+    """Adds the node that a drained node's pods move to, where there is one node alone."""
+    if lab.nodes == 1:
+        lab.resize(2)
+        time.sleep(CHECKED)
 
 
 def recycle_node(lab: Lab) -> None:
@@ -216,7 +248,7 @@ def recycle_node(lab: Lab) -> None:
     (node,) = [node for node in lab.cluster["node_pools"][0]["nodes"] if node["name"] == name]
     lab.api("DELETE", f"{lab.pool}/nodes/{node['id']}?replace=1")
     eventually(lambda: name not in {node["metadata"]["name"] for node in lab.kubernetes("nodes")["items"]}, 180)
-    lab.settle_nodes(2)
+    lab.settle_nodes(lab.nodes)
 
 
 def upgrade(lab: Lab) -> None:
@@ -288,7 +320,7 @@ def kill_node(lab: Lab) -> None:
     (droplet,) = [node["droplet_id"] for node in nodes if node["name"] == name]
     lab.api("DELETE", f"/v2/droplets/{droplet}")
     eventually(lambda: name not in {node["metadata"]["name"] for node in lab.kubernetes("nodes")["items"]}, 180)
-    lab.settle_nodes(2)
+    lab.settle_nodes(lab.nodes)
 
 
 def hang_node(lab: Lab) -> None:
@@ -343,7 +375,7 @@ def stop_dns(lab: Lab) -> None:
 def refuse_digitalocean(_: Lab) -> None:
     control("POST", "faults", json={"path": "/v2/", "kind": "refuse", "times": None})
     try:
-        time.sleep(AWAY)
+        time.sleep(5 * AWAY)
     finally:
         control("DELETE", "faults")
 
@@ -358,16 +390,18 @@ EVENTS: dict[str, Event] = {
     "100 routes changed": Event(change_routes, prepare=lambda lab: apply_routes(lab, "r")),
     "consumer rotated": Event(rotate_key, prepare=add_key),
     "certificate renewed": Event(renew_certificate, prepare=add_domain),
-    "node drained": Event(drain_node, ("two",)),
-    "node recycled": Event(recycle_node, ("two",)),
-    "pool resized": Event(resize_pool, ("two",)),
-    "cluster upgraded": Event(upgrade, ("two",)),
+    "node drained": Event(drain_node, prepare=add_node),
+    "node recycled": Event(recycle_node),
+    "pool resized": Event(resize_pool),
+    "size of the nodes changed": Event(change_node_size),
+    "nodes autoscaled": Event(autoscale_nodes, prepare=add_pool),
+    "cluster upgraded": Event(upgrade),
     "foo killed": Event(kill_foo),
     "foo out of memory": Event(exhaust_memory, prepare=add_leak),
     "Kong killed": Event(kill_kong),
     "controller killed": Event(kill_controller),
     "rate-limit store killed": Event(kill_store, ("two",)),
-    "node killed": Event(kill_node, ("two",)),
+    "node killed": Event(kill_node),
     "node hangs": Event(hang_node, ("two",)),
     "API server away": Event(stop_api_server),
     "cluster DNS away": Event(stop_dns),

@@ -13,6 +13,8 @@ from tests.support import eventually
 
 SERVICES = [{"name": "foo", "path": "/foo", "build": "apps/foo"}, {"name": "bar", "path": "/bar", "build": "apps/bar"}]
 Configuration = dict[str, Any]
+CHECKED = 18.0
+"""Seconds of five health checks of the load balancer, after which it sends requests to a new node."""
 SETUPS: dict[str, Configuration] = {
     # The default size has no room for an autoscaler's pods.
     "one": {"nodeCount": 1, "nodeSize": "s-2vcpu-4gb", "services": SERVICES},
@@ -35,7 +37,7 @@ class Lab(Stack):
         self.setup = setup
         self.client = Client()
         self._changed = False
-        self._nodes = SETUPS[setup]["nodeCount"]
+        self.nodes = SETUPS[setup]["nodeCount"]
 
     def change(self, **changes: Any) -> None:  # noqa: ANN401 -- YAML
         """Deploys the setup's configuration with changes, which `settle` reverts."""
@@ -94,14 +96,14 @@ class Lab(Stack):
         self.client = Client()
         if self._changed:
             self.change()
-        self.settle_nodes(self._nodes)
         for node in self.kubernetes("nodes")["items"]:
             self.run("kubectl", "uncordon", node["metadata"]["name"])
+        self.resize(self.nodes)
 
         eventually(self.is_whole, 180)
-        if self._nodes > 1:
+        if self.nodes > 1:
             self.spread()
-            time.sleep(18)  # five health checks of the load balancer
+            time.sleep(CHECKED)
 
     def is_whole(self) -> bool:
         """Reports whether every pod of every Deployment is ready."""
@@ -123,6 +125,6 @@ class Lab(Stack):
         for name, namespace in (("kong", "kong"), ("foo-deployment", "default"), ("bar-deployment", "default")):
             app = name.removesuffix("-deployment")
             pods = self.kubernetes("pods", "-n", namespace, "-l", f"app={app}")["items"]
-            if len({pod["spec"]["nodeName"] for pod in pods}) < self._nodes:
+            if len({pod["spec"]["nodeName"] for pod in pods}) < self.nodes:
                 self.run("kubectl", "delete", "pod", "-n", namespace, pods[0]["metadata"]["name"])
                 self.run("kubectl", "rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=90s")

@@ -157,6 +157,13 @@ def test_every_key_of_services_and_gateway_has_a_description(model: str) -> None
     assert [key for key in keys if not re.search(rf"`[^`]*\b{key}\b[^`]*`", explained)] == []
 
 
+def test_a_default_that_depends_on_other_keys_stands_in_the_column_of_defaults() -> None:
+    rows = re.findall(
+        r"^\| `preStop` \| (.*?) \| (.*?) \|", text_of(Path("docs/reference/configuration.md")), re.MULTILINE
+    )
+    assert {*rows} == {("5, with several pods 10", "0 to 600 seconds that a pod serves on before SIGTERM")}
+
+
 GUIDES = [page for page in PAGES if page.parts[:2] in {("docs", "tutorials"), ("docs", "how-to")}]
 
 
