@@ -11,8 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from infra.config.node_pools import DEFAULT_POOL_TAG
-from ops import preflight
 from ops.cli import app
+from ops.preflight import scopes
 from ops.pulumi import state as states
 from sandbox.host.paths import PROJECT
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
@@ -25,7 +25,7 @@ CLUSTER = {
     "ha": False,
     "node_pools": [{"name": "default", "size": "s-1vcpu-2gb", "count": 1}],
 }
-SCOPES = [*preflight.READING, *preflight.CLUSTER, *preflight.REGISTRY]
+SCOPES = [*scopes.READING, *scopes.CLUSTER, *scopes.REGISTRY]
 # Each try may be many calls, and the API allows 250 a minute.
 until = partial(eventually, seconds=10)
 _NO_STACK = "no stack named 'dev' found"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ops import cli, preflight
+from ops.cli import terminal as screens
+from ops.preflight import scopes
 from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
 from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
@@ -417,8 +418,8 @@ def test_preflight_passes_and_changes_nothing(terminal: Terminal) -> None:
 
 def test_preflight_prints_each_check_on_its_own_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    for name in ("console", "errors"):
-        monkeypatch.setattr(cli, name, Console(file=screen, force_terminal=True, highlight=False, soft_wrap=True))
+    for name in ("_console", "_errors"):
+        monkeypatch.setattr(screens, name, Console(file=screen, force_terminal=True, highlight=False, soft_wrap=True))
     terminal.ops("preflight")
     lines = [line.plain for line in shown(screen.getvalue())]
     assert [line for line in lines if not line.startswith(("ok ", "FAIL ", "stack dev: "))] == []
@@ -453,8 +454,8 @@ def test_a_stack_without_a_registry_needs_no_scope_of_registries(terminal: Termi
 def test_a_domain_takes_the_scopes_for_its_record_as_well(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     terminal.account.cloud.tokens = {TOKEN: SCOPES}
-    assert terminal.failed()["scopes"]["said"] == f"missing: {', '.join(preflight.DOMAIN)}"
-    terminal.account.cloud.tokens = {TOKEN: [*SCOPES, *preflight.DOMAIN]}
+    assert terminal.failed()["scopes"]["said"] == f"missing: {', '.join(scopes.DOMAIN)}"
+    terminal.account.cloud.tokens = {TOKEN: [*SCOPES, *scopes.DOMAIN]}
     assert terminal.failed() == {}
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ops import preflight
+from ops.preflight import scopes
 from tests.e2e.terminal import Terminal, until
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
-READING = {*preflight.READING, "registry:read"}
+READING = {*scopes.READING, "registry:read"}
 ASKED_BY = {
     "account:read": "preflight",
     "sizes:read": "cost",

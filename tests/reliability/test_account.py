@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ops import preflight
+from ops.preflight import scopes
 from ops.pulumi.state import CLUSTER
 from tests.reliability.part import QUIET, Part, delete_default_pool, until
 from tests.reliability.sweep import Sweep
@@ -51,7 +51,7 @@ def test_a_sample_of_the_sweep_converges(part: Part) -> None:
 
 @pytest.mark.soak
 def test_the_listed_scopes_are_enough_and_each_is_used(part: Part) -> None:
-    listed = {"kubernetes:read", *preflight.CLUSTER, *preflight.REGISTRY}
+    listed = {"kubernetes:read", *scopes.CLUSTER, *scopes.REGISTRY}
     part.account.cloud.tokens = {TOKEN: sorted(listed | {"tag:read"})}  # needed for an attribute, not for a call
     part.up()
     part.configure(nodeCount=2, registry={"kind": "digitalocean", "tier": "basic"})
@@ -227,7 +227,7 @@ def test_changes_by_hand_are_found_and_repaired(part: Part) -> None:
     part.up()
     cluster = _cluster(part)
     pool = part.account.cloud.clusters.records[cluster].document["node_pools"][0]
-    part.account.cloud.clusters.resize(part.account.cloud.clusters.records[cluster], pool, 2)
+    part.account.cloud.clusters.pools.resize(part.account.cloud.clusters.records[cluster], pool, 2)
     (drift,) = part.doctor()
     assert drift["problem"] == f"node count of cluster {cluster}: 1 in the state, 2 in the account"
     part.mend()

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ops import preflight
+from ops.preflight import scopes
 from sandbox.digitalocean.provider.properties import Properties
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused
 
-LISTED = {"kubernetes:read", "registry:read", *preflight.CLUSTER, *preflight.REGISTRY}
+LISTED = {"kubernetes:read", "registry:read", *scopes.CLUSTER, *scopes.REGISTRY}
 TAGS = "tag:read"
 REFUSED = {
     "kubernetes:read": "GET .*kubernetes/options",
@@ -19,7 +19,7 @@ REFUSED = {
     "registry:update": "GET .*docker-credentials",
     "registry:delete": "DELETE .*regist",
 }
-LISTED_FOR_A_DOMAIN = {"load_balancer:read", *preflight.DOMAIN}
+LISTED_FOR_A_DOMAIN = {"load_balancer:read", *scopes.DOMAIN}
 REFUSED_OF_A_DOMAIN = {
     "domain:read": "GET .*domains",
     "domain:create": "POST .*records",

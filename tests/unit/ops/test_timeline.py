@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
-from ops import cli
+from ops.cli import app, command
 from ops.errors import OpsError
 from ops.pulumi import state
 from ops.pulumi.state import State
@@ -163,13 +163,13 @@ def test_the_last_up_is_found_behind_many_other_updates() -> None:
 
 
 def test_a_picture_or_a_log_that_is_no_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "Stack", Stack)
+    monkeypatch.setattr(command, "Stack", Stack)
     monkeypatch.setattr(state, "read", lambda _: State(RESOURCES, []))
     log, picture = tmp_path / "events", tmp_path / "nowhere" / "timeline.svg"
     log.write_text("\n".join(events()))
-    done = CliRunner().invoke(cli.app, ["timeline", str(log), "--output", str(picture)])
+    done = CliRunner().invoke(app, ["timeline", str(log), "--output", str(picture)])
     assert (done.exit_code, done.stderr) == (
-        cli.UNCHECKED,
+        command.UNCHECKED,
         f"{picture}: No such file or directory; fix: --output with a file that can be written\n",
     )
-    assert CliRunner().invoke(cli.app, ["timeline", str(tmp_path)]).exit_code == 2
+    assert CliRunner().invoke(app, ["timeline", str(tmp_path)]).exit_code == 2

@@ -1,0 +1,115 @@
+"""What the commands have in common: the program, options, exit statuses, the stack and its account."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from infra.config.settings import Settings
+from ops.account.inventory import Inventory, inventory
+from ops.account.ownership import Names
+from ops.account.ownership import read as read_ownership
+from ops.cli.terminal import show, show_json, warn
+from ops.digitalocean import Api
+from ops.errors import OpsError
+from ops.pulumi import state as states
+from ops.pulumi.stack import Stack
+
+PROBLEM, UNCHECKED = 1, 3
+POLL_SECONDS = 2
+HELP = """python -m ops: commands beside Pulumi.
+
+Exit status: 0 no problem, 1 problems found, 2 usage error, 3 could not check.
+"""
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+
+StackName = Annotated[
+    str,
+    typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack; by default the one that is selected."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ClusterId = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+class Command:
+    """A running command: its stack, the stack's account, and the result that it prints."""
+
+    def __init__(self, stack: str, *, as_json: bool) -> None:
+        self.stack = Stack(Path.cwd(), stack)
+        self.as_json = as_json
+
+    @property
+    def settings(self) -> Settings:
+        return self.stack.settings
+
+    @cached_property
+    def api(self) -> Api:
+        return self.stack.account()
+
+    def read_account(self) -> tuple[states.State, Inventory]:
+        state = states.read(self.stack)
+        ownership = read_ownership(self.stack, state, self.api.clock_error)
+        return state, inventory(self.api, Names.of(self.stack.values), ownership)
+
+    def check_own(self, cluster: str) -> None:
+        """Refuses to change a cluster that the state doesn't have.
+
+        Raises:
+            OpsError: the cluster is somebody else's, or lost.
+        """
+        if cluster not in states.read(self.stack).of(states.CLUSTER):
+            raise OpsError(
+                f"cluster {cluster} is not in the state of stack {self.stack.name}; "
+                f"fix: python -m ops doctor --stack {self.stack.name}"
+            )
+
+    def show_json(self, **document: object) -> None:
+        show_json({"stack": self.stack.name} | document)
+
+    def show_verdict(self, text: str) -> None:
+        show(f"stack {self.stack.name}: {text}")
+
+    def done(self, what: str, result: str, then: str = "") -> None:
+        """Prints the result of a repair, and the command of Pulumi's or of ops that comes next."""
+        if then:
+            result += f" ({then} --stack {self.stack.name})"
+        if self.as_json:
+            self.show_json(what=what, said=result)
+        else:
+            self.show_verdict(f"{what}: {result}")
+
+
+@contextmanager
+def errors_in_one_line(*, as_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except OpsError as error:
+        refuse(str(error), UNCHECKED, as_json=as_json)
+
+
+def refuse(message: str, status: int, *, as_json: bool) -> NoReturn:
+    """Prints an error and ends the command."""
+    if as_json:
+        show_json({"error": message})
+    else:
+        warn(message, style="red")
+    raise typer.Exit(status) from None
+
+
+@contextmanager
+def opened(stack: str, *, as_json: bool, needs_token: bool = True) -> Iterator[Command]:
+    """Opens a command; an error ends it with one line. A missing token is one before anything is read."""
+    with errors_in_one_line(as_json=as_json):
+        command = Command(stack, as_json=as_json)
+        if needs_token:
+            _ = command.api
+        yield command
+
+
+def plain(items: Sequence[Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(item) for item in items]

@@ -1,0 +1,1 @@
+"""Checks that `pulumi up` can work, before it costs anything."""
