@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from infra.config.bundled_app import BundledApp
+from infra.config.bundled_app import AnyWorkload, BundledApp
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.policies import Policies
-from infra.config.service import ResolvedVersion, Service
+from infra.config.service_version import ResolvedVersion
 from infra.config.types import HeaderName, Model, ServiceName, UrlPath
 
 ADDRESS = (
@@ -53,7 +53,7 @@ class Aggregate(BundledApp):
         return {*self.backends, *self.egress.services}
 
     def environment(
-        self, _version: ResolvedVersion, workloads: Sequence[Service | BundledApp], _gateway: Policies
+        self, _version: ResolvedVersion, workloads: Sequence[AnyWorkload], _gateway: Policies
     ) -> Mapping[str, str]:
         """Returns the container's variables: the URL and the timeout of each backend."""
         addresses = {workload.name: f"{workload.host}:{workload.port}" for workload in workloads}

@@ -9,7 +9,9 @@ from pydantic.alias_generators import to_camel
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.policies import Policies
-from infra.config.service import ResolvedVersion, Service, Workload
+from infra.config.service import Service
+from infra.config.service_version import ResolvedVersion
+from infra.config.workload import Workload
 
 
 class BundledApp(Workload):
@@ -31,7 +33,7 @@ class BundledApp(Workload):
 
     @abstractmethod
     def environment(
-        self, version: ResolvedVersion, workloads: Sequence["Service | BundledApp"], gateway: Policies
+        self, version: ResolvedVersion, workloads: Sequence["AnyWorkload"], gateway: Policies
     ) -> Mapping[str, str]:
         """Returns the container's variables, beside PORT."""
 
@@ -47,3 +49,7 @@ class BundledApp(Workload):
                 yield ConfigError(key, shown, f"unset {reason}", f"remove {key}")
         if self.path == self.health_path:
             yield ConfigError("path", self.path, "any but that of the health check", "give it another path")
+
+
+AnyWorkload = Service | BundledApp
+"""What the list of a stack's workloads holds."""

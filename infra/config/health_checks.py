@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from infra.config.bundled_app import BundledApp
-from infra.config.service import Service
+from infra.config.bundled_app import AnyWorkload
 
 _SECONDS = 2
 """Interval and timeout of a check, as for a readiness probe."""
@@ -15,7 +14,7 @@ _REFUSALS = 1
 _ANSWERS = [int(status) for status in HTTPStatus if status >= HTTPStatus.OK]
 
 
-def health_checks(service: Service | BundledApp) -> Mapping[str, Any] | None:
+def health_checks(service: AnyWorkload) -> Mapping[str, Any] | None:
     """Returns `spec.healthchecks` of a service's KongUpstreamPolicy; None: one pod, no path, or switched off.
 
     Kubernetes marks a lost node NotReady after 50 seconds. Until then Kong would try its pods, for the connect timeout

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal, get_args, get_origin
 from pydantic import Field
 
 from infra.config import versions
-from infra.config.bundled_app import BundledApp
+from infra.config.bundled_app import AnyWorkload, BundledApp
 from infra.config.network import ServiceEgress
 from infra.config.policies import Policies, RoutePolicies
-from infra.config.service import ResolvedVersion, Service
+from infra.config.service_version import ResolvedVersion
 from infra.config.types import Model, ServiceName, UrlPath
 
 
@@ -35,7 +35,7 @@ class Page(BundledApp):
         return {*names} - {self.name}
 
     def environment(
-        self, _version: ResolvedVersion, workloads: Sequence[Service | BundledApp], gateway: Policies
+        self, _version: ResolvedVersion, workloads: Sequence[AnyWorkload], gateway: Policies
     ) -> Mapping[str, str]:
         content = {
             "path": self.path,
@@ -50,7 +50,7 @@ class Page(BundledApp):
         return {"PAGE": json.dumps(content)}
 
 
-def _described(workload: Service | BundledApp) -> Mapping[str, Any]:
+def _described(workload: AnyWorkload) -> Mapping[str, Any]:
     return {
         "name": workload.name,
         "path": workload.path,

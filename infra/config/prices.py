@@ -1,4 +1,7 @@
-"""DigitalOcean's prices in US dollars a month (its pricing pages, November 2026)."""
+"""DigitalOcean's prices in US dollars a month (its pricing pages, November 2026).
+
+The policy pack uses them too. Its environment lacks the program's packages, so this module imports none.
+"""
 
 NODE_SIZES = {
     "s-1vcpu-2gb": 12.0,

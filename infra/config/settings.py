@@ -7,7 +7,7 @@ from pydantic import Field
 
 from infra.config import versions
 from infra.config.aggregate import Aggregate
-from infra.config.bundled_app import BundledApp
+from infra.config.bundled_app import AnyWorkload
 from infra.config.cluster import ClusterSettings
 from infra.config.consumer import Consumer
 from infra.config.gateway import GatewayPolicies
@@ -77,12 +77,12 @@ class Settings(ClusterSettings):
         return versions.KONG_CHART_SHA256[versions.KONG_CHART] if own else None
 
     @property
-    def workloads(self) -> Sequence[Service | BundledApp]:
+    def workloads(self) -> Sequence[AnyWorkload]:
         """Services, aggregates and the page: everything that has a route."""
         return list(self.workloads_by_path.values())
 
     @property
-    def workloads_by_path(self) -> Mapping[str, Service | BundledApp]:
+    def workloads_by_path(self) -> Mapping[str, AnyWorkload]:
         """The workloads by their path in the configuration, such as `services[0]`."""
         lists: Sequence[Sequence[Service | Aggregate]] = (self.services, self.aggregates)
         listed = {f"{entry.key}[{index}]": entry for entries in lists for index, entry in enumerate(entries)}
@@ -152,10 +152,10 @@ class Settings(ClusterSettings):
         limits = [self.body_limit(workload) or 0 for workload in self.workloads if self.transforms_body(workload)]
         return max(limits, default=None)
 
-    def transforms_body(self, workload: Service | BundledApp) -> bool:
+    def transforms_body(self, workload: AnyWorkload) -> bool:
         """True if Kong changes the body of requests to a workload."""
         return workload.transforms_body or self.gateway.transforms_body
 
-    def body_limit(self, workload: Service | BundledApp) -> int | None:
+    def body_limit(self, workload: AnyWorkload) -> int | None:
         """Returns the limit in MiB for requests to a workload: its own or the gateway's."""
         return workload.body_limit or self.gateway.body_limit

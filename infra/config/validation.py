@@ -10,7 +10,7 @@ from infra.config import kong_plugins, namespaces
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
 from infra.config.node_pools import DEFAULT_POOL
-from infra.config.service import LONGEST_VARIABLE
+from infra.config.service_version import LONGEST_VARIABLE
 from infra.config.settings import Settings
 from infra.config.tls import LETS_ENCRYPT, TLS_SECRET, Acme
 

@@ -8,8 +8,7 @@ import pulumi
 import pulumi_docker_build as docker_build
 
 from infra.config.build_folder import links_hash
-from infra.config.bundled_app import BundledApp
-from infra.config.service import Service
+from infra.config.bundled_app import AnyWorkload
 from infra.images.file_modes import normalize_modes
 from infra.images.registry import Registry
 
@@ -74,7 +73,7 @@ class Image(pulumi.ComponentResource):
 
 
 def provision_images(
-    service: Service | BundledApp, registry: Registry, platform: str | None
+    service: AnyWorkload, registry: Registry, platform: str | None
 ) -> Mapping[str, Image | ExistingImage]:
     """Returns the image of each version of a service, by the version's name."""
     return {

@@ -8,8 +8,8 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.cluster.cluster import Pool
-from infra.config.bundled_app import BundledApp
-from infra.config.service import ResolvedVersion, Service
+from infra.config.bundled_app import AnyWorkload
+from infra.config.service_version import ResolvedVersion
 from infra.images.image import ExistingImage, Image
 from infra.kubernetes.eviction import EVICTABLE, first_pod_seconds, lost_node_tolerations
 from infra.kubernetes.network_policy import SERVICE_LABEL
@@ -40,7 +40,7 @@ class VersionArgs:
         annotations: of the Service objects, by which Kong's controller configures its upstream.
     """
 
-    service: Service | BundledApp
+    service: AnyWorkload
     version: ResolvedVersion
     image: Image | ExistingImage
     env: Mapping[str, pulumi.Input[str]]

@@ -1,8 +1,7 @@
 """NetworkPolicies of the services' pods."""
 
 from infra.config import namespaces
-from infra.config.bundled_app import BundledApp
-from infra.config.service import Service
+from infra.config.bundled_app import AnyWorkload
 from infra.config.settings import Settings
 from infra.kubernetes.network_policy import (
     DNS,
@@ -20,7 +19,7 @@ from infra.kubernetes.network_policy import (
 )
 
 
-def service_policy(service: Service | BundledApp, config: Settings) -> Policy:
+def service_policy(service: AnyWorkload, config: Settings) -> Policy:
     """Returns the policy of a service's pods: Kong and the services that call it connect to its port only."""
     port_of = {other.name: other.port for other in config.workloads}
     callers = [other.name for other in config.workloads if service.name in other.calls(port_of)]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from infra.config.bundled_app import BundledApp
-from infra.config.service import Service
+from infra.config.bundled_app import AnyWorkload
 from infra.gateway.certificate import Certificate
 from infra.gateway.consumers import Consumer
 from infra.gateway.gateway import Gateway
@@ -38,7 +37,7 @@ class RouteDependencies:
     certificate: Certificate | None
     consumers: Sequence[Consumer]
 
-    def of(self, service: Service | BundledApp) -> list[pulumi.Resource]:
+    def of(self, service: AnyWorkload) -> list[pulumi.Resource]:
         """Returns the resources that the route depends on and its plugins don't."""
         # If Kong served the route before its consumers exist, they would get 401.
         needs: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
@@ -59,7 +58,7 @@ class RouteArgs:
         needs: the gateway and what is attached to it.
     """
 
-    service: Service | BundledApp
+    service: AnyWorkload
     namespace: pulumi.Input[str]
     annotations: Mapping[str, pulumi.Input[str]]
     backends: Sequence[tuple[pulumi.Input[str], int]]

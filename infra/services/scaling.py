@@ -4,7 +4,7 @@ import pulumi
 from pulumi_kubernetes import autoscaling, core, meta, policy
 
 from infra.config.scaling import PodAutoscale
-from infra.config.service import DEFAULT_CPU_TARGET
+from infra.config.workload import DEFAULT_CPU_TARGET
 
 NUMBER_OF_PODS = "spec.replicas"
 """The field of a Deployment that its autoscaler owns.

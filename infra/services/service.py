@@ -6,13 +6,13 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.cluster.cluster import Pool
-from infra.config.bundled_app import BundledApp
+from infra.config.bundled_app import AnyWorkload
 from infra.config.environment import tracing_environment
 from infra.config.health_checks import health_checks
 from infra.config.kong_plugins import route_rules
 from infra.config.registry import PullCredentials
-from infra.config.service import ResolvedVersion
 from infra.config.service import Service as ServiceSettings
+from infra.config.service_version import ResolvedVersion
 from infra.config.settings import Settings
 from infra.gateway.kong_resources import UPSTREAM_POLICY, plugin_name, route_plugin, upstream_policy
 from infra.images.image import ExistingImage, Image
@@ -40,7 +40,7 @@ class Service(pulumi.ComponentResource):
 
     def __init__(  # noqa: PLR0913 -- images, namespace and what the route needs are what it builds on
         self,
-        service: ServiceSettings | BundledApp,
+        service: AnyWorkload,
         config: Settings,
         *,
         images: Mapping[str, Image | ExistingImage],
@@ -130,7 +130,7 @@ def _ready(backend: core.v1.Service, deployment: apps.v1.Deployment) -> pulumi.O
     return ready.apply(lambda names: str(names[0]))
 
 
-def _request(service: ServiceSettings | BundledApp, url: pulumi.Output[str]) -> pulumi.Output[str]:
+def _request(service: AnyWorkload, url: pulumi.Output[str]) -> pulumi.Output[str]:
     if isinstance(service, ServiceSettings) and service.protocol == "grpc":
         return pulumi.Output.from_input(f"# gRPC on port 443: {service.path}")
     credential = {"jwt": '-H "Authorization: Bearer $TOKEN" ', "key-auth": '-H "apikey: $KEY" '}
@@ -153,9 +153,7 @@ def _pull_secret(
     return secret.metadata.name
 
 
-def _environment(
-    service: ServiceSettings | BundledApp, version: ResolvedVersion, config: Settings
-) -> Mapping[str, pulumi.Input[str]]:
+def _environment(service: AnyWorkload, version: ResolvedVersion, config: Settings) -> Mapping[str, pulumi.Input[str]]:
     tracing = tracing_environment(config.gateway.tracing if service.tracing else None, service.name)
     own = service.environment(version, config.workloads, config.gateway)
     return {**mark_secret(tracing, config.gateway), **mark_secret(own, service)}

@@ -7,7 +7,7 @@ import yaml
 
 from infra.config.gateway import GatewayPolicies
 from infra.config.registry import Registry
-from infra.config.service import ResolvedVersion
+from infra.config.service_version import ResolvedVersion
 from infra.config.settings import Settings
 from infra.config.tls import Acme
 from tests.unit.configurations import FOO, PROJECT
