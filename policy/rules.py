@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from policy import prices
+from infra.config import prices
 
 CLUSTER = "digitalocean:index/kubernetesCluster:KubernetesCluster"
 NODE_POOL = "digitalocean:index/kubernetesNodePool:KubernetesNodePool"
@@ -177,7 +177,8 @@ def over_budget(resources: Iterable[Resource], config: Config) -> Iterator[str]:
 
     At the end of an update, the resources exist already. So a value that is unknown in a preview is a violation.
     """
-    node_sizes = prices.NODE_SIZES | dict(config["prices"])
+    node_sizes = {size: prices.hourly(monthly) for size, monthly in prices.NODE_SIZES.items()}
+    node_sizes |= config["prices"]
     total = 0.0
     for resource in resources:
         unknown = list(_unknown_prices(resource))
@@ -229,11 +230,13 @@ def _other_price(resource: Resource) -> float:
     """The price of everything that isn't a node."""
     props = resource.props
     if resource.type == CLUSTER:
-        return prices.HIGH_AVAILABILITY if props.get("ha") is True else 0
+        return prices.hourly(prices.HIGH_AVAILABILITY) if props.get("ha") is True else 0
     if resource.type in _REGISTRIES:
-        return prices.REGISTRY_TIERS.get(str(props.get("subscriptionTierSlug")), prices.REGISTRY_TIERS["professional"])
+        tiers = prices.REGISTRY_TIERS
+        return prices.hourly(tiers.get(str(props.get("subscriptionTierSlug")), tiers["professional"]))
     kind = {_SERVICE: _value(props, "spec.type"), _RELEASE: _value(props, "values.proxy.type")}.get(resource.type)
-    return prices.LOAD_BALANCER if kind == "LoadBalancer" or resource.type == _LOAD_BALANCER else 0
+    is_balancer = kind == "LoadBalancer" or resource.type == _LOAD_BALANCER
+    return prices.hourly(prices.LOAD_BALANCER["REGIONAL"]) if is_balancer else 0
 
 
 def _containers(workload: Resource) -> Iterator[Mapping[str, Any]]:
