@@ -8,13 +8,13 @@ Iptables rules, routes and sysctls need no removal: those of the cluster are in 
 """
 
 import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from sandbox.cluster.remains import INTERFACE, cgroups, remove_cgroup, remove_cluster
 from sandbox.host.paths import RUN
@@ -25,7 +25,7 @@ _SECONDS = 10
 def leftovers() -> list[str]:
     """Everything of a sandbox that is on the machine, a line each; of a running one, too."""
     return [
-        *(f"process {pid}: {command}" for pid, command in _processes()),
+        *(f"process {process.pid}: {command}" for process, command in _processes()),
         *(f"mount {path}" for path in _mounts()),
         *(f"network interface {path.name}" for path in (INTERFACE,) if path.exists()),
         *(f"cgroup {path}" for path in cgroups() if path.exists()),
@@ -37,9 +37,9 @@ def clean() -> None:
     """Removes all leftovers: also ends a sandbox that still runs, except for this process and its parents."""
     end = time.monotonic() + _SECONDS
     while (processes := list(_processes())) and time.monotonic() < end:
-        for pid, _ in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for process, _ in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         time.sleep(0.05)
     for path in reversed(_mounts()):
         subprocess.run(["umount", "--lazy", path], check=False)
@@ -51,29 +51,24 @@ def clean() -> None:
         shutil.rmtree(RUN, ignore_errors=True)
 
 
-def _processes() -> Iterator[tuple[int, str]]:
-    spared = set(_ancestors())
-    for process in Path("/proc").glob("[0-9]*"):
-        pid = int(process.name)
-        if pid in spared:
+def _processes() -> Iterator[tuple[psutil.Process, str]]:
+    """The processes of a sandbox with their command lines."""
+    itself = psutil.Process()
+    spared = {itself, *itself.parents()}
+    for process in psutil.process_iter():
+        if process in spared:
             continue
-        with contextlib.suppress(OSError):  # it ended
-            command = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            roots = (line for line in process.joinpath("mountinfo").read_text().splitlines() if line.split()[4] == "/")
-            temporary = f"TMPDIR={RUN}/".encode() in process.joinpath("environ").read_bytes()
-            if command and (temporary or f"{RUN}/" in command or any(f"{RUN}/" in line for line in roots)):
-                yield pid, command
-
-
-def _ancestors() -> Iterator[int]:
-    pid = os.getpid()
-    while pid:
-        yield pid
-        status = Path(f"/proc/{pid}/status").read_text()
-        pid = int(next(line for line in status.splitlines() if line.startswith("PPid:")).split()[1])
+        # OSError: it ended while its mounts were read.
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+            command = " ".join(process.cmdline())
+            mounts = Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()
+            roots = (line for line in mounts if line.split()[4] == "/")
+            is_temporary = process.environ().get("TMPDIR", "").startswith(f"{RUN}/")
+            if command and (is_temporary or any(f"{RUN}/" in text for text in (command, *roots))):
+                yield process, command
 
 
 def _mounts() -> list[str]:
     """Mount points in the run directory, the outer ones first."""
-    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    points = (partition.mountpoint for partition in psutil.disk_partitions(all=True))
     return sorted(point for point in points if point.startswith(f"{RUN}/"))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from ops.timeline import critical_path, draw, steps_of_events
 from sandbox.host.paths import PROJECT
@@ -199,17 +200,15 @@ def watched(peaks: dict[str, int], processor: dict[str, float]) -> Iterator[None
 
     def watch() -> None:
         while not ended.wait(0.1):
-            parents: dict[int, int] = {}
-            for entry in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError):
-                    parents[int(entry.name)] = int(_stat(entry)[_PARENT])
-            for pid in parents:
-                if not _is_below(pid, parents):
-                    continue
-                with suppress(OSError, StopIteration):
-                    name, peak, seconds = _usage(Path(f"/proc/{pid}"))
-                    peaks[f"MiB of the {name}"] = max(peaks.get(f"MiB of the {name}", 0), peak)
-                    used[name, pid] = seconds
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    command = " ".join(process.cmdline())
+                    name = next((name for part, name in _PROCESSES.items() if part in command), None)
+                    if name:
+                        memory = f"MiB of the {name}"
+                        peaks[memory] = max(peaks.get(memory, 0), process.memory_info().rss >> 20)
+                        times = process.cpu_times()
+                        used[name, process.pid] = times.user + times.system
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -220,35 +219,6 @@ def watched(peaks: dict[str, int], processor: dict[str, float]) -> Iterator[None
         watcher.join()
         for (name, _), seconds in used.items():
             processor[name] = processor.get(name, 0) + seconds
-
-
-_PARENT, _TIMES = 1, slice(11, 13)
-"""Fields of /proc/PID/stat after the command: the parent; user and system time in ticks."""
-
-
-def _stat(process: Path) -> list[str]:
-    return (process / "stat").read_text().rpartition(")")[2].split()
-
-
-def _is_below(pid: int, parents: Mapping[int, int]) -> bool:
-    while pid := parents.get(pid, 0):
-        if pid == os.getpid():
-            return True
-    return False
-
-
-def _usage(process: Path) -> tuple[str, int, float]:
-    """Returns the kind of a process, its highest memory (MiB) and its processor time (seconds).
-
-    Raises:
-        StopIteration: the process is of no kind in the table.
-        OSError: the process has ended.
-    """
-    command = (process / "cmdline").read_text().replace("\0", " ")
-    name = next(name for part, name in _PROCESSES.items() if part in command)
-    high = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
-    seconds = sum(map(int, _stat(process)[_TIMES])) / os.sysconf("SC_CLK_TCK")
-    return name, int(high.split()[1]) // 1024, seconds
 
 
 _PROCESSES = {

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sandbox.host.certificate_authority import Authority
-from tests.standins.digitalocean_provider.engine import FakeKubernetes
+from tests.standins.account import FakeKubernetes
 
 Document = dict[str, Any]
 KINDS = {

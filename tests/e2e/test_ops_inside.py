@@ -10,7 +10,8 @@ import pytest
 from sandbox.host.certificate_authority import Authority
 from tests.e2e.api_server import ApiServer, deployment, pod
 from tests.e2e.terminal import SCOPES, Terminal
-from tests.standins.digitalocean_provider.engine import TOKEN, Account, FakeKubernetes
+from tests.standins.account import FakeKubernetes
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 Document = dict[str, Any]
 _CONTAINERS = [{"name": "proxy", "image": "kong:3.9.3"}, {"name": "ingress-controller", "image": "controller:3.5.13"}]

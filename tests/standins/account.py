@@ -37,13 +37,13 @@ QUICK = {
 }
 
 
+@dataclass
 class FakeKubernetes(Nameless):
-    server = "https://127.0.0.1:16443"
-    ca_pem = b"-----BEGIN CERTIFICATE-----\n"
-    admin_token = "admin"  # noqa: S105 -- a word, no secret
+    """A Kubernetes of which there is nothing but the name."""
 
-    def __init__(self) -> None:
-        self.stopped = False
+    server: str = "https://127.0.0.1:16443"
+    ca_pem: bytes = b"-----BEGIN CERTIFICATE-----\n"
+    stopped: bool = False
 
     def stop(self) -> None:
         self.stopped = True

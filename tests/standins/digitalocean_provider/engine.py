@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import grpc
@@ -12,12 +11,12 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from werkzeug.serving import make_server
 
-from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.records import ClusterRecord, KubernetesLike
 from sandbox.digitalocean.provider.properties import Properties, decode, encode, secrets_in
 from sandbox.digitalocean.settings import Settings
+from tests.standins.account import FakeKubernetes
 
 TOKEN = "dop_v1_" + "5" * 64
 
@@ -127,13 +126,6 @@ class Engine:
 
     def cancel(self) -> None:
         self.rpc.Cancel(Empty())
-
-
-@dataclass
-class FakeKubernetes(Nameless):
-    server: str = "https://127.0.0.1:16443"
-    ca_pem: bytes = b"-----BEGIN CERTIFICATE-----"
-    admin_token: str = ""
 
 
 class Account:
