@@ -138,7 +138,7 @@ def test_a_node_count_set_by_the_autoscaler_is_no_drift(pools: Pools) -> None:
     pools.remembers_pool(default, added)
     pools.configure(nodePools=BATCH, nodeAutoscale={"min": 1, "max": 3})
     for pool in pools.pools.values():
-        pools.account.cloud.clusters.resize(pools.record, pool, 2)
+        pools.account.cloud.clusters.pools.resize(pools.record, pool, 2)
     assert pools.findings() == []
 
 
@@ -156,7 +156,7 @@ def test_autoscaling_that_was_switched_on_by_hand_is_drift(pools: Pools, name: s
 def test_a_pool_that_was_scaled_by_hand_is_drift(pools: Pools) -> None:
     added = pools.add()
     pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
-    pools.account.cloud.clusters.resize(pools.record, pools.pools["batch-s-2vcpu-4gb"], 2)
+    pools.account.cloud.clusters.pools.resize(pools.record, pools.pools["batch-s-2vcpu-4gb"], 2)
     (finding,) = pools.findings()
     assert "1 in the state, 2 in the account" in finding["problem"]
 
@@ -164,7 +164,7 @@ def test_a_pool_that_was_scaled_by_hand_is_drift(pools: Pools) -> None:
 def test_an_additional_pool_deleted_by_hand_is_found(pools: Pools) -> None:
     added = pools.add()
     pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
-    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["batch-s-2vcpu-4gb"])
+    pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["batch-s-2vcpu-4gb"])
     until(lambda: "batch-s-2vcpu-4gb" not in pools.pools)
     (finding,) = pools.findings()
     assert finding["id"] == "node-pool-deleted"
@@ -376,21 +376,21 @@ def test_a_resize_that_is_rolled_back_stops_the_new_pools_autoscaler_first(
     pools.runs("foo")
     pools.configure(nodeAutoscale={"min": 1, "max": 2})
     pools.add(name="mycluster-next-pool", auto_scale=True, min_nodes=1, max_nodes=2)
-    clusters = pools.account.cloud.clusters
-    delete, scaled = clusters.delete_pool, []
+    clusters = pools.account.cloud.clusters.pools
+    delete, scaled = clusters.delete, []
 
     def delete_pool(record: Any, pool: dict[str, Any]) -> None:  # noqa: ANN401 -- as it is
         scaled.append(pool["auto_scale"])
         delete(record, pool)
 
-    monkeypatch.setattr(clusters, "delete_pool", delete_pool)
+    monkeypatch.setattr(clusters, "delete", delete_pool)
     assert pools.ops("resize-pool", "--yes").returncode == 0
     assert scaled == [False]
 
 
 def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> None:
     pools.add()
-    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
+    pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["mycluster-default-pool"])
     until(lambda: "mycluster-default-pool" not in pools.pools)
     done = pools.ops("resize-pool", "--yes")
     fix = f"fix: python -m ops add-pool {pools.id}\n"
@@ -401,7 +401,7 @@ def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> No
 def test_a_new_autoscaled_pool_starts_with_the_old_pools_node_count(pools: Pools, count: int, expected: int) -> None:
     default = pools.pools["mycluster-default-pool"]
     default |= {"auto_scale": True, "min_nodes": 1, "max_nodes": 5}
-    pools.account.cloud.clusters.resize(pools.record, default, count)
+    pools.account.cloud.clusters.pools.resize(pools.record, default, count)
     pools.configure(nodeSize=LARGER, nodeAutoscale={"min": 2, "max": 4})
     assert pools.ops("resize-pool", "--yes").returncode == 0
     (pool,) = pools.pools.values()
@@ -418,7 +418,7 @@ def test_nodes_added_to_the_old_pool_during_a_resize_are_drained(pools: Pools, m
     def document(self: Api, method: str, *rest: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 -- as it is
         answer = send(self, method, *rest, **options)
         if method == "POST":
-            pools.account.cloud.clusters.resize(pools.record, default, 2)
+            pools.account.cloud.clusters.pools.resize(pools.record, default, 2)
             node = default["nodes"][1]
             pools.api_server.objects.append({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node["name"]}})
             pools.starts("late", node)
@@ -455,7 +455,7 @@ def test_a_stack_without_a_cluster_has_nothing_to_resize(pools: Pools) -> None:
 
 def test_a_deleted_default_pool_is_recreated_as_configured(pools: Pools) -> None:
     pools.add()
-    pools.account.cloud.clusters.delete_pool(pools.record, pools.pools["mycluster-default-pool"])
+    pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["mycluster-default-pool"])
     until(lambda: "mycluster-default-pool" not in pools.pools)
     pools.configure(nodeAutoscale={"min": 1, "max": 3})
     assert pools.ops("add-pool", pools.id).returncode == 0

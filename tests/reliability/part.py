@@ -239,6 +239,6 @@ class Part:
 def delete_default_pool(cloud: Cloud, record: ClusterRecord) -> None:
     """Deletes the cluster's own node pool by hand. DigitalOcean keeps the last one, so another one comes first."""
     (own,) = record.document["node_pools"]
-    cloud.clusters.add_pool(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
-    cloud.clusters.delete_pool(record, own)
+    cloud.clusters.pools.add(record, {"name": "other", "size": "s-1vcpu-2gb", "count": 1})
+    cloud.clusters.pools.delete(record, own)
     until(lambda: own not in record.document["node_pools"])

@@ -53,7 +53,7 @@ def test_a_resized_pool_is_created_before_the_old_one_is_deleted(part: Part) -> 
     assert part.clusters_ever() == 1
     # What the autoscaler chooses is no change.
     (record,) = part.account.cloud.clusters.records.values()
-    part.account.cloud.clusters.resize(record, pools(part)["batch-s-4vcpu-8gb"], 2)
+    part.account.cloud.clusters.pools.resize(record, pools(part)["batch-s-4vcpu-8gb"], 2)
     assert has_no_changes(part)
     assert has_no_changes(part, "--refresh")
     assert part.ends_at_zero()

@@ -20,7 +20,7 @@ def list_droplets() -> ResponseReturnValue:
 def delete_droplet(identifier: str) -> ResponseReturnValue:
     droplet = str(find(cloud.droplets, identifier)["id"])
     cloud.droplets.delete(droplet)
-    cloud.clusters.lose(droplet)
+    cloud.clusters.pools.lose(droplet)
     return "", 204
 
 

@@ -164,7 +164,7 @@ class Autoscaler(Loop):
             self._unneeded.clear()
         elif pool := self._to_grow(pools, state):
             self._unneeded.clear()
-            self._clusters.resize(self._record, pool, pool["count"] + 1)
+            self._clusters.pools.resize(self._record, pool, pool["count"] + 1)
         else:
             self._shrink(pools, state)
 
@@ -173,7 +173,7 @@ class Autoscaler(Loop):
         for pod in state.unschedulable():
             for pool in pools:
                 room = state.new_room(pool, _allocatable(pool))
-                if pool["count"] < pool["max_nodes"] and room.takes(pod) and self._clusters.has_room(1):
+                if pool["count"] < pool["max_nodes"] and room.takes(pod) and self._clusters.pools.has_room(1):
                     return pool
         return None
 
@@ -191,7 +191,7 @@ class Autoscaler(Loop):
             if looks * SCAN_SECONDS >= UNNEEDED_SECONDS:
                 self._taint(name, state.nodes[name])
                 pool, node = candidates[name]
-                self._clusters.remove(self._record, pool, node, drained=True)
+                self._clusters.pools.remove(self._record, pool, node, drained=True)
                 self._unneeded.clear()
                 return
 

@@ -67,8 +67,8 @@ def _check_scale(where: str, pool: Document, count: int) -> None:
 
 
 def _check_quota(more: int) -> None:
-    if not cloud.clusters.has_machines(more):
-        most, count = cloud.settings.machines, cloud.clusters.count() + more
+    if not cloud.clusters.pools.has_machines(more):
+        most, count = cloud.settings.machines, cloud.clusters.pools.count() + more
         reason = "each is a kubelet with a container runtime on this one machine"
         raise ApiError(422, f"this sandbox runs at most {most} nodes, not {count}: {reason}; take fewer")
     if len(cloud.droplets) + more > cloud.settings.droplet_limit:
@@ -266,7 +266,7 @@ def list_pools(cluster_id: str) -> ResponseReturnValue:
 def add_pool(cluster_id: str) -> ResponseReturnValue:
     record, requested = cloud.clusters.get(cluster_id), body()
     _check_pools([requested], record.document["region"], record.document["node_pools"])
-    return {"node_pool": cloud.clusters.add_pool(record, requested)}, 201
+    return {"node_pool": cloud.clusters.pools.add(record, requested)}, 201
 
 
 @family.serves(f"GET {POOLS}/<pool_id>", "kubernetes:read")
@@ -292,8 +292,8 @@ def update_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
         changed["tags"] = [*pool["tags"][:3], *(t for t in requested["tags"] if not t.startswith("k8s"))]
     before = dict(pool)
     pool |= changed
-    cloud.clusters.resize(record, pool, count)
-    cloud.clusters.mark(record, pool, before)
+    cloud.clusters.pools.resize(record, pool, count)
+    cloud.clusters.pools.mark(record, pool, before)
     return {"node_pool": pool}, 202
 
 
@@ -303,7 +303,7 @@ def delete_pool(cluster_id: str, pool_id: str) -> ResponseReturnValue:
     pool = _pool(record, pool_id)
     if not any(other["count"] for other in record.document["node_pools"] if other is not pool):
         raise ApiError(422, "validation error: a cluster needs at least one node pool")
-    cloud.clusters.delete_pool(record, pool)
+    cloud.clusters.pools.delete(record, pool)
     return "", 204
 
 
@@ -312,6 +312,6 @@ def delete_node(cluster_id: str, pool_id: str, node_id: str) -> ResponseReturnVa
     record = cloud.clusters.get(cluster_id)
     pool = _pool(record, pool_id)
     node = find({node["id"]: node for node in pool["nodes"]}, node_id)
-    end = cloud.clusters.replace if request.args.get("replace") == "1" else cloud.clusters.remove
+    end = cloud.clusters.pools.replace if request.args.get("replace") == "1" else cloud.clusters.pools.remove
     end(record, pool, node, drained=request.args.get("skip_drain") != "1")
     return "", 202

@@ -212,7 +212,7 @@ def test_a_node_count_is_dropped_from_the_state_if_another_pool_is_listed_first(
 ) -> None:
     made = cluster(engine)
     record = account.cloud.clusters.records[made.id]
-    account.cloud.clusters.add_pool(record, {"name": "more", "size": "s-1vcpu-2gb", "count": 1})
+    account.cloud.clusters.pools.add(record, {"name": "more", "size": "s-1vcpu-2gb", "count": 1})
     refreshed = engine.refresh(made)
     assert refreshed
     assert refreshed.state["nodePool"]["name"] == "default"

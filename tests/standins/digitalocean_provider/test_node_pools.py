@@ -9,8 +9,9 @@ from pulumi.runtime.proto import provider_pb2
 from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import Properties
 from tests.reliability.part import until
+from tests.standins.account import FakeKubernetes
 from tests.standins.digitalocean_provider.clusters import cluster, pool
-from tests.standins.digitalocean_provider.engine import Account, Engine, FakeKubernetes, Refused, Stored
+from tests.standins.digitalocean_provider.engine import Account, Engine, Refused, Stored
 
 NONE = provider_pb2.DiffResponse.DIFF_NONE
 
@@ -57,7 +58,7 @@ def test_an_autoscaled_pool_starts_at_its_minimum_and_its_count_is_no_diff(accou
     made = engine.create("KubernetesNodePool", scaled(owner))
     assert made.state["actualNodeCount"] == 1
     record = account.cloud.clusters.records[owner.id]
-    account.cloud.clusters.resize(record, pools(account, owner)["batch"], 3)
+    account.cloud.clusters.pools.resize(record, pools(account, owner)["batch"], 3)
     for stored in (made, engine.refresh(made)):
         assert stored
         assert engine.diff(stored, scaled(owner)).changes == NONE
@@ -68,7 +69,7 @@ def test_an_update_of_an_autoscaled_pool_resets_it_to_the_states_count(account: 
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", scaled(owner))
     record = account.cloud.clusters.records[owner.id]
-    account.cloud.clusters.resize(record, pools(account, owner)["batch"], 3)
+    account.cloud.clusters.pools.resize(record, pools(account, owner)["batch"], 3)
     engine.update(made, scaled(owner, maxNodes=5))
     assert pools(account, owner)["batch"]["count"] == 1
 
@@ -81,7 +82,7 @@ def test_the_default_pool_can_become_autoscaled(account: Account, engine: Engine
     (own,) = pools(account, made).values()
     assert (own["auto_scale"], own["count"], own["min_nodes"], own["max_nodes"]) == (True, 1, 1, 3)
     assert engine.diff(updated, inputs).changes == NONE
-    account.cloud.clusters.resize(account.cloud.clusters.records[made.id], own, 2)
+    account.cloud.clusters.pools.resize(account.cloud.clusters.records[made.id], own, 2)
     until(lambda: {node["status"]["state"] for node in own["nodes"]} == {"running"})
     refreshed = engine.refresh(updated)
     assert refreshed
