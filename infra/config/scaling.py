@@ -18,10 +18,18 @@ class PodAutoscale(Model):
     min: int = Field(1, ge=1, le=100, description="1 to 100 pods", examples=[2])
     max: int = Field(ge=2, le=100, description="2 to 100 pods", examples=[5])
     cpu: int | None = Field(
-        None, ge=1, le=_LARGEST_TARGET, description="average use in percent of requests.cpu", examples=[80]
+        None,
+        ge=1,
+        le=_LARGEST_TARGET,
+        description=f"average use in percent of requests.cpu, 1 to {_LARGEST_TARGET}",
+        examples=[80],
     )
     memory: int | None = Field(
-        None, ge=1, le=_LARGEST_TARGET, description="average use in percent of requests.memory", examples=[80]
+        None,
+        ge=1,
+        le=_LARGEST_TARGET,
+        description=f"average use in percent of requests.memory, 1 to {_LARGEST_TARGET}",
+        examples=[80],
     )
 
     @model_validator(mode="after")

@@ -229,6 +229,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [FOO | {"autoscale": {"min": 3, "max": 3}}]},
         "services[0].autoscale.min: 3 is not allowed; allowed: less than max, which is 3; fix: write replicas: 3",
     ),
+    "a target of nothing": (
+        {"services": [FOO | {"autoscale": {"max": 3, "cpu": 0}}]},
+        "services[0].autoscale.cpu: 0 is not allowed; allowed: average use in percent of requests.cpu, 1 to 10000; fix",
+    ),
     "a target above the limit": (
         {"services": [FOO | {"autoscale": {"max": 3, "memory": 534}}]},
         "services[0].autoscale.memory: 534 is not allowed; allowed: at most 533, where limits.memory is in percent",
