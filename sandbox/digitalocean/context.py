@@ -1,6 +1,7 @@
 """The shared context of the account's parts: lock, delays, bill, settings."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +36,13 @@ class Scheduler:
             act()
         else:
             threading.Thread(target=act, daemon=True).start()
+
+
+def wait_at_least(seconds: Callable[[], float], begin: float, cancelled: threading.Event) -> None:
+    """Waits until `seconds` after `begin` (`time.monotonic`) or until `cancelled`; `seconds` may change meanwhile."""
+    while (left := begin + seconds() - time.monotonic()) > 0:
+        if cancelled.wait(min(left, 0.1)):
+            return
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_an_up_after_a_killed_one_adopts_the_cluster(part: Part) -> None:
 
 @pytest.mark.soak
 def test_destroy_and_doctor_after_a_killed_up_end_at_zero(part: Part) -> None:
-    part.account.settings.cluster_create = 6
+    part.account.settings.cluster_create = 3600
     said: list[str] = []
 
     def doctor_says_wait() -> bool:

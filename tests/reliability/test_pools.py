@@ -126,7 +126,7 @@ def test_a_cluster_is_upgraded_in_place_and_upgrades_by_digitalocean_are_no_chan
     part.configure(kubernetesVersion="1.36")
     assert "skips a minor version" in part.up(check=False).stdout
     part.configure(kubernetesVersion="1.35")
-    part.account.settings.cluster_upgrade = 5
+    part.account.settings.cluster_upgrade = 3600
     part.account.cloud.calls.clear()
     part.up()
     assert changes(part) == ["POST upgrade"]
@@ -134,6 +134,7 @@ def test_a_cluster_is_upgraded_in_place_and_upgrades_by_digitalocean_are_no_chan
     assert document(part)["status"]["state"] == "upgrading"
     part.up()
     assert changes(part) == ["POST upgrade"]
+    part.account.settings.cluster_upgrade = 0
     until(lambda: document(part)["version"] == "1.35.7-do.0")
     assert has_no_changes(part)
     document(part)["version"] = "1.35.8-do.0"

@@ -75,7 +75,7 @@ def test_the_lock_of_a_killed_up_in_a_bucket_is_found_and_removed(part: Part) ->
 
 
 def test_a_concurrent_up_on_a_bucket_is_refused_with_the_lock_owner(part: Part) -> None:
-    part.account.settings.cluster_create = 15
+    part.account.settings.cluster_create = 3600
     refused = []
 
     def second_refuses() -> bool:
@@ -83,6 +83,7 @@ def test_a_concurrent_up_on_a_bucket_is_refused_with_the_lock_owner(part: Part) 
             (held,) = part.doctor()
             assert "is changing the stack: wait for it" in held["problem"]
             refused.append(part.up(check=False))
+            part.account.settings.cluster_create = 0
         return bool(refused)
 
     part.cut("up", signal.SIGINT, second_refuses)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.compute.models import Droplets
-from sandbox.digitalocean.context import Context
+from sandbox.digitalocean.context import Context, wait_at_least
 from sandbox.digitalocean.errors import ApiError, find
 from sandbox.digitalocean.kubernetes.node_pools import NodePools
 from sandbox.digitalocean.kubernetes.records import (
@@ -76,9 +76,7 @@ class Clusters:
         record = ClusterRecord(identifier, document, node_record(document, pool, pool["nodes"][0]))
         self.records[identifier] = record
         self.bill(record)
-        threading.Thread(
-            target=self._bring_up, args=(record, self._context.settings.cluster_create), daemon=True
-        ).start()
+        threading.Thread(target=self._bring_up, args=(record,), daemon=True).start()
         return record
 
     def bill(self, record: ClusterRecord) -> None:
@@ -87,7 +85,7 @@ class Clusters:
             "kubernetes_cluster", record.id, record.document["name"], price, record.document["tags"]
         )
 
-    def _bring_up(self, record: ClusterRecord, at_least: float) -> None:
+    def _bring_up(self, record: ClusterRecord) -> None:
         begin = time.monotonic()
         try:
             record.kubernetes = kubernetes = self._start(record)
@@ -99,7 +97,7 @@ class Clusters:
                     if node["name"] != record.node.name
                 ]
                 list(threads.map(kubernetes.join, further))
-            record.leaving.wait(max(begin + at_least - time.monotonic(), 0))
+            wait_at_least(lambda: self._context.settings.cluster_create, begin, record.leaving)
             with self._context.scheduler.lock:
                 if not record.leaving.is_set():
                     self._run(record, record.kubernetes)
@@ -126,12 +124,12 @@ class Clusters:
         if not record.leaving.is_set():
             record.set_state(self._context.settings.deleting_state)
             record.leaving.set()
-            threading.Thread(target=self._take_down, args=(record, self._context.settings.cluster_delete)).start()
+            threading.Thread(target=self._take_down, args=(record,)).start()
 
-    def _take_down(self, record: ClusterRecord, at_least: float) -> None:
+    def _take_down(self, record: ClusterRecord) -> None:
         begin = time.monotonic()
         self._halt(record)
-        self._context.scheduler.stopped.wait(max(begin + at_least - time.monotonic(), 0))
+        wait_at_least(lambda: self._context.settings.cluster_delete, begin, self._context.scheduler.stopped)
         with self._context.scheduler.lock:
             for pool in record.document["node_pools"]:
                 for node in pool["nodes"]:
@@ -163,7 +161,7 @@ class Clusters:
             begin = time.monotonic()
             record.settled.wait()
             self.pools.upgrade(record)
-            record.leaving.wait(max(begin + self._context.settings.cluster_upgrade - time.monotonic(), 0))
+            wait_at_least(lambda: self._context.settings.cluster_upgrade, begin, record.leaving)
             with self._context.scheduler.lock:
                 if record.state == "upgrading":
                     record.document["version"] = version

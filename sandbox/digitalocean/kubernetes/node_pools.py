@@ -16,7 +16,7 @@ from operator import methodcaller
 
 from sandbox.digitalocean import catalog
 from sandbox.digitalocean.compute.models import Droplets
-from sandbox.digitalocean.context import Context
+from sandbox.digitalocean.context import Context, wait_at_least
 from sandbox.digitalocean.kubernetes.records import (
     GOING,
     ClusterRecord,
@@ -196,7 +196,7 @@ class NodePools:
         except Exception as error:
             self._blame(error, node)
             raise
-        record.leaving.wait(max(begin + self._settings.node_create - time.monotonic(), 0))
+        wait_at_least(lambda: self._settings.node_create, begin, record.leaving)
         with self._lock:
             if node["status"]["state"] == "provisioning":
                 node["status"] = {"state": "running"}
