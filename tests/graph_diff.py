@@ -58,7 +58,7 @@ def described(run: Run) -> dict[str, Any]:
     """Returns what is compared of a run: its resources by URN, its outputs, calls, errors and exit status."""
     # Frames of a stack trace are no part of the graph.
     resources = {
-        resource["urn"]: resource | {"needs": sorted(set(resource["needs"])), "foreign_frames": None}
+        resource["urn"]: resource | {"needs": sorted(set(resource["needs"])), "frames": None}
         for resource in run["resources"]
     }
     return resources | {key: run[key] for key in ("outputs", "errors", "status")} | {"calls": sorted(run["invoked"])}

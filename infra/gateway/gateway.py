@@ -46,7 +46,8 @@ class Gateway(pulumi.ComponentResource):
         api_ports: ports at which pods reach the cluster's API servers.
         crds_after: outputs that Kong's definitions wait for, without depending on them; services add theirs.
         consumer_kind: resources that consumers depend on.
-        ready: resources that routes and their plugins depend on.
+        ready: resources that objects of routes depend on.
+        plugins: resources that routes depend on: plugins for every request, at least one. They depend on the release.
         ip: address at which clients reach Kong.
         url: its URL.
         command: the command that has to run while `ip` and `url` are used; None: no command is needed.
@@ -121,8 +122,8 @@ class Gateway(pulumi.ComponentResource):
         after_store = pulumi.ResourceOptions.merge(
             with_cluster, pulumi.ResourceOptions(depends_on=[*kind("kongclusterplugins"), *store])
         )
-        plugins = [gateway_plugin(plugin, after_store) for plugin in gateway_plugins(config.gateway, self.context)]
-        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *store, *plugins]
+        self.plugins = [gateway_plugin(plugin, after_store) for plugin in gateway_plugins(config.gateway, self.context)]
+        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *store, *self.plugins]
         self.command: str | None = None
         if config.proxy_service_type == "LoadBalancer":
             proxy = kubernetes.core.v1.Service.get(

@@ -31,10 +31,11 @@ def isolated_namespace(
     """Creates the NetworkPolicies of a namespace.
 
     Returns:
-        The namespace's name, resolved once the policies exist: for objects that must not exist before.
+        The namespace's name, resolved once the policies exist: for objects that must not exist before. It is a property
+        of the policies, so that such an object depends on them alone, and through them on the namespace.
     """
-    names = [network_policy(name, namespace, spec, opts).metadata.name for name, spec in policies.items()]
-    return pulumi.Output.all(namespace, *names).apply(lambda known: str(known[0]))
+    closed = [network_policy(name, namespace, spec, opts).metadata.namespace for name, spec in policies.items()]
+    return pulumi.Output.all(*closed or [namespace]).apply(lambda known: str(known[0]))
 
 
 def network_policy(

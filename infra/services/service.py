@@ -115,7 +115,7 @@ class Service(pulumi.ComponentResource):
                 ],
                 needs=needs,
             ),
-            after(*needs.gateway.ready, *plugins, *policy, *needs.of(service)),
+            after(*needs.gateway.plugins, *plugins, *policy, *needs.of(service)),
         )
         if is_weighted:
             # A route of an earlier revision leads to these, so they change once it has moved.

@@ -21,7 +21,7 @@ from tests.unit.configurations import PROJECT, shared
 class Resource:
     """What the program registered, or looked up (by its `id`): `needs` exists before it and is deleted after it.
 
-    `foreign_frames` are those of its stack trace that aren't this project's.
+    `frames` are the files of its stack trace, as URIs, the innermost first.
     """
 
     urn: str
@@ -29,7 +29,7 @@ class Resource:
     name: str
     inputs: dict[str, Any]
     needs: list[str]
-    foreign_frames: int
+    frames: list[str]
     created: bool
     parent: str = ""
     id: str = ""

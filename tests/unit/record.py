@@ -29,7 +29,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from pulumi.runtime import mocks, rpc, settings
-from pulumi.runtime.proto import engine_pb2, source_pb2
+from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.proto import resource_pb2 as messages
 from pulumi.runtime.stack import run_in_stack
 
@@ -275,14 +275,8 @@ def described(
         "parent": request.parent,
         "inputs": plain(MessageToDict(properties)),
         "needs": [*request.dependencies, request.parent, request.provider.rpartition("::")[0]],
-        "foreign_frames": sum(map(is_foreign, request.stackTrace.frames)),
+        "frames": [frame.pc.uri for frame in request.stackTrace.frames],
     }
-
-
-def is_foreign(frame: source_pb2.StackFrame) -> bool:
-    """Returns True for a frame of Python, of an SDK or of what runs the program."""
-    uri = frame.pc.uri
-    return bool(uri) and not uri.startswith((f"{PROJECT.as_uri()}/infra/", f"{PROJECT.as_uri()}/__main__.py"))
 
 
 _NOT_AN_OPTION = ("type", "name", "object", "parent", "dependencies", "provider", "sourcePosition", "stackTrace")

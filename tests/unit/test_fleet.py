@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.unit.configurations import FLEETS, shared
+from tests.unit.configurations import FLEETS, PROJECT, shared
 from tests.unit.conftest import Recording, Resource
 
 CONFIGURATIONS = shared(*(f"fleet of {size}" for size in FLEETS))
@@ -61,9 +61,11 @@ def test_objects_of_a_service_depend_on_its_own_policy_alone_for_a_closed_namesp
         assert {"Namespace services", "NetworkPolicy default.deny"} <= recording.before(resource)
 
 
-def test_the_state_of_a_service_has_no_stack_frames_of_sdks(run: Callable[[str], Recording]) -> None:
+def test_the_state_of_a_service_has_one_stack_frame_for_each_object(run: Callable[[str], Recording]) -> None:
     recording = run("fleet of 20")
     objects = objects_of_services(recording, "NetworkPolicy", "Deployment", "Service", "Ingress")
-    assert {resource.urn: resource.foreign_frames for resource in objects if resource.foreign_frames} == {}
+    assert {len(resource.frames) for resource in objects} == {1}
+    infra = f"{PROJECT.as_uri()}/infra/"
+    assert [resource.frames for resource in objects if not resource.frames[0].startswith(infra)] == []
     # The resources beside them show that the recording sees frames.
-    assert recording.one("Release").foreign_frames > 0
+    assert len(recording.one("Release").frames) > 1
