@@ -28,9 +28,10 @@ def copy_checkout(folder: Path, without: tuple[str, ...] = ()) -> None:
     command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     listed = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
     for name in listed.split("\0"):
-        if (PROJECT / name).is_file() and not name.startswith(without):
+        source = PROJECT / name
+        if (source.is_symlink() or source.is_file()) and not name.startswith(without):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, folder / name)
+            shutil.copy2(source, folder / name, follow_symlinks=False)
 
 
 class Stack:

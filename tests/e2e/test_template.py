@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.git_server import served
 from tests.e2e.stack import copy_checkout
 from tests.reliability.whole import Planned
 
@@ -19,7 +20,7 @@ class NewProject(Planned):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.template = folder / "template"
-        copy_checkout(self.template, without=("sandbox/", "tests/"))
+        copy_checkout(self.template)
         # The packages are this interpreter's, found on PATH.
         settings = self.template / "Pulumi.yaml"
         settings.write_text(settings.read_text().replace("    virtualenv: .venv\n", ""))
@@ -40,9 +41,12 @@ def new(tmp_path: Path) -> Iterator[NewProject]:
     new.stop()
 
 
-def test_a_new_project_with_another_name_works_and_reads_its_configuration(new: NewProject) -> None:
+def test_a_new_project_with_another_name_works_and_reads_its_configuration(new: NewProject, tmp_path: Path) -> None:
     options = ("--yes", "--name", "shop-gateway", "--stack", "staging", "--generate-only")
-    printed = new.run("pulumi", "new", str(new.template), *options).stdout
+    with served(new.template, tmp_path) as (url, authority):
+        new.environment |= {"SSL_CERT_FILE": str(authority), "NO_PROXY": "localhost,127.0.0.1"}
+        printed = new.run("pulumi", "new", url, *options).stdout
+    del new.environment["SSL_CERT_FILE"]
     assert "python -m ops cost" in printed
     assert "name: shop-gateway\n" in (new.project / "Pulumi.yaml").read_text()
     new.types(f"""

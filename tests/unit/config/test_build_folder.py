@@ -2,19 +2,24 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.config.build_folder import links_hash, unhashable
-from tests.unit.configurations import FOO, PROJECT
+from tests.unit.configurations import FOO
 from tests.unit.conftest import Recording
 from tests.unit.loading import loaded, refused
 
-LINKED = "tests/unit/config/linked"
+# Not in the repository: `pulumi new` can't copy a link to a folder.
+LINKED = tempfile.TemporaryDirectory()
+Path(LINKED.name, "Dockerfile").write_text("FROM scratch\n")
+Path(LINKED.name, "one").mkdir()
+Path(LINKED.name, "current").symlink_to("one")
 CONFIGURATIONS = {
-    "linked folders": {"stack": "dev", "config": {"kong-doks:services": [FOO | {"build": LINKED}]}},
+    "linked folders": {"stack": "dev", "config": {"kong-doks:services": [FOO | {"build": LINKED.name}]}},
 }
 
 
@@ -95,5 +100,5 @@ def test_a_build_folder_with_a_socket_is_refused_in_one_line(folder: Path) -> No
 
 
 def test_linked_folders_are_part_of_the_build(dev: Recording, run: Callable[[str], Recording]) -> None:
-    assert run("linked folders").one("Image", "foo").inputs["labels"] == {"links": links_hash(PROJECT / LINKED)}
+    assert run("linked folders").one("Image", "foo").inputs["labels"] == {"links": links_hash(Path(LINKED.name))}
     assert "labels" not in dev.one("Image", "foo").inputs
