@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +19,10 @@ from sandbox.host.paths import LOGS, PROJECT
 
 _STEP = re.compile(
     r"^ *[-+~]+ +\S*?(?P<type>[\w/]+) (?P<name>\S+) \**(?P<status>[a-z]+(?:ing|ed)\b(?: failed)?)\**"
-    r"(?P<details>(?: \([^)]*\))?(?: \[diff: [^\]]*\])?)"
+    r"(?P<details>(?: \([^)]*\))?(?: \[diff: [^\]]*\])?)(?P<message>.*)"
 )
+_BUILD_OUTPUT = re.compile(r" #\d+ \d+\.\d+ (?P<line>.*)")
+"""What a step of a Dockerfile prints, behind the step's number and its seconds."""
 _NOISE = re.compile(r"^\s*$|^@ |^Updating \(|^Destroying \(|^\s*#\d+ ")
 """Blank lines, progress dots, headings, and BuildKit's log."""
 
@@ -30,6 +33,28 @@ class PulumiError(SandboxError):
 
 class LockedError(PulumiError):
     """The stack is locked, by a running command or by one that was killed."""
+
+
+class _Steps:
+    """The steps of a command: those under way, and what their builds printed last."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[str, None] = {}
+        # The provider's diagnostics hold only the exit code: it logs the builder's output when it has answered already.
+        self._build_output = defaultdict[str, deque[str]](lambda: deque(maxlen=10))
+
+    def reports(self, step: re.Match[str]) -> Iterator[str]:
+        """Yields the lines to print."""
+        label = f"{step['type']} {step['name']}"
+        if output := _BUILD_OUTPUT.fullmatch(step["message"]):
+            self._build_output[label].append(output["line"])
+        if step["status"].endswith("ing"):
+            self.under_way[label] = None
+            return
+        self.under_way.pop(label, None)
+        yield f"  {label} {step['status']}{step['details']}"
+        if step["status"].endswith("failed"):
+            yield from (f"    | {line}" for line in self._build_output.pop(label, ()))
 
 
 def run(console: Console, *arguments: str) -> None:
@@ -53,17 +78,13 @@ def run(console: Console, *arguments: str) -> None:
             text=True,
         )
         assert process.stdout  # noqa: S101 -- of PIPE
-        under_way: dict[str, None] = {}
+        steps = _Steps()
         for line in process.stdout:
             whole.write(line)
             if step := _STEP.match(line):
-                label = f"{step['type']} {step['name']}"
-                if step["status"].endswith("ing"):
-                    under_way[label] = None
-                else:
-                    under_way.pop(label, None)
-                    console.print(f"  {label} {step['status']}{step['details']}", markup=False, soft_wrap=True)
-                status.update(f"under way: {', '.join(under_way)}"[: console.width - 4])
+                for report in steps.reports(step):
+                    console.print(report, markup=False, soft_wrap=True)
+                status.update(f"under way: {', '.join(steps.under_way)}"[: console.width - 4])
             elif not _NOISE.match(line):
                 console.print(line.rstrip(), markup=False, soft_wrap=True)
         failed = process.wait()

@@ -220,6 +220,29 @@ def test_an_update_prints_one_line_for_each_resource(
     assert (tmp_path / "pulumi-up.log").read_text() == UP
 
 
+FAILED_BUILD = """\
+ +  docker-build:index:Image foo creating (1s) #4 [1/2] FROM docker.io/library/python:3.13
+ +  docker-build:index:Image foo creating (1s) #5 [2/2] RUN pip install -r requirements.txt
+{lines}
+ +  docker-build:index:Image bar creating (1s) #5 0.200 another image
+ +  docker-build:index:Image foo creating (2s) #5 1.334 ERROR: No matching distribution found for nosuch==1
+ +  docker-build:index:Image foo creating (2s) #5 ERROR: process "/bin/sh -c pip ..." did not complete: exit code: 1
+ +  docker-build:index:Image foo **creating failed** error: failed to solve: process "/bin/sh -c pip ...": exit code: 1
+"""
+
+
+def test_a_failed_build_shows_the_last_lines_of_the_builder(console: Console, command: Callable[[str], None]) -> None:
+    lines = "\n".join(f" +  docker-build:index:Image foo creating (1s) #5 0.{n:03} line {n}" for n in range(40))
+    command(f"cat <<'END'\n{FAILED_BUILD.format(lines=lines)}END\nexit 255")
+    with pytest.raises(pulumi.PulumiError):
+        pulumi.run(console, "up")
+    assert printed(console).splitlines() == [
+        "  Image foo creating failed",
+        *(f"    | line {n}" for n in range(31, 40)),
+        "    | ERROR: No matching distribution found for nosuch==1",
+    ]
+
+
 def test_a_lock_is_recognised(console: Console, command: Callable[[str], None]) -> None:
     command("echo 'error: the stack is currently locked by 1 lock(s). Either wait ...'\nexit 255")
     with pytest.raises(pulumi.LockedError):
