@@ -82,7 +82,7 @@ def main() -> int:
                 try:
                     lab.settle()
                     requests = measure(lab, event)
-                except (AssertionError, IndexError, httpx.HTTPError) as error:
+                except (AssertionError, IndexError, OSError, httpx.HTTPError) as error:
                     say(f"{setup}: {name}: not measured: {error!r}")
                     failed = 1
                 else:
