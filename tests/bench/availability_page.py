@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.host.paths import PROJECT
+from tests.bench.events import EVENTS
 
 PAGE = PROJECT / "docs" / "explanation" / "availability.md"
 _SETUPS = {"one": "one pod each, one node", "two": "two pods each, two nodes"}
@@ -22,6 +23,7 @@ def tables(results: Mapping[str, Any]) -> str:
         f"| {' | '.join(_COLUMNS)} |",
         f"|{'---|' * len(_COLUMNS)}",
         *_rows(results),
+        *_gaps(results),
     ]
     return "\n".join(lines) + "\n"
 
@@ -43,6 +45,14 @@ def _rows(results: Mapping[str, Any]) -> Iterator[str]:
                 row["commit"],
             )
             yield f"| {event} | {name} | {' | '.join(map(str, figures))} |"
+
+
+def _gaps(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a sentence for each setup that lacks figures of events."""
+    for setup, name in _SETUPS.items():
+        events = [event for event, how in EVENTS.items() if setup in how.setups]
+        if missing := [f"`{event}`" for event in events if event not in results.get(setup, {})]:
+            yield from ("", f"Not measured with {name}: {', '.join(missing)}.")
 
 
 def write(results: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.bench import availability_page
+from tests.bench.events import EVENTS
 from tests.bench.load import Request, figures
 from tests.unit.configurations import PROJECT
 
@@ -27,6 +28,15 @@ def test_load_figures_count_failures_and_the_longest_gap() -> None:
 
 def test_an_outage_at_the_end_counts_as_the_gap() -> None:
     assert figures([*steadily(10), *steadily(20, "503", since=1)])["gap"] == pytest.approx(2.0)
+
+
+def test_the_page_names_the_events_without_figures() -> None:
+    row = figures(steadily(10)) | {"seconds": 1.0, "load": 1.0, "commit": "0" * 7}
+    events = {event: row for event, how in EVENTS.items() if "one" in how.setups}
+    all_but_one = {event: row for event in EVENTS if event != "node hangs"}
+    page = availability_page.tables({"machine": "2 processors", "rate": 50, "one": events, "two": all_but_one})
+    assert page.endswith("\n\nNot measured with two pods each, two nodes: `node hangs`.\n")
+    assert page.count("Not measured") == 1
 
 
 def test_the_page_has_the_tables_of_the_last_run() -> None:
