@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, token_fix, token_problem
-from infra.config.cluster_changes import LiveCluster
+from infra.config.cluster_changes import GOING, LiveCluster
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.loader import Account, exit_with_error
 
@@ -35,7 +35,7 @@ def cluster_named(account: Account, name: str) -> str | None:
     page = 1
     while found := _get(account, f"kubernetes/clusters?page={page}&per_page={_PAGE}", _listed):
         for cluster in found:
-            if cluster["name"] == name and cluster["status"]["state"] not in ("deleting", "deleted"):
+            if cluster["name"] == name and cluster["status"]["state"] not in GOING:
                 return str(cluster["id"])
         if len(found) < _PAGE:
             break

@@ -132,6 +132,14 @@ def _own_cluster(config: ClusterSettings, account: Account) -> tuple[str, LiveCl
     vpc = previous_output("vpc_id")
     identifier = previous_output("cluster_id")
     cluster = live_cluster(account, identifier) if identifier else None
+    if cluster and cluster.status in cluster_changes.GOING:
+        own = own_ids(digitalocean.KubernetesCluster)
+        if own and identifier in own[0]:
+            exit_with_error(
+                f"{config_key('clusterName')}: cluster {cluster.name} ({identifier}) is being deleted; allowed: a "
+                f"cluster that runs; fix: wait until it is gone, then python -m ops forget cluster {identifier}"
+            )
+        cluster = None  # the one that it was replaced with may be there
     if (
         cluster is None
         and (identifier := cluster_named(account, config.cluster_name))

@@ -81,12 +81,14 @@ class Api:
         return self.call("GET", path, **query)
 
     def read(self, path: str, key: str, model: type[DocumentT]) -> DocumentT:
-        """Reads one document.
+        """Reads one document, which the answer has under this key; empty: it is the answer.
 
         Raises:
             ApiError: as for `call`; also if a field that ops needs is missing or of another type.
         """
         answer = self.get(path)
+        if not key:
+            return self._parse(path, "answer", answer, model)
         if key not in answer:
             raise self._malformed(f"GET /v2/{path}: {key} is missing")
         return self._parse(path, key, answer[key], model)
@@ -120,7 +122,8 @@ class Api:
             meta, links = page.get("meta"), page.get("links")
             items = page.get(key)
             # A list is empty only if the API says so: a missing or null list is no proof.
-            if items is None and (null_is_empty or (isinstance(meta, dict) and meta.get("total") == 0)):
+            is_null = null_is_empty and key in page
+            if items is None and (is_null or (isinstance(meta, dict) and meta.get("total") == 0)):
                 items = []
             if not isinstance(items, list):
                 raise self._malformed(f"GET /v2/{path}: {key} is no list")

@@ -1,6 +1,7 @@
 """The aggregate microservice: requests several services at once and combines their answers into one JSON document."""
 
 import asyncio
+import codecs
 import json
 import os
 import re
@@ -22,6 +23,8 @@ IDENTITY = ("Authorization", "X-Consumer-ID", "X-Consumer-Username", "X-Consumer
 SESSION = web.AppKey("session", ClientSession)
 BYTE_ORDER_MARKED = {"utf-8-sig", "utf-16", "utf-32"}
 """Encodings that `json.detect_encoding` returns for a body with a byte order mark only."""
+NO_CHARSETS = {"idna", "punycode"}
+"""Python's codecs for host names. They take minutes for the largest answer."""
 ESCAPE = re.compile(r"\\(u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F]..)|.)")
 """An escape in JSON: a surrogate pair, a lone surrogate, or any other."""
 
@@ -135,7 +138,8 @@ def _decode(body: bytes, *encodings: str | None) -> str:
     """Decodes by the first encoding that exists and fits, otherwise by UTF-8 with U+FFFD in place of wrong bytes."""
     for encoding in filter(None, encodings):
         with suppress(LookupError, ValueError):
-            return body.decode(encoding)
+            if codecs.lookup(encoding).name not in NO_CHARSETS:
+                return body.decode(encoding)
     return body.decode("utf-8-sig", "replace")
 
 

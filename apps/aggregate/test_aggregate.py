@@ -304,6 +304,9 @@ def test_text_of_any_content_type_and_charset_is_a_string(content_type: bytes | 
         (b"text/plain; charset=iso-8859-1", LATIN_1, GREETING),
         (b"text/plain", LATIN_1, REPLACED),
         (b"text/plain; charset=utf-7", b"a+2AA-z", "a\N{REPLACEMENT CHARACTER}z"),
+        # Python's codecs for host names are no charsets.
+        (b"text/plain; charset=punycode", b"a-b-", "a-b-"),
+        (b"text/plain; charset=IDNA", b"xn--tda", "xn--tda"),
         (b"text/plain; charset=utf-16-be", GREETING.encode("utf-16-be"), GREETING),
         (b"text/plain; charset=iso-8859-1", codecs.BOM_UTF8 + GREETING.encode(), GREETING),
         (b"text/plain", GREETING.encode("utf-16"), GREETING),

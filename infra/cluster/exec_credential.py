@@ -96,9 +96,14 @@ def token_fix(name: str) -> str:
 
 def endpoint_problem(endpoint: str) -> str:
     """Returns why the token must not be sent there; empty if it may."""
+    if not re.fullmatch("[!-~]+", endpoint):
+        return "not a URL"
     try:
         parts = urlsplit(endpoint)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")  # an empty or too long label, which an HTTP client would raise as no error of its own
+        if re.fullmatch("[0-9.]+", host):
+            ipaddress.ip_address(host)
     except ValueError as error:
         return str(error)
     if parts.scheme not in ("http", "https") or not host:

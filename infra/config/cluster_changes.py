@@ -8,6 +8,9 @@ from infra.config import versions
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
 
+GOING = ("deleting", "deleted")
+"""The states of a cluster on its way out; DigitalOcean's description lists both."""
+
 
 class LiveCluster(NamedTuple):
     """The stack's cluster as it is on DigitalOcean now."""

@@ -1,5 +1,7 @@
 """Records of the stack's domain, if the account hosts its zone."""
 
+from typing import Any
+
 from infra.config.settings import Settings
 from ops.account.documents import Record, Zone
 from ops.digitalocean import Api, segment
@@ -23,3 +25,14 @@ def domain_records(api: Api, settings: Settings) -> dict[str, list[Record]]:
         zone: list(api.list(f"domains/{segment(zone)}/records", "domain_records", Record, query=query))
         for zone in zones
     }
+
+
+def own_record(api: Api, identifier: str, resource: dict[str, Any]) -> Record | None:
+    """Reads a record of the state, whatever the domain is now; None if it, or its zone, is gone.
+
+    Raises:
+        ApiError: the account can't be read.
+    """
+    return api.find(
+        f"domains/{segment(resource['inputs']['domain'])}/records/{segment(identifier)}", "domain_record", Record
+    )

@@ -1,22 +1,26 @@
 """Documents of DigitalOcean's API: the fields that ops reads."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-
-def _list(value: object) -> object:
-    """The API answers null for some empty lists inside a document."""
-    return [] if value is None else value
-
-
-Tags = Annotated[list[str], BeforeValidator(_list)]
+from infra.config.cluster_changes import GOING
 
 
 class Document(BaseModel):
     """One document; fields that ops doesn't read are ignored. No error repeats a value: it may be a credential."""
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, document: Any) -> Any:  # noqa: ANN401 -- JSON
+        """The API answers null for fields without a value, and for some empty lists."""
+        return (
+            {key: value for key, value in document.items() if value is not None}
+            if isinstance(document, dict)
+            else document
+        )
 
 
 class Team(Document):
@@ -42,7 +46,7 @@ class Size(Document):
     price_monthly: float
     price_hourly: float
     available: bool = True
-    regions: Tags
+    regions: list[str] = []
 
 
 class Status(Document):
@@ -54,19 +58,16 @@ class Node(Document):
     status: Status
 
 
-Nodes = Annotated[list[Node], BeforeValidator(_list)]
-
-
 class NodePool(Document):
     id: str
     name: str
     size: str
     count: int
-    tags: Tags = []
+    tags: list[str] = []
     auto_scale: bool = False
     min_nodes: int = 0
     max_nodes: int = 0
-    nodes: Nodes = []
+    nodes: list[Node] = []
 
     @property
     def runs(self) -> bool:
@@ -74,8 +75,8 @@ class NodePool(Document):
         return len(self.nodes) == self.count and all(node.status.state == "running" for node in self.nodes)
 
 
-GOING = ("deleting", "deleted")
-"""The states of a cluster on its way out; DigitalOcean's description lists both."""
+RUNS = ("running", "degraded", "upgrading")
+"""The states of a cluster whose API server answers."""
 
 
 class Cluster(Document):
@@ -88,6 +89,10 @@ class Cluster(Document):
     created_at: AwareDatetime
     status: Status
     node_pools: list[NodePool]
+
+    @property
+    def runs(self) -> bool:
+        return self.status.state in RUNS
 
     @property
     def is_being_deleted(self) -> bool:
@@ -111,7 +116,7 @@ class Droplet(Document):
     id: str
     name: str
     size: DropletSize
-    tags: Tags = []
+    tags: list[str] = []
 
 
 class LoadBalancer(Document):
@@ -120,7 +125,20 @@ class LoadBalancer(Document):
     ip: str = ""
     type: str | None = None
     size_unit: int | None = None
-    tags: Tags = []
+    tags: list[str] = []
+
+
+class Named(Document):
+    id: str
+    name: str
+
+
+class Associated(Document):
+    """What DigitalOcean deletes with a cluster on request."""
+
+    load_balancers: list[Named] = []
+    volumes: list[Named] = []
+    volume_snapshots: list[Named] = []
 
 
 class Stored(Document):
@@ -129,7 +147,7 @@ class Stored(Document):
     id: str
     name: str
     size_gigabytes: float
-    tags: Tags = []
+    tags: list[str] = []
 
 
 class Tier(Document):
@@ -170,7 +188,7 @@ class ClusterOptions(Document):
 
 
 class RegistryOptions(Document):
-    available_regions: Tags
+    available_regions: list[str] = []
     subscription_tiers: list[Tier]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from infra.config import prices
 from ops.account.documents import (
     Account,
+    Associated,
     Cluster,
     Document,
     Droplet,
@@ -16,15 +17,13 @@ from ops.account.documents import (
     Registry,
     Stored,
     Subscription,
+    Vpc,
 )
 from ops.account.ownership import Names, Ownership, has_own_node_pool
-from ops.digitalocean import Api, ApiError
+from ops.digitalocean import Api, ApiError, segment
 from ops.pulumi.state import CLUSTER, REGISTRY
 
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
-RUNS = ("running", "degraded", "upgrading")
-"""The states of a cluster whose API server answers."""
-
 Tagged = Droplet | LoadBalancer | Stored
 DocumentT = TypeVar("DocumentT", bound=Document)
 
@@ -133,16 +132,26 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     }
     clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
     resources = [resource for cluster in clusters.values() for resource in _cluster(cluster, names, ownership)]
+    associated = _associated(api, [clusters[own.id] for own in resources if own.owner == "stack"])
     for kind, documents in tagged.items():
-        resources += _tagged(kind, documents, clusters, resources, ownership)
+        marked = [
+            document.model_copy(update={"tags": [*document.tags, *associated.get((kind, document.id), ())]})
+            for document in documents
+        ]
+        resources += _tagged(kind, marked, clusters, resources, ownership)
     registries = _registries(api, names, ownership)
     resources += _classified_registries(registries, names, ownership)
-    ids = {CLUSTER: clusters.keys(), REGISTRY: registries.keys()}
-    known = [(CLUSTER, cluster) for cluster in ownership.clusters] + [
-        (REGISTRY, registry) for registry in ownership.registries
-    ]
-    kinds = {CLUSTER: "cluster", REGISTRY: "registry"}
-    missing = [f"{kinds[kind]} {identifier}" for kind, identifier in known if identifier not in ids[kind]]
+    vpcs = {vpc.id for vpc in api.list("vpcs", "vpcs", Vpc)} if ownership.vpcs else set()
+    known = {
+        f"{kind} {identifier}": identifier in there
+        for kind, ids, there in (
+            ("cluster", ownership.clusters, clusters),
+            ("registry", ownership.registries, registries),
+            ("vpc", ownership.vpcs, vpcs),
+        )
+        for identifier in ids
+    }
+    missing = [name for name, is_there in known.items() if not is_there]
     return Inventory(
         own=[resource for resource in resources if resource.owner == "stack"],
         others=[resource for resource in resources if resource.owner != "stack"],
@@ -173,6 +182,20 @@ def _cluster(cluster: Cluster, names: Names, ownership: Ownership) -> Iterator[B
             "unknown" if has_own_node_pool(cluster) and not ownership.has_history else "somebody"
         )
         yield _billed("cluster", cluster.id, cluster.name, monthly, owner=owner)
+
+
+def _associated(api: Api, own: Iterable[Cluster]) -> dict[tuple[str, str], list[str]]:
+    """The cluster's tag for each resource that DigitalOcean deletes with one of them, by the resource's kind and id.
+
+    DigitalOcean's description doesn't promise tags in its answers about load balancers.
+    """
+    result: dict[tuple[str, str], list[str]] = {}
+    for cluster in own:
+        path = f"kubernetes/clusters/{segment(cluster.id)}/destroy_with_associated_resources"
+        if cluster.runs and (found := api.find(path, "", Associated)):
+            kinds = {"load_balancer": found.load_balancers, "volume": found.volumes, "snapshot": found.volume_snapshots}
+            result |= {(kind, part.id): [f"k8s:{cluster.id}"] for kind, parts in kinds.items() for part in parts}
+    return result
 
 
 def _tagged(
@@ -231,7 +254,7 @@ def _classified_registries(
         cents = registry.subscription.tier.monthly_price_in_cents if registry.subscription else 0
         # One subscription pays for all registries of the account.
         monthly = 0 if position else cents / 100
-        if ownership.owns_registry(registry):
+        if ownership.owns_registry(registry, found.values()):
             yield _billed("registry", registry.name, registry.name, monthly)
         elif registry.name == names.registry:
             owner = ownership.other_stack(REGISTRY, registry.name, registry.name) or (

@@ -18,7 +18,7 @@ from ops.account.documents import Cluster, Registry
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
 from ops.pulumi.stack import Stack, history, own_keys, plain
-from ops.pulumi.state import CLUSTER, REGISTRY, State
+from ops.pulumi.state import CLUSTER, REGISTRY, VPC, State
 
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
@@ -103,6 +103,8 @@ class Ownership:
     """Ids in the state."""
     registries: Collection[str] = ()
     """Names in the state."""
+    vpcs: Collection[str] = ()
+    """Ids in the state."""
     cluster_names: Collection[str] = ()
     """Names that any of the stack's updates configured."""
     cluster_attempts: Sequence[Attempt] = ()
@@ -133,10 +135,23 @@ class Ownership:
         # What a successful update created is in its checkpoint.
         return self._covers(self.cluster_attempts, cluster) or cluster.id in self.earlier_ids()
 
-    def owns_registry(self, registry: Registry) -> bool:
+    def owns_registry(self, registry: Registry, there: Collection[Registry]) -> bool:
+        """True if the registry is the stack's.
+
+        Args:
+            registry: the registry.
+            there: all registries of the account.
+        """
         if registry.name in self.registries:
             return True
-        tried = self._covers(self.registry_attempts, registry)
+        # An update creates one registry. If the state has that one, another of an automatic name is a colleague's.
+        own = [candidate for candidate in there if candidate.name in self.registries]
+        attempts = [
+            attempt
+            for attempt in self.registry_attempts
+            if attempt.name or not any(self._covers([attempt], candidate) for candidate in own)
+        ]
+        tried = self._covers(attempts, registry)
         return tried and not self.other_stack(REGISTRY, registry.name, registry.name)
 
     def _covers(self, attempts: Sequence[Attempt], found: Cluster | Registry) -> bool:
@@ -183,6 +198,7 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
     return Ownership(
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
+        vpcs=state.of(VPC).keys(),
         cluster_names={update.names.cluster for update in updates if update.names.cluster is not None}
         | {update.name for update in killed[CLUSTER]},
         cluster_attempts=[

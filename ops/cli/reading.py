@@ -14,6 +14,7 @@ from infra.config import cost as costs
 from ops import status as statuses
 from ops import timeline as timelines
 from ops.account import estimate as estimates
+from ops.account.documents import Cluster
 from ops.account.inventory import Inventory
 from ops.account.inventory import inventory as read_inventory
 from ops.account.ownership import Names
@@ -32,6 +33,7 @@ from ops.cli.command import (
 )
 from ops.cli.terminal import Progress, show, show_json, show_table, warn
 from ops.cluster.client import Kubernetes, connected, through_context
+from ops.digitalocean import segment
 from ops.doctor import examination, snapshot, state_checks
 from ops.doctor.findings import Finding
 from ops.errors import OpsError
@@ -222,7 +224,12 @@ def _cluster_of(stack: Stack, state: states.State) -> Iterator[Kubernetes]:
     identifier = next(iter(state.of(states.CLUSTER)), None)
     if identifier is None:
         raise OpsError(f"stack {stack.name} has no cluster yet; fix: pulumi up --stack {stack.name}")
-    with connected(stack.account(), identifier) as kubernetes:
+    api = stack.account()
+    cluster = api.find(f"kubernetes/clusters/{segment(identifier)}", "kubernetes_cluster", Cluster)
+    if cluster is None or not cluster.runs:
+        problem = f"is {cluster.status.state}" if cluster else "of the state is not in the account"
+        raise OpsError(f"cluster {identifier} {problem}; fix: python -m ops doctor --stack {stack.name}")
+    with connected(api, identifier) as kubernetes:
         yield kubernetes
 
 

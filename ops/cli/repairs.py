@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.account import removal
-from ops.account.documents import Cluster
-from ops.account.inventory import RUNS
+from ops.account.documents import RUNS, Cluster
 from ops.cli.command import (
     POLL_SECONDS,
     PROBLEM,
@@ -28,7 +27,7 @@ from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 from ops.pulumi import state as states
 
-_FORGETTABLE = {"cluster": states.CLUSTER, "registry": states.REGISTRY}
+_FORGETTABLE = {"cluster": states.CLUSTER, "registry": states.REGISTRY, "vpc": states.VPC}
 
 
 @app.command()
@@ -65,13 +64,13 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
 
 @app.command()
 def forget(
-    kind: Annotated[str, typer.Argument(help="cluster or registry")],
+    kind: Annotated[str, typer.Argument(help="cluster, registry or vpc")],
     identifier: Annotated[str, typer.Argument(metavar="ID")],
     stack: StackName = "",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Make the state forget a cluster or a registry that was deleted by hand, after a look at the account."""
+    """Make the state forget a cluster, a registry or a VPC that was deleted by hand, after a look at the account."""
     _check_kind(kind, _FORGETTABLE)
     what = f"{kind} {identifier}"
     with opened(stack, as_json=as_json) as command:

@@ -5,8 +5,9 @@ from operator import attrgetter
 from typing import Any
 
 from infra.config import prices
+from infra.config.cluster_changes import GOING
 from infra.config.node_pools import DEFAULT_POOL_TAG
-from ops.account.documents import GOING, Cluster, NodePool
+from ops.account.documents import Cluster, NodePool
 from ops.account.inventory import BilledResource
 from ops.cluster.default_pool import is_interim
 from ops.doctor.findings import Finding, Problem
@@ -53,6 +54,22 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
             f"{missing} is in the state and not in the account: {inventory.why_missing}",
             [[*records, f"python -m ops forget {missing}"]],
         )
+
+
+def check_cluster_state(snapshot: Snapshot) -> Iterator[Finding]:
+    """Clusters of the state that don't run, so that an `up` would fail."""
+    for identifier in snapshot.state.of(states.CLUSTER):
+        cluster = snapshot.inventory.clusters.get(identifier)
+        if cluster is None or cluster.runs:
+            continue
+        named, fixes = f'cluster "{cluster.name}" ({identifier})', []
+        if cluster.is_being_deleted:
+            problem = f"{named} is in the state and is being deleted: wait until it is gone, and run the doctor again"
+        elif cluster.status.state == "provisioning":
+            problem, fixes = f"{named} is being created: wait", [[f"python -m ops wait {identifier}"]]
+        else:
+            problem = f"{named} is in state {cluster.status.state}: see DigitalOcean's control panel, or destroy it"
+        yield Finding(Problem.CLUSTER_UNAVAILABLE, problem, fixes)
 
 
 def check_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
@@ -168,16 +185,17 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
     The latter would outlive the stack and point to others.
     """
     known = snapshot.state.of(states.RECORD)
-    if snapshot.a_records:
-        data = {record.id: record.data for records in snapshot.a_records.values() for record in records}
-        for identifier, resource in known.items():
-            wanted, actual = (resource.get("outputs") or {}).get("value"), data.get(identifier, "deleted")
-            if wanted and actual != wanted:
-                yield Finding(
-                    Problem.DRIFT,
-                    f"A record of {snapshot.settings.domain}: {wanted} in the state, {actual} in the account",
-                    [[UP_REFRESH]],
-                )
+    for identifier, resource in known.items():
+        record = snapshot.own_records[identifier]
+        wanted, actual = (resource.get("outputs") or {}).get("value"), record.data if record else "deleted"
+        if wanted and actual != wanted:
+            name, zone = resource["inputs"]["name"], resource["inputs"]["domain"]
+            yield Finding(
+                Problem.DRIFT,
+                f"A record of {zone if name == '@' else f'{name}.{zone}'}: {wanted} in the state, "
+                f"{actual} in the account",
+                [[UP_REFRESH]],
+            )
     for zone, records in snapshot.a_records.items():
         own = {record.data for record in records if record.id in known}
         for record in records:
@@ -202,7 +220,8 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
 def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
     """Drift of clusters and registry tiers: changes by hand, and updates that DigitalOcean refused."""
     for identifier, resource in snapshot.state.of(states.CLUSTER).items():
-        if cluster := snapshot.inventory.clusters.get(identifier):
+        cluster = snapshot.inventory.clusters.get(identifier)
+        if cluster and cluster.runs:
             yield from _cluster_drift(snapshot, cluster, resource)
     known_registries = snapshot.state.of(states.REGISTRY)
     for name, registry in snapshot.inventory.registries.items():

@@ -11,6 +11,7 @@ CHECKS = (
     # Before the check for missing clusters, whose fix makes the state forget them.
     account_checks.check_orphans,
     account_checks.check_missing,
+    account_checks.check_cluster_state,
     account_checks.check_not_in_state,
     account_checks.check_names,
     state_checks.check_pending,

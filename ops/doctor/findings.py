@@ -17,6 +17,7 @@ class Problem(StrEnum):
     ORPHAN = "orphan"
     ORPHAN_OF_OTHERS = "orphan-of-others"
     NOT_IN_ACCOUNT = "not-in-account"
+    CLUSTER_UNAVAILABLE = "cluster-unavailable"
     CLUSTER_NOT_IN_STATE = "cluster-not-in-state"
     REGISTRY_NOT_IN_STATE = "registry-not-in-state"
     NAME_TAKEN = "name-taken"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from infra.config import namespaces as namespaces_of_stack
 from infra.config.settings import Settings
-from ops.account.dns import domain_records
+from ops.account.dns import domain_records, own_record
 from ops.account.documents import Record
-from ops.account.inventory import RUNS, Inventory, inventory
+from ops.account.inventory import Inventory, inventory
 from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
 from ops.cluster import helm_records
@@ -55,6 +55,8 @@ class Snapshot:
     inventory: Inventory
     a_records: Mapping[str, list[Record]] = field(default_factory=dict)
     """The A records of the stack's domain, by zone."""
+    own_records: Mapping[str, Record | None] = field(default_factory=dict)
+    """The records of the state, by id; None for one that was deleted by hand."""
     missing_file: str = ""
     """The name of the stack's file, if that isn't there."""
     cluster: ClusterView | None = None
@@ -82,6 +84,10 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
             zone: [record for record in records if record.type == "A"]
             for zone, records in domain_records(api, stack.settings).items()
         },
+        own_records={
+            identifier: own_record(api, identifier, resource)
+            for identifier, resource in state.of(states.RECORD).items()
+        },
         missing_file=stack.missing_file,
         cluster=cluster,
         not_read=not_read,
@@ -93,7 +99,7 @@ def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tu
         return None, [f"the cluster of kubeContext {settings.kube_context}"]
     # An id that the account doesn't have is a finding of its own.
     known = [found.clusters[identifier] for identifier in state.of(states.CLUSTER) if identifier in found.clusters]
-    cluster = next((cluster for cluster in known if cluster.status.state in RUNS), None)
+    cluster = next((cluster for cluster in known if cluster.runs), None)
     if cluster is None:
         return None, [f"the inside of cluster {cluster.id}: it is {cluster.status.state}" for cluster in known]
     try:

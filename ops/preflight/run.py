@@ -44,14 +44,14 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     state = states.read(stack)
     yield from _check_stack(stack, state)
     clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
-    existing = registries(api) if settings.uses_digitalocean_registry else []
-    yield from _check_state(state, clusters, existing, str(account))
+    existing = registries(api) if settings.uses_digitalocean_registry or state.of(states.REGISTRY) else []
+    owned_vpcs = state.of(states.VPC)
+    vpcs = list(api.list("vpcs", "vpcs", Vpc)) if settings.vpc or owned_vpcs else []
+    yield from _check_state(state, clusters, existing, vpcs, str(account))
     catalogue = cluster.catalogue(api)
     yield cluster.check_room(settings, catalogue)
     yield from cluster.check_pools(settings, catalogue)
     own = next((clusters[identifier] for identifier in state.of(states.CLUSTER) if identifier in clusters), None)
-    owned_vpcs = state.of(states.VPC)
-    vpcs = list(api.list("vpcs", "vpcs", Vpc)) if settings.vpc or owned_vpcs else []
     if own is None:
         yield from cluster.check_choices(settings, catalogue)
         yield cluster.check_name(stack, clusters.values())
@@ -86,16 +86,28 @@ def _check_stack(stack: Stack, state: State) -> Iterator[Check]:
 
 
 def _check_state(
-    state: State, clusters: Collection[str], existing: Collection[Registry], account: str
+    state: State,
+    clusters: Mapping[str, Cluster],
+    existing: Collection[Registry],
+    vpcs: Collection[Vpc],
+    account: str,
 ) -> Iterator[Check]:
-    """Checks that the account has the ids of the state; if not, the token is most often another team's."""
+    """Checks that the account has the ids of the state; if not, the token is most often another team's.
+
+    An `up` also needs a cluster whose API server answers.
+    """
     names = {registry.name for registry in existing}
     missing = [f"cluster {identifier}" for identifier in state.of(states.CLUSTER) if identifier not in clusters]
     missing += [f"registry {name}" for name in state.of(states.REGISTRY) if name not in names]
+    missing += [f"vpc {known}" for known in state.of(states.VPC) if known not in {network.id for network in vpcs}]
     if missing:
         detail = f"{', '.join(missing)} of the state is not in the account of {account}"
         fix = "a token of the team that has it; if it was deleted by hand, python -m ops doctor"
         yield Check("state", False, detail, fix)
+    for identifier in state.of(states.CLUSTER):
+        own = clusters.get(identifier)
+        if own and not own.runs:
+            yield Check("cluster", False, f"{own.name} is {own.status.state}", "python -m ops doctor")
 
 
 def _check_domain(settings: Settings, records: Mapping[str, list[Record]], state: State) -> Iterator[Check]:

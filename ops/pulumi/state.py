@@ -54,7 +54,10 @@ class State:
 
     def _all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         return (
-            (resource["id"], resource) for resource in self.resources if resource["type"] == kind and resource.get("id")
+            (resource["id"], resource)
+            for resource in self.resources
+            # Pulumi deleted a resource that waits for its replacement.
+            if resource["type"] == kind and resource.get("id") and not resource.get("pendingReplacement")
         )
 
     def names(self, kind: str) -> set[str]:

@@ -5,11 +5,13 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from ops.cli import terminal as screens
+from ops.digitalocean import Api
 from ops.preflight import scopes
 from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
 from tests.pictures.terminal import shown
@@ -195,6 +197,27 @@ def test_volumes_and_snapshots_of_the_cluster_are_on_the_bill(terminal: Terminal
     terminal.api("POST", f"/v2/volumes/{identifier}/snapshots", {"name": "before", "tags": tags})
     prices = {thing["kind"]: thing["monthly"] for thing in terminal.json("bill")["things"]}
     assert (prices["volume"], prices["snapshot"]) == (1.0, 0.6)
+
+
+def test_resources_without_tags_are_on_the_bill_of_their_cluster(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = terminal.own_cluster()
+    made = {("load_balancer", terminal.load_balancer(cluster)), ("volume", terminal.volume(cluster))}
+    before = terminal.billed()
+    assert made < before
+    read = Api.get
+
+    def without_tags(self: Api, path: str, **query: object) -> dict[str, Any]:
+        answer = read(self, path, **query)
+        for document in (*answer.get("load_balancers", []), *answer.get("volumes", [])):
+            document.pop("tags", None)
+        return answer
+
+    monkeypatch.setattr(Api, "get", without_tags)
+    assert terminal.billed() == before
+    for kind, identifier in made:
+        assert terminal.ops("remove", kind, identifier, "--yes").returncode == 0
 
 
 def test_an_unreadable_account_is_never_zero(terminal: Terminal) -> None:
@@ -706,7 +729,7 @@ def test_an_a_record_of_an_interrupted_up_is_found_and_others_are_left_alone(ter
 
     record("www", "203.0.113.9")
     first, ours = record("api", "203.0.113.7"), record("api", "203.0.113.7")
-    terminal.remembers(RECORD=ours)
+    terminal.state([terminal.resource("RECORD", ours, inputs={"domain": "example.com", "name": "api"})])
     (finding,) = terminal.findings()
     assert f"({first}, 203.0.113.7) that is not in the state: an up that was interrupted left it" in finding["problem"]
     remove = f"python -m ops remove dns_record example.com/records/{first} --stack dev"
@@ -724,15 +747,22 @@ def test_an_a_record_edited_or_deleted_by_hand_is_drift(terminal: Terminal) -> N
     terminal.api("POST", "/v2/domains", {"name": "example.com"})
     asked = {"type": "A", "name": "api", "data": "203.0.113.7"}
     record = str(terminal.api("POST", "/v2/domains/example.com/records", asked)["domain_record"]["id"])
-    terminal.state([terminal.resource("RECORD", record, outputs={"value": "203.0.113.7"})])
+    inputs = {"domain": "example.com", "name": "api"}
+    terminal.state([terminal.resource("RECORD", record, inputs=inputs, outputs={"value": "203.0.113.7"})])
     assert terminal.findings() == []
+    # Another domain in the configuration is no change of the record.
+    for domain in ("www.example.com", "api.example.org"):
+        terminal.configure(domain=domain, email="ops@example.com")
+        assert terminal.findings() == []
     terminal.api("PUT", f"/v2/domains/example.com/records/{record}", {"type": "A", "data": "203.0.113.9"})
     (finding,) = terminal.findings()
     assert finding["problem"] == "A record of api.example.com: 203.0.113.7 in the state, 203.0.113.9 in the account"
     assert (finding["id"], finding["fixes"]) == ("drift", [["pulumi up --refresh --stack dev"]])
     terminal.api("DELETE", f"/v2/domains/example.com/records/{record}")
-    (finding,) = terminal.findings()
-    assert finding["problem"].endswith("203.0.113.7 in the state, deleted in the account")
+    problem = "A record of api.example.com: 203.0.113.7 in the state, deleted in the account"
+    assert [finding["problem"] for finding in terminal.findings()] == [problem]
+    del terminal.account.cloud.domains["example.com"]
+    assert [finding["problem"] for finding in terminal.findings()] == [problem]
 
 
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 -- Pulumi's mark of an encrypted value

@@ -346,8 +346,6 @@ UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
         lambda inside: inside.account.cloud.tokens.update({TOKEN: sorted(SCOPES_WITHOUT_CREDENTIALS)}),
         "403 you do not have access",
     ),
-    "a cluster in error": (lambda inside: inside.turns("error"), ": it is error"),
-    "a cluster that is being deleted": (lambda inside: inside.turns("deleting"), ": it is deleting"),
 }
 
 
@@ -377,6 +375,44 @@ def test_findings_do_not_hide_an_unreadable_cluster(inside: Inside) -> None:
     assert doctor.stdout.splitlines()[-1] == (
         "stack dev: 1 finding; then: pulumi up, or repeat pulumi destroy; the cluster couldn't be read"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        ("error", "is in state error: see DigitalOcean's control panel, or destroy it"),
+        ("deleting", "is in the state and is being deleted: wait until it is gone, and run the doctor again"),
+        ("deleted", "is in the state and is being deleted: wait until it is gone, and run the doctor again"),
+        ("provisioning", "is being created: wait"),
+        ("migrating", "is in state migrating: see DigitalOcean's control panel, or destroy it"),
+    ],
+)
+def test_a_cluster_that_does_not_run_is_a_finding(inside: Inside, state: str, problem: str) -> None:
+    inside.applied()
+    record = inside.account.cloud.clusters.records[inside.id]
+    record.document["node_pools"].clear()
+    inside.turns(state)
+    doctor = inside.json("doctor")
+    (finding,) = doctor["findings"]
+    assert (finding["id"], finding["problem"]) == (
+        "cluster-unavailable",
+        f'cluster "mycluster" ({inside.id}) {problem}',
+    )
+    wait = [[f"python -m ops wait {inside.id} --stack dev"]]
+    assert finding["fixes"] == (wait if state == "provisioning" else [])
+    assert doctor["not_read"] == [f"the inside of cluster {inside.id}: it is {state}"]
+    assert inside.failed()["cluster"]["said"] == f"mycluster is {state}"
+    status = inside.ops("status")
+    assert (status.returncode, status.stdout) == (3, "")
+    assert status.stderr == f"cluster {inside.id} is {state}; fix: python -m ops doctor --stack dev\n"
+
+
+def test_status_of_a_missing_cluster_leads_to_the_doctor(inside: Inside) -> None:
+    inside.applied()
+    inside.delete_cluster(inside.id)
+    status = inside.ops("status")
+    problem = f"cluster {inside.id} of the state is not in the account; fix: python -m ops doctor --stack dev\n"
+    assert (status.returncode, status.stderr) == (3, problem)
 
 
 def test_status_of_an_unreadable_cluster_exits_with_3(inside: Inside) -> None:

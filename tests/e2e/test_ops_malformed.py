@@ -67,6 +67,7 @@ SHAPES: list[tuple[str, object]] = [
     ("kubernetes_clusters", [{"name": "without the rest"}]),
     ("droplets", [{"id": 1, "name": "it", "size": "s-1vcpu-2gb"}]),
     ("registries", [{"name": 1}]),
+    ("registries", "none"),
 ]
 
 
@@ -89,6 +90,34 @@ def test_a_malformed_list_is_not_treated_as_empty(
     assert key in is_one_line(terminal, [command])
 
 
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        *(("load_balancers", field) for field in ("ip", "tags", "type", "size_unit")),
+        *(("kubernetes_clusters", field) for field in ("version", "vpc_uuid", "ha")),
+        *(("registries", field) for field in ("region", "subscription")),
+        *(("account", field) for field in ("team", "status_message")),
+        *(("droplets", "tags"), ("volumes", "tags"), ("snapshots", "tags")),
+    ],
+)
+def test_a_null_field_is_a_field_without_a_value(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, key: str, field: str
+) -> None:
+    cluster = terminal.own_cluster()
+    terminal.load_balancer(cluster)
+    terminal.volume(cluster)
+    terminal.registry("kong-doks-1234567")
+
+    def change(answer: dict[str, Any]) -> None:
+        documents = answer.get(key, [])
+        for document in documents if isinstance(documents, list) else [documents]:
+            document[field] = None
+
+    monkeypatch.setattr(Api, "get", odd(change))
+    for command in ("bill", "preflight"):
+        assert terminal.ops(command).stderr == ""
+
+
 def test_a_null_list_with_total_0_is_empty(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(answer: dict[str, Any]) -> None:
         for key in ("droplets", "kubernetes_clusters", "volumes"):
@@ -97,6 +126,14 @@ def test_a_null_list_with_total_0_is_empty(terminal: Terminal, monkeypatch: pyte
 
     monkeypatch.setattr(Api, "get", odd(change))
     assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
+
+
+@pytest.mark.parametrize("key", ["registries", "kubernetes_clusters", "droplets"])
+def test_an_answer_without_its_list_is_not_treated_as_empty(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(Api, "get", odd(lambda answer: answer.clear() if key in answer else None))
+    assert f"{key} is no list" in is_one_line(terminal, ["bill", "--expect-zero"])
 
 
 def test_markup_in_a_name_is_printed_literally(terminal: Terminal) -> None:

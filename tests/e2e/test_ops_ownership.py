@@ -249,3 +249,50 @@ def test_forget_refuses_resources_that_still_exist(terminal: Terminal) -> None:
     done = terminal.ops("forget", "cluster", cluster, "--yes")
     assert done.returncode == 3
     assert f"cluster {cluster} is in the account; fix: pulumi destroy --stack dev" in done.stderr
+
+
+@pytest.mark.parametrize("known", ["kong-doks-1234567", ""])
+def test_a_registry_created_beside_the_one_of_an_up_belongs_to_others(terminal: Terminal, known: str) -> None:
+    for name in ("kong-doks-1234567", "kong-doks-7654321"):
+        terminal.registry(name, "professional")
+    terminal.updated(*EVER, services='[{"build": "apps/foo"}]')
+    if known:
+        # An update creates one registry, and that is in the state: a colleague's `up` created the other one.
+        terminal.remembers(REGISTRY=known)
+        assert terminal.billed() == {("registry", known)}
+        assert terminal.findings() == []
+        assert terminal.ops("remove", "registry", "kong-doks-7654321", "--yes").returncode == 1
+    else:
+        assert len(terminal.billed()) == 2
+
+
+def test_a_missing_vpc_is_never_a_zero_bill(terminal: Terminal) -> None:
+    terminal.configure(vpc={"name": "shop"})
+    terminal.cluster(name="theirs")  # with it comes the region's default network, which nobody can delete
+    vpc = terminal.vpc("shop")
+    terminal.remembers(VPC=vpc)
+    assert terminal.ops("bill", "--expect-zero").returncode == 0
+    terminal.api("DELETE", f"/v2/vpcs/{vpc}")
+    done = terminal.ops("bill", "--expect-zero")
+    assert done.returncode == 3
+    assert f"vpc {vpc} of the state is not in this account: it was deleted by hand, or the token is" in done.stderr
+    assert f"vpc {vpc} of the state is not in the account" in terminal.failed()["state"]["said"]
+    (finding,) = terminal.findings()
+    assert (finding["id"], finding["fixes"]) == ("not-in-account", [[f"python -m ops forget vpc {vpc} --stack dev"]])
+    terminal.answers("refresh --yes", {})
+    assert terminal.ops("forget", "vpc", vpc, "--yes").returncode == 0
+    assert f"refresh --yes --skip-preview --target {terminal.resource('VPC', vpc)['urn']}" in terminal.typed()[-1]
+
+
+def test_a_cluster_that_pulumi_deleted_for_its_replacement_is_not_missing(terminal: Terminal) -> None:
+    deleted = terminal.resource("CLUSTER", "11111111-1111-4111-8111-111111111111", pendingReplacement=True)
+    terminal.state([deleted])
+    assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
+    assert terminal.findings() == []
+
+
+def test_a_registry_that_the_configuration_no_longer_uses_is_not_missing(terminal: Terminal) -> None:
+    terminal.registry("kong-doks-1234567")
+    terminal.remembers(REGISTRY="kong-doks-1234567")
+    terminal.configure(registry={"kind": "other", "server": "registry.example.com/team"})
+    assert terminal.failed() == {}

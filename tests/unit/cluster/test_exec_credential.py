@@ -146,6 +146,10 @@ def test_the_token_follows_no_redirect(api: Api, status: int) -> None:
         ("ftp://127.0.0.1", False),
         ("https://", False),
         ("http://[::1", False),
+        # Each of these ended in an error of the HTTP client.
+        *((url, False) for url in ("https://host:port", "https://host:99999", "https://a..example", "https://a b")),
+        *((url, False) for url in ("https://256.1.1.1", "https://api.example\n", f"https://{'a' * 64}.example")),
+        *((url, True) for url in ("https://api.example:8443/", "https://192.0.2.1", "https://[2001:db8::1]:443")),
     ],
 )
 def test_the_token_goes_over_plain_http_to_this_machine_only(url: str, safe: bool) -> None:

@@ -8,8 +8,9 @@ import httpx
 import pulumi
 import pytest
 
+from infra import lookups
 from infra.config import versions
-from infra.config.cluster_changes import unsupported
+from infra.config.cluster_changes import LiveCluster, unsupported
 from infra.config.settings import Settings
 from infra.live_cluster import live_cluster
 from infra.loader import Account
@@ -481,3 +482,32 @@ def test_no_proxy_gets_a_token_that_stays_on_this_machine(
     monkeypatch.setattr("httpx.Client", recorded)
     live_cluster(Account(api_endpoint=endpoint, stack=None, token="dop_v1_secret"), "c1")  # noqa: S106 -- of a test
     assert used == [uses_proxy]
+
+
+@pytest.mark.parametrize("status", ["deleting", "deleted"])
+@pytest.mark.parametrize("in_state", [True, False])
+def test_an_up_beside_a_cluster_that_is_being_deleted(
+    monkeypatch: pytest.MonkeyPatch, status: str, in_state: bool
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    monkeypatch.setattr(lookups, "check_access", lambda _: "")
+    monkeypatch.setattr(lookups, "previous_output", {"cluster_id": "c1"}.get)
+    clusters = {
+        identifier: LiveCluster("mycluster", "fra1", version, state)
+        for identifier, version, state in (("c1", "1.35.6-do.0", status), ("c2", "1.35.7-do.0", "running"))
+    }
+    monkeypatch.setattr(lookups, "live_cluster", lambda _, identifier: clusters[identifier])
+    monkeypatch.setattr(lookups, "cluster_named", lambda *_: "c2")
+    monkeypatch.setattr(lookups, "own_ids", lambda *kinds: [{"c1" if in_state else "c2"}, set()][: len(kinds)])
+    account = Account(api_endpoint=None, stack=None, token="dop_v1_secret")  # noqa: S106 -- of a test
+    if in_state:
+        # It was deleted by hand: its API server goes, and with it everything that this `up` would change.
+        with pytest.raises(SystemExit):
+            lookups.plan_cluster(Settings(region="fra1"), account)
+        (line,) = said
+        assert "cluster mycluster (c1) is being deleted; allowed: a cluster that runs; fix: wait" in line
+    else:
+        # The `up` that replaced it failed later on: the new one is the stack's.
+        assert lookups.plan_cluster(Settings(region="fra1"), account).version == "1.35.7-do.0"
+        assert said == []
