@@ -57,7 +57,7 @@ def export(  # noqa: PLR0913 -- everything that has outputs
         "cost": _cost(config),
         "destroy": "\n".join(_destroy(config)),
     }
-    pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text(), outputs, parts))
+    pulumi.export("readme", _readme(Path("Pulumi.README.md").read_text("utf-8"), outputs, parts))
 
 
 def _hints(config: Settings, gateway: Gateway, monitoring: Monitoring | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ def own_ids(*classes: type[pulumi.Resource]) -> list[Collection[str]] | None:
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
     try:
-        exported = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        exported = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
         resources = json.loads(exported)["deployment"].get("resources") or []
         own = [
             (resource["type"], resource["id"])

@@ -1,4 +1,6 @@
-"""The one error that ends a command of ops."""
+"""The one error that ends a command of ops, and the exit statuses."""
+
+PROBLEM, UNCHECKED = 1, 3
 
 
 class OpsError(Exception):

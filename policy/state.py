@@ -20,7 +20,9 @@ def clusters(stack: str) -> tuple[Resource, ...]:
         StateError: Pulumi can't export the state.
     """
     command = ("pulumi", "stack", "export", "--stack", stack)
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
         raise StateError(f"{' '.join(command)} failed: {done.stderr.strip()}")
     return tuple(clusters_in(json.loads(done.stdout)))

@@ -37,7 +37,7 @@ def kubeconfig(  # noqa: PLR0913 -- a kubeconfig has that many parts
         "apiVersion": "client.authentication.k8s.io/v1",
         "interactiveMode": "Never",
         "command": PYTHON[0],
-        "args": [*PYTHON[1:], _CREDENTIAL.read_text(), cluster_id, *options],
+        "args": [*PYTHON[1:], _CREDENTIAL.read_text("utf-8"), cluster_id, *options],
     }
     return pulumi.Output.secret(
         pulumi.Output.json_dumps(

@@ -54,7 +54,9 @@ def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 def _patterns(folder: Path) -> Sequence[_Pattern]:
     for name in ("Dockerfile.dockerignore", ".dockerignore"):
         if (folder / name).is_file():
-            lines = [line.strip() for line in (folder / name).read_text().splitlines() if not line.startswith("#")]
+            lines = [
+                line.strip() for line in (folder / name).read_text("utf-8").splitlines() if not line.startswith("#")
+            ]
             return [_pattern(line) for line in lines if line.strip("!/ ")]
     return []
 

@@ -29,7 +29,7 @@ FORWARDED_HEADERS = (
 
 @cache
 def _file(name: str) -> str:
-    return (_FOLDER / f"{name}.lua").read_text()
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")
 
 
 def clean_request() -> str:

@@ -47,7 +47,7 @@ Schema = Any
 
 @cache
 def _document() -> Mapping[str, Schema]:
-    document: dict[str, Schema] = yaml.safe_load(_FILE.read_text())
+    document: dict[str, Schema] = yaml.safe_load(_FILE.read_text("utf-8"))
     return {name: schema for name, schema in document.items() if not name.startswith(".")}
 
 

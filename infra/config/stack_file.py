@@ -23,7 +23,7 @@ def file_name(stack: str, environment: Mapping[str, str]) -> str:
 def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
     """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
     try:
-        document = yaml.safe_load((folder / file_name(stack, environment)).read_text())
+        document = yaml.safe_load((folder / file_name(stack, environment)).read_text("utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     config = document.get("config") if isinstance(document, dict) else None

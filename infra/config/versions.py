@@ -59,5 +59,5 @@ GATEWAY_API = "1.2.1"
 
 def project_version() -> str:
     """Returns the project's own version, from pyproject.toml."""
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
     return str(project["version"])

@@ -37,7 +37,7 @@ def prometheus_files(gateway_namespace: str) -> dict[str, str]:
             }
         ],
     }
-    alerts = yaml.safe_load(_ALERTS.read_text())
+    alerts = yaml.safe_load(_ALERTS.read_text("utf-8"))
     return {"prometheus.yml": json.dumps(config, indent=1), "alerts.yml": json.dumps(alerts, indent=1)}
 
 

@@ -1,6 +1,7 @@
 """What the commands have in common: the program, options, exit statuses, the stack and its account."""
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,12 +16,12 @@ from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
 from ops.cli.terminal import show, show_json, warn
 from ops.digitalocean import Api
-from ops.errors import OpsError
+from ops.errors import UNCHECKED, OpsError
 from ops.pulumi import state as states
 from ops.pulumi.stack import Stack
 
-PROBLEM, UNCHECKED = 1, 3
 POLL_SECONDS = 2
+_DAY = 86_400
 HELP = """python -m ops: commands beside Pulumi.
 
 Exit status: 0 no problem, 1 problems found, 2 usage error, 3 could not check.
@@ -32,7 +33,24 @@ StackName = Annotated[
     typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack; by default the one that is selected."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ClusterId = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's id.")]
+
+
+def check_seconds(seconds: float) -> float:
+    """Refuses seconds for which a command would never end; a comparison with NaN is false."""
+    if not 0 <= seconds <= _DAY:
+        raise typer.BadParameter(f"{seconds}; allowed: seconds from 0 to {_DAY}")
+    return seconds
+
+
+def check_identifier(text: str) -> str:
+    """Refuses what is no id of DigitalOcean's and no name of Kubernetes', such as text of several lines."""
+    if not re.fullmatch(r"[\w./-]{0,255}", text, re.ASCII):
+        allowed = 'at most 255 letters, digits and "._-/"'
+        raise typer.BadParameter(f"{text[:40]!a}; allowed: {allowed}; fix: copy it from python -m ops doctor or bill")
+    return text
+
+
+ClusterId = Annotated[str, typer.Argument(metavar="CLUSTER", callback=check_identifier, help="The cluster's id.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
@@ -40,7 +58,7 @@ class Command:
     """A running command: its stack, the stack's account, and the result that it prints."""
 
     def __init__(self, stack: str, *, as_json: bool) -> None:
-        self.stack = Stack(Path.cwd(), stack)
+        self.stack = Stack(Path(), stack)
         self.as_json = as_json
 
     @property

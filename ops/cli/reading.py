@@ -21,12 +21,11 @@ from ops.account.ownership import Names
 from ops.account.ownership import read as read_ownership
 from ops.cli.command import (
     POLL_SECONDS,
-    PROBLEM,
-    UNCHECKED,
     Command,
     Json,
     StackName,
     app,
+    check_seconds,
     errors_in_one_line,
     opened,
     plain,
@@ -36,7 +35,7 @@ from ops.cluster.client import Kubernetes, connected, through_context
 from ops.digitalocean import segment
 from ops.doctor import examination, snapshot, state_checks
 from ops.doctor.findings import Finding
-from ops.errors import OpsError
+from ops.errors import PROBLEM, UNCHECKED, OpsError
 from ops.preflight import run as preflights
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
@@ -100,14 +99,14 @@ def timeline(
     with opened(stack, as_json=as_json, needs_token=False) as command:
         resources = states.read(command.stack).resources
         if events:
-            with events.open() as lines:
+            with events.open(encoding="utf-8") as lines:
                 steps = timelines.steps_of_events(lines, resources)
         else:
             steps = timelines.steps_of_state(resources, timelines.last_update(command.stack))
         path, slowest = timelines.critical_path(steps), timelines.longest(steps)
         picture = timelines.draw(steps, f"{command.stack.name}: {len(steps)} steps in {path[-1].end:.0f} s")
         try:
-            output.write_text(picture)
+            output.write_text(picture, "utf-8")
         except OSError as error:
             raise OpsError(f"{output}: {error.strerror}; fix: --output with a file that can be written") from None
     if as_json:
@@ -135,7 +134,10 @@ def _seconds(seconds: float) -> str:
 def bill(
     stack: StackName = "",
     expect_zero: Annotated[bool, typer.Option("--expect-zero", help="Exit with 1 if anything is left.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds to wait until nothing is left: deletes take a while.")] = 0,
+    wait: Annotated[
+        float,
+        typer.Option(callback=check_seconds, help="Seconds to wait until nothing is left: deletes take a while."),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Show everything in the account that is the stack's, with its price."""
@@ -276,10 +278,10 @@ class _Examined(NamedTuple):
 def _examine(name: str) -> _Examined:
     with Progress("reading state, account and cluster"):
         # Until this is repaired, Pulumi can't even name the selected stack.
-        backend = Backend(Cli(Path.cwd()))
+        backend = Backend(Cli(Path()))
         if broken := state_checks.check_attributes(backend.broken_attributes()):
             return _Examined(broken, [], [], name or "selected")
-        stack = Stack(Path.cwd(), name)
+        stack = Stack(Path(), name)
         locks = backend.locks(stack)
         if running := state_checks.check_running(locks):
             return _Examined(running, [], [], stack.name)

@@ -10,13 +10,13 @@ from ops.account import removal
 from ops.account.documents import RUNS, Cluster
 from ops.cli.command import (
     POLL_SECONDS,
-    PROBLEM,
-    UNCHECKED,
     ClusterId,
     Json,
     StackName,
     Yes,
     app,
+    check_identifier,
+    check_seconds,
     opened,
     refuse,
 )
@@ -24,7 +24,7 @@ from ops.cli.terminal import Progress, warn
 from ops.cluster import default_pool, helm_records, load_balancer
 from ops.cluster.client import connected
 from ops.digitalocean import Api, segment
-from ops.errors import OpsError
+from ops.errors import PROBLEM, UNCHECKED, OpsError
 from ops.pulumi import state as states
 
 _FORGETTABLE = {"cluster": states.CLUSTER, "registry": states.REGISTRY, "vpc": states.VPC}
@@ -33,7 +33,7 @@ _FORGETTABLE = {"cluster": states.CLUSTER, "registry": states.REGISTRY, "vpc": s
 @app.command()
 def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
     kind: Annotated[str, typer.Argument(help=", ".join(removal.KINDS))],
-    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    identifier: Annotated[str, typer.Argument(metavar="ID", callback=check_identifier)],
     stack: StackName = "",
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also if it isn't provably the stack's.")] = False,
@@ -65,7 +65,7 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
 @app.command()
 def forget(
     kind: Annotated[str, typer.Argument(help="cluster, registry or vpc")],
-    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    identifier: Annotated[str, typer.Argument(metavar="ID", callback=check_identifier)],
     stack: StackName = "",
     yes: Yes = False,
     as_json: Json = False,
@@ -101,7 +101,7 @@ def _check_kind(kind: str, allowed: Collection[str]) -> None:
 def wait(
     cluster: ClusterId,
     stack: StackName = "",
-    seconds: Annotated[float, typer.Option(help="How long at most.")] = 1800,
+    seconds: Annotated[float, typer.Option(callback=check_seconds, help="How long at most.")] = 1800,
     as_json: Json = False,
 ) -> None:
     """Wait until a cluster is created: before that it can't be adopted."""
@@ -131,7 +131,7 @@ def add_pool(cluster: ClusterId, stack: StackName = "", as_json: Json = False) -
 @app.command()
 def resize_pool(
     stack: StackName = "",
-    seconds: Annotated[float, typer.Option(help="How long each wait may take.")] = 1800,
+    seconds: Annotated[float, typer.Option(callback=check_seconds, help="How long each wait may take.")] = 1800,
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also where pods lack room or a controller.")] = False,
     as_json: Json = False,
@@ -168,7 +168,7 @@ def resize_pool(
 def renew_balancer(
     cluster: ClusterId,
     stack: StackName = "",
-    seconds: Annotated[float, typer.Option(help="How long to wait for its address.")] = 600,
+    seconds: Annotated[float, typer.Option(callback=check_seconds, help="How long to wait for its address.")] = 600,
     as_json: Json = False,
 ) -> None:
     """Replace Kong's load balancer after it was deleted by hand."""
@@ -182,8 +182,11 @@ def renew_balancer(
 @app.command()
 def forget_release(
     cluster: ClusterId,
-    record: Annotated[str, typer.Argument(metavar="RECORD", help="The record's name, as `doctor` prints it.")],
-    namespace: Annotated[str, typer.Option(help="The record's namespace.")] = "kong",
+    record: Annotated[
+        str,
+        typer.Argument(metavar="RECORD", callback=check_identifier, help="The record's name, as `doctor` prints it."),
+    ],
+    namespace: Annotated[str, typer.Option(callback=check_identifier, help="The record's namespace.")] = "kong",
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:

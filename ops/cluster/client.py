@@ -93,7 +93,7 @@ class _Kubectl(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         command = ["kubectl", "--context", self._context, "get", "--raw", request.url.raw_path.decode()]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         except OSError as error:
             raise httpx.ConnectError(f"kubectl: {error.strerror}") from error
         if done.returncode:

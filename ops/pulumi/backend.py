@@ -151,7 +151,7 @@ class _Bucket:
 def _program(pid: int) -> str:
     """Returns the name of a process's program; Pulumi on systems that don't show it."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text()
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace")
     except OSError:
         return "pulumi"
 
@@ -169,7 +169,7 @@ def _text(content: bytes) -> str:
 
 def _is_json(file: Path) -> bool:
     try:
-        json.loads(file.read_text())
+        json.loads(file.read_text("utf-8"))
     except ValueError:
         return False
     return True

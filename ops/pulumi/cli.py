@@ -11,6 +11,7 @@ from ops.errors import OpsError
 _FIXES = {
     "failed to load checkpoint: EOF": "python -m ops doctor",
     "invalid YAML file": "correct the stack's file, Pulumi.<stack>.yaml; git diff shows what changed",
+    "organization name must be": "--stack with a name of `pulumi stack ls`",
     "unable to open bucket": "pulumi login with the backend that has the stack, or correct PULUMI_BACKEND_URL",
     "request send failed": "reach the state's backend from this machine; `pulumi whoami --verbose` shows which it is",
     "passphrase": "export PULUMI_CONFIG_PASSPHRASE=... with the stack's passphrase",
@@ -36,7 +37,9 @@ class Cli:
         """
         command = ["pulumi", *arguments, "--non-interactive"]
         try:
-            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, cwd=self.folder, capture_output=True, encoding="utf-8", errors="replace", check=False
+            )
         except FileNotFoundError:
             raise PulumiError("pulumi: not on PATH; fix: install it (https://www.pulumi.com/docs/install/)") from None
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ops.pulumi.cli import Cli, PulumiError
 
 _NO_STACK = "no stack named"
 _UPDATES = 100
+_NAME = re.compile(r"([\w.-]+/){0,2}[\w.-]{1,100}", re.ASCII)
+"""As Pulumi has it, alone or after organization and project."""
 
 
 class NoStackError(OpsError):
@@ -40,6 +43,11 @@ class Stack(Cli):
     def __init__(self, folder: Path, name: str = "") -> None:
         super().__init__(folder)
         self.project = _project(folder)
+        if name and not _NAME.fullmatch(name):
+            raise OpsError(
+                f'stack {name[:40]!a}: no stack has this name; allowed: at most 100 letters, digits and "._-", '
+                "after <organization>/<project>/ or not; fix: --stack with a name of `pulumi stack ls`"
+            )
         self.name = name or self._selected()
         self._check_exists()
 
@@ -172,7 +180,7 @@ def plain(value: object) -> object:
 def _project(folder: Path) -> str:
     file = folder / "Pulumi.yaml"
     try:
-        document = yaml.safe_load(file.read_text())
+        document = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:
         raise OpsError("Pulumi.yaml: no such file; fix: run this in the project's folder") from None
     except (yaml.YAMLError, ValueError, OSError) as error:

@@ -666,7 +666,7 @@ def test_actions_are_printed_as_json_with_json(terminal: Terminal) -> None:
     assert terminal.ops(*removed).returncode == 3
 
 
-@pytest.mark.parametrize("identifier", ["", ".", "..", "1/../2", "a\nb"])
+@pytest.mark.parametrize("identifier", ["", ".", "..", "1/../2"])
 def test_an_invalid_id_is_refused_before_any_call(terminal: Terminal, identifier: str) -> None:
     terminal.account.calls.clear()
     done = terminal.ops("remove", "droplet", identifier, "--yes")
