@@ -10,7 +10,12 @@ from infra.config.cluster_changes import GOING
 class Document(BaseModel):
     """One document; fields that ops doesn't read are ignored. No error repeats a value: it may be a credential."""
 
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,  # Python's JSON parser reads 1e400 as infinite
+    )
 
     @model_validator(mode="before")
     @classmethod

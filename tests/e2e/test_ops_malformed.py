@@ -66,6 +66,8 @@ SHAPES: list[tuple[str, object]] = [
     ("kubernetes_clusters", [None]),
     ("kubernetes_clusters", [{"name": "without the rest"}]),
     ("droplets", [{"id": 1, "name": "it", "size": "s-1vcpu-2gb"}]),
+    ("droplets", [{"id": 1, "name": "it", "size": {"price_monthly": float("nan"), "price_hourly": 1}}]),
+    ("droplets", [{"id": 1, "name": "it", "size": {"price_monthly": 1, "price_hourly": float("inf")}}]),
     ("registries", [{"name": 1}]),
     ("registries", "none"),
 ]
