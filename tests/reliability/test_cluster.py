@@ -216,16 +216,17 @@ def test_a_load_balancer_deleted_by_hand_is_recreated_and_the_outputs_updated(wh
 
 
 def test_an_up_ends_if_the_load_balancer_gets_no_address(whole: Whole) -> None:
-    gateway = whole.project / "infra" / "gateway" / "gateway.py"
-    before = gateway.read_text()
-    gateway.write_text(re.sub(r"timeout=\d+", "timeout=15", before))
-    assert gateway.read_text() != before
+    helm = whole.project / "infra" / "kubernetes" / "helm.py"
+    before = helm.read_text()
+    shortened, count = re.subn(r"_TIMEOUT_SECONDS = \d+", "_TIMEOUT_SECONDS = 15", before)
+    assert count == 1
+    helm.write_text(shortened)
     whole.account.settings.load_balancer_create = 3600
     try:
         failed = whole.up(check=False)
     finally:
         whole.account.settings.load_balancer_create = 0.5
-        gateway.write_text(before)
+        helm.write_text(before)
     assert failed.returncode != 0
     assert "release kong failed, and has been uninstalled due to atomic being set" in failed.stdout
     # Kong is uninstalled, and the unreachable load balancer is deleted with it.
