@@ -133,17 +133,16 @@ class LoadBalancer(Document):
     tags: list[str] = []
 
 
-class Named(Document):
+class Reference(Document):
     id: str
-    name: str
 
 
 class Associated(Document):
     """What DigitalOcean deletes with a cluster on request."""
 
-    load_balancers: list[Named] = []
-    volumes: list[Named] = []
-    volume_snapshots: list[Named] = []
+    load_balancers: list[Reference] = []
+    volumes: list[Reference] = []
+    volume_snapshots: list[Reference] = []
 
 
 class Stored(Document):
