@@ -80,8 +80,8 @@ def _rows(  # noqa: PLR0913, PLR0917 -- the Deployment, and how it is shown
         for label in labels.values():
             yield Row(label, "0/0", "", missing, next=create or doctor)
         return
-    wanted = document["spec"].get("replicas", 1)
-    ready = f"{(document.get('status') or {}).get('readyReplicas', 0)}/{wanted}"
+    replicas = document["spec"].get("replicas", 1)
+    ready = f"{(document.get('status') or {}).get('readyReplicas', 0)}/{replicas}"
     selector = ",".join(f"{name}={value}" for name, value in document["spec"]["selector"]["matchLabels"].items())
     running = [container for pod in pods(kubernetes, namespace, selector) for container in containers(pod)]
     images = {container["name"]: container["image"] for container in document["spec"]["template"]["spec"]["containers"]}
@@ -89,7 +89,7 @@ def _rows(  # noqa: PLR0913, PLR0917 -- the Deployment, and how it is shown
         mine = [container for container in running if name in ("", container.name)]
         failing = next((container for container in mine if container.problem), None)
         image = failing.image if failing else images.get(name, ", ".join(images.values()))
-        if not wanted:
+        if not replicas:
             yield Row(label, ready, image, "scaled to 0 pods by hand", next=doctor)
         elif failing:
             log, probe = last_log_line(kubernetes, failing), failed_probe(kubernetes, failing)

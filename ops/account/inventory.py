@@ -202,11 +202,11 @@ def _tagged(
     kind: str,
     documents: Iterable[Tagged],
     clusters: Mapping[str, Cluster],
-    found: list[BilledResource],
+    classified: list[BilledResource],
     ownership: Ownership,
 ) -> list[BilledResource]:
     """Resources with the tag of one of these clusters, or of a cluster that is gone."""
-    owners = {resource.id: resource.owner for resource in found if resource.kind == "cluster"}
+    owners = {resource.id: resource.owner for resource in classified if resource.kind == "cluster"}
     result = []
     for document in documents:
         ids = [match[1] for tag in document.tags if (match := _CLUSTER_TAG.fullmatch(tag))]
@@ -248,13 +248,13 @@ def registries(api: Api) -> list[Registry]:
 
 
 def _classified_registries(
-    found: Mapping[str, Registry], names: Names, ownership: Ownership
+    registries_by_name: Mapping[str, Registry], names: Names, ownership: Ownership
 ) -> Iterator[BilledResource]:
-    for position, registry in enumerate(found.values()):
+    for position, registry in enumerate(registries_by_name.values()):
         cents = registry.subscription.tier.monthly_price_in_cents if registry.subscription else 0
         # One subscription pays for all registries of the account.
         monthly = 0 if position else cents / 100
-        if ownership.owns_registry(registry, found.values()):
+        if ownership.owns_registry(registry, registries_by_name.values()):
             yield _billed("registry", registry.name, registry.name, monthly)
         elif registry.name == names.registry:
             owner = ownership.other_stack(REGISTRY, registry.name, registry.name) or (

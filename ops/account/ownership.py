@@ -1,7 +1,7 @@
 """Ownership of clusters and registries: provably a stack's, whatever they are called.
 
-A name proves nothing. A resource is the stack's if its id is in the state or in an earlier checkpoint, if the state has
-a pending creation of it, or if it was created with the name of a failed `up`, while that `up` ran. A cluster
+A name proves nothing. A resource is the stack's if its id is in the state or in an earlier checkpoint, or if the state
+has a pending creation of it. So is one that was created with the name of a failed `up` while that `up` ran. A cluster
 that is being deleted is the stack's if one of the stack's updates used its name.
 """
 
@@ -79,7 +79,7 @@ class Attempt(NamedTuple):
     """Empty: an automatic one."""
     begin: datetime | None = None
     end: datetime | None = None
-    """None: the update was killed, and its times are unknown."""
+    """The times are unknown (None) if the update was killed."""
 
     def covers(self, name: str, created: datetime, clock_error: timedelta) -> bool:
         """True for a resource of that name that was created then, by DigitalOcean's clock.
@@ -154,8 +154,8 @@ class Ownership:
         tried = self._covers(attempts, registry)
         return tried and not self.other_stack(REGISTRY, registry.name, registry.name)
 
-    def _covers(self, attempts: Sequence[Attempt], found: Cluster | Registry) -> bool:
-        return any(attempt.covers(found.name, found.created_at, self.clock_error()) for attempt in attempts)
+    def _covers(self, attempts: Sequence[Attempt], resource: Cluster | Registry) -> bool:
+        return any(attempt.covers(resource.name, resource.created_at, self.clock_error()) for attempt in attempts)
 
     def other_stack(self, kind: str, identifier: str, name: str) -> str:
         """The other stack that has a cluster or a registry, if one does."""

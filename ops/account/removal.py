@@ -12,7 +12,7 @@ from ops.pulumi.state import CLUSTER, NODE_POOL, RECORD, State
 
 
 class _Kind(NamedTuple):
-    """How a kind of resource is deleted; `{}` stands for the parts of its id."""
+    """The call that deletes a kind of resource; `{}` stands for the parts of its id."""
 
     path: str
     id: str = "ID"

@@ -1,4 +1,4 @@
-"""What the commands have in common: the program, options, exit statuses, the stack and its account."""
+"""The commands' common parts: the program, options, exit statuses, the stack and its account."""
 
 import dataclasses
 import re
@@ -11,14 +11,16 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from infra.config.settings import Settings
-from ops.account.inventory import Inventory, inventory
-from ops.account.ownership import Names
-from ops.account.ownership import read as read_ownership
+from ops.account import ownership
+from ops.account.inventory import Inventory
+from ops.account.inventory import inventory as read_inventory
+from ops.account.ownership import Names, Ownership
 from ops.cli.terminal import show, show_json, warn
 from ops.digitalocean import Api
 from ops.errors import UNCHECKED, OpsError
 from ops.pulumi import state as states
 from ops.pulumi.stack import Stack
+from ops.pulumi.state import State
 
 POLL_SECONDS = 2
 _DAY = 86_400
@@ -69,10 +71,17 @@ class Command:
     def api(self) -> Api:
         return self.stack.account()
 
-    def read_account(self) -> tuple[states.State, Inventory]:
-        state = states.read(self.stack)
-        ownership = read_ownership(self.stack, state, self.api.clock_error)
-        return state, inventory(self.api, Names.of(self.stack.values), ownership)
+    @cached_property
+    def state(self) -> State:
+        return states.read(self.stack)
+
+    @cached_property
+    def _ownership(self) -> Ownership:
+        return ownership.read(self.stack, self.state, self.api.clock_error)
+
+    def inventory(self) -> Inventory:
+        """Reads the account as it is now."""
+        return read_inventory(self.api, Names.of(self.stack.values), self._ownership)
 
     def check_own(self, cluster: str) -> None:
         """Refuses to change a cluster that the state doesn't have.
@@ -80,7 +89,7 @@ class Command:
         Raises:
             OpsError: the cluster is somebody else's, or lost.
         """
-        if cluster not in states.read(self.stack).of(states.CLUSTER):
+        if cluster not in self.state.of(states.CLUSTER):
             raise OpsError(
                 f"cluster {cluster} is not in the state of stack {self.stack.name}; "
                 f"fix: python -m ops doctor --stack {self.stack.name}"

@@ -16,9 +16,6 @@ from ops import timeline as timelines
 from ops.account import estimate as estimates
 from ops.account.documents import Cluster
 from ops.account.inventory import Inventory
-from ops.account.inventory import inventory as read_inventory
-from ops.account.ownership import Names
-from ops.account.ownership import read as read_ownership
 from ops.cli.command import (
     POLL_SECONDS,
     Command,
@@ -97,7 +94,7 @@ def timeline(
     Without EVENTS it is the last `up`, from the state, where each step starts as soon as it can.
     """
     with opened(stack, as_json=as_json, needs_token=False) as command:
-        resources = states.read(command.stack).resources
+        resources = command.state.resources
         if events:
             with events.open(encoding="utf-8") as lines:
                 steps = timelines.steps_of_events(lines, resources)
@@ -142,11 +139,9 @@ def bill(
 ) -> None:
     """Show everything in the account that is the stack's, with its price."""
     with opened(stack, as_json=as_json) as command:
-        api, names = command.api, Names.of(command.stack.values)
-        ownership = read_ownership(command.stack, states.read(command.stack), api.clock_error)
         end = time.monotonic() + wait
         with Progress("reading the account") as progress:
-            while (inventory := read_inventory(api, names, ownership)).own:
+            while (inventory := command.inventory()).own:
                 if time.monotonic() >= end:
                     break
                 left = ", ".join(f"{resource.kind} {resource.name}" for resource in inventory.own)
@@ -193,10 +188,13 @@ def _show_bill(command: Command, inventory: Inventory) -> None:
 @app.command()
 def status(stack: StackName = "", as_json: Json = False) -> None:
     """Show whether each service and Kong are ready; if not, why, the last log line, and what to type next."""
-    with opened(stack, as_json=as_json, needs_token=False) as command, Progress("reading the cluster"):
-        state, name = states.read(command.stack), command.stack.name
-        with _cluster_of(command.stack, state) as kubernetes:
-            rows = list(statuses.status(kubernetes, command.settings, name, state.of(states.DEPLOYMENT)))
+    with (
+        opened(stack, as_json=as_json, needs_token=False) as command,
+        Progress("reading the cluster"),
+        _cluster_of(command) as kubernetes,
+    ):
+        created = command.state.of(states.DEPLOYMENT)
+        rows = list(statuses.status(kubernetes, command.settings, command.stack.name, created))
     failing = [row for row in rows if row.problem]
     if as_json:
         command.show_json(ready=not failing, rows=plain(rows))
@@ -217,21 +215,20 @@ def _short_image(image: str) -> str:
 
 
 @contextmanager
-def _cluster_of(stack: Stack, state: states.State) -> Iterator[Kubernetes]:
+def _cluster_of(command: Command) -> Iterator[Kubernetes]:
     """Connects to the stack's cluster."""
-    if context := stack.settings.kube_context:
+    if context := command.settings.kube_context:
         with through_context(context) as kubernetes:
             yield kubernetes
         return
-    identifier = next(iter(state.of(states.CLUSTER)), None)
+    identifier = next(iter(command.state.of(states.CLUSTER)), None)
     if identifier is None:
-        raise OpsError(f"stack {stack.name} has no cluster yet; fix: pulumi up --stack {stack.name}")
-    api = stack.account()
-    cluster = api.find(f"kubernetes/clusters/{segment(identifier)}", "kubernetes_cluster", Cluster)
+        raise OpsError(f"stack {command.stack.name} has no cluster yet; fix: pulumi up --stack {command.stack.name}")
+    cluster = command.api.find(f"kubernetes/clusters/{segment(identifier)}", "kubernetes_cluster", Cluster)
     if cluster is None or not cluster.runs:
         problem = f"is {cluster.status.state}" if cluster else "of the state is not in the account"
-        raise OpsError(f"cluster {identifier} {problem}; fix: python -m ops doctor --stack {stack.name}")
-    with connected(api, identifier) as kubernetes:
+        raise OpsError(f"cluster {identifier} {problem}; fix: python -m ops doctor --stack {command.stack.name}")
+    with connected(command.api, identifier) as kubernetes:
         yield kubernetes
 
 

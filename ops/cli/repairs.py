@@ -42,8 +42,8 @@ def remove(  # noqa: PLR0913, PLR0917 -- arguments and options of the command
     """Delete a resource that the stack has lost; a cluster with its load balancers, volumes and snapshots."""
     _check_kind(kind, removal.KINDS)
     with opened(stack, as_json=as_json) as command:
-        state, inventory = command.read_account()
-        target = removal.target(command.api, kind, identifier, inventory, state)
+        inventory = command.inventory()
+        target = removal.target(command.api, kind, identifier, inventory, command.state)
         if target.reason and not force:
             message = f"{target.description}: {target.reason}; fix: leave it to its owner, or --force"
             refuse(message, PROBLEM, as_json=as_json)
@@ -74,9 +74,8 @@ def forget(
     _check_kind(kind, _FORGETTABLE)
     what = f"{kind} {identifier}"
     with opened(stack, as_json=as_json) as command:
-        state, inventory = command.read_account()
-        name = command.stack.name
-        resource = state.of(_FORGETTABLE[kind]).get(identifier)
+        inventory, name = command.inventory(), command.stack.name
+        resource = command.state.of(_FORGETTABLE[kind]).get(identifier)
         if resource is None:
             raise OpsError(f"{what} is not in the state; fix: python -m ops doctor --stack {name}")
         if what not in inventory.missing:
@@ -142,7 +141,7 @@ def resize_pool(
     """
     with opened(stack, as_json=as_json) as command:
         settings, name = command.settings, command.stack.name
-        resources = states.read(command.stack).of(states.CLUSTER)
+        resources = command.state.of(states.CLUSTER)
         if settings.kube_context:
             raise OpsError(
                 f"stack {name} has no node pools: kubeContext names a cluster that it doesn't manage; "

@@ -54,7 +54,7 @@ def is_interim(pool: NodePool) -> bool:
     return pool.name.endswith(_INTERIM)
 
 
-class _Found(NamedTuple):
+class _Pools(NamedTuple):
     """The pools of a resize: the new one, if it has begun, and the cluster's own ones."""
 
     new: NodePool | None
@@ -105,16 +105,16 @@ class Resize:
         Raises:
             OpsError: there is no pool to move, or a resize that hasn't begun would leave pods without a node.
         """
-        found = self._find()
-        if found.new is None and not self._is_done(found):
+        pools = self._find()
+        if pools.new is None and not self._is_done(pools):
             shortage = self._shortage()
             if shortage and not self._force:
                 raise OpsError(f"{shortage}, or --force")
             if not self._force:
                 with connected(self._api, self._cluster) as kubernetes:
-                    check_controllers(kubernetes, [node.name for pool in found.old for node in pool.nodes])
+                    check_controllers(kubernetes, [node.name for pool in pools.old for node in pool.nodes])
             return shortage
-        return "" if found.can_go_back_to(self._settings.node_size) else self._shortage()
+        return "" if pools.can_go_back_to(self._settings.node_size) else self._shortage()
 
     def _shortage(self) -> str:
         shortage = capacity.shortage(self._settings)
@@ -122,10 +122,10 @@ class Resize:
 
     def question(self) -> str:
         """Returns the question for confirmation before `run`; empty if `run` deletes nothing."""
-        size, found = self._settings.node_size, self._find()
-        if self._is_done(found):
+        size, pools = self._settings.node_size, self._find()
+        if self._is_done(pools):
             return ""
-        if found.can_go_back_to(size):
+        if pools.can_go_back_to(size):
             return f"Drain the new nodes, delete them, and stay on those of size {size}?"
         return f"Create nodes of size {size}, drain the old ones and delete them?"
 
@@ -135,12 +135,12 @@ class Resize:
         Raises:
             OpsError: a step failed, or took too long.
         """
-        size, found = self._settings.node_size, self._find()
-        new, old = found
-        if self._is_done(found):
+        size, pools = self._settings.node_size, self._find()
+        new, old = pools
+        if self._is_done(pools):
             return f"has nodes of size {size} already"
         if new and new.size != size:
-            if not found.can_go_back_to(size):
+            if not pools.can_go_back_to(size):
                 raise OpsError(
                     f"node pool {new.name} of an interrupted resize has size {new.size}; allowed: {size}; "
                     f"fix: pulumi config set nodeSize {new.size}, and finish that one first"
@@ -165,7 +165,7 @@ class Resize:
         self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
         return f"runs on nodes of size {size}"
 
-    def _find(self) -> _Found:
+    def _find(self) -> _Pools:
         """Reads the pools.
 
         Raises:
@@ -179,10 +179,10 @@ class Resize:
             raise OpsError(
                 f"cluster {self._cluster} has no default node pool; fix: python -m ops add-pool {self._cluster}"
             )
-        return _Found(new, old)
+        return _Pools(new, old)
 
-    def _is_done(self, found: _Found) -> bool:
-        return found.new is None and all(pool.size == self._settings.node_size for pool in found.old)
+    def _is_done(self, pools: _Pools) -> bool:
+        return pools.new is None and all(pool.size == self._settings.node_size for pool in pools.old)
 
     def _delete(self, pool: NodePool) -> None:
         """Drains a pool before DigitalOcean does, which doesn't document for how long it respects budgets."""
@@ -195,7 +195,7 @@ class Resize:
         with connected(self._api, self._cluster, self._seconds + CREDENTIAL_SECONDS) as kubernetes:
             drain(kubernetes, nodes, self._seconds, self._report, force=self._force)
         self._api.call("DELETE", f"{self._path}/node_pools/{segment(pool.id)}")
-        self._wait(pool.id, lambda found: found is None, "waiting until the nodes are gone")
+        self._wait(pool.id, lambda pool: pool is None, "waiting until the nodes are gone")
 
     def _pools(self) -> list[NodePool]:
         return self._api.read(self._path, "kubernetes_cluster", Cluster).node_pools

@@ -27,7 +27,7 @@ def renew(api: Api, kubernetes: Kubernetes, seconds: float) -> str:
         service = kubernetes.get(_SERVICE)
         stamp = (service["metadata"].get("annotations") or {}).get(STAMP)
         balancer = api.find(f"load_balancers/{segment(stamp)}", "load_balancer", LoadBalancer) if stamp else None
-        # With a domain, the cluster knows the load balancer by its host name.
+        # With a domain, the Service's status has the load balancer's host name.
         ingresses = service["status"].get("loadBalancer", {}).get("ingress") or []
         if (
             balancer

@@ -3,21 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ops.cluster.client import Kubernetes
+from ops.cluster.object_fields import MANAGER, METADATA_ONLY, Document, changed_fields
 from ops.digitalocean import one_line
 from ops.pulumi.state import ENCRYPTED, State
 
-Document = dict[str, Any]
-MANAGER = "pulumi-kubernetes"
-"""Prefix of the field manager of Pulumi's provider."""
-_OWN_MANAGERS = (MANAGER, "pulumi-resource-kubernetes", "helm")
-"""Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
-_METADATA_ONLY = ("Secret", "ConfigMap", "CustomResourceDefinition")
-"""Kinds whose content isn't read: it is secret, or large. Who changed it is in the metadata."""
-_CONTENT = ("data", "stringData", "binaryData", "spec")
-"""Fields of these kinds that the program or a chart sets."""
 _CONTAINING = ("Namespace", "CustomResourceDefinition")
 """Kinds whose deletion deletes other objects first."""
 _ANNOTATED = ("Ingress", "HTTPRoute", "Service")
@@ -31,8 +23,6 @@ _ALWAYS = (
     ("networking.k8s.io/v1", "NetworkPolicy"),
 )
 """Kinds that are searched for untracked objects even if the state has none of the kind."""
-_COMPARED = ("spec", "config", "plugin", "username", "custom_id", "credentials", "rules", "subjects", "roleRef")
-"""Top-level fields that the program or a chart sets."""
 
 
 class Key(NamedTuple):
@@ -58,7 +48,7 @@ class Change:
 
     @property
     def by(self) -> str:
-        """Who changed which fields."""
+        """The managers and their fields, for a message."""
         managers = f" by {', '.join(self.managers)}" if self.managers else ""
         return f"{managers}: {', '.join(self.fields)}"
 
@@ -138,17 +128,17 @@ def _installed_key(document: Document, namespace: str, cluster_wide: Collection[
 
 
 def _changes(expected: Mapping[Key, Document], actual: Mapping[Key, Document], *, absent: bool) -> Iterator[Change]:
-    for key, wanted in expected.items():
-        if key in actual and (change := _change(key, wanted, actual[key], absent=absent)):
-            yield change
+    for key, inputs in expected.items():
+        if key in actual and (owners := changed_fields(key.kind, inputs, actual[key], absent=absent)):
+            yield Change(key, [*owners], sorted({*owners.values()} - {""}))
 
 
 def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
-    wanted, annotations = (document["metadata"].get("annotations") or {} for document in (inputs, live))
+    expected, actual = (document["metadata"].get("annotations") or {} for document in (inputs, live))
     # An encrypted value of the state may be all of the annotations.
-    if key.kind not in _ANNOTATED or ENCRYPTED in wanted:
+    if key.kind not in _ANNOTATED or ENCRYPTED in expected:
         return []
-    return [name for name in annotations if name.startswith("konghq.com/") and name not in wanted]
+    return [name for name in actual if name.startswith("konghq.com/") and name not in expected]
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:
@@ -206,7 +196,7 @@ def _read(kubernetes: Kubernetes, kinds: set[tuple[str, str]]) -> tuple[dict[Key
             if not resources[kind].get("namespaced", True):
                 cluster_wide.add((api, kind))
             accept = "application/json"
-            if kind in _METADATA_ONLY:
+            if kind in METADATA_ONLY:
                 accept += ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
             for live in kubernetes.items(f"{root}/{resources[kind]['name']}", accept=accept):
                 metadata = live["metadata"]
@@ -221,58 +211,3 @@ def _is_pulumis(live: Document) -> bool:
     managers = [entry.get("manager", "") for entry in metadata.get("managedFields") or []]
     owned = metadata.get("ownerReferences") or metadata.get("deletionTimestamp")
     return not owned and any(manager.startswith(MANAGER) for manager in managers)
-
-
-def _change(key: Key, inputs: Document, live: Document, *, absent: bool) -> Change | None:
-    """The change of an object by somebody else.
-
-    A value that differs counts only if another client owns the field: the API server normalizes values as well. Nobody
-    owns what is zero, as after `kubectl scale --replicas=0`. A field that isn't there counts if `absent` is true.
-    """
-    others = {
-        path: str(entry.get("manager"))
-        for entry in live["metadata"].get("managedFields") or []
-        if not str(entry.get("manager")).startswith(_OWN_MANAGERS) and entry.get("subresource") != "status"
-        for path in _owned(entry.get("fieldsV1") or {})
-    }
-    metadata = {name: inputs["metadata"].get(name) for name in ("labels", "annotations")}
-    content = {} if key.kind in _METADATA_ONLY else {name: inputs[name] for name in _COMPARED if name in inputs}
-    fields: dict[str, str] = {}
-    # A missing annotation is named even if it was the only one.
-    compared = live | {"metadata": {"labels": {}, "annotations": {}} | live["metadata"]}
-    for path, value in _differences({"metadata": metadata, **content}, compared):
-        owner = next((others[prefix] for prefix in others if path == prefix or path.startswith(f"{prefix}.")), "")
-        if owner or (absent if value is None else not value):
-            fields[path] = owner
-    if key.kind in _METADATA_ONLY:
-        fields |= {path: owner for path, owner in others.items() if path.partition(".")[0] in _CONTENT}
-    return Change(key, [*fields], sorted({*fields.values()} - {""})) if fields else None
-
-
-def _owned(fields: Document, path: str = "") -> Iterator[str]:
-    """The paths of a field set, without the items of lists: spec.template.spec.containers.image."""
-    for name, below in fields.items():
-        here = f"{path}.{name.removeprefix('f:')}".lstrip(".") if name.startswith("f:") else path
-        if name.startswith("f:") and not [key for key in below if key != "."]:
-            yield here
-        yield from _owned(below, here) if isinstance(below, dict) else ()
-
-
-def _differences(wanted: object, live: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Paths whose values differ, with the live value: None without one. Empty values that are wanted are none."""
-    if not wanted or (isinstance(wanted, dict) and ENCRYPTED in wanted):
-        return
-    if live is None:
-        yield path, None
-    elif isinstance(wanted, dict) and isinstance(live, dict):
-        for name, value in wanted.items():
-            yield from _differences(value, live.get(name), f"{path}.{name}".lstrip("."))
-    elif isinstance(wanted, list) and isinstance(live, list):
-        named = {item["name"]: item for item in live if isinstance(item, dict) and "name" in item}
-        for index, value in enumerate(wanted):
-            if isinstance(value, dict) and value.get("name") and named:
-                yield from _differences(value, named.get(value["name"]), path)
-            else:
-                yield from _differences(value, live[index] if index < len(live) else None, path)
-    elif wanted != live and str(wanted) != str(live):
-        yield path, live

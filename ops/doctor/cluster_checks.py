@@ -6,8 +6,7 @@ from ops.cluster import helm_records
 from ops.cluster.default_pool import is_interim
 from ops.cluster.load_balancer import STAMP
 from ops.cluster.objects import Key
-from ops.doctor.account_checks import REFRESH, UP, UP_REFRESH
-from ops.doctor.findings import Finding, Problem
+from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 

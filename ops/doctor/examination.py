@@ -1,6 +1,6 @@
 """Runs all checks."""
 
-from ops.doctor import account_checks, cluster_checks, state_checks
+from ops.doctor import account_checks, cluster_checks, drift_checks, state_checks
 from ops.doctor.findings import Finding
 from ops.doctor.snapshot import Snapshot
 
@@ -19,8 +19,8 @@ CHECKS = (
     cluster_checks.check_nodes,
     cluster_checks.check_installed,
     cluster_checks.check_load_balancer,
-    account_checks.check_dns_records,
-    account_checks.check_drift,
+    drift_checks.check_dns_records,
+    drift_checks.check_drift,
     cluster_checks.check_deletions,
     cluster_checks.check_objects,
     cluster_checks.check_annotations,

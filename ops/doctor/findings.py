@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+UP, REFRESH = "pulumi up", "pulumi refresh --yes --skip-preview"
+UP_REFRESH = "pulumi up --refresh"
+CLEAR_PENDING = f"{REFRESH} --clear-pending-creates"
+"""Commands of fixes."""
+
 
 class Problem(StrEnum):
     """Ids of findings; each has its section in docs/reference/failures.md."""

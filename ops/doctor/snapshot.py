@@ -94,11 +94,11 @@ def read(api: Api, stack: Stack, locks: list[Lock]) -> Snapshot:
     )
 
 
-def _cluster(api: Api, settings: Settings, state: State, found: Inventory) -> tuple[ClusterView | None, list[str]]:
+def _cluster(api: Api, settings: Settings, state: State, inventory: Inventory) -> tuple[ClusterView | None, list[str]]:
     if settings.kube_context:
         return None, [f"the cluster of kubeContext {settings.kube_context}"]
     # An id that the account doesn't have is a finding of its own.
-    known = [found.clusters[identifier] for identifier in state.of(states.CLUSTER) if identifier in found.clusters]
+    known = [inventory.clusters[key] for key in state.of(states.CLUSTER) if key in inventory.clusters]
     cluster = next((cluster for cluster in known if cluster.runs), None)
     if cluster is None:
         return None, [f"the inside of cluster {cluster.id}: it is {cluster.status.state}" for cluster in known]

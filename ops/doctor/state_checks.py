@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops.doctor.account_checks import CLEAR_PENDING, TYPES, unmanaged
-from ops.doctor.findings import Finding, Problem
+from ops.doctor.account_checks import TYPES, unmanaged
+from ops.doctor.findings import CLEAR_PENDING, Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 from ops.pulumi.backend import Lock
@@ -68,7 +68,7 @@ def check_pending(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_docker_credentials(snapshot: Snapshot) -> Iterator[Finding]:
-    """Registry credentials that DigitalOcean's provider stored without their value, and then never asks for again."""
+    """Registry credentials that DigitalOcean's provider stored without their value, and never requests again."""
     for resource in snapshot.state.resources:
         if resource["type"] == states.DOCKER_CREDENTIALS and _is_empty(
             (resource.get("outputs") or {}).get("dockerCredentials")

@@ -1,4 +1,4 @@
-"""What one check of preflight reports."""
+"""The result of one check of preflight."""
 
 from dataclasses import dataclass
 

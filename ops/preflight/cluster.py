@@ -23,7 +23,7 @@ _VERSION = "kubernetesVersion"
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What DigitalOcean offers for new clusters."""
+    """DigitalOcean's offers for new clusters."""
 
     regions: list[str]
     minors: list[str]
@@ -116,19 +116,19 @@ def check_upgrade(api: Api, identifier: str, live: LiveCluster, settings: Settin
         return Check(_VERSION, False, f'"{error.value}" {error.problem}; allowed: {error.allowed}', error.fix)
     if not cluster_changes.is_upgrade(settings, live):
         return Check(_VERSION, True, f"cluster {live.name} runs {live.version}")
-    wanted = settings.kubernetes_version
-    if wanted not in offered.minors:
-        return choice(_VERSION, wanted, [live.minor, *(minor for minor in offered.minors if minor != live.minor)])
+    configured = settings.kubernetes_version
+    if configured not in offered.minors:
+        return choice(_VERSION, configured, [live.minor, *(minor for minor in offered.minors if minor != live.minor)])
     stay = f"pulumi config set {_VERSION} {live.minor}"
-    if broken := cluster_changes.unsupported(wanted):
-        return Check(_VERSION, False, f"{live.version} to {wanted}: {broken}", stay)
+    if broken := cluster_changes.unsupported(configured):
+        return Check(_VERSION, False, f"{live.version} to {configured}: {broken}", stay)
     newest = cluster_changes.upgrade_to(settings, live, _upgrades(api, identifier))
     if newest is None:
-        detail = f'"{wanted}" is not on offer for cluster {live.name}, which runs {live.version}'
+        detail = f'"{configured}" is not on offer for cluster {live.name}, which runs {live.version}'
         return Check(_VERSION, False, detail, stay)
     is_first = minor_of(newest) == live.minor
-    aim = f"{newest} first, the newest patch of {live.minor}" if is_first else wanted
-    again = f"; pulumi up again for {wanted}, when the cluster runs again" if is_first else ""
+    aim = f"{newest} first, the newest patch of {live.minor}" if is_first else configured
+    again = f"; pulumi up again for {configured}, when the cluster runs again" if is_first else ""
     detail = (
         f"pulumi up upgrades cluster {live.name} from {live.version} to {aim}; its nodes are replaced one by one{again}"
     )
@@ -158,8 +158,8 @@ def check_quota(api: Api, account: Account, settings: Settings, nodes: int) -> C
     used = api.read("droplets", "meta", _Meta).total
     free = account.droplet_limit - used
     pools = settings.all_pools.values()
-    wanted = sum(pool.most for pool in pools)
-    more = max(wanted - nodes, 0)
+    configured = sum(pool.most for pool in pools)
+    more = max(configured - nodes, 0)
     at_most = " at most" if any(pool.autoscale for pool in pools) else ""
     detail = f"{used} of {account.droplet_limit} Droplets in use, {more} more wanted{at_most}"
     if more <= max(free, 0):
@@ -167,6 +167,6 @@ def check_quota(api: Api, account: Account, settings: Settings, nodes: int) -> C
     key, lowest = "nodeCount", 1
     if settings.node_autoscale:
         key, lowest = "--path nodeAutoscale.max", settings.node_autoscale.min
-    fitting = nodes + free - (wanted - settings.default_pool.most)
+    fitting = nodes + free - (configured - settings.default_pool.most)
     fewer = [f"pulumi config set {key} {fitting}"] if fitting >= lowest else []
     return Check("quota", False, detail, ", ".join([*fewer, "remove Droplets, or ask DigitalOcean for more"]))

@@ -20,7 +20,7 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
     """Runs the checks one after the other; checks that need a failed one are left out.
 
     Raises:
-        OpsError: DigitalOcean or Pulumi can't be asked.
+        OpsError: DigitalOcean or Pulumi can't be reached.
     """
     settings = stack.settings
     if not settings.creates_cluster:
@@ -30,8 +30,8 @@ def preflight(api: Api, stack: Stack) -> Iterator[Check]:
         account = api.read("account", "account", Account)
     except ApiError as error:
         if error.status == HTTPStatus.UNAUTHORIZED:
-            said, _, fix = str(error).rpartition("; fix: ")
-            yield Check("token", False, said, fix)
+            problem, _, fix = str(error).rpartition("; fix: ")
+            yield Check("token", False, problem, fix)
             return
         if error.status != HTTPStatus.FORBIDDEN:
             raise
@@ -75,14 +75,14 @@ def _check_stack(stack: Stack, state: State) -> Iterator[Check]:
     try:
         stack.pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack.name)
     except PulumiError as error:
-        said, _, fix = str(error).partition("; fix: ")
-        yield Check("secrets", False, said, fix or f"see what pulumi stack output --stack {stack.name} prints")
+        problem, _, fix = str(error).partition("; fix: ")
+        yield Check("secrets", False, problem, fix or f"see what pulumi stack output --stack {stack.name} prints")
     else:
         yield Check("secrets", True, "Pulumi can decrypt them")
     if stack.missing_file and not stack.settings.workloads and state.of(states.DEPLOYMENT):
-        said = f"{stack.missing_file} is missing: pulumi up would delete every service"
+        problem = f"{stack.missing_file} is missing: pulumi up would delete every service"
         fix = f"git checkout -- {stack.missing_file}, or pulumi config refresh --stack {stack.name}"
-        yield Check("stack file", False, said, fix)
+        yield Check("stack file", False, problem, fix)
 
 
 def _check_state(

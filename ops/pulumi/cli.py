@@ -16,7 +16,7 @@ _FIXES = {
     "request send failed": "reach the state's backend from this machine; `pulumi whoami --verbose` shows which it is",
     "passphrase": "export PULUMI_CONFIG_PASSPHRASE=... with the stack's passphrase",
 }
-"""What to do by a part of Pulumi's error."""
+"""The fix, by a part of Pulumi's error."""
 
 
 class PulumiError(OpsError):

@@ -1,0 +1,73 @@
+"""Compares the fields of one Kubernetes object with those that a stack or a chart sets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ops.pulumi.state import ENCRYPTED
+
+Document = dict[str, Any]
+MANAGER = "pulumi-kubernetes"
+"""Prefix of the field manager of Pulumi's provider."""
+_OWN_MANAGERS = (MANAGER, "pulumi-resource-kubernetes", "helm")
+"""Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
+METADATA_ONLY = ("Secret", "ConfigMap", "CustomResourceDefinition")
+"""Kinds whose content isn't read: it is secret, or large. Who changed it is in the metadata."""
+_CONTENT = ("data", "stringData", "binaryData", "spec")
+"""Fields of these kinds that the program or a chart sets."""
+_COMPARED = ("spec", "config", "plugin", "username", "custom_id", "credentials", "rules", "subjects", "roleRef")
+"""Top-level fields of the other kinds that the program or a chart sets."""
+
+
+def changed_fields(kind: str, inputs: Document, live: Document, *, absent: bool) -> dict[str, str]:
+    """Returns the paths of the fields that somebody else changed, with the field manager that did: "" if none is known.
+
+    A value that differs counts only if another client owns the field: the API server normalizes values as well. Nobody
+    owns what is zero, as after `kubectl scale --replicas=0`. A field that isn't there counts if `absent` is true.
+    """
+    others = {
+        path: str(entry.get("manager"))
+        for entry in live["metadata"].get("managedFields") or []
+        if not str(entry.get("manager")).startswith(_OWN_MANAGERS) and entry.get("subresource") != "status"
+        for path in _owned(entry.get("fieldsV1") or {})
+    }
+    metadata = {name: inputs["metadata"].get(name) for name in ("labels", "annotations")}
+    content = {} if kind in METADATA_ONLY else {name: inputs[name] for name in _COMPARED if name in inputs}
+    fields: dict[str, str] = {}
+    # A missing annotation is named even if it was the only one.
+    compared = live | {"metadata": {"labels": {}, "annotations": {}} | live["metadata"]}
+    for path, value in _differences({"metadata": metadata, **content}, compared):
+        owner = next((others[prefix] for prefix in others if path == prefix or path.startswith(f"{prefix}.")), "")
+        if owner or (absent if value is None else not value):
+            fields[path] = owner
+    if kind in METADATA_ONLY:
+        fields |= {path: owner for path, owner in others.items() if path.partition(".")[0] in _CONTENT}
+    return fields
+
+
+def _owned(fields: Document, path: str = "") -> Iterator[str]:
+    """The paths of a field set, without the items of lists: spec.template.spec.containers.image."""
+    for name, below in fields.items():
+        here = f"{path}.{name.removeprefix('f:')}".lstrip(".") if name.startswith("f:") else path
+        if name.startswith("f:") and not [key for key in below if key != "."]:
+            yield here
+        yield from _owned(below, here) if isinstance(below, dict) else ()
+
+
+def _differences(expected: object, live: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Paths whose values differ, with the live value: None without one. An empty expected value is no difference."""
+    if not expected or (isinstance(expected, dict) and ENCRYPTED in expected):
+        return
+    if live is None:
+        yield path, None
+    elif isinstance(expected, dict) and isinstance(live, dict):
+        for name, value in expected.items():
+            yield from _differences(value, live.get(name), f"{path}.{name}".lstrip("."))
+    elif isinstance(expected, list) and isinstance(live, list):
+        named = {item["name"]: item for item in live if isinstance(item, dict) and "name" in item}
+        for index, value in enumerate(expected):
+            if isinstance(value, dict) and value.get("name") and named:
+                yield from _differences(value, named.get(value["name"]), path)
+            else:
+                yield from _differences(value, live[index] if index < len(live) else None, path)
+    elif expected != live and str(expected) != str(live):
+        yield path, live
