@@ -1,4 +1,4 @@
-"""Generates the reference pages, or parts of them, that the code knows: `python -m docs.generate`, or `make docs`."""
+"""Generates the reference pages, or parts of them, from the code: `python -m docs.generate`, or `make docs`."""
 
 import json
 import re
@@ -12,13 +12,7 @@ import yaml
 from infra.config import versions
 from infra.config.settings import Settings
 from ops.cli import app
-from sandbox.digitalocean import app as account
-from sandbox.digitalocean.compute import routes as compute
-from sandbox.digitalocean.domains import routes as domains
-from sandbox.digitalocean.kubernetes import routes as kubernetes
-from sandbox.digitalocean.load_balancers import routes as load_balancers
-from sandbox.digitalocean.registries import routes as registries
-from sandbox.digitalocean.vpcs import routes as vpcs
+from sandbox.digitalocean.app import FAMILIES
 
 PROJECT = Path(__file__).resolve().parent.parent
 REFERENCE = PROJECT / "docs" / "reference"
@@ -160,10 +154,9 @@ def _examples(field: dict[str, Any]) -> str:
 
 
 def _sandbox_coverage() -> str:
-    families = [routes.family for routes in (account, compute, domains, kubernetes, load_balancers, registries, vpcs)]
     rows = [
         _row(family.name, f"`{endpoint.partition('.')[2]}`", ", ".join(f"`{scope}`" for scope in scopes))
-        for family in families
+        for family in FAMILIES
         for endpoint, scopes in family.scopes.items()
     ]
     table = (PROJECT / "sandbox" / "kong" / "plugins" / "plugins.go").read_text()

@@ -7,6 +7,7 @@ from sandbox.digitalocean import catalog, control
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.compute import routes as compute
 from sandbox.digitalocean.domains import routes as domains
+from sandbox.digitalocean.kubernetes import pool_routes as node_pools
 from sandbox.digitalocean.kubernetes import routes as kubernetes
 from sandbox.digitalocean.load_balancers import routes as load_balancers
 from sandbox.digitalocean.middleware import Family, Gate, cloud, page
@@ -14,6 +15,10 @@ from sandbox.digitalocean.registries import routes as registries
 from sandbox.digitalocean.vpcs import routes as vpcs
 
 family = Family("account")
+FAMILIES = (
+    family,
+    *(part.family for part in (compute, domains, kubernetes, node_pools, load_balancers, registries, vpcs)),
+)
 
 
 class Api(Flask):
@@ -29,10 +34,9 @@ def create_app(account: Cloud) -> Flask:
     app = Api(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["cloud"] = account
-    families = (family, *(routes.family for routes in (compute, domains, kubernetes, load_balancers, registries, vpcs)))
-    for blueprint in (*families, control.blueprint):
+    for blueprint in (*FAMILIES, control.blueprint):
         app.register_blueprint(blueprint)
-    Gate(app, {endpoint: scopes for blueprint in families for endpoint, scopes in blueprint.scopes.items()})
+    Gate(app, {endpoint: scopes for blueprint in FAMILIES for endpoint, scopes in blueprint.scopes.items()})
     return app
 
 

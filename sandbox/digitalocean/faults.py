@@ -54,7 +54,7 @@ class Call:
     path: str
     query: str
     status: int | None = None
-    """None: no answer was sent (yet)."""
+    """The status of the answer; None before it is sent."""
     fault: str | None = None
     at: str = field(default_factory=timestamp)
 

@@ -18,11 +18,9 @@ import httpx
 import yaml
 
 from sandbox.digitalocean.account import Cloud
-from sandbox.digitalocean.app import create_app
+from sandbox.digitalocean.app import FAMILIES, create_app
 from sandbox.digitalocean.faults import Fault
-from sandbox.digitalocean.kubernetes import routes as kubernetes
 from sandbox.digitalocean.kubernetes.records import ClusterRecord
-from sandbox.digitalocean.registries import routes as registries
 from sandbox.environment import install_plugins
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
@@ -82,7 +80,7 @@ class Part:
             "AWS_SECRET_ACCESS_KEY": "test",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # The language host runs `pip list`, which asks the package index for a newer pip.
+            # The language host runs `pip list`, which looks for a newer pip in the package index.
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "DIGITALOCEAN_API_URL": self.account.url,
             "DIGITALOCEAN_TOKEN": TOKEN,
@@ -165,7 +163,7 @@ class Part:
         """The scopes that the calls so far needed."""
         needed = {
             f"{family.name}.{name.rpartition('.')[2]}": scopes
-            for family in (kubernetes.family, registries.family)
+            for family in FAMILIES
             for name, scopes in family.scopes.items()
         }
         routes = create_app(self.account.cloud).url_map.bind("localhost")
@@ -204,7 +202,7 @@ class Part:
         return typed
 
     def is_valid(self) -> bool:
-        """Whether everything in the state that names another resource comes after that, and no two are of one name."""
+        """True if each resource of the state comes after those that it names, and no two have one name."""
         seen: set[str] = set()
         for resource in self.resources():
             named = {resource.get("parent"), resource.get("deletedWith"), *(resource.get("dependencies") or [])}
@@ -221,7 +219,7 @@ class Part:
         return resources
 
     def has(self, method: str, path: str) -> bool:
-        """Whether such a call has arrived."""
+        """True if such a call has arrived."""
         return any(call.method == method and path in call.path for call in list(self.account.cloud.calls))
 
     def ends_at_zero(self) -> bool:

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 from sandbox.digitalocean.__main__ import Nameless
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.app import create_app
-from sandbox.digitalocean.kubernetes.records import ClusterRecord
+from sandbox.digitalocean.kubernetes.records import ClusterRecord, StartKubernetes
 from sandbox.digitalocean.settings import Settings
 from tests.standins.official_client import official_client
 from tests.support import eventually
@@ -99,15 +99,21 @@ def sign(subject: str, access: list[dict[str, Any]]) -> str:
 
 
 @contextmanager
-def served_account() -> Iterator[Stand]:
-    """An account with quick settings, at a port of this machine."""
+def served_account(start: StartKubernetes | None = None, **settings: int) -> Iterator[Stand]:
+    """An account at a port of this machine, with quick settings beside the given ones.
+
+    Args:
+        start: starts the Kubernetes of a cluster; by default a fake one.
+        settings: of the account.
+    """
     started: list[FakeKubernetes] = []
 
-    def start(_: ClusterRecord) -> FakeKubernetes:
+    def start_fake(_: ClusterRecord) -> FakeKubernetes:
         started.append(FakeKubernetes())
         return started[-1]
 
-    cloud = Cloud(TOKEN, start, Settings.model_validate(QUICK), sign=sign, real_kubernetes=False)
+    quick = Settings.model_validate(QUICK | settings)
+    cloud = Cloud(TOKEN, start or start_fake, quick, sign=sign, real_kubernetes=False)
     server = make_server("127.0.0.1", 0, create_app(cloud), threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,19 +1,13 @@
 """The calls of the account to a cluster's machines while nodes are added and removed, in order."""
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
-from werkzeug.serving import make_server
 
-from sandbox.digitalocean.account import Cloud
-from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.records import NodeRecord
-from sandbox.digitalocean.settings import Settings
+from tests.standins.account import Stand, served_account
 
-TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
 VERSION, NEXT = "1.34.10-do.0", "1.35.7-do.0"
 Document = dict[str, Any]
 
@@ -60,14 +54,9 @@ class Machines:
 class Account:
     """An account with a cluster of two nodes."""
 
-    def __init__(self) -> None:
-        self.machines = Machines()
-        quick = Settings(cluster_delete=0, cluster_upgrade=0, node_create=0, node_delete=0, machines=4)
-        self.cloud = Cloud(TOKEN, lambda record: self.machines.start(record.node), quick, real_kubernetes=False)
-        self._server = make_server("127.0.0.1", 0, create_app(self.cloud), threaded=True)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        url, bearer = f"http://127.0.0.1:{self._server.port}", {"Authorization": f"Bearer {TOKEN}"}
-        self.http = httpx.Client(base_url=url, headers=bearer, trust_env=False)
+    def __init__(self, stand: Stand, machines: Machines) -> None:
+        self.machines = machines
+        self.cloud, self.http = stand.cloud, stand.http
         pool = {"name": "default", "size": "s-1vcpu-2gb", "count": 2}
         body = {"name": "c", "region": "nyc1", "version": VERSION, "surge_upgrade": True, "node_pools": [pool]}
         created = self.http.post("/v2/kubernetes/clusters", json=body).raise_for_status().json()["kubernetes_cluster"]
@@ -105,16 +94,12 @@ class Account:
         cluster: Document = self.http.get(self.cluster).json()["kubernetes_cluster"]
         return cluster
 
-    def stop(self) -> None:
-        self._server.shutdown()
-        self.cloud.stop()
-
 
 @pytest.fixture
 def account() -> Iterator[Account]:
-    account = Account()
-    yield account
-    account.stop()
+    machines = Machines()
+    with served_account(lambda record: machines.start(record.node), machines=4) as stand:
+        yield Account(stand, machines)
 
 
 @pytest.mark.parametrize(("refusing", "count"), [("join", 3), ("drain", 1), ("leave", 1)])

@@ -33,7 +33,7 @@ NOTHING = Amount(0, 0)
 
 @dataclass
 class Room:
-    """What a pod needs to know of a node, real or to come."""
+    """The room for pods on a node, real or to come."""
 
     labels: Mapping[str, str]
     taints: Iterable[Mapping[str, str]]
@@ -146,7 +146,7 @@ class Autoscaler(Loop):
         self._record = record
         self._scheduler = scheduler
         self._unneeded: dict[str, int] = {}
-        """How many looks in a row each node wasn't needed."""
+        """Looks in a row at which each node wasn't needed."""
 
     def look(self) -> None:
         if any(pool["auto_scale"] for pool in self._record.document["node_pools"]):

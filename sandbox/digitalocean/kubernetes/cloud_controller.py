@@ -256,7 +256,7 @@ def _is_backend(node: Document) -> bool:
 
 
 def _health_numbers(annotations: Document) -> Document:
-    """What annotations say about health checks. Raises ApiError: a number that DigitalOcean refuses."""
+    """The health check's numbers from annotations. Raises ApiError: a number that DigitalOcean refuses."""
     numbers = {}
     for name, least in _HEALTH_NUMBERS.items():
         if value := annotations.get(f"{PREFIX}healthcheck-{name.replace('_', '-')}"):
@@ -267,6 +267,6 @@ def _health_numbers(annotations: Document) -> Document:
 
 
 def _health_port(service: Document) -> int:
-    """The port that tells whether a node has a way to the Service: kube-proxy's, or that of its local pods."""
+    """The port of the health check: kube-proxy's, or that of the Service's local pods."""
     spec = service["spec"]
     return int(spec["healthCheckNodePort"] if spec.get("externalTrafficPolicy") == "Local" else KUBE_PROXY_HEALTH)

@@ -17,7 +17,7 @@ HEALTH_CHECK: dict[str, Any] = {
     "unhealthy_threshold": 3,
     "healthy_threshold": 5,
 }
-"""What DigitalOcean's cloud controller asks for, but for the port."""
+"""The health check that DigitalOcean's cloud controller requests, but for the port."""
 
 _FIRST_SECONDS = 0.5
 """Between checks of a new load balancer."""

@@ -88,7 +88,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._api = Client({})
 
     def GetPluginInfo(self, request: Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        # The engine asks for the plugin of the SDK's version.
+        # The engine expects the plugin of the SDK's version.
         return plugin_pb2.PluginInfo(version=version("pulumi-digitalocean"))
 
     def CheckConfig(
