@@ -33,11 +33,11 @@ def cluster_named(account: Account, name: str) -> str | None:
     The name of a cluster that is being deleted may be free already.
     """
     page = 1
-    while found := _get(account, f"kubernetes/clusters?page={page}&per_page={_PAGE}", _listed):
-        for cluster in found:
+    while listed := _get(account, f"kubernetes/clusters?page={page}&per_page={_PAGE}", _listed):
+        for cluster in listed:
             if cluster["name"] == name and cluster["status"]["state"] not in GOING:
                 return str(cluster["id"])
-        if len(found) < _PAGE:
+        if len(listed) < _PAGE:
             break
         page += 1
     return None

@@ -173,19 +173,19 @@ def _warn_of_version(cluster: LiveCluster) -> None:
 
 def _upgrade(config: ClusterSettings, cluster: LiveCluster, available: Sequence[str], offered: Sequence[str]) -> str:
     """Returns the newest patch that DigitalOcean can upgrade the cluster to: of its own minor version first."""
-    wanted = config.kubernetes_version
+    configured = config.kubernetes_version
     minors = list(dict.fromkeys(map(cluster_changes.minor_of, available)))
-    newest = cluster_changes.upgrade_to(config, cluster, available) if wanted in (*offered, *minors) else None
+    newest = cluster_changes.upgrade_to(config, cluster, available) if configured in (*offered, *minors) else None
     if newest is None:
         exit_with_error(
-            f'{config_key("kubernetesVersion")}: "{wanted}" is not on offer for cluster {cluster.name}, which runs '
+            f'{config_key("kubernetesVersion")}: "{configured}" is not on offer for cluster {cluster.name}, which runs '
             f"{cluster.version}; allowed: {', '.join(dict.fromkeys([cluster.minor, *minors]))}; "
             f"fix: pulumi config set kubernetesVersion {cluster.minor}"
         )
     if cluster_changes.minor_of(newest) == cluster.minor:
         pulumi.log.warn(
             f"{config_key('kubernetesVersion')}: cluster {cluster.name} is upgraded to {newest} first, the newest "
-            f'patch of {cluster.minor}; fix: pulumi up again for "{wanted}", when the cluster runs again'
+            f'patch of {cluster.minor}; fix: pulumi up again for "{configured}", when the cluster runs again'
         )
     return newest
 

@@ -25,4 +25,4 @@ def own_ids(*classes: type[pulumi.Resource]) -> list[Collection[str]] | None:
         ]
     except (OSError, subprocess.CalledProcessError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    return [{identifier for kind, identifier in own if kind == get_type_token(wanted)} for wanted in classes]
+    return [{identifier for kind, identifier in own if kind == get_type_token(cls)} for cls in classes]

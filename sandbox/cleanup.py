@@ -1,8 +1,9 @@
 """Finds and removes what a sandbox that was killed outright left on the machine.
 
-Recognised are: processes whose command line or temporary folder names the sandbox's run directory (a pager that shows
-one of its logs, and the plugins of a Pulumi that was killed, too) or whose root file system lies in it; mounts below
-it, the host side of the veth pair to the node, the pods' cgroup, and the directory itself.
+Recognised are processes whose command line or temporary folder names the sandbox's run directory, or whose root file
+system lies in it. A pager that shows one of its logs is one, and so are the plugins of a Pulumi that was killed.
+So are mounts below the run directory, the host side of the veth pair to the node, the pods' cgroup, and the
+directory itself.
 All of these names are the sandbox's own, so another Kubernetes or container engine on the machine isn't touched.
 Iptables rules, routes and sysctls need no removal: those of the cluster are in its network namespace and end with it.
 """

@@ -59,7 +59,7 @@ def write_environment(token: str, docker_config: Path) -> None:
         "PULUMI_CONFIG_PASSPHRASE": "sandbox",
         "PULUMI_HOME": str(_PULUMI_HOME),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # The language host runs `pip list`, which asks the package index for a newer pip.
+        # The language host runs `pip list`, which looks for a newer pip in the package index.
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         # Requests to this machine bypass the user's proxy.
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),

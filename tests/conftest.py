@@ -52,7 +52,7 @@ def echo() -> Iterator[int]:
 
 
 def _new_files() -> str:
-    """What lies in the checkout that git neither keeps nor ignores."""
+    """Files of the checkout that git neither keeps nor ignores."""
     command = ("git", "ls-files", "--others", "--exclude-standard")
     return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
 

@@ -1,4 +1,4 @@
-"""What the bar microservice answers."""
+"""The answers of the bar microservice."""
 
 import pytest
 

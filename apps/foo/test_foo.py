@@ -1,4 +1,4 @@
-"""What the foo microservice answers."""
+"""The answers of the foo microservice."""
 
 import pytest
 

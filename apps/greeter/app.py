@@ -13,7 +13,7 @@ from apps.greeter.greeter_pb2 import Greeting, Request
 THREADS = 8
 """Calls at a time; a stream is one for as long as it lasts."""
 GRACE_SECONDS = 20
-"""What calls that are under way get to end."""
+"""Seconds that calls under way get to end."""
 LONGEST_STREAM = 1000
 GREETING = os.environ.get("GREETING", "Hello")
 

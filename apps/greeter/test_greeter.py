@@ -1,4 +1,4 @@
-"""What the greeter microservice answers."""
+"""The answers of the greeter microservice."""
 
 from collections.abc import Iterator
 from typing import Any

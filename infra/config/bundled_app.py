@@ -52,4 +52,4 @@ class BundledApp(Workload):
 
 
 AnyWorkload = Service | BundledApp
-"""What the list of a stack's workloads holds."""
+"""An entry of a stack's list of workloads."""

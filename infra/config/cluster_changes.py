@@ -93,22 +93,23 @@ def upgrade_error(settings: ClusterSettings, cluster: LiveCluster, offered: Sequ
     """
     if not settings.kubernetes_version:
         return None
-    wanted, step = settings.kubernetes_version, number_of(settings.kubernetes_version) - number_of(cluster.minor)
+    configured, step = settings.kubernetes_version, number_of(settings.kubernetes_version) - number_of(cluster.minor)
     key = "kubernetesVersion"
     following = f"1.{number_of(cluster.minor) + 1}"
     if step > 1:
         return ConfigError(
             key,
-            wanted,
+            configured,
             f"{cluster.minor} or {following}, one minor version at a time",
             f"pulumi config set {key} {following}, pulumi up, and the next when the cluster runs again",
             f"skips a minor version of cluster {cluster.name}, which runs {cluster.version}",
         )
-    # DigitalOcean upgrades a cluster by itself when its version is no longer on offer. That asks for no downgrade.
-    if step < 0 and wanted in offered:
+    # DigitalOcean upgrades a cluster by itself when its version is no longer on offer.
+    # A lower key is then no request for a downgrade.
+    if step < 0 and configured in offered:
         return ConfigError(
             key,
-            wanted,
+            configured,
             f"{cluster.minor} or {following}; a cluster can't go back",
             f"pulumi config set {key} {cluster.minor}",
             f"is lower than the version of cluster {cluster.name}, which runs {cluster.version}",

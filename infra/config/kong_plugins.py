@@ -175,8 +175,8 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, context: Cont
     plugins = [_plugin(name, config, policies, context, is_secret=is_secret) for name, config in configs.items()]
     names = {plugin.name for plugin in plugins}
     if policies.auth or names & {row.plugin for row in _AUTH}:
-        # Kong serves a route without a plugin that it doesn't find. So both kinds of authentication always exist, and
-        # changing from one to the other is a single update of the route, with nothing to create before it.
+        # Kong serves a route without a plugin that it doesn't find. So both kinds of authentication always exist: to
+        # change from one to the other, the route is updated once, and nothing is created before it.
         plugins += [
             Plugin(row.plugin, row.config(policies, context), is_secret=is_secret, applies=row.plugin == policies.auth)
             for row in _AUTH

@@ -71,8 +71,8 @@ def _described(workload: AnyWorkload) -> Mapping[str, Any]:
 def policy_texts(policies: Policies, fields: Collection[str]) -> Iterator[str]:
     """Yields the policies that are set, such as "rateLimit: minute 60"; of `fields` only.
 
-    A value may be a secret (a header, a URL with a password), so a text is left out unless it is one of the words that
-    the field allows, such as `jwt`. Of a list or an object, the text says how many entries it has.
+    A value may be a secret (a header, a URL with a password). So a text is left out unless it is one of the field's
+    allowed words, such as `jwt`. Of a list or an object, the text says how many entries it has.
     """
     yield from _shown(policies, fields, ": ")
 

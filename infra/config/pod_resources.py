@@ -1,4 +1,4 @@
-"""What the pods of the stack's own components request, and Kong's limits."""
+"""Requests of the pods of the stack's own components, and Kong's limits."""
 
 from collections.abc import Mapping
 

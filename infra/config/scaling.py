@@ -1,4 +1,4 @@
-"""How many pods run, and how long one may take to start and to end."""
+"""The number of a workload's pods, fixed or autoscaled."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, Self

@@ -19,8 +19,8 @@ CONNECT_SECONDS = 2.0
 PRE_STOP, PRE_STOP_OF_SEVERAL = 5, 10
 """Defaults of preStop: the controller's interval and more; with several pods, what a drained node takes.
 
-A drain may end a pod of Kong with the service's. Kong's controller ends at once, so this Kong sends requests to the
-service's pod until the load balancer has taken the node out, after two checks in 3 seconds each.
+A drain may end a pod of Kong with the service's. Its controller ends at once, so this Kong gets no update. It sends
+requests to the service's pod until the load balancer takes the node out, after two checks in 3 seconds each.
 """
 DEFAULT_CPU_TARGET = 80
 """Percent of requests.cpu: Kubernetes' own default of an autoscaler."""
@@ -94,7 +94,7 @@ class Workload(RoutePolicies):
 
     @property
     def kong_timeouts(self) -> Timeouts:
-        """With several pods, Kong soon tries another one: a pod of a lost node doesn't even refuse connections."""
+        """The timeouts; with several pods, Kong soon tries another one: a pod of a lost node refuses no connection."""
         timeouts = super().kong_timeouts
         if not self.has_several_pods or timeouts.connect is not None:
             return timeouts

@@ -10,7 +10,7 @@ from infra.kubernetes.raw_object import SKIP_AWAIT
 from infra.services.deployment import VersionArgs, rollout_seconds
 
 _DIGITS = 10
-"""Of the hash in a name. No name derived from a version's is longer than <version>-deployment."""
+"""Digits of the hash in a name. No name derived from a version's is longer than <version>-deployment."""
 
 
 def service_object(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> core.v1.Service:

@@ -192,8 +192,12 @@ def _associated(api: Api, own: Iterable[Cluster]) -> dict[tuple[str, str], list[
     result: dict[tuple[str, str], list[str]] = {}
     for cluster in own:
         path = f"kubernetes/clusters/{segment(cluster.id)}/destroy_with_associated_resources"
-        if cluster.runs and (found := api.find(path, "", Associated)):
-            kinds = {"load_balancer": found.load_balancers, "volume": found.volumes, "snapshot": found.volume_snapshots}
+        if cluster.runs and (associated := api.find(path, "", Associated)):
+            kinds = {
+                "load_balancer": associated.load_balancers,
+                "volume": associated.volumes,
+                "snapshot": associated.volume_snapshots,
+            }
             result |= {(kind, part.id): [f"k8s:{cluster.id}"] for kind, parts in kinds.items() for part in parts}
     return result
 

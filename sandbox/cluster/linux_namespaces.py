@@ -77,7 +77,7 @@ class Namespaces:
                     raise OSError(error, os.strerror(error))
             return socket.create_server(("127.0.0.1", port))
 
-        # Only the thread that asks changes over, so one that ends right after need not find its way back.
+        # Only the calling thread changes its namespace; it ends right after, so it needn't change back.
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(create).result()
 

@@ -60,7 +60,7 @@ class Layer:
 
 
 class Repository:
-    """One repository of a registry that asks for no login.
+    """One repository of a registry without login.
 
     Raises (all methods):
         httpx.HTTPError: the registry refused, or can't be reached.

@@ -43,7 +43,7 @@ class Module:
     """Adds the files that the binaries need beside them."""
     tags: str = ""
     on_demand: bool = False
-    """Built where `demand` asks for it, not for every sandbox."""
+    """True if only `demand` builds it, not every sandbox."""
 
     @property
     def folder(self) -> Path:
@@ -51,7 +51,7 @@ class Module:
 
     @property
     def output(self) -> Path:
-        """Where the binaries are kept, by what they are built from: an edit or another Go asks for another build."""
+        """The folder of the binaries, named by their sources: an edit or another Go needs another build."""
         parts = (go_toolchain.version(), *FLAGS, *self.version_flags, *self.tags.split())
         digest = hashlib.sha256("\n".join(parts).encode())
         for path in sorted(self.folder.rglob("*")):

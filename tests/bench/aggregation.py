@@ -24,7 +24,7 @@ from sandbox.host.paths import PROJECT
 
 ROUNDS = 50
 CASES = ((2, 0), (2, 5), (2, 20), (5, 20), (10, 20))
-"""How many services, and how many milliseconds each takes for its answer."""
+"""Numbers of services, and milliseconds that each takes for its answer."""
 
 
 def serve(port: int) -> None:

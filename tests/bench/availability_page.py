@@ -1,4 +1,4 @@
-"""What `tests.bench.availability` measured, as the tables of docs/explanation/availability.md."""
+"""The measurements of `tests.bench.availability` as the tables of docs/explanation/availability.md."""
 
 import re
 from collections.abc import Iterator, Mapping

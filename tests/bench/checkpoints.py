@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.reliability.part import QUIET, Part
 
 BYTES = 5_000
-"""Of the state of one resource of a service."""
+"""Bytes of the state of one resource of a service."""
 
 
 class Components(Part):

@@ -22,7 +22,7 @@ TIMEOUT = 10.0
 
 @dataclass
 class Client:
-    """How requests are sent; a change counts from the next request on."""
+    """The way in which requests are sent; a change counts from the next request on."""
 
     scheme: str = "http"
     headers: dict[str, str] = field(default_factory=dict)

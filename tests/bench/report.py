@@ -1,4 +1,4 @@
-"""What `tests.bench.fleet` measured, as tables and pictures of docs/explanation/performance.md."""
+"""The measurements of `tests.bench.fleet` as tables and pictures of docs/explanation/performance.md."""
 
 import math
 import re

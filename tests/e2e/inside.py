@@ -90,7 +90,7 @@ def stranger(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def addresses_behind_the_node() -> Iterator[None]:
-    """What pods of a real cluster find outside of it: the cloud's metadata, a private network, the internet."""
+    """Servers like those outside of a real cluster: the cloud's metadata, a private network, the internet."""
     (kubelet,) = (
         file.parent.name
         for file in Path("/proc").glob("[0-9]*/cmdline")

@@ -107,7 +107,7 @@ class Stack:
         return found
 
     def kong(self, port: int, path: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """What a port of Kong's pod answers, from the node, where no policy applies."""
+        """The answer of a port of Kong's pod, from the node, where no policy applies."""
         name = self.kong_pod()["metadata"]["name"]
         return self.run(
             "kubectl", "get", "--raw", f"/api/v1/namespaces/kong/pods/{name}:{port}/proxy{path}", check=check

@@ -86,7 +86,7 @@ class Client:
         )
 
     def is_served(self) -> bool:
-        """Whether the certificate is the authority's, and the route there; before, Kong shows one of its own."""
+        """True once the certificate is the authority's, and the route there; before, Kong shows one of its own."""
         try:
             return self.get("/foo").status_code == httpx.codes.OK
         except httpx.ConnectError:

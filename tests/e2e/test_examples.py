@@ -26,7 +26,7 @@ from tests.support import eventually, sandbox_command
 pytestmark = pytest.mark.soak
 
 Check = Callable[[Configured], bool]
-"""What has to become true of the stack with an example."""
+"""A check that the stack with an example has to pass in the end."""
 
 
 def answers(path: str, status: int = 200, header: str = "", says: str = "", **sent: str) -> Check:
@@ -183,7 +183,7 @@ def collectors(stack: Stack) -> Iterator[None]:
 
 
 def is_collected(path: str, *posted: str) -> Check:
-    """Of requests for it comes what collectors are posted."""
+    """Checks that the collectors get the entries of requests for a path."""
 
     def check(changed: Configured) -> bool:
         for _ in range(20):  # one of ten is traced
@@ -195,7 +195,7 @@ def is_collected(path: str, *posted: str) -> Check:
 
 
 def reaches(version: str, asked: range, **sent: str) -> Check:
-    """Of a hundred requests for foo so many reach a version, which logs them."""
+    """Checks how many of a hundred requests for foo reach a version, by its log."""
 
     def check(changed: Configured) -> bool:
         marked = f"/foo?{uuid4().hex}"
@@ -343,7 +343,7 @@ CHECKS: dict[str, list[Check]] = {
 }
 
 AROUND: dict[str, Callable[[Stack], AbstractContextManager[None]]] = {"observability": collectors}
-"""What there has to be beside the stack."""
+"""The preparation that an example needs beside the stack."""
 # test_autoscaling.py; test_monitoring.py: its Grafana can't be had here.
 ELSEWHERE = {"autoscale", "monitoring"}
 

@@ -13,7 +13,7 @@ from tests.reliability.part import until
 from tests.reliability.whole import Whole
 from tests.standins.digitalocean_provider.engine import TOKEN
 
-# As `doctl kubernetes cluster create mycluster --size s-1vcpu-2gb --count 1` asks for it.
+# As `doctl kubernetes cluster create mycluster --size s-1vcpu-2gb --count 1` requests it.
 BY_HAND = {
     "name": "mycluster",
     "region": "nyc1",
@@ -64,7 +64,7 @@ spec:
         paths:
           - {{path: /{name}, pathType: Prefix, backend: {{service: {{name: {name}-service, port: {{number: 5000}}}}}}}}
 """
-"""What the tutorial applies by hand."""
+"""The objects that the tutorial applies by hand."""
 
 
 class HandMade(Whole):

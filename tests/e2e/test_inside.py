@@ -1,4 +1,4 @@
-"""What a pod inside of the cluster can do, tried from real pods."""
+"""The reach of a pod inside of the cluster, tried from real pods."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a user of the stack sees, on a shared bring-up."""
+"""The stack as its user sees it, on a shared bring-up."""
 
 import ipaddress
 import os

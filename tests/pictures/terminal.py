@@ -1,4 +1,4 @@
-"""What a command prints, as a terminal of 80 columns shows it."""
+"""A command's output as a terminal of 80 columns shows it."""
 
 import io
 import os

@@ -18,7 +18,7 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "auth
 
 
 class Relay:
-    """Passes requests on to an API server as its administrator, if `admits` knows who asks.
+    """Passes requests on to an API server as its administrator, if `admits` accepts its token.
 
     Args:
         upstream: the API server's URL.
@@ -37,7 +37,7 @@ class Relay:
         self.admits = admits
         self.faults: list[Fault] = []
         self.writes: list[str] = []
-        """What changes something, as "METHOD path", in the order of arrival."""
+        """The requests that change something, as "METHOD path", in the order of arrival."""
         self._lock = threading.Lock()
         authority = Authority(directory, "relay")
         authority.server("relay", ["127.0.0.1"])

@@ -47,7 +47,7 @@ class Kind:
 
     @property
     def lasting(self) -> bool:
-        """Whether all calls from it on have that trouble, until the command has given up."""
+        """True if all calls from it on have that trouble, until the command has given up."""
         return self.fault.get("times", 1) is None
 
 
@@ -75,7 +75,7 @@ class EachOnce(Fault):
 
     calls: frozenset[str]
     lasting: bool
-    """Whether it is hit as often as that command tries it."""
+    """True if it is hit as often as that command tries it."""
     struck: set[str] = Field(default_factory=set)
     now: set[str] = Field(default_factory=set)
 
@@ -87,7 +87,7 @@ class EachOnce(Fault):
         return True
 
     def next_command(self) -> int:
-        """How many calls this one was hit at."""
+        """The number of calls at which this one was hit."""
         hit = len(self.now)
         self.struck |= self.now
         self.now = set()
@@ -201,7 +201,7 @@ class Sweep:
         return f"{command} by {'the doctor' if typed else command}" if cut else ""
 
     def _check_up(self) -> None:
-        """What is there is what the stack wants.
+        """Checks that the account has exactly the stack's resources.
 
         An `up` that creates again what an interrupted one may have created leaves the note of that in the state.
         """
@@ -215,7 +215,7 @@ class Sweep:
         until(lambda: all(record.state != "provisioning" for record in list(self._cloud.clusters.records.values())))
 
     def _cut(self, command: Command, kind: str, number: int) -> bool:
-        """Whether there was such a call."""
+        """True if there was such a call."""
         self._calls.clear()
         # Paths of the API's, not the test's own way in.
         fault = Fault(path="^/(v2|api|apis)/", skip=number, **KINDS[kind].fault)
@@ -243,7 +243,7 @@ class Sweep:
         cloud.ledger.entries.clear()
 
     def _doubled(self) -> bool:
-        """Whether there were ever two of what the stack has one of, even if one of them was removed since."""
+        """True if there were ever two of what the stack has one of, even if one of them was removed since."""
         now = datetime.now(UTC)
         billed = sorted((entry.kind, entry.created_at, entry.ended_at or now) for entry in self._cloud.ledger.entries)
         return any(kind == other and began < ended for (kind, _, ended), (other, began, _) in pairwise(billed))

@@ -231,7 +231,7 @@ def test_the_dns_record_of_a_cluster_deleted_by_hand_is_removed(named: Part) -> 
 
 
 def _volume_and_snapshot(part: Part, name: str) -> None:
-    """What the storage driver makes for a PersistentVolumeClaim and a VolumeSnapshot."""
+    """A volume and a snapshot, as the storage driver makes them for a claim and a VolumeSnapshot."""
     tags = [f"k8s:{cluster(part)}"]
     volume = {"name": f"pvc-{name}", "size_gigabytes": 10, "region": "nyc1", "tags": tags}
     made = part.call("POST", "volumes", volume)["volume"]["id"]

@@ -1,4 +1,4 @@
-"""What only the whole stack shows: rotated tokens, a cluster deleted by hand, and where secrets could lie."""
+"""Behaviour of the whole stack only: rotated tokens, a cluster deleted by hand, and where secrets could lie."""
 
 import json
 import subprocess

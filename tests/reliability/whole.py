@@ -71,7 +71,7 @@ class Whole(Planned):
         return self.account.cloud.clusters.authenticate(token) is not None
 
     def kubectl(self, *arguments: str) -> str:
-        """What the cluster's administrator does, past the relay's cuts."""
+        """Calls the API server as its administrator, past the relay's cuts."""
         return self.run(str(tool("kubectl")), f"--kubeconfig={self._nodeless.kubeconfig}", *arguments).stdout
 
     def provide_kubectl(self) -> None:

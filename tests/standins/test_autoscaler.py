@@ -99,7 +99,7 @@ SMALL = {"requests": {"cpu": "100m", "memory": "100Mi"}}
 LARGE = {"requests": {"cpu": "1200m", "memory": "300Mi"}}
 HUGE = {"requests": {"cpu": "1500m"}}
 HALF = {"requests": {"cpu": "400m"}}
-"""With a DaemonSet's pod, more than half of a node."""
+"""CPU of a pod that is, with a DaemonSet's pod, more than half of a node."""
 
 
 def test_an_unschedulable_pod_adds_a_node(cluster: Cluster) -> None:

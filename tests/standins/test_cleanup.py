@@ -1,4 +1,4 @@
-"""What is recognised as a dead sandbox's and removed, and what isn't, on a run directory of the test's own."""
+"""A dead sandbox's leftovers are recognised and removed, and nothing else, in a run directory of the test's own."""
 
 import os
 import socket

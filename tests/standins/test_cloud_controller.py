@@ -186,7 +186,7 @@ def test_no_address_is_published_before_the_load_balancer_is_active(
 
 
 def exchange(services: FakeServices, node: socket.socket) -> bytes:
-    """What the node is sent by a client of the load balancer, up to the end of its first line after the greeting."""
+    """The bytes that a client of the load balancer sends to the node, up to its first line after the greeting."""
     assert services.service is not None
     port = services.service["spec"]["ports"][0]["port"]
     with socket.create_connection(("127.77.0.10", port), timeout=5, source_address=("127.0.0.9", 0)) as client:

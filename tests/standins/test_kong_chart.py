@@ -47,7 +47,7 @@ def template(*options: str) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def rendered() -> dict[tuple[str, str], Any]:
-    """What the program's values give, by kind and name."""
+    """The objects that the chart makes of the program's values, by kind and name."""
     done = template("--api-versions", "networking.k8s.io/v1/IngressClass")
     assert done.returncode == 0, done.stderr
     return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(done.stdout)}
@@ -97,7 +97,7 @@ def test_the_programs_values_configure_kongs_listeners() -> None:
 
 @pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 def test_the_proxy_starts_with_the_charts_environment(tmp_path: Path) -> None:
-    """But for the ports, which may be taken here, and the folder."""
+    """The environment is the pod's, but for the ports, which may be taken here, and the folder."""
     settings = variables("proxy") | {"KONG_PREFIX": str(tmp_path)}
     ports: dict[str, str] = {}
 

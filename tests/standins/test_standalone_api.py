@@ -29,7 +29,7 @@ def test_the_guide_to_the_api_works_as_typed_and_prints_what_it_shows(tmp_path: 
 
 
 def test_pulumi_deploys_to_and_destroys_on_the_standalone_api(tmp_path: Path) -> None:
-    """By the sandbox's provider, as a user's own program would."""
+    """Runs a program with the sandbox's provider, as a user would."""
     port = free_port()
     command = [sys.executable, "-m", "sandbox.digitalocean", "--port", str(port)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as api:

@@ -19,7 +19,7 @@ from tests.unit.configurations import PROJECT, shared
 
 @dataclass(frozen=True)
 class Resource:
-    """What the program registered, or looked up (by its `id`): `needs` exists before it and is deleted after it.
+    """A resource that the program registered, or looked up by its `id`; `needs` exists before and is deleted after it.
 
     `frames` are the files of its stack trace, as URIs, the innermost first.
     """

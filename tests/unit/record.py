@@ -47,12 +47,12 @@ DIGEST = f"sha256:{'0' * 64}"
 
 
 class Answers(mocks.Mocks):
-    """What DigitalOcean and the cluster would answer."""
+    """The answers of DigitalOcean and of the cluster."""
 
     def __init__(self, *, preview: bool, outputs: Mapping[str, Any]) -> None:
         self.preview = preview
         self.outputs = outputs
-        """Of the stack, as an earlier run left them."""
+        """Resources of the stack, as an earlier run left them."""
         self.name: str | None = None
         """Host name of the load balancer, from its annotation."""
 
@@ -129,7 +129,7 @@ def definition(plural: str) -> str:
 
 @functools.cache
 def published() -> dict[str, bytes]:
-    """How a path ends, and what is there: the chart repository, and the releases of the Gateway API."""
+    """Answers by the end of a path: the chart repository, and the releases of the Gateway API."""
     archive = f"/archives/kong-{versions.KONG_CHART}.tgz"
     return {
         "/index.yaml": yaml.safe_dump(
@@ -189,7 +189,7 @@ def packed(files: Mapping[str, str]) -> bytes:
 
 
 class Refused(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
-    """How the engine hands a provider's error on."""
+    """A provider's error as the engine hands it on."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNKNOWN
@@ -320,7 +320,7 @@ STACKS: dict[str, dict[str, Any]] = {
 
 
 def configuration(stack: str, overrides: Mapping[str, Any]) -> dict[str, str]:
-    """What the engine hands to the program: Pulumi.yaml's defaults, the stack's file, `overrides`; objects as JSON."""
+    """The program's configuration: Pulumi.yaml's defaults, the stack's file, `overrides`; objects as JSON."""
     declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
     values = {f"{PROJECT_NAME}:{key}": field["default"] for key, field in declared.items()}
     for written_keys in (STACKS.get(stack, TUTORIAL), overrides):
@@ -377,7 +377,7 @@ def record(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def program() -> None:
-    """What the language host does: the project's directory is the program."""
+    """Runs the program as the language host does: the project's directory is the program."""
     runpy.run_path(".", run_name="__main__")
 
 

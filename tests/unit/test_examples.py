@@ -40,7 +40,7 @@ def test_a_page_links_every_example_and_none_that_is_missing(page: str, folder: 
 
 
 def keys(config: dict[str, Any]) -> set[str]:
-    """What an example sets: top-level keys, and those of their entries as services.auth."""
+    """The keys that an example sets: top-level ones, and those of their entries as services.auth."""
     keys = set()
     for key, value in config.items():
         name = key.removeprefix("kong-doks:")

@@ -22,7 +22,7 @@ MEASURES: dict[str, Callable[[Recording], int]] = {
 
 
 def per_service(measure: Callable[[Recording], int], smaller: Recording, larger: Recording) -> Fraction:
-    """How much of it one more service brings."""
+    """Returns how much one more service adds to a measure."""
     services = len(larger.of("NetworkPolicy")) - len(smaller.of("NetworkPolicy"))
     return Fraction(measure(larger) - measure(smaller), services)
 

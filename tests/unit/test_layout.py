@@ -1,4 +1,4 @@
-"""What holds for the files of the repository. Who may import whom is in pyproject.toml (import-linter)."""
+"""Rules for the files of the repository. Rules for imports are in pyproject.toml (import-linter)."""
 
 import ast
 import re

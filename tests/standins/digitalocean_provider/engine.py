@@ -71,7 +71,7 @@ class Engine:
         return {"urn": urn, "inputs": decode(answer.inputs), "failures": failures}
 
     def plan(self, kind: str, inputs: Properties) -> Any:  # noqa: ANN401 -- a message
-        """What a preview shows of a create."""
+        """The state that a preview shows of a create."""
         checked = self.check(kind, inputs)
         properties = encode(checked["inputs"])
         return self.rpc.Create(provider_pb2.CreateRequest(urn=checked["urn"], properties=properties, preview=True))

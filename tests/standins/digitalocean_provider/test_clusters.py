@@ -346,7 +346,7 @@ def test_either_environment_variable_provides_the_token(
 
 
 def imported(engine: Engine, account: Account, pools: int) -> Any:  # noqa: ANN401 -- a message
-    """What the engine gets that imports a cluster which was made by hand, with this many pools."""
+    """Imports a cluster that was made by hand, with this many pools."""
     body = {
         **{key: PROGRAM[key] for key in ("name", "region", "version", "ha")},
         "node_pools": [{"name": f"pool-{number}", "size": "s-1vcpu-2gb", "count": 1} for number in range(pools)],

@@ -83,7 +83,7 @@ def balancer(account: Account) -> str:
 
 
 def life_of_a_domain(engine: Engine, balancer: str) -> None:
-    """What comes on top of it where the stack has a domain."""
+    """The further calls of a stack with a domain."""
     engine.invoke("getDomains")
     engine.invoke("getLoadBalancer", id=balancer)
     asked: Properties = {"domain": "example.com", "type": "A", "name": "api", "value": "203.0.113.1", "ttl": 300}

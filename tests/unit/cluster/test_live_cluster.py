@@ -1,4 +1,4 @@
-"""What the program does to a cluster that exists: it upgrades it or leaves it, and refuses what would replace it."""
+"""The program upgrades a cluster that exists, or leaves it, and refuses what would replace it."""
 
 import functools
 from collections.abc import Callable
@@ -289,7 +289,7 @@ def test_a_vpc_is_created_before_the_cluster_and_deleted_after_it(
 
 
 def test_the_vpc_of_an_existing_cluster_is_never_replaced(run: Callable[[str], Recording]) -> None:
-    """With it Pulumi would replace the cluster, whatever that ignores."""
+    """A replaced network would make Pulumi replace the cluster, whatever that ignores."""
     # A first `up` may follow one that failed, whose cluster the state has.
     for name in ("live in its own VPC", "in a VPC"):
         assert run(name).one("Vpc").ignore_changes == ["ipRange", "region"]
@@ -300,7 +300,7 @@ def test_a_replaced_cluster_may_leave_its_vpc(run: Callable[[str], Recording]) -
 
 
 def test_the_stacks_vpc_is_an_output(dev: Recording, run: Callable[[str], Recording]) -> None:
-    """The next `up` knows by it that it must not delete the network."""
+    """By this output the next `up` sees that it must not delete the network."""
     assert run("in a VPC").outputs["vpc_id"] == "vpc-id"
     assert "vpc_id" not in {*dev.outputs, *run("in an existing VPC").outputs}
 

@@ -67,7 +67,7 @@ def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
 
 
 def test_the_surge_pod_of_a_rollout_is_counted() -> None:
-    # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each asks for 15m.
+    # 188m are free: 50m for Kong, 50m for its new pod, and 88m for the services, of which each requests 15m.
     assert shortage(settings(5), lambda _: SMALLEST) is None
     assert shortage(settings(6), lambda _: SMALLEST) is not None
 

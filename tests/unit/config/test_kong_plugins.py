@@ -1,4 +1,4 @@
-"""What policies become, and what waits for them."""
+"""The plugins that policies become, and the routes that wait for them."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Who may talk to whom in the cluster, as NetworkPolicies and Pod Security have it."""
+"""The connections that NetworkPolicies allow, and Pod Security."""
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
@@ -62,7 +62,7 @@ def opened(recording: Recording, name: str) -> list[dict[str, Any]]:
 
 
 def allows(rules: list[dict[str, Any]], address: str, port: int = 443) -> bool:
-    """Whether rules let a connection out to an address that is no pod's, as the API documents `ipBlock`."""
+    """True if rules let a connection out to an address that is no pod's, as the API documents `ipBlock`."""
 
     def matches(block: dict[str, Any]) -> bool:
         inside = (ip_address(address) in ip_network(cidr) for cidr in (block["cidr"], *block.get("except", [])))

@@ -1,4 +1,4 @@
-"""What `monitoring` becomes: two charts, the files that they mount, and the commands to look at them."""
+"""The resources of `monitoring`: two charts, the files that they mount, and the commands to look at them."""
 
 import json
 from collections.abc import Callable

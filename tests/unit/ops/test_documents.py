@@ -1,4 +1,4 @@
-"""What ops concludes from DigitalOcean's documents, and from a load balancer that doesn't come."""
+"""DigitalOcean's documents as ops reads them, and a load balancer that doesn't come."""
 
 import functools
 from typing import Any

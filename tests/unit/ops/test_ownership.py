@@ -101,7 +101,7 @@ class History:
 
 
 def without_checkpoints(last: dict[str, Any]) -> Ownership:
-    """What a stack with one update in its history owns, by that history alone."""
+    """The resources that a stack with one update in its history owns, by that history alone."""
     read = ownership.read(History(last), EMPTY, timedelta)  # type: ignore[arg-type]
     return replace(read, other_stacks=dict, earlier_ids=set)
 

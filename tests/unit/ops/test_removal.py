@@ -1,4 +1,4 @@
-"""What `remove` refuses without --force."""
+"""Resources that `remove` refuses to delete without --force."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What of a state is the stack's own."""
+"""The resources of a state that are the stack's own."""
 
 from ops.pulumi.state import REGISTRY, State
 

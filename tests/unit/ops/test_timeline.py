@@ -1,4 +1,4 @@
-"""What an `up` waited for, from the engine's events or the state."""
+"""The timeline of an `up`, from the engine's events or the state."""
 
 import json
 from collections.abc import Iterator

@@ -83,7 +83,7 @@ def container(recording: Recording, name: str) -> dict[str, Any]:
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a selector is of a pod with such labels. An empty one is of all."""
+    """True if a selector selects a pod with such labels. An empty one selects all."""
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         labels.get(expression["key"]) in expression["values"] for expression in selector.get("matchExpressions", [])
     )

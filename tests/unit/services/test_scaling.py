@@ -1,4 +1,4 @@
-"""How many pods of a service run, where, and how they start and end."""
+"""The number of a service's pods, their places, their start and their end."""
 
 from collections.abc import Callable
 from typing import Any

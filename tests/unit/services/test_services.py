@@ -1,4 +1,4 @@
-"""What runs in the cluster, and how it is reached."""
+"""The objects of services in the cluster, and their routes."""
 
 import base64
 import json
