@@ -280,3 +280,18 @@ def test_an_interrupted_uninstall_of_kong_blocks_neither_up_nor_destroy(whole: W
     whole.up()
     assert whole.doctor() == []
     assert len(whole.account.cloud.load_balancers.documents) == 1
+
+
+@pytest.mark.parametrize("call", ["credentials", "destroy_with_associated_resources$", "dangerous"])
+def test_a_killed_destroy_without_checkpoints_is_completed_by_the_doctor(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    whole.up()
+    before = whole.resources()
+    monkeypatch.setitem(whole.environment, "PULUMI_SKIP_CHECKPOINTS", "true")
+    fault = Fault(path=call, **KINDS["killed after"].fault)
+    whole.account.cloud.faults.append(fault)
+    whole.cut("destroy", SIGKILL, lambda: fault.times == 0)
+    whole.account.cloud.faults.clear()
+    assert whole.resources() == before
+    whole.mend()
