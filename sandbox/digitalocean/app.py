@@ -49,8 +49,8 @@ def account() -> ResponseReturnValue:
             "email": "developer@example.com",
             "uuid": cloud.uuid,
             "email_verified": True,
-            "status": "active",
-            "status_message": "",
+            "status": cloud.settings.account_status,
+            "status_message": cloud.settings.account_status_message,
             "team": {"uuid": cloud.uuid, "name": "My Team"},
         }
     }

@@ -8,7 +8,7 @@ from sandbox.digitalocean import catalog
 
 
 class Settings(BaseModel):
-    """Delays, in seconds after DigitalOcean's answer, and quotas."""
+    """Delays, in seconds after DigitalOcean's answer, quotas, and the state of the account."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -24,6 +24,8 @@ class Settings(BaseModel):
     """At least; evictions of the real Kubernetes take their time on top."""
     load_balancer_create: float = 3
     load_balancer_delete: float = 2
+    account_status: Literal["active", "warning", "locked"] = "active"
+    account_status_message: str = ""
     droplet_limit: int = 10
     machines: int = 0
     """Nodes that are machines of the sandbox, at most; 0: any number, for clusters without machines."""

@@ -332,6 +332,13 @@ def test_preflight_shows_the_fix_of_a_refused_token_once(terminal: Terminal) -> 
     assert (line.count("fix: "), line.count("export DIGITALOCEAN_TOKEN")) == (1, 1)
 
 
+def test_preflight_reports_an_account_that_digitalocean_has_locked(terminal: Terminal) -> None:
+    settings = terminal.account.cloud.settings
+    settings.account_status, settings.account_status_message = "locked", "verify your card"
+    failed = terminal.failed()["account"]
+    assert (failed["said"], failed["fix"]) == ("locked", "verify your card")
+
+
 def test_preflight_reports_secrets_that_pulumi_cannot_decrypt(terminal: Terminal) -> None:
     (terminal.folder / "stack-output.answer").unlink()
     problem = "failed to decrypt: incorrect passphrase"

@@ -334,6 +334,17 @@ def test_a_pod_without_a_controller_is_evicted_only_with_force(pools: Pools) -> 
     assert pools.pods == []
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_pods_that_have_ended_do_not_hold_up_a_resize(pools: Pools, phase: str) -> None:
+    pools.runs("foo")
+    (node,) = pools.pools["mycluster-default-pool"]["nodes"]
+    pools.starts("job", node)
+    pools.api_server.objects[-1]["status"] = {"phase": phase}
+    pools.api_server.kept = {"job-1"}
+    pools.configure(nodeSize=LARGER)
+    assert pools.ops("resize-pool", "--yes", "--seconds", "5").returncode == 0
+
+
 def test_a_nodes_own_pods_do_not_hold_up_a_resize(pools: Pools) -> None:
     pools.runs("foo")
     (node,) = pools.pools["mycluster-default-pool"]["nodes"]

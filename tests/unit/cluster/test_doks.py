@@ -50,6 +50,10 @@ def test_the_cluster_gets_the_newest_patch_and_later_patches_never_replace_it(de
     assert cluster.inputs["autoUpgrade"] is False
 
 
+def test_an_upgrade_adds_nodes_before_it_drains_others(dev: Recording) -> None:
+    assert dev.one("KubernetesCluster").inputs["surgeUpgrade"] is True
+
+
 def test_the_create_timeout_covers_a_slow_cluster(dev: Recording) -> None:
     assert dev.one("KubernetesCluster").create_timeout == "45m"
 

@@ -154,6 +154,8 @@ def test_the_store_is_restricted_and_deleted_with_the_cluster(several: Recording
     (container,) = spec["containers"]
     assert container["image"] == "valkey/valkey:8.1.4"
     assert container["resources"]["limits"]["memory"] == "64Mi"
+    # A full store that refused to count would refuse requests, or let all of them through.
+    assert container["args"][-2:] == ["--maxmemory-policy", "volatile-ttl"]
     assert container["securityContext"] == {
         "readOnlyRootFilesystem": True,
         "allowPrivilegeEscalation": False,

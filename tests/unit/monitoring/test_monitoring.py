@@ -37,6 +37,8 @@ def test_the_community_charts_are_pinned(watched: Recording) -> None:
         assert (release["name"], release["chart"], release["namespace"]) == (name, name, "monitoring")
         assert release["repositoryOpts"] == {"repo": f"https://{community}.github.io/helm-charts"}
         assert release["atomic"] is True
+        # A new load balancer, or an image on a new node, takes minutes; without a limit each `up` leaves a revision.
+        assert (release["timeout"], release["maxHistory"]) == (600, 10)
         assert release["version"].count(".") == 2
 
 
