@@ -20,6 +20,7 @@ from infra.gateway.gateway import Gateway
 from infra.gateway.gateway_api import GatewayApi
 from infra.images.image import provision_images
 from infra.images.registry import provision_registry
+from infra.interrupts import hide_interrupts
 from infra.loader import load_account, load_config
 from infra.lookups import look_up
 from infra.metrics.metrics_server import MetricsServer
@@ -29,6 +30,7 @@ from infra.services.route import RouteDependencies
 from infra.services.service import Service
 from infra.stack_traces import short_stack_traces
 
+hide_interrupts()
 config, account = load_config(), load_account()  # typed and checked: an error ends the program
 lookups = look_up(config, account)  # read-only: an answer may end the program before the first resource
 

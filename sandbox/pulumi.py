@@ -23,8 +23,10 @@ _STEP = re.compile(
 )
 _BUILD_OUTPUT = re.compile(r" #\d+ \d+\.\d+ (?P<line>.*)")
 """What a step of a Dockerfile prints, behind the step's number and its seconds."""
-_NOISE = re.compile(r"^\s*$|^@ |^Updating \(|^Destroying \(|^\s*#\d+ ")
-"""Blank lines, progress dots, headings, and BuildKit's log."""
+_NOISE = re.compile(
+    r"^\s*$|^@ |^Updating \(|^Destroying \(|^\s*#\d+ |^The resources in the stack |^If you want to remove "
+)
+"""Blank lines, progress dots, headings, BuildKit's log, and what to type after a destroy: the sandbox is gone then."""
 
 
 class PulumiError(SandboxError):

@@ -13,6 +13,7 @@ from ops.preflight import scopes
 from ops.pulumi.state import CLUSTER
 from tests.reliability.part import QUIET, Part, delete_default_pool, until
 from tests.reliability.sweep import Sweep
+from tests.reliability.whole import Planned
 from tests.standins.digitalocean_provider.engine import TOKEN
 
 
@@ -341,3 +342,15 @@ def test_a_wrong_passphrase_is_refused_before_any_call(part: Part) -> None:
     assert failed.returncode != 0
     assert "incorrect passphrase" in failed.stdout + failed.stderr
     assert list(part.account.cloud.calls) == []
+
+
+def test_a_failed_up_prints_its_error_and_no_traceback(tmp_path: Path) -> None:
+    planned = Planned(tmp_path)
+    try:
+        planned.fault(method="POST", path="kubernetes/clusters", status=422, times=9)
+        failed = planned.up(check=False)
+        assert failed.returncode != 0
+        assert "KubernetesCluster (cluster):\n    error: " in failed.stdout
+        assert "Traceback" not in failed.stdout + failed.stderr
+    finally:
+        planned.stop()
