@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ops.cli import app, command
-from ops.errors import OpsError
+from ops.errors import UNCHECKED, OpsError
 from ops.pulumi import state
 from ops.pulumi.state import State
 from ops.timeline import Step, critical_path, draw, last_update, longest, steps_of_events, steps_of_state
@@ -169,7 +169,7 @@ def test_a_picture_or_a_log_that_is_no_file_is_one_line(tmp_path: Path, monkeypa
     log.write_text("\n".join(events()))
     done = CliRunner().invoke(app, ["timeline", str(log), "--output", str(picture)])
     assert (done.exit_code, done.stderr) == (
-        command.UNCHECKED,
+        UNCHECKED,
         f"{picture}: No such file or directory; fix: --output with a file that can be written\n",
     )
     assert CliRunner().invoke(app, ["timeline", str(tmp_path)]).exit_code == 2
