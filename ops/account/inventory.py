@@ -233,7 +233,8 @@ def _tagged(
 
 
 def _registries(api: Api, names: Names, ownership: Ownership) -> dict[str, Registry]:
-    needed = names.registry is not None or ownership.registries or ownership.registry_attempts
+    known = (*ownership.registries, *ownership.used_registries, *ownership.registry_attempts)
+    needed = names.registry is not None or known
     try:
         return {registry.name: registry for registry in registries(api)}
     except ApiError as error:

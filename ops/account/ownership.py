@@ -103,6 +103,8 @@ class Ownership:
     """Ids in the state."""
     registries: Collection[str] = ()
     """Names in the state."""
+    used_registries: Collection[str] = ()
+    """Names of registries that the state only reads."""
     vpcs: Collection[str] = ()
     """Ids in the state."""
     cluster_names: Collection[str] = ()
@@ -198,6 +200,7 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
     return Ownership(
         clusters=state.of(CLUSTER).keys(),
         registries=state.of(REGISTRY).keys(),
+        used_registries=state.read_of(REGISTRY).keys(),
         vpcs=state.of(VPC).keys(),
         cluster_names={update.names.cluster for update in updates if update.names.cluster is not None}
         | {update.name for update in killed[CLUSTER]},

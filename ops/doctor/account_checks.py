@@ -45,6 +45,13 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
             f"{missing} is in the state and not in the account: {inventory.why_missing}",
             [[*records, f"python -m ops forget {missing}"]],
         )
+    for name in state.read_of(states.REGISTRY):
+        if name not in inventory.registries:
+            yield Finding(
+                Problem.NOT_IN_ACCOUNT,
+                f'registry "{name}", which the stack uses and did not create, is not in the account: it was deleted, '
+                "or the token is another team's; fix: another registry.name, or no registry.existing",
+            )
 
 
 def check_cluster_state(snapshot: Snapshot) -> Iterator[Finding]:

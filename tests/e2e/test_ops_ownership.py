@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.terminal import NOTHING_IS_BILLED, Terminal, until
-from tests.standins.digitalocean_provider.engine import Account
+from tests.e2e.terminal import NOTHING_IS_BILLED, SCOPES, Terminal, until
+from tests.standins.digitalocean_provider.engine import TOKEN, Account
 
 EVER = ("2020-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z")
 LONG_AGO = ("2020-01-01T00:00:00.000Z", "2020-01-01T00:10:00.000Z")
@@ -296,3 +296,18 @@ def test_a_registry_that_the_configuration_no_longer_uses_is_not_missing(termina
     terminal.remembers(REGISTRY="kong-doks-1234567")
     terminal.configure(registry={"kind": "other", "server": "registry.example.com/team"})
     assert terminal.failed() == {}
+
+
+def test_a_missing_registry_that_the_stack_only_uses_is_found(terminal: Terminal) -> None:
+    terminal.configure(registry={"kind": "digitalocean", "name": "company", "existing": True})
+    terminal.registry("company")
+    terminal.state([terminal.resource("REGISTRY", "company", external=True)])
+    assert terminal.findings() == []
+    terminal.api("DELETE", "/v2/registries/company")
+    (finding,) = terminal.findings()
+    assert (finding["id"], finding["fixes"]) == ("not-in-account", [])
+    assert 'registry "company", which the stack uses and did not create, is not in the account' in finding["problem"]
+    # It is nothing that this stack pays for.
+    assert terminal.ops("bill", "--expect-zero") == (0, NOTHING_IS_BILLED, "")
+    terminal.account.cloud.tokens = {TOKEN: [scope for scope in SCOPES if scope != "registry:read"]}
+    assert terminal.ops("doctor").returncode == 3
