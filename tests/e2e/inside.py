@@ -124,13 +124,13 @@ def contents_of_images() -> Iterator[tuple[str, bytes]]:
     """Every file of every layer, and every manifest and configuration, that this sandbox has written to a registry.
 
     The mirror keeps public images between runs, on a developer's machine hundreds of megabytes. What it had before this
-    run can't have a secret of it; base layers are among that.
+    run can't have a secret of it.
     """
-    mirror = list(_blobs(CACHE / "mirror"))
     started = (RUN / "mirror.yml").stat().st_mtime
-    kept = {blob.parent.name for blob in mirror if blob.stat().st_mtime < started}
-    for blob in (*_blobs(RUN / "registry"), *mirror):
-        if blob.parent.name not in kept:
+    for storage in (RUN / "registry", CACHE / "mirror"):
+        for blob in (storage / "docker" / "registry" / "v2" / "blobs").rglob("data"):
+            if blob.stat().st_mtime < started:
+                continue
             content = blob.read_bytes()
             if content[:2] != b"\x1f\x8b":
                 yield str(blob), content
@@ -139,8 +139,3 @@ def contents_of_images() -> Iterator[tuple[str, bytes]]:
                 for member in layer:
                     if member.isfile() and (file := layer.extractfile(member)):
                         yield f"{blob}: {member.name}", file.read()
-
-
-def _blobs(storage: Path) -> Iterator[Path]:
-    """Files of a registry's storage, each in a folder with the name of its digest."""
-    return (storage / "docker" / "registry" / "v2" / "blobs").rglob("data")
