@@ -1,7 +1,7 @@
 """The configuration of each of Kong's plugins that a typed key makes. kong_plugins.py has the table of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ def bot_detection(policies: Policies, _context: Context) -> PluginConfig:
 
 
 def request_transformer(policies: Policies, _context: Context) -> PluginConfig:
-    return _transformer(headers=policies.request_headers, querystring=policies.request_query)
+    return _transformer(_literal, headers=policies.request_headers, querystring=policies.request_query)
 
 
 def response_transformer(policies: Policies, context: Context) -> PluginConfig:
@@ -88,7 +88,7 @@ def response_transformer(policies: Policies, context: Context) -> PluginConfig:
     if policies.security_headers:
         secure = SECURITY_HEADERS | (_HTTPS_ONLY if context.https else {})
         headers = headers.model_copy(update={"add": secure | headers.add})
-    return _transformer(headers=headers)
+    return _transformer(str, headers=headers)
 
 
 def body_changes(policies: Policies, _context: Context) -> PluginConfig:
@@ -97,7 +97,12 @@ def body_changes(policies: Policies, _context: Context) -> PluginConfig:
     return {phase: [kong_lua.edit_json(phase, changes)] for phase, changes in phases.items() if changes != Changes()}
 
 
-def _transformer(**changes: Changes | None) -> PluginConfig:
+def _literal(value: str) -> str:
+    """Returns a template of request-transformer that renders this value: `$(...)` is a Lua expression there."""
+    return value.replace("$(", '$("$")(')
+
+
+def _transformer(written: Callable[[str], str], /, **changes: Changes | None) -> PluginConfig:
     """Returns Kong's lists of "name:value". Its `replace` changes only present fields, its `add` only absent ones."""
     config: dict[str, dict[str, list[str]]] = {}
 
@@ -108,9 +113,9 @@ def _transformer(**changes: Changes | None) -> PluginConfig:
     for place, change in changes.items():
         if change:
             put("remove", place, change.remove)
-            put("rename", place, [f"{old}:{new}" for old, new in change.rename.items()])
-            put("replace", place, [f"{name}:{value}" for name, value in change.assign.items()])
-            put("add", place, [f"{name}:{value}" for name, value in (change.assign | change.add).items()])
+            put("rename", place, [f"{old}:{written(new)}" for old, new in change.rename.items()])
+            put("replace", place, [f"{name}:{written(value)}" for name, value in change.assign.items()])
+            put("add", place, [f"{name}:{written(value)}" for name, value in (change.assign | change.add).items()])
     return config
 
 

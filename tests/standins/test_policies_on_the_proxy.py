@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,6 +83,32 @@ def test_host_matching_is_case_insensitive(gateway: Gateway, echo: int) -> None:
     for host in ("API.Example.COM", "api.example.com", "Api.example.com:8443"):
         answer = gateway.client.get("/", headers={"Host": host})
         assert (answer.status_code, answer.json()["headers"]["Host"]) == (200, host.lower())
+
+
+def test_values_of_headers_and_query_reach_the_service_as_written(gateway: Gateway, echo: int) -> None:
+    values = [
+        "$(5)",
+        "$(NAME)",
+        "$(headers.host)",
+        "$$(a) $",
+        "costs $5 (net)",
+        "$((",
+        '$("$")(x)',
+        "{vault://env/HOME}",
+    ]
+    fields = {f"x-{number}": value for number, value in enumerate(values)}
+    route_ = RoutePolicies.model_validate(
+        {
+            "requestHeaders": {"set": fields, "rename": {"X-Old": "X-New"}},
+            "requestQuery": {"add": fields, "rename": {"old": "$(uri_captures.a)"}},
+        }
+    )
+    plugins = applied(policies.route_rules(route_, GatewayPolicies(), plugin_configs.Context()).plugins)
+    gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
+    seen = gateway.client.get("/?old=1", headers={"X-1": "theirs", "X-Old": "1"}).json()
+    sent = {name: seen["headers"][name.title()] for name in fields}
+    query = dict(parse_qsl(urlsplit(seen["path"]).query))
+    assert (sent, seen["headers"]["X-New"], query) == (fields, "1", {**fields, "$(uri_captures.a)": "1"})
 
 
 JSON = {"Content-Type": "application/json"}

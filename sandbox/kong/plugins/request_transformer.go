@@ -21,16 +21,30 @@ type requestTransformer struct {
 	Add     requestFields `json:"add"`
 }
 
+// dollar is a template of the text "$".
+const dollar = `$("$")`
+
+func rendered(entries []string) []string {
+	texts := make([]string, len(entries))
+	for i, entry := range entries {
+		texts[i] = strings.ReplaceAll(entry, dollar, "$")
+	}
+	return texts
+}
+
 func newRequestTransformer(c *requestTransformer, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	headers := edits{drop: c.Remove.Headers, rename: c.Rename.Headers, replace: c.Replace.Headers, add: c.Add.Headers}
 	query := edits{drop: c.Remove.Querystring, rename: c.Rename.Querystring, replace: c.Replace.Querystring, add: c.Add.Querystring}
 	for field, e := range map[string]edits{"headers": headers, "querystring": query} {
 		e.check(field, true, wrong)
-		for _, entry := range slices.Concat(e.replace, e.add) {
-			if strings.Contains(entry, "$(") {
-				wrong.Add("config", entry+": this stand-in for Kong renders no templates")
+		for _, entry := range slices.Concat(e.rename, e.replace, e.add) {
+			if strings.Contains(strings.ReplaceAll(entry, dollar, " "), "$(") {
+				wrong.Add("config", entry+": this stand-in for Kong renders no template but "+dollar)
 			}
 		}
+	}
+	for _, e := range []*edits{&headers, &query} {
+		e.rename, e.replace, e.add = rendered(e.rename), rendered(e.replace), rendered(e.add)
 	}
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		for _, entry := range headers.replace {
