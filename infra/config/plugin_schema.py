@@ -8,7 +8,7 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
 
 import yaml
 from pydantic import (
@@ -123,8 +123,7 @@ def _ascending(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
     given = [(name, value) for name in group if (value := record.value(name)) is not None]
     for (lower, less), (upper, more) in pairwise(given):
         if more < less:
-            shown = int(more) if more == int(more) else more
-            yield ConfigError(upper, shown, f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
+            yield ConfigError(upper, _whole(more), f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
 
 
 def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
@@ -137,6 +136,32 @@ def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
         yield ConfigError(alternatives[0], None, f"set with {shown}", "set it", "is missing")
 
 
+def _fits_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
+    name, values, needed, allowed = rule
+    value, other = record.value(name), record.value(needed)
+    if _is_one_of(value, values) and not _is_one_of(other, allowed):
+        example = allowed.partition("|")[0]
+        annotation = next(
+            (field.annotation for field in type(record).model_fields.values() if field.alias == needed), None
+        )
+        fix = f"write {needed}: {f'[{example}]' if get_origin(annotation) is list else example}"
+        where = f"{name} unset" if value is None else f"{name}: {_text(value)}"
+        problem = "is missing" if other is None else "is not allowed"
+        yield ConfigError(needed, _whole(other), f"{example} with {where}", fix, problem)
+
+
+def _is_one_of(value: Any, words: str) -> bool:  # noqa: ANN401 -- any value of a stack file
+    """True if a value, or one of a list, is among the words; "-" stands for none, and "!" before them negates."""
+    texts = {_text(item) for item in (value if isinstance(value, list) else [value])}
+    return bool(texts & {*words.removeprefix("!").split("|")}) != words.startswith("!")
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 -- any value of a stack file
+    if value is None:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 _CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[ConfigError]]] = {
     "?": _at_least_one,
     "1": _exactly_one,
@@ -144,6 +169,7 @@ _CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[ConfigError]]]
     "not": _at_most_one,
     "<": _ascending,
     "if": _present_if,
+    "then": _fits_if,
 }
 
 
@@ -166,24 +192,28 @@ def _record(name: str, schema: Mapping[str, Schema]) -> type[BaseModel]:
 def _type(name: str, schema: Schema, *, required: bool = False) -> tuple[Any, str, Any]:
     """Returns the type of a schema, a description of allowed values, and an example."""
     if isinstance(schema, list):
-        item, allowed, example = _type(name, schema[0], required=True)
-        return list[item], f"a list, each {allowed}", [example]  # type: ignore[valid-type]  # made from the file
-    if isinstance(schema, dict) and set(schema) == {"*"}:
-        item, allowed, example = _type(name, schema["*"], required=True)
-        names = Annotated[dict[_NotEmpty, item], Field(min_length=int(required))]  # type: ignore[valid-type]  # the same
-        return names, f"names, each with {allowed}", {"name": example}
+        element, least, most = (*schema, None, None)[:3]
+        item, allowed, example = _type(name, element, required=True)
+        items = Annotated[list[item], Field(min_length=least or 0, max_length=most)]  # type: ignore[valid-type]  # made from the file
+        bounds = f" of {least} to {most}" if most else " that isn't empty" if least else ""
+        return items, f"a list{bounds}, each {allowed}", [example]
+    if isinstance(schema, dict) and len(schema) == 1 and (key := next(iter(schema))).startswith("*"):
+        item, allowed, example = _type(name, schema[key], required=True)
+        names, allowed_names, name_example = _word(key[2:] or "string")
+        mapping = Annotated[dict[names, item], Field(min_length=int(required))]  # type: ignore[valid-type]  # the same
+        return mapping, f"names, each {allowed_names}, with {allowed}", {name_example: example}
     if isinstance(schema, dict):
         fields = {key.removesuffix("!"): value for key, value in schema.items() if key not in _CHECKS}
         shown = [key.removesuffix("!") for key in schema if key.endswith("!")] or list(fields)[:1]
         example = {key: _type(name, fields[key])[2] for key in shown}
         return _record(name, schema), f"a record of {', '.join(fields)}", example
-    return _word(schema, required=required)
+    return _word(schema)
 
 
-def _word(word: str, *, required: bool) -> tuple[Any, str, Any]:
+def _word(word: str) -> tuple[Any, str, Any]:
     if word in _WORDS:
         kind, allowed, example = _WORDS[word]
-        return _NotEmpty if word == "string" and required else kind, allowed, example
+        return kind, allowed, example
     if match := _MATCH.fullmatch(word):
         kind = Annotated[str, AfterValidator(partial(_matches, pattern=re.compile(match["pattern"], re.DOTALL)))]
         return kind, f"text like {match['example']}", match["example"]
@@ -192,7 +222,9 @@ def _word(word: str, *, required: bool) -> tuple[Any, str, Any]:
     values: list[Any] = [part.strip() for part in word.removeprefix("= ").split("|")]
     if all(value.lstrip("-").isdigit() for value in values):
         values = [int(value) for value in values]
-    return Literal[tuple(values)], ", ".join(map(str, values)), values[0]
+    # To Python, true is 1.
+    kind = Annotated[Literal[tuple(values)], BeforeValidator(_no_boolean)]
+    return kind, ", ".join(map(str, values)), values[0]
 
 
 def _number(match: re.Match[str]) -> tuple[Any, str, Any]:
@@ -236,6 +268,27 @@ def _address(value: str) -> str:
     return value
 
 
+_HOST_NAME = re.compile(r"(?![\d.]*$)[\w-]*\w(\.[\w-]*\w)*\.?", re.ASCII)
+
+
+def _host_name(value: str) -> str:
+    return _matches(value, _HOST_NAME)
+
+
+def _host(value: str) -> str:
+    """Accepts a name or an address, without a port."""
+    if _HOST_NAME.fullmatch(value):
+        return value
+    if "%" in value or {":", "."} <= {*value}:
+        raise ValueError(value)
+    ipaddress.ip_address(value)
+    return value
+
+
+def _host_or_reference(value: str) -> str:
+    return value if value.startswith("{vault://") else _host(value)
+
+
 def _lua(code: str) -> str:
     """Refuses code that LuaJIT can't compile: Kong would leave out the plugin, with the program's own code in it."""
     lua = _lua_module()
@@ -259,16 +312,29 @@ def _lua_module() -> ModuleType:
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
-    """Accepts 5.0, which Kong takes for an integer."""
+    """Returns 5 for 5.0, which Kong takes for an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _no_boolean(value: Any) -> Any:  # noqa: ANN401 -- any value of a stack file
+    if isinstance(value, bool):
+        raise ValueError(value)  # noqa: TRY004 -- Pydantic reports no TypeError
+    return value
 
 
 _NotEmpty = Annotated[str, Field(min_length=1)]
 _WORDS: Mapping[str, tuple[Any, str, Any]] = {
     "boolean": (bool, "true or false", True),
-    "string": (str, "text", "text"),
+    "string": (_NotEmpty, "text", "text"),
     "text": (str, "text", "text"),
     "address": (Annotated[str, AfterValidator(_address)], "an address or a CIDR block", "10.0.0.0/8"),
+    "host": (Annotated[str, AfterValidator(_host)], "a host's name or address, without a port", "logs.example.com"),
+    "host name": (Annotated[str, AfterValidator(_host_name)], "a host's name, without a port", "db.example.com"),
+    "host | reference": (
+        Annotated[str, AfterValidator(_host_or_reference)],
+        "a host's name or address, without a port",
+        "logs.example.com",
+    ),
     "lua": (Annotated[_NotEmpty, AfterValidator(_lua)], "Lua code", "return"),
     "pattern": (Annotated[_NotEmpty, AfterValidator(_pattern)], "a regular expression", "curl"),
     "* | pattern": (

@@ -14,7 +14,8 @@ from tests.unit.loading import refused, services
 RIGHT: dict[str, list[dict[str, Any]]] = {
     "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": False}, {"allow": ["a"], "deny": []}],
     "acme": [
-        {"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"shm_name": "kong"}}}
+        {"account_email": "a@b.c", "domains": ["example.com", "*.example.com", "example.*", "a_b:8443"]},
+        {"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"shm_name": "kong"}}},
     ],
     "ai-prompt-decorator": [{"prompts": {"prepend": [{"role": "system", "content": "Be brief"}]}}],
     "ai-prompt-guard": [{"allow_patterns": [".*kong.*"]}],
@@ -34,7 +35,8 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
         {"deny": ["10.0.0.0/8"], "status": 404},
         {"allow": ["10.0.0.1/8", "2001:db8::/32", "192.0.2.1", "::1"], "deny": []},
     ],
-    "jwt": [{"claims_to_verify": ["exp", "nbf"], "maximum_expiration": 3600}],
+    "jwt": [{"claims_to_verify": ["exp", "nbf"], "maximum_expiration": 3600}, {"maximum_expiration": 0.0}],
+    "ldap-auth": [{"ldap_host": "::1", "base_dn": "b", "attribute": "c", "ldaps": True, "start_tls": False}],
     "opentelemetry": [{"endpoint": "http://otel/v1/traces", "propagation": {"default_format": "w3c"}}],
     "pre-function": [
         {"access": ["kong.log('a')"]},
@@ -44,6 +46,9 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     "rate-limiting": [
         {"minute": 0.5},
         {"hour": 5, "policy": "redis", "redis": {"host": "r"}},
+        {"year": 1, "sync_rate": -1.0, "redis": {"host": "10.0.0.1", "server_name": "redis.example.com."}},
+        {"year": 1, "sync_rate": 0.5, "policy": "redis", "redis": {"host": "2001:db8::1"}},
+        {"year": 1, "limit_by": "path", "path": "/a%20b/c;d=e/"},
         {"year": 1, "redis_port": 1, "policy": "redis", "redis_host": "r"},
         {"minute": 1, "limit_by": "path", "path": "/foo", "redis": {"password": ""}},
     ],
@@ -300,6 +305,116 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         "has message and body; allowed: at most one of",
     ),
     "a type of no answer": ("request-termination", {"content_type": "text/plain"}, ".body: is missing"),
+    # Text that Kong reads more closely than as text.
+    "an empty text that may be left out": (
+        "correlation-id",
+        {"header_name": ""},
+        '.header_name: "" is not allowed; allowed: text; fix: write for example text',
+    ),
+    "an empty name of a realm": ("key-auth", {"realm": ""}, '.realm: "" is not'),
+    "a port in a host": (
+        "tcp-log",
+        {"host": "logs:514", "port": 514},
+        '.host: "logs:514" is not allowed; allowed: a host\'s name or address, without a port; ',
+    ),
+    "a URL for a host": ("loggly", {"key": "k", "host": "https://logs"}, '.host: "https://logs" is not'),
+    "half an address": ("udp-log", {"host": "10.0.0", "port": 1}, '.host: "10.0.0" is not'),
+    "a label that ends with a hyphen": ("statsd", {"host": "a-.example.com"}, '.host: "a-.example.com" is not'),
+    "an address of a zone": ("datadog", {"host": "fe80::1%eth0"}, '.host: "fe80::1%eth0" is not'),
+    "the host of a store, in a field of earlier versions": (
+        "response-ratelimiting",
+        {"limits": {"sms": {"minute": 5}}, "policy": "redis", "redis_host": "redis://r"},
+        '.redis_host: "redis://r" is not',
+    ),
+    "an address for a certificate's name": (
+        "rate-limiting",
+        {"minute": 5, "redis": {"host": "r", "server_name": "10.0.0.1"}},
+        '.redis.server_name: "10.0.0.1" is not allowed; allowed: a host\'s name, without a port',
+    ),
+    "a star in the middle": (
+        "acme",
+        {"account_email": "a@b.c", "domains": ["a.*.com"]},
+        '.domains[0]: "a.*.com" is not',
+    ),
+    "a path with a blank": (
+        "rate-limiting",
+        {"minute": 5, "limit_by": "path", "path": "/a b"},
+        '.path: "/a b" is not allowed',
+    ),
+    "no path": ("rate-limiting", {"minute": 5, "limit_by": "path", "path": ""}, '.path: "" is not allowed'),
+    "a header that Kong writes": (
+        "http-log",
+        {"http_endpoint": "http://a", "headers": {"content-TYPE": "x"}},
+        '.headers.content-TYPE: "content-TYPE" is not allowed; allowed: names, each text like X-Name, with text',
+    ),
+    "a header's name with a blank": (
+        "opentelemetry",
+        {"traces_endpoint": "http://a", "headers": {"X A": "b"}},
+        '.headers.X A: "X A" is not allowed',
+    ),
+    "a tag of Kong's own": (
+        "zipkin",
+        {"static_tags": [{"name": "http.method", "value": "a"}]},
+        '.static_tags[0].name: "http.method" is not',
+    ),
+    "a memory zone that Kong doesn't have": (
+        "proxy-cache",
+        {"strategy": "memory", "memory": {"dictionary_name": "mine"}},
+        '.memory.dictionary_name: "mine" is not allowed; allowed: kong, kong_locks, ',
+    ),
+    "a secure proxy": ("aws-lambda", {"proxy_url": "https://proxy"}, '.proxy_url: "https://proxy" is not'),
+    "a setting of earlier cookies": ("session", {"cookie_samesite": "lax"}, '.cookie_samesite: "lax" is not'),
+    "true for one of two numbers": (
+        "http-log",
+        {"http_endpoint": "http://a", "queue": {"concurrency_limit": True}},
+        ".queue.concurrency_limit: true is not allowed; allowed: -1, 1",
+    ),
+    "a list of nothing": (
+        "proxy-cache",
+        {"strategy": "memory", "response_code": []},
+        ".response_code: is not allowed; allowed: a list that isn't empty, each a whole number from 100 up to 900",
+    ),
+    "more than ten": (
+        "ai-prompt-guard",
+        {"deny_patterns": ["a"] * 11},
+        ".deny_patterns: is not allowed; allowed: a list of 0 to 10, each text",
+    ),
+    # One field's value limits another's.
+    "a limit of the expiry without a check of it": (
+        "jwt",
+        {"maximum_expiration": 60, "claims_to_verify": ["nbf"]},
+        ".claims_to_verify: is not allowed; allowed: exp with maximum_expiration: 60; fix: write claims_",
+    ),
+    "two kinds of TLS": (
+        "ldap-auth",
+        {"ldap_host": "a", "base_dn": "b", "attribute": "c", "ldaps": True, "start_tls": True},
+        ".start_tls: true is not allowed; allowed: false with ldaps: true; fix: write start_tls: false",
+    ),
+    "terms that aren't accepted": (
+        "acme",
+        {"account_email": "a@b.c", "api_uri": "https://acme-v02.api.letsencrypt.org"},
+        ".tos_accepted: is missing; allowed: true with api_uri: https://acme-v02.api.letsencrypt.org; fix: write tos_",
+    ),
+    "a rate of synchronisation without a store": (
+        "rate-limiting",
+        {"minute": 5, "sync_rate": 1},
+        ".sync_rate: 1 is not allowed; allowed: -1 with policy unset; fix: write sync_rate: -1",
+    ),
+    "a format of another provider": (
+        "ai-proxy",
+        {"route_type": "llm/v1/chat", "model": {"provider": "openai"}, "llm_format": "gemini"},
+        '.model.provider: "openai" is not allowed; allowed: gemini with llm_format: gemini',
+    ),
+    "completions for a transformer": (
+        "ai-request-transformer",
+        {"prompt": "a", "llm": {"route_type": "llm/v1/completions", "model": {"provider": "openai"}}},
+        '.llm.route_type: "llm/v1/completions" is not allowed; allowed: llm/v1/chat',
+    ),
+    "all roles with all of a conversation": (
+        "ai-prompt-guard",
+        {"allow_patterns": ["a"], "match_all_roles": True, "allow_all_conversation_history": True},
+        ".allow_all_conversation_history: true is not allowed; allowed: false with match_all_roles: true",
+    ),
     "none of several fields of a value": (
         "response-ratelimiting",
         {"limits": {"sms": {}}},
