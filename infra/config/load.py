@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from infra.config import validation
 from infra.config.errors import ConfigError, InvalidConfigError, error_line, error_lines
 from infra.config.settings import Settings
+from infra.config.stack_file import OctalNumber
 from infra.config.types import Model
 
 PROVIDER_NAMESPACES = ("digitalocean", "docker-build", "kubernetes", "pulumi")
@@ -40,8 +41,10 @@ def load(
         raise InvalidConfigError(foreign)
     values = {key.removeprefix(prefix): _parsed(text) for key, text in config.items() if key.startswith(prefix)}
     secret = {key.removeprefix(prefix) for key in secret_keys if key.startswith(prefix)}
-    texts = [(path, text) for key, value in values.items() for path, text in _texts(key, value)]
-    if changed := [error for path, text in texts if (error := _text_error(path, text))]:
+    leaves = [leaf for key, value in values.items() for leaf in _leaves(key, value)]
+    own = {key.removeprefix(prefix): value for key, value in (written or {}).items()}
+    leaves += [leaf for key in values for leaf in _leaves(key, own.get(key)) if isinstance(leaf[1], OctalNumber)]
+    if changed := [error for path, leaf in leaves if (error := _leaf_error(path, leaf))]:
         lines = (error_line(error, hidden=_top_level(error.key) in secret) for error in changed)
         raise InvalidConfigError(prefix + line for line in lines)
     try:
@@ -83,20 +86,27 @@ _GO_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [+-]\d{4} [A-Z+-]
 """A YAML date without quotes, as Pulumi passes it to the program."""
 
 
-def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 -- JSON
-    """Yields every text, with its path; keys as well."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 -- JSON
+    """Yields every value that is no list and no mapping, with its path; keys as well."""
+    if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _texts(f"{path}[{index}]", item)
+            yield from _leaves(f"{path}[{index}]", item)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield path, key
-            yield from _texts(f"{path}.{key}", item)
+            yield from _leaves(f"{path}.{key}", item)
+    else:
+        yield path, value
 
 
-def _text_error(path: str, text: str) -> ConfigError | None:
+def _leaf_error(path: str, text: Any) -> ConfigError | None:  # noqa: ANN401 -- JSON
+    if isinstance(text, OctalNumber):
+        problem = "has a zero before it, with which YAML reads a number as octal"
+        return ConfigError(
+            path, None, "numbers from 1 to 9 on", "write it without the zero, or text in quotes", problem
+        )
+    if not isinstance(text, str):
+        return None
     if _GO_TIME.fullmatch(text):
         return ConfigError(path, text, "text; YAML reads this as a date", "write it in quotes")
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):

@@ -20,10 +20,27 @@ def file_name(stack: str, environment: Mapping[str, str]) -> str:
     return environment.get(OPTION) or f"Pulumi.{stack}.yaml"
 
 
+class OctalNumber(int):
+    """A number with a zero before it, such as 0755: YAML 1.1, and so Pulumi, reads it as octal."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a stack file as PyYAML does, but tells octal numbers."""
+
+
+def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    number = int(loader.construct_yaml_int(node))
+    return OctalNumber(number) if re.match(r"[-+]?0[0-7_]", node.value) else number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+
+
 def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
     """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
     try:
-        document = yaml.safe_load((folder / file_name(stack, environment)).read_text("utf-8"))
+        text = (folder / file_name(stack, environment)).read_text("utf-8")
+        document = yaml.load(text, _Loader)  # noqa: S506 -- a SafeLoader
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     config = document.get("config") if isinstance(document, dict) else None

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from infra.config.errors import InvalidConfigError
 from infra.config.load import load
+from infra.config.stack_file import stack_file
 from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
@@ -112,6 +114,30 @@ def test_every_plain_text_secret_is_refused(key: str, written: object, in_clear:
         lines = [*error.lines]
     assert [line.partition(": ")[0] for line in lines] == [f"shop:consumers[{index}].apiKey" for index in in_clear]
     assert all("is in clear in the stack's file" in line and CLEAR not in line for line in lines)
+
+
+@pytest.mark.parametrize("number", ["0755", "010", "-07", "0_17", "00"])
+def test_a_number_that_yaml_reads_as_octal_is_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        "config:\n  shop:services:\n"
+        f"  - {{name: foo, path: /foo, image: user/foo:1, port: {number}, env: {{MODE: {number}}}}}\n"
+        f"  nodeCount: {number}\n  other:key: {number}\n"
+    )
+    read = int(number.replace("_", ""), 8)
+    service = {"name": "foo", "path": "/foo", "image": "user/foo:1", "port": read, "env": {"MODE": read}}
+    config = {"shop:services": json.dumps([service]), "shop:nodeCount": str(read)}
+    with pytest.raises(InvalidConfigError) as refused:
+        load(config, [], "shop", stack_file(tmp_path, "dev", {}))
+    assert refused.value.lines == [
+        f"shop:{key}: has a zero before it, with which YAML reads a number as octal; allowed: numbers from 1 to 9 on; "
+        "fix: write it without the zero, or text in quotes"
+        for key in ("services[0].port", "services[0].env.MODE", "nodeCount")
+    ]
+
+
+def test_other_forms_of_numbers_are_accepted(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {shop:nodeCount: 0x2, shop:nodeSize: '0755', shop:protect: 0}\n")
+    assert load({"shop:nodeCount": "2"}, [], "shop", stack_file(tmp_path, "dev", {})).node_count == 2
 
 
 def test_a_password_beside_another_encrypted_value_is_refused() -> None:
