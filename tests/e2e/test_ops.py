@@ -621,6 +621,20 @@ def test_an_intermediate_patch_of_an_upgrade_is_reported(terminal: Terminal) -> 
     )
 
 
+def test_a_quota_that_is_just_enough_is_no_problem(terminal: Terminal) -> None:
+    terminal.account.settings.droplet_limit = 3
+    terminal.configure(nodeCount=3)
+    assert "quota" not in terminal.failed()
+
+
+def test_preflight_reports_a_cluster_that_does_not_run(terminal: Terminal) -> None:
+    cluster = terminal.account.cloud.clusters.records[terminal.own_cluster()]
+    cluster.set_state("degraded")
+    assert "cluster" not in terminal.failed()
+    cluster.set_state("error")
+    assert terminal.failed()["cluster"]["said"] == "mycluster is error"
+
+
 def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 1
     terminal.cluster(name="theirs")
