@@ -278,7 +278,7 @@ CHECKS: dict[str, list[Check]] = {
         answers("/overview", 401, "WWW-Authenticate: Bearer"),
         answers_holder("/overview", ALICES_KEY, 200, '"complete":true'),
         is_there("ingress", "bar", "bar-blue-service"),
-        is_there("httproute", "foo", "foo-canary-service"),
+        is_there("httproute", "foo", '"name": "foo-canary-'),
     ],
     # Requests that aren't gRPC.
     "grpc": [answers("/greeter.Greeter/Greet", 415), answers("/foo", says=FOO)],
