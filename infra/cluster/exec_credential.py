@@ -1,4 +1,4 @@
-"""Prints a short-lived credential for a DigitalOcean Kubernetes cluster, as kubectl expects it of its exec plugins.
+"""Prints a short-lived credential for a DigitalOcean Kubernetes cluster, as kubectl asks its exec plugins for one.
 
 The stack's kubeconfig carries this text whole, so that it works wherever there is a python3: standard library only.
 DigitalOcean's API token comes from the environment, or with --stack from that stack's configuration, never from an
