@@ -156,8 +156,9 @@ def test_other_pods_may_run_in_a_pool_without_taints() -> None:
     assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) is None
     pool["taints"] = [{"key": "batch", "effect": "PreferNoSchedule"}]
     assert shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})) is None
-    pool["taints"] = [{"key": "batch"}]
-    assert "nodeCount 2" in str(shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})))
+    for effect in ("NoSchedule", "NoExecute"):
+        pool["taints"] = [{"key": "batch", "effect": effect}]
+        assert "nodeCount 2" in str(shortage(Settings.model_validate({"services": many, "nodePools": {"batch": pool}})))
 
 
 def test_a_pool_of_unknown_size_is_not_checked() -> None:
