@@ -36,6 +36,9 @@ CREATE_CLUSTER, CREATE_LOAD_BALANCER = 30.0, 9.0
 """Seconds: a tenth of what DigitalOcean takes."""
 POLL = 1.0
 """Seconds between two looks at the cluster: a tenth of the provider's."""
+SAMPLE = 5.0
+"""Seconds before each life of a fleet, in which the other work of the machine is measured."""
+
 Seconds = dict[str, list[float]]
 
 
@@ -266,7 +269,7 @@ def main() -> None:
         "commit": report.commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
-        "load": round(os.getloadavg()[0], 1),
+        "busy": 0,
         "rounds": chosen.rounds,
         "seconds": {},
         "sizes": {},
@@ -274,6 +277,7 @@ def main() -> None:
     for services in chosen.services:
         seconds: Seconds = {}
         for _ in range(chosen.rounds):
+            results["busy"] = max(results["busy"], psutil.cpu_percent(SAMPLE))
             with _folder() as folder:
                 results["sizes"][str(services)] = measure(services, folder, seconds)
         results["seconds"][str(services)] = seconds
