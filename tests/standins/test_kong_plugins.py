@@ -68,6 +68,14 @@ def told(answer: httpx.Response, *names: str) -> dict[str, str | None]:
     return {name: headers.get(name) for name in names}
 
 
+@pytest.mark.parametrize(("name", "scheme"), [("key-auth", "Key"), ("jwt", "Bearer")])
+def test_the_challenge_has_the_realm_if_one_is_set(gateway: Gateway, echo: int, name: str, scheme: str) -> None:
+    for config, challenge in (({}, scheme), ({"realm": "shop"}, f'{scheme} realm="shop"')):
+        gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin(name, config)])
+        answer = gateway.client.get("/")
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, challenge)
+
+
 def test_a_key_in_header_or_query_identifies_the_consumer(gateway: Gateway, echo: int) -> None:
     alice = {"id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a001", "custom_id": "4711"}
     credential = {"key": "alices-key", "id": "8a8a0f94-ad26-4f0a-9b4c-1f5d6bf0a002"}
@@ -171,6 +179,34 @@ def test_an_invalid_token_is_refused_with_the_reason(gateway: Gateway, echo: int
     several = {"headers": bearer(jwt.encode(good, SECRET)), "params": {"jwt": "another"}}
     assert refused(**several)[2] == {"message": "Multiple tokens provided"}
     assert gateway.client.get("/", headers=bearer(jwt.encode(good, SECRET))).status_code == 200
+
+
+def test_run_on_preflight_false_admits_preflight_requests(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, route(name="strict", paths=["/strict"]), route(name="lax", paths=["/lax"])),
+        plugins=[plugin("jwt", route="strict"), plugin("jwt", {"run_on_preflight": False}, route="lax")],
+    )
+    asked = {path: gateway.client.options(path).status_code for path in ("/strict", "/lax")}
+    assert (asked, gateway.client.get("/lax").status_code) == ({"/strict": 401, "/lax": 200}, 401)
+
+
+def test_an_anonymous_consumer_allows_any_of_several_auth_plugins(gateway: Gateway, echo: int) -> None:
+    gateway.configure(
+        service(echo, route(paths=["/"])),
+        consumers=[
+            consumer("nobody"),
+            consumer("alice", jwt_secrets=hmac_secret("alice-iss"), keyauth_credentials=[{"key": "k"}]),
+        ],
+        plugins=[plugin("jwt", {"anonymous": "nobody"}), plugin("key-auth", {"anonymous": "nobody"})],
+    )
+    names = ("X-Consumer-Username", "X-Anonymous-Consumer")
+    for headers in (bearer(jwt.encode({"iss": "alice-iss"}, SECRET)), {"apikey": "k"}):
+        assert told(gateway.client.get("/", headers=headers), *names) == dict(zip(names, ("alice", None), strict=True))
+    anonymous = gateway.client.get("/", headers={"apikey": "wrong"})
+    assert told(anonymous, *names, "X-Credential-Identifier") == {
+        **dict(zip(names, ("nobody", "true"), strict=True)),
+        "X-Credential-Identifier": None,
+    }
 
 
 def test_acl_admits_by_group(gateway: Gateway, echo: int) -> None:
@@ -298,7 +334,7 @@ def test_rate_limit_counters_survive_a_configuration_change(gateway: Gateway, ec
 
 
 def test_limit_by_selects_the_counted_identity(gateway: Gateway, echo: int) -> None:
-    names = ("ip", "consumer", "header", "service")
+    names = ("ip", "consumer", "header", "service", "path", "quiet")
     gateway.configure(
         service(echo, *(route(name=f"by-{name}", paths=[f"/by-{name}"]) for name in names)),
         consumers=[consumer(name, keyauth_credentials=[{"key": name}]) for name in ("alice", "bob")],
@@ -308,6 +344,12 @@ def test_limit_by_selects_the_counted_identity(gateway: Gateway, echo: int) -> N
             plugin("rate-limiting", {"day": 1, "limit_by": "consumer"}, route="by-consumer"),
             plugin("rate-limiting", {"day": 1, "limit_by": "header", "header_name": "X-Team"}, route="by-header"),
             plugin("rate-limiting", {"day": 3, "limit_by": "service"}, route="by-service"),
+            plugin("rate-limiting", {"day": 1, "limit_by": "path", "path": "/by-path/a"}, route="by-path"),
+            plugin(
+                "rate-limiting",
+                {"day": 1, "hide_client_headers": True, "error_code": 503, "error_message": "later"},
+                route="by-quiet",
+            ),
         ],
     )
 
@@ -319,6 +361,11 @@ def test_limit_by_selects_the_counted_identity(gateway: Gateway, echo: int) -> N
     assert twice("/by-header", {"X-Team": "a"}, {"X-Team": "b"}) == [200, 429] * 2
     # All requests to a service together, of every client.
     assert twice("/by-service", {"X-Real-IP": "203.0.113.1"}, {"X-Real-IP": "203.0.113.2"}) == [200, 200, 200, 429]
+    assert twice("/by-path/a", {}) + twice("/by-path/b", {}) == [200, 429] * 2
+    assert twice("/by-quiet", {}) == [200, 503]
+    quiet = gateway.client.get("/by-quiet")
+    assert quiet.json()["message"] == "later"
+    assert [name for name in quiet.headers if "ratelimit" in name or name == "retry-after"] == []
 
 
 class Redis(socketserver.StreamRequestHandler):
@@ -328,25 +375,30 @@ class Redis(socketserver.StreamRequestHandler):
     expiries: ClassVar[list[int]] = []
 
     def handle(self) -> None:
+        trusted = False
         while head := self.rfile.readline():
             words = []
             for _ in range(int(head[1:])):
                 length = int(self.rfile.readline()[1:])
                 words.append(self.rfile.read(length + 2)[:-2].decode())
-            self.wfile.write(self.reply(*words))
+            trusted = trusted or words == ["AUTH", "kong", "of-redis"]
+            self.wfile.write(self.reply(*words) if trusted else b"-NOAUTH Authentication required.\r\n")
 
-    def reply(self, command: str, script: str, _keys: str, counter: str, expiry: str) -> bytes:
-        assert command == "EVAL"
-        assert "incr" in script
-        self.kept[counter] = self.kept.get(counter, 0) + 1
-        if self.kept[counter] == 1:
-            self.expiries.append(int(expiry))
-        return f":{self.kept[counter] - 1}\r\n".encode()
+    def reply(self, command: str, key: str, *arguments: str) -> bytes:
+        match command:
+            case "EVAL":
+                assert "incr" in key
+                _, counter, expiry = arguments
+                self.kept[counter] = self.kept.get(counter, 0) + 1
+                if self.kept[counter] == 1:
+                    self.expiries.append(int(expiry))
+                return f":{self.kept[counter] - 1}\r\n".encode()
+        return b"+OK\r\n"
 
 
 def test_a_redis_policy_shares_the_limit_among_gateways(tmp_path: Path, gateway: Gateway, echo: int) -> None:
     port = free_port()
-    redis = {"host": "127.0.0.1", "port": port}
+    redis = {"host": "127.0.0.1", "port": port, "username": "kong", "password": "of-redis"}
     limit = {"day": 3, "year": 100, "policy": "redis", "redis": redis}
     strict = plugin("rate-limiting", {**limit, "fault_tolerant": False}, route="strict")
     config = {
@@ -372,10 +424,11 @@ def test_a_redis_policy_shares_the_limit_among_gateways(tmp_path: Path, gateway:
 
 def test_ip_restriction_uses_the_trusted_hops_address(gateway: Gateway, echo: int) -> None:
     gateway.configure(
-        service(echo, *(route(name=name, paths=[f"/{name}"]) for name in ("allow", "deny"))),
+        service(echo, *(route(name=name, paths=[f"/{name}"]) for name in ("allow", "deny", "own"))),
         plugins=[
             plugin("ip-restriction", {"allow": ["203.0.113.0/24", "2001:db8::1"]}, route="allow"),
             plugin("ip-restriction", {"deny": ["203.0.113.7"]}, route="deny"),
+            plugin("ip-restriction", {"deny": ["0.0.0.0/0"], "status": 451, "message": "not you"}, route="own"),
         ],
     )
 
@@ -387,22 +440,37 @@ def test_ip_restriction_uses_the_trusted_hops_address(gateway: Gateway, echo: in
     for path, client in (("/allow", "198.51.100.1"), ("/allow", "2001:db8::2"), ("/deny", "203.0.113.7")):
         refused = asked(path, client)
         assert (refused.status_code, refused.json()["message"]) == (403, f"IP address not allowed: {client}")
+    own = asked("/own", "203.0.113.7")
+    assert (own.status_code, own.json()["message"]) == (451, "not you")
 
 
 def test_a_body_that_is_too_large_is_refused(gateway: Gateway, echo: int) -> None:
     small = {"allowed_payload_size": 1, "size_unit": "kilobytes"}
-    gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("request-size-limiting", small)])
+    gateway.configure(
+        service(echo, route(name="lax", paths=["/lax"]), route(name="strict", paths=["/strict"])),
+        plugins=[
+            plugin("request-size-limiting", small, route="lax"),
+            plugin("request-size-limiting", {**small, "require_content_length": True}, route="strict"),
+        ],
+    )
     fits, exceeds = b"a" * 1024, b"a" * 1025
-    assert gateway.client.post("/", content=fits).json()["body"] == fits.decode()
-    chunked = gateway.client.post("/", content=iter([fits])).json()
-    assert chunked["body"] == fits.decode()
-    assert chunked["headers"]["Content-Length"] == "1024", "read before it is sent on"
-    for answer, status in (
-        (gateway.client.post("/", content=exceeds), 413),
-        (gateway.client.post("/", content=iter([exceeds])), 413),
-        (gateway.client.post("/", content=exceeds, headers={"Expect": "100-continue"}), 417),
+    assert gateway.client.post("/lax", content=fits).json()["body"] == fits.decode()
+    assert gateway.client.post("/lax", content=iter([fits])).json()["body"] == fits.decode()
+    chunked = gateway.client.post("/strict", content=iter([fits]))
+    assert (chunked.status_code, chunked.json()["headers"]["Content-Length"]) == (200, "1024"), (
+        "read before it is sent on"
+    )
+    for answer, status, said in (
+        (gateway.client.post("/lax", content=exceeds), 413, "Request size limit exceeded"),
+        (gateway.client.post("/lax", content=iter([exceeds])), 413, "Request size limit exceeded"),
+        (
+            gateway.client.post("/lax", content=exceeds, headers={"Expect": "100-continue"}),
+            417,
+            "Request size limit exceeded",
+        ),
+        (gateway.client.get("/strict"), 411, "A valid Content-Length header is required"),
     ):
-        assert (answer.status_code, answer.json()["message"]) == (status, "Request size limit exceeded")
+        assert (answer.status_code, answer.json()["message"]) == (status, said)
 
 
 def test_bot_detection_refuses_all_but_allowed_bots(gateway: Gateway, echo: int) -> None:
@@ -472,9 +540,12 @@ def test_a_preflight_is_answered_before_any_authentication(gateway: Gateway, ech
 def test_cors_headers_name_the_allowed_origin(
     gateway: Gateway, echo: int, config: dict[str, Any], origin: str, allowed: str | None
 ) -> None:
-    gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("cors", config)])
+    gateway.configure(
+        service(echo, route(paths=["/"])), plugins=[plugin("cors", {**config, "exposed_headers": ["X-A", "X-B"]})]
+    )
     headers = gateway.client.get("/", headers={"Origin": origin}).headers
     assert headers.get("access-control-allow-origin") == allowed
+    assert headers.get("access-control-expose-headers") == "X-A,X-B"
     assert ("vary" in headers) is (allowed != "*")
 
 

@@ -135,13 +135,13 @@ def test_a_request_without_a_route_is_logged_by_the_global_plugin_only(
 def test_http_log_retries_and_keeps_the_order(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries, 500, 503)) as port:
-        config = {"http_endpoint": f"http://127.0.0.1:{port}/logs"}
+        config = {"http_endpoint": f"http://127.0.0.1:{port}/logs", "headers": {"X-Token": "t"}}
         gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("http-log", config)])
         asked = [gateway.client.get(f"/{n}").headers["x-kong-request-id"] for n in range(3)]
         got = [deliveries.get(timeout=10) for _ in range(5)]
     assert [body["request"]["id"] for _, _, body in got] == [asked[0]] * 3 + asked[1:]
     path, headers, _ = got[0]
-    assert (path, headers["Content-Type"]) == ("/logs", "application/json")
+    assert (path, headers["Content-Type"], headers["X-Token"]) == ("/logs", "application/json", "t")
 
 
 def test_http_log_batches_entries(gateway: Gateway, echo: int) -> None:
@@ -163,7 +163,7 @@ def samples(gateway: Gateway) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(kong_\S+?(?:{.*})?) (\S+)$", text, re.MULTILINE)}
 
 
-def test_prometheus_counts_by_service_route_and_code(tmp_path: Path, echo: int) -> None:
+def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, echo: int) -> None:
     with running(tmp_path) as gateway:
         gateway.configure(
             service(echo, route(name="r", paths=["/r"]), name="s"),
@@ -172,20 +172,22 @@ def test_prometheus_counts_by_service_route_and_code(tmp_path: Path, echo: int) 
                 plugin("key-auth"),
                 plugin(
                     "prometheus",
-                    {f"{kind}_metrics": True for kind in ("status_code", "latency", "bandwidth", "upstream_health")},
+                    {f"{kind}_metrics": True for kind in ("status_code", "latency", "bandwidth", "upstream_health")}
+                    | {"per_consumer": True},
                 ),
             ],
             upstreams=[{"name": "u", "targets": [{"target": f"127.0.0.1:{echo}"}]}],
         )
-        sizes = [len(gateway.client.get("/r", headers=key).content) for key in ({"apikey": "k"}, {"apikey": "k"}, {})]
+        sizes = [len(gateway.client.get("/r", headers={"apikey": "k"}).content) for _ in range(2)]
+        gateway.client.get("/r")
         gateway.client.get("/nowhere")
         at = 'service="s",route="r"'
         refused = f'kong_http_requests_total{{{at},code="401",source="kong",workspace="default",consumer=""}}'
         exposed = eventually(lambda: seen if refused in (seen := samples(gateway)) else None, pause=0.01)
-        passed = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer=""}}'
+        passed = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer="alice"}}'
         assert (exposed[refused], exposed[passed]) == (1, 2)
         assert sum(value for name, value in exposed.items() if name.startswith("kong_http_requests_total")) == 3
-        sent = f'kong_bandwidth_bytes{{{at},direction="egress",workspace="default",consumer=""}}'
+        sent = f'kong_bandwidth_bytes{{{at},direction="egress",workspace="default",consumer="alice"}}'
         assert exposed[sent] == sum(sizes)
         for metric, count in (("request", 3), ("kong", 3), ("upstream", 2)):
             name = f"kong_{metric}_latency_ms"
@@ -244,7 +246,7 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         attributes = {"service.name": "gateway", "deployment.environment": "test"}
-        traced(gateway, port, echo, resource_attributes=attributes)
+        traced(gateway, port, echo, resource_attributes=attributes, http_response_header_for_traceid="X-Trace")
         answer = gateway.client.get("/x", headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "a=b"})
         path, headers, request = deliveries.get(timeout=10)
     by_name = {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
@@ -259,6 +261,7 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
     assert expected.items() <= told(root.attributes).items()
     asked = answer.json()["headers"]
     assert (asked["Traceparent"], asked["Tracestate"]) == (f"00-{TRACE}-{balancer.span_id.hex()}-01", "a=b")
+    assert answer.headers["x-trace"] == TRACE
 
 
 def test_a_new_trace_is_started_and_records_failures(gateway: Gateway) -> None:
@@ -281,7 +284,7 @@ def test_an_unsampled_trace_is_propagated_and_not_exported(gateway: Gateway, ech
         dropped = gateway.client.get("/", headers={"Traceparent": f"00-{TRACE}-{PARENT}-00"}).json()["headers"]
         traced(gateway, port, echo, sampling_rate=0)
         unlucky = gateway.client.get("/").json()["headers"]
-        traced(gateway, port, echo)
+        traced(gateway, port, echo, header_type="ignore")
         ignored = gateway.client.get("/", headers={"Traceparent": "the client's own"}).json()["headers"]
         reported = spans(deliveries, 2)
     assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", dropped["Traceparent"])

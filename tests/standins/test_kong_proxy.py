@@ -385,10 +385,11 @@ def test_an_error_of_a_route_names_its_kubernetes_object(gateway: Gateway) -> No
     assert (fault["entity_name"], fault["entity_tags"]) == ("default.foo.foo..80", TAGS)
 
 
-@pytest.mark.parametrize("operation", ["add", "replace", "rename"])
-def test_an_entry_that_crashes_kongs_schema_is_500(gateway: Gateway, operation: str) -> None:
+@pytest.mark.parametrize("place", ["body", "querystring"])
+@pytest.mark.parametrize("operation", ["add", "append", "replace", "rename"])
+def test_an_entry_that_crashes_kongs_schema_is_500(gateway: Gateway, operation: str, place: str) -> None:
     for entry in (":x", ":", "::x"):
-        config = {operation: {"querystring": [entry]}}
+        config = {operation: {place: [entry]}}
         refused = gateway.post({"plugins": [{"name": "request-transformer", "config": config}]})
         assert (refused.status_code, refused.json()) == (500, {"message": "An unexpected error occurred"})
 

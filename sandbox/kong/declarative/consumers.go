@@ -3,6 +3,7 @@ package declarative
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -137,12 +138,15 @@ func NewDirectory(d *Document) Directory {
 }
 
 // VerificationKey is the key that verifies a credential's tokens.
-func (j *JwtSecret) VerificationKey() (any, error) {
+func (j *JwtSecret) VerificationKey(inBase64 bool) (any, error) {
 	if j.public != nil {
 		return j.public, nil
 	}
 	if j.Secret == "" { // Kong generates one
 		return nil, errors.New("nobody has the secret")
+	}
+	if inBase64 {
+		return base64.StdEncoding.DecodeString(j.Secret)
 	}
 	return []byte(j.Secret), nil
 }

@@ -19,7 +19,9 @@ type Handler struct {
 	Rewrite func(*Exchange)              // before the route is looked up; plugins for everything only
 	Access  func(*Exchange)              // before the upstream; the first answer ends the exchange
 	Header  func(*Exchange, http.Header) // of the response, whoever made it
-	// NewBodyFilter changes a response's body as it passes.
+	// body changes a response in JSON, which is held back for it; nil breaks the connection off.
+	Body func(*Exchange, []byte) []byte
+	// newBodyFilter changes a response's body as it passes.
 	NewBodyFilter func(*Exchange, http.Header) BodyFilter
 	Log           func(*Exchange) // when the response is out
 }

@@ -79,18 +79,19 @@ type Exchange struct {
 	Service  *declarative.Service
 	balancer *balancer
 
-	Consumer       *declarative.Consumer // authenticated by a plugin
-	Credential     string                // its id
-	Trace          any                   // of opentelemetry, between phases
-	chain          []*Handler
-	Told           http.Header // response headers that plugins add
-	accessing      bool
-	pending        *pending // a plugin's answer, while the others are still collected
-	UpstreamHost   string   // a plugin's override of the request's host
-	upstreamURI    string   // path and query of the request to the service
-	upstreamVia    string   // the header Via of its response
-	Preflight      bool     // the cors plugin has answered it
-	UpstreamStatus int      // 0: no response
+	Consumer   *declarative.Consumer // authenticated by a plugin
+	Credential string                // its id
+	Trace      any                   // of opentelemetry, between phases
+	chain      []*Handler
+	Told       http.Header // response headers that plugins add
+	accessing  bool
+	pending    *pending // a plugin's answer, while the others are still collected
+	// Overrides of the request by plugins.
+	UpstreamPath, UpstreamHost string
+	upstreamURI                string // path and query of the request to the service
+	upstreamVia                string // the header Via of its response
+	Preflight                  bool   // the cors plugin has answered it
+	UpstreamStatus             int    // 0: no response
 
 	// The client's own request, by the headers of a trusted hop or by this connection.
 	Forwarded struct{ Proto, Host, port, path, prefix string }
@@ -173,7 +174,7 @@ func (x *Exchange) demandHTTPS() {
 
 // rewrite makes the upstream's request of the client's.
 func (x *Exchange) rewrite(out *http.Request) {
-	path := x.Match.UpstreamPath(x.Service.Path, x.path)
+	path := cmp.Or(x.UpstreamPath, x.Match.UpstreamPath(x.Service.Path, x.path))
 	out.URL = &url.URL{
 		Scheme: map[string]string{"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}[x.Service.Protocol],
 		// Opaque goes out as it is, so what the client encoded stays encoded.
@@ -222,7 +223,7 @@ func (x *Exchange) proxied(response *http.Response) {
 	}
 	x.filterHeader(response.Header)
 	x.signHeader(response.Header)
-	x.filterResponse(response)
+	x.holdBack(response)
 	statusLast(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.Status = response.StatusCode

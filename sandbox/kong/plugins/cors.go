@@ -13,11 +13,14 @@ import (
 )
 
 type cors struct {
-	Origins     []string `json:"origins"`
-	Headers     []string `json:"headers"`
-	Methods     []string `json:"methods" oneof:"GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT"`
-	MaxAge      *int     `json:"max_age"`
-	Credentials bool     `json:"credentials"`
+	Origins           []string `json:"origins"`
+	Headers           []string `json:"headers"`
+	ExposedHeaders    []string `json:"exposed_headers"`
+	Methods           []string `json:"methods" oneof:"GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT"`
+	MaxAge            *int     `json:"max_age"`
+	Credentials       bool     `json:"credentials"`
+	PreflightContinue bool     `json:"preflight_continue"`
+	PrivateNetwork    bool     `json:"private_network"`
 }
 
 var corsDefaults = cors{
@@ -43,7 +46,7 @@ func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) ga
 	}
 	return gateway.Handler{
 		Access: func(x *gateway.Exchange) {
-			if !isPreflight(x.Request) {
+			if !isPreflight(x.Request) || c.PreflightContinue {
 				return
 			}
 			header := x.Header()
@@ -55,12 +58,20 @@ func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) ga
 			if c.MaxAge != nil {
 				header.Set("Access-Control-Max-Age", strconv.Itoa(*c.MaxAge))
 			}
+			if c.PrivateNetwork && x.Request.Header.Get("Access-Control-Request-Private-Network") == "true" {
+				header.Set("Access-Control-Allow-Private-Network", "true")
+			}
 			x.Preflight = true
 			x.Exit(http.StatusOK, nil, nil)
 		},
 		Header: func(x *gateway.Exchange, header http.Header) {
-			if !x.Preflight {
-				c.allowOrigin(header, x.Request.Header.Get("Origin"), patterns)
+			origin := x.Request.Header.Get("Origin")
+			if x.Preflight {
+				return
+			}
+			c.allowOrigin(header, origin, patterns)
+			if len(c.ExposedHeaders) > 0 {
+				header.Set("Access-Control-Expose-Headers", strings.Join(c.ExposedHeaders, ","))
 			}
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	mathrand "math/rand/v2"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,14 +17,22 @@ import (
 )
 
 type openTelemetry struct {
-	TracesEndpoint     string            `json:"traces_endpoint" need:"yes"`
-	ResourceAttributes map[string]string `json:"resource_attributes"`
-	Queue              queueConfig       `json:"queue"`
-	SamplingRate       *float64          `json:"sampling_rate" range:"0,1"`
+	TracesEndpoint               string            `json:"traces_endpoint" need:"yes"`
+	Headers                      map[string]string `json:"headers"`
+	ResourceAttributes           map[string]string `json:"resource_attributes"`
+	Queue                        queueConfig       `json:"queue"`
+	ConnectTimeout               int               `json:"connect_timeout"` // milliseconds, as the next two
+	SendTimeout                  int               `json:"send_timeout"`
+	ReadTimeout                  int               `json:"read_timeout"`
+	HTTPResponseHeaderForTraceID string            `json:"http_response_header_for_traceid"`
+	HeaderType                   string            `json:"header_type" oneof:"preserve,ignore,w3c"`
+	SamplingRate                 *float64          `json:"sampling_rate" range:"0,1"`
 }
 
-// exportTimeout is the sum of Kong's defaults for connecting, sending and reading.
-const exportTimeout = 11 * time.Second
+var openTelemetryDefaults = openTelemetry{
+	ConnectTimeout: 1000, SendTimeout: 5000, ReadTimeout: 5000, HeaderType: "preserve",
+	Queue: queueConfig{200, 1, 10000, 60, 0.01, 60, 1},
+}
 
 // trace is one request's place in a distributed trace.
 type trace struct {
@@ -36,6 +45,7 @@ type trace struct {
 // newOpenTelemetry continues the client's trace, or begins one, and exports the gateway's spans.
 func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	checkURL("config.traces_endpoint", c.TracesEndpoint, wrong)
+	timeout := time.Duration(c.ConnectTimeout+c.SendTimeout+c.ReadTimeout) * time.Millisecond
 	q := &queue{queueConfig: c.Queue, name: "opentelemetry"}
 	var resource []attribute
 	var known sync.Once
@@ -44,6 +54,9 @@ func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *decl
 			t := c.begin(x)
 			x.Trace = t
 			x.Request.Header.Set("Traceparent", t.header())
+			if name := c.HTTPResponseHeaderForTraceID; name != "" && t.sampled {
+				x.Told.Set(name, hex.EncodeToString(t.id))
+			}
 		},
 		Log: func(x *gateway.Exchange) {
 			t, begun := x.Trace.(*trace)
@@ -57,7 +70,7 @@ func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *decl
 				resource = resourceOf(x.Gateway, c.ResourceAttributes)
 				q.send = func(batch [][]byte) error {
 					content := exportRequest(resource, batch)
-					return deliver(c.TracesEndpoint, "application/x-protobuf", content, exportTimeout)
+					return deliver(http.MethodPost, c.TracesEndpoint, "application/x-protobuf", c.Headers, content, timeout)
 				}
 			})
 			for _, span := range spans(x, t) {
@@ -78,7 +91,7 @@ func (c *openTelemetry) begin(x *gateway.Exchange) *trace {
 	}
 	t.sampled = mathrand.Float64() < rate
 	parts := traceParent.FindStringSubmatch(x.Request.Header.Get("Traceparent"))
-	if parts != nil && strings.Trim(parts[1], "0") != "" {
+	if parts != nil && strings.Trim(parts[1], "0") != "" && c.HeaderType != "ignore" {
 		t.id, _ = hex.DecodeString(parts[1])
 		t.parent, _ = hex.DecodeString(parts[2])
 		flags, _ := hex.DecodeString(parts[3])

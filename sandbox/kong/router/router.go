@@ -29,6 +29,8 @@ type candidate struct {
 type Match struct {
 	*declarative.Route
 	Prefix, rest string // the request's path, split where the route's path ends
+	regex        *regexp.Regexp
+	captures     []string // of the regex
 }
 
 func New(routes []*declarative.Route) Router {
@@ -98,15 +100,15 @@ func (candidates Router) Find(r *http.Request, path string) *Match {
 		}
 		switch {
 		case c.regex != nil:
-			if end := c.regex.FindStringIndex(path); end != nil {
-				return &Match{c.route, path[:end[1]], sanitizeRest(path[end[1]:])}
+			if found := c.regex.FindStringSubmatch(path); found != nil {
+				return &Match{c.route, found[0], sanitizeRest(path[len(found[0]):]), c.regex, found}
 			}
 		case c.prefix != "":
 			if rest, found := strings.CutPrefix(path, c.prefix); found {
-				return &Match{c.route, c.prefix, sanitizeRest(rest)}
+				return &Match{c.route, c.prefix, sanitizeRest(rest), nil, nil}
 			}
 		default:
-			return &Match{c.route, "", strings.TrimPrefix(path, "/")}
+			return &Match{c.route, "", strings.TrimPrefix(path, "/"), nil, nil}
 		}
 	}
 	return nil
@@ -217,4 +219,19 @@ func NormalizePath(path string) string {
 
 func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// Capture is what a group of the route's path matched, by number or name.
+func (m *Match) Capture(name string) string {
+	index, err := strconv.Atoi(name)
+	if err != nil {
+		index = -1
+		if m.regex != nil {
+			index = m.regex.SubexpIndex(name)
+		}
+	}
+	if index < 0 || index >= len(m.captures) {
+		return ""
+	}
+	return m.captures[index]
 }
