@@ -1,5 +1,7 @@
 """The program's Kong configuration on the proxy stand-in alone: without a cluster it takes a second."""
 
+import copy
+import functools
 import http.server
 import itertools
 import json
@@ -50,8 +52,26 @@ ALICE = {"username": "alice", "keyauth_credentials": [{"key": "k"}], "acls": [{"
 
 
 def applied(plugins: Sequence[policies.Plugin], **scope: str) -> list[dict[str, Any]]:
-    """Returns the plugins that apply, as Kong's configuration has them."""
-    return [{"name": plugin.name, "config": plugin.config, **scope} for plugin in plugins if plugin.applies]
+    """Returns the plugins that apply, as Kong's configuration has them: with the fields that the controller adds."""
+    return [{"name": plugin.name, "config": _complete(plugin), **scope} for plugin in plugins if plugin.applies]
+
+
+def _complete(plugin: policies.Plugin) -> dict[str, Any]:
+    config = copy.deepcopy(dict(plugin.config))
+    for path in plugin.secret_paths:
+        *outer, name = path.strip("/").split("/")
+        functools.reduce(lambda fields, key: fields.setdefault(key, {}), outer, config)[name] = "secret"
+    return config
+
+
+def test_a_shared_rate_limit_is_accepted_with_its_password(gateway: Gateway, echo: int) -> None:
+    limited = RoutePolicies.model_validate({"rateLimit": {"minute": 1}})
+    shared = plugin_configs.Context(rate_limit_store="127.0.0.1")
+    plugins = applied(policies.route_rules(limited, GatewayPolicies(), shared).plugins)
+    assert "password" in plugins[0]["config"]["redis"]
+    gateway.configure(service(echo, route(paths=["/"])), plugins=plugins)
+    # No store answers: requests pass uncounted.
+    assert [gateway.client.get("/").status_code for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize("config", [{}, {"allow": ["team-a"]}], ids=["auth", "auth and groups"])
