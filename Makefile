@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 STARTED := $(shell date +%s)
-# Bytecode is kept, whatever the caller's environment says: without it every `up` takes six seconds more.
+# Bytecode is kept, whatever the caller's environment says: without it Python compiles every package at each `up`.
 unexport PYTHONDONTWRITEBYTECODE
 # Measured on Python 3.11, coverage doubles the processor time of the unit tests; `make check` leaves it out.
 COVERAGE := --cov --cov-report=term

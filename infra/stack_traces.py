@@ -12,9 +12,10 @@ FRAMES = 7
 def short_stack_traces() -> Iterator[None]:
     """Leaves all but the first frame out of the stack trace that Pulumi's SDK stores with each resource.
 
-    The others are the callers of that line, up to eleven frames of asyncio, of the language host and of the SDK, with
-    paths of this machine: a fifth of the state of a service. The SDK has no option for it, but reads the stack with
-    Python's `traceback`, which obeys `sys.tracebacklimit`. An error that leaves the context has its whole traceback.
+    The others are the callers of that line: up to eleven frames of asyncio, of the language host and of the SDK. They
+    hold paths of the user's machine and are a fifth of a service's state. The SDK has no option for it, but reads the
+    stack with Python's `traceback`, which obeys `sys.tracebacklimit`. An error that leaves the context has its whole
+    traceback.
     """
     sys.tracebacklimit = FRAMES
     try:

@@ -101,10 +101,9 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
 
 def _leaf_error(path: str, text: Any) -> ConfigError | None:  # noqa: ANN401 -- JSON
     if isinstance(text, OctalNumber):
-        problem = "has a zero before it, with which YAML reads a number as octal"
-        return ConfigError(
-            path, None, "numbers from 1 to 9 on", "write it without the zero, or text in quotes", problem
-        )
+        problem = "has a leading zero, so YAML reads it as octal"
+        fix = "leave the zero out, or quote a text"
+        return ConfigError(path, None, "a number without a leading zero", fix, problem)
     if not isinstance(text, str):
         return None
     if _GO_TIME.fullmatch(text):

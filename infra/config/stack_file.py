@@ -21,11 +21,11 @@ def file_name(stack: str, environment: Mapping[str, str]) -> str:
 
 
 class OctalNumber(int):
-    """A number with a zero before it, such as 0755: YAML 1.1, and so Pulumi, reads it as octal."""
+    """A number with a leading zero, such as 0755, which YAML 1.1, and so Pulumi, reads as octal."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a stack file as PyYAML does, but tells octal numbers."""
+    """Reads a stack file as PyYAML does, and marks octal numbers."""
 
 
 def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

@@ -137,17 +137,17 @@ class Ownership:
         # What a successful update created is in its checkpoint.
         return self._covers(self.cluster_attempts, cluster) or cluster.id in self.earlier_ids()
 
-    def owns_registry(self, registry: Registry, there: Collection[Registry]) -> bool:
+    def owns_registry(self, registry: Registry, registries: Collection[Registry]) -> bool:
         """True if the registry is the stack's.
 
         Args:
             registry: the registry.
-            there: all registries of the account.
+            registries: all registries of the account.
         """
         if registry.name in self.registries:
             return True
         # An update creates one registry. If the state has that one, another of an automatic name is a colleague's.
-        own = [candidate for candidate in there if candidate.name in self.registries]
+        own = [candidate for candidate in registries if candidate.name in self.registries]
         attempts = [
             attempt
             for attempt in self.registry_attempts

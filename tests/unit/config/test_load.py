@@ -129,8 +129,8 @@ def test_a_number_that_yaml_reads_as_octal_is_refused(tmp_path: Path, number: st
     with pytest.raises(InvalidConfigError) as refused:
         load(config, [], "shop", stack_file(tmp_path, "dev", {}))
     assert refused.value.lines == [
-        f"shop:{key}: has a zero before it, with which YAML reads a number as octal; allowed: numbers from 1 to 9 on; "
-        "fix: write it without the zero, or text in quotes"
+        f"shop:{key}: has a leading zero, so YAML reads it as octal; allowed: a number without a leading zero; "
+        "fix: leave the zero out, or quote a text"
         for key in ("services[0].port", "services[0].env.MODE", "nodeCount")
     ]
 
