@@ -50,9 +50,9 @@ def pool(stack: Stack) -> Iterator[Pool]:
 def is_settled(stack: Stack) -> bool:
     """Reports whether the stack has one node, with every pod running on it, and one Droplet on its bill.
 
-    Kubernetes removes the pods of a node that has gone, and DigitalOcean its Droplet, some time after the node.
+    The pods of DaemonSets aren't waited for: Kubernetes removes those of a node that has gone up to a minute later.
     """
-    pods = stack.kubernetes("pods", "--all-namespaces")["items"]
+    pods = [pod for pod in stack.kubernetes("pods", "--all-namespaces")["items"] if not is_of_a_daemon_set(pod)]
     nodes = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
     droplets = [entry for entry in control("GET", "ledger")["entries"] if entry["kind"] == "droplet"]
     return (
@@ -60,6 +60,10 @@ def is_settled(stack: Stack) -> bool:
         and {pod["spec"].get("nodeName") for pod in pods} == nodes
         and all(status["ready"] for pod in pods for status in pod["status"].get("containerStatuses", []))
     )
+
+
+def is_of_a_daemon_set(pod: Document) -> bool:
+    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", []))
 
 
 def nodes_of(stack: Stack, app: str) -> set[str]:
