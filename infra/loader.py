@@ -17,15 +17,18 @@ from infra.config.stack_file import other_file_errors, stack_file
 _ERROR_SHOWN = 32
 """Exit status after an error that is already shown; with any other, Pulumi adds an "unhandled error"."""
 
+_SECRETS = ("digitalocean:token", "digitalocean:spacesSecretKey", "docker-build:registries")
+"""Secrets among the providers' own keys: a value in clear stays readable in the state."""
+
 
 def load_config() -> Settings:
     """Returns the stack's settings. An invalid configuration ends the program with a line for each error."""
     config = pulumi.runtime.get_config_env()
     secret_keys = {key for key in config if pulumi.runtime.is_config_secret(key)}
-    written = stack_file(Path(), pulumi.get_stack(), os.environ)
-    if errors := list(other_file_errors(config, written, pulumi.get_project())):
-        exit_with_error(*(error_line(error, hidden=False) for error in errors))
     try:
+        written = stack_file(Path(), pulumi.get_stack(), os.environ)
+        if errors := list(other_file_errors(config, written, pulumi.get_project())):
+            exit_with_error(*(error_line(error, hidden=False) for error in errors))
         settings = load(config, secret_keys, pulumi.get_project(), written)
     except InvalidConfigError as error:
         exit_with_error(*error.lines)
@@ -52,10 +55,14 @@ class Account:
 def load_account() -> Account:
     config = pulumi.Config("digitalocean")
     stack = pulumi.get_stack() if config.get("token") is not None else None
-    if stack and not pulumi.runtime.is_config_secret("digitalocean:token"):
+    present = pulumi.runtime.get_config_env()
+    if clear := [key for key in _SECRETS if key in present and not pulumi.runtime.is_config_secret(key)]:
         exit_with_error(
-            "digitalocean:token: is in clear in the stack's file; allowed: only encrypted values; "
-            "fix: pulumi config set --secret digitalocean:token"
+            *(
+                f"{key}: is in clear in the stack's file; allowed: only encrypted values; "
+                f"fix: pulumi config set --secret {key}"
+                for key in clear
+            )
         )
     token = config.get("token") or os.environ.get("DIGITALOCEAN_TOKEN") or os.environ.get("DIGITALOCEAN_ACCESS_TOKEN")
     return Account(api_endpoint=config.get("apiEndpoint"), stack=stack, token=token)

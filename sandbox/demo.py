@@ -5,6 +5,8 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -109,15 +111,28 @@ def _show_requests(console: Console, outputs: dict[str, Any]) -> None:
     urls = [outputs[name] for name in sorted(outputs) if name.endswith("_url") and name != "proxy_url"]
     _show_request(console, address, f"http://{address}", routed=False)
     for url in urls:
-        _show_request(console, address, url, routed=True)
+        _show_request(console, address, url, routed=True, headers=_conditions(outputs["readme"], url))
 
 
-def _show_request(console: Console, address: str, url: str, *, routed: bool) -> None:
+def _conditions(readme: str, url: str) -> dict[str, str]:
+    """Returns the headers of the readme's request to a service, without which Kong has no route; no credentials."""
+    lines = [shlex.split(line) for line in readme.splitlines() if line.startswith("curl ")]
+    words = next((words for words in lines if words[-1] == url), [])
+    headers = [words[index + 1] for index, word in enumerate(words) if word == "-H"]
+    return dict(header.split(": ", 1) for header in headers if "$" not in header)
+
+
+def _show_request(
+    console: Console, address: str, url: str, *, routed: bool, headers: Mapping[str, str] = MappingProxyType({})
+) -> None:
     parts = urlsplit(url)
     # A domain of the sandbox's own is in no public DNS.
     target = f"http://{address}{parts.path}"
-    headers = {} if parts.netloc == address else {"Host": parts.netloc}
-    answer = httpx.get(target, headers=headers, timeout=10)
+    headers = {**headers, **({} if parts.netloc == address else {"Host": parts.netloc})}
+    try:
+        answer = httpx.get(target, headers=headers, timeout=10)
+    except httpx.TransportError as error:
+        raise DemoError(f"{url} doesn't answer ({error})") from None
     shown = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in headers.items())
     console.print(f"[bold]$ curl -i {shown}{target}[/bold]", highlight=False, soft_wrap=True)
     console.print(f"{answer.http_version} {answer.status_code} {answer.reason_phrase}", highlight=False)

@@ -1,11 +1,16 @@
 """Entries of a build's folder that the build provider's content hash fails at or leaves out."""
 
+import codecs
 import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+
+class _PatternError(Exception):
+    """A malformed line of .dockerignore."""
 
 
 class _Pattern(NamedTuple):
@@ -17,7 +22,12 @@ class _Pattern(NamedTuple):
 
 def unhashable(folder: Path) -> Iterator[str]:
     """Yields a problem for each entry that the provider can't hash: sockets, for example, and dangling links."""
-    for entry in sent_entries(folder):
+    try:
+        entries = list(sent_entries(folder))
+    except _PatternError as error:
+        yield f"the pattern {error} in .dockerignore is malformed"
+        return
+    for entry in entries:
         if entry.is_symlink():
             if not Path(entry.path).exists():
                 yield f"{_name(folder, entry)} is a link to nothing"
@@ -37,7 +47,11 @@ def _name(folder: Path, entry: os.DirEntry[str]) -> str:
 
 
 def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields the files and links of a folder that Docker sends to the build."""
+    """Yields the files and links of a folder that Docker sends to the build.
+
+    Raises:
+        _PatternError: Docker refuses a line of .dockerignore.
+    """
     patterns = _patterns(folder)
     waiting = [folder] if folder.is_dir() else []
     while waiting:
@@ -54,9 +68,9 @@ def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 def _patterns(folder: Path) -> Sequence[_Pattern]:
     for name in ("Dockerfile.dockerignore", ".dockerignore"):
         if (folder / name).is_file():
-            lines = [
-                line.strip() for line in (folder / name).read_text("utf-8").splitlines() if not line.startswith("#")
-            ]
+            # Of any encoding, as the names of files are.
+            text = os.fsdecode((folder / name).read_bytes().removeprefix(codecs.BOM_UTF8))
+            lines = [line.strip() for line in text.split("\n") if not line.startswith("#")]
             return [_pattern(line) for line in lines if line.strip("!/ ")]
     return []
 
@@ -66,8 +80,12 @@ def _pattern(line: str) -> _Pattern:
     regex = ""
     for part in re.findall(r"\*\*/?|\*|\?|\[[^]]*\]|\\.|.", text):
         known = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-        regex += known.get(part) or (part if part.startswith("[") and part != "[" else re.escape(part[-1]))
-    return _Pattern(re.compile(regex, re.DOTALL), line.startswith("!"))
+        # An unclosed bracket stays an error.
+        regex += known.get(part) or (part if part.startswith("[") else re.escape(part[-1]))
+    try:
+        return _Pattern(re.compile(regex, re.DOTALL), line.startswith("!"))
+    except re.error:
+        raise _PatternError(line) from None
 
 
 def _is_ignored(path: Path, patterns: Sequence[_Pattern]) -> bool:

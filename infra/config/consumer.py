@@ -12,18 +12,23 @@ from infra.config.errors import ConfigError, raise_if_any
 from infra.config.types import Label, Model
 
 _HEADER_VALUE = re.compile(r"[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?")
+_GENERATED = "what openssl rand -hex 32 prints"
 _KINDS = {"RS256": "RSA key", "ES256": "key on the curve prime256v1"}
 
 
 class Jwt(Model):
     """The key with which a consumer signs tokens."""
 
-    key: str | None = Field(None, min_length=1, description="the tokens' iss claim (default the consumer's name)")
+    key: str | None = Field(
+        None, min_length=1, description="the tokens' iss claim (default the consumer's name)", examples=["alice"]
+    )
     algorithm: Literal["HS256", "RS256", "ES256"] = Field(
         "HS256", description="HS256, RS256 or ES256", examples=["RS256"]
     )
     # At least as long as the hash of HS256 (RFC 7518, 3.2).
-    secret: SecretStr | None = Field(None, min_length=32, description="at least 32 characters, a secret")
+    secret: SecretStr | None = Field(
+        None, min_length=32, description="at least 32 characters, a secret", examples=[_GENERATED]
+    )
     public_key: str | None = Field(
         None,
         pattern=r"^-----BEGIN PUBLIC KEY-----\n[\w+/=\n]+-----END PUBLIC KEY-----\n?$",
@@ -68,7 +73,9 @@ class Consumer(Model):
     jwt: Jwt | None = Field(
         None, description="key, algorithm, secret or publicKey", examples=["{algorithm: RS256, publicKey: ...}"]
     )
-    api_key: SecretStr | None = Field(None, min_length=20, description="at least 20 characters, a secret")
+    api_key: SecretStr | None = Field(
+        None, min_length=20, description="at least 20 characters, a secret", examples=[_GENERATED]
+    )
 
     @property
     def issuer(self) -> str | None:

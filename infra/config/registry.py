@@ -12,6 +12,13 @@ _USERNAME = r"^[^:\s]+$"
 """A Docker config has user and password in one text, separated by the first colon."""
 
 
+def registry_host(image: str) -> str:
+    """Returns the registry that an image comes from, as the kubelet finds it: without a host, it is Docker Hub."""
+    host, slash, _ = image.partition("/")
+    names_host = slash and (host == "localhost" or {".", ":"} & {*host})
+    return host if names_host and host != "index.docker.io" else "docker.io"
+
+
 class PullCredentials(Model):
     """Credentials for a private image in a registry other than the stack's."""
 

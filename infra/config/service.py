@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from infra.config.errors import ConfigError, raise_if_any
 from infra.config.policies import Policies
-from infra.config.registry import PullCredentials
+from infra.config.registry import PullCredentials, registry_host
 from infra.config.service_version import BlueGreen, Canary, ResolvedVersion, Source, Version
 from infra.config.types import LONGEST_NAME, ProbePath
 from infra.config.workload import Workload
@@ -40,6 +40,11 @@ class Service(Workload, Source):
         }
 
     @property
+    def _image_hosts(self) -> Sequence[str]:
+        """The registries that its versions' existing images come from, each once."""
+        return list(dict.fromkeys(registry_host(version.image) for version in self.versions.values() if version.image))
+
+    @property
     def traffic_weights(self) -> Mapping[str, int]:
         if self.blue_green:
             return {f"{self.name}-{self.blue_green.live}": 100}
@@ -65,6 +70,10 @@ class Service(Workload, Source):
     def _errors(self) -> Iterator[ConfigError]:
         if self.health and self.protocol == "grpc":
             yield ConfigError("health", self.health, "unset with protocol: grpc", "remove health")
+        if self.pull and registry_host(f"{self.pull.server}/") not in (hosts := self._image_hosts):
+            allowed = f"the registry of its image, which is {' or '.join(hosts)}" if hosts else "unset without an image"
+            fix = f"write server: {hosts[0]}" if hosts else "remove pull"
+            yield ConfigError("pull.server", self.pull.server, allowed, fix)
         if not self.blue_green:
             yield from self.source_errors(f"apps/{self.name}")
         else:

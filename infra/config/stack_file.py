@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from infra.config.errors import ConfigError
+from infra.config.errors import ConfigError, InvalidConfigError
 
 OPTION = "PULUMI_OPTION_CONFIG_FILE"
 """The environment variable with the path of another file, for Pulumi's commands, the program and `ops`."""
@@ -25,7 +25,7 @@ class OctalNumber(int):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a stack file as PyYAML does, and marks octal numbers."""
+    """Reads a stack file as PyYAML does, and marks octal numbers. Dates stay text, and unknown tags are left out."""
 
 
 def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -33,18 +33,48 @@ def _construct_integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return OctalNumber(number) if re.match(r"[-+]?0[0-7_]", node.value) else number
 
 
+def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+def _construct_binary(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    return loader.construct_yaml_binary(node).decode("utf-8", "replace")
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+_Loader.add_constructor("tag:yaml.org,2002:binary", _construct_binary)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _construct_text)
+# Every other tag: one of the user's own, and the texts "=" and "<<".
+_Loader.add_constructor(None, _construct_text)
 
 
 def stack_file(folder: Path, stack: str, environment: Mapping[str, str]) -> Mapping[str, Any]:
-    """Returns `config` of a stack's file; empty if the configuration comes from elsewhere."""
+    """Returns `config` of a stack's file; empty if there is none, since the configuration comes from elsewhere.
+
+    Raises:
+        InvalidConfigError: Pulumi may be able to read the file, and this module isn't: a secret in clear would pass.
+    """
+    file = folder / file_name(stack, environment)
     try:
-        text = (folder / file_name(stack, environment)).read_text("utf-8")
-        document = yaml.load(text, _Loader)  # noqa: S506 -- a SafeLoader
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        # Pulumi reads the first document only.
+        document = next(iter(yaml.load_all(file.read_bytes(), _Loader)), None)
+    except OSError:
         return {}
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InvalidConfigError([_unreadable(file.name, error)]) from None
     config = document.get("config") if isinstance(document, dict) else None
     return config if isinstance(config, dict) else {}
+
+
+def _unreadable(file: str, error: Exception) -> str:
+    """Returns the error's line. It repeats nothing of the file, which may hold a secret in clear."""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}" if mark else "it"
+    return (
+        f"{file}: {problem}, so which values are in clear can't be seen; allowed: YAML 1.1, as Pulumi writes it; "
+        f"fix: write {place} another way"
+    )
 
 
 def other_file_errors(config: Mapping[str, str], written: Mapping[str, Any], project: str) -> Iterator[ConfigError]:

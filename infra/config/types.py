@@ -77,8 +77,10 @@ UrlPath = Annotated[
         examples=["/foo"],
     ),
 ]
-# The kubelet parses the path as a URL, so a slash at its end and a query are allowed.
-ProbePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$", max_length=1024)]
+# The kubelet parses the path as a URL, so a slash at its end and a query are allowed; after two slashes comes a host.
+ProbePath = Annotated[
+    str, Field(pattern=r"^/([A-Za-z0-9._~!$&'()*+,;=:@%?-][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$", max_length=1024)
+]
 _DNS_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = rf"({_DNS_LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?"
 _as_written = BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)

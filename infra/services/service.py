@@ -1,5 +1,6 @@
 """A microservice: its pods, and its route through the gateway."""
 
+import shlex
 from collections.abc import Mapping
 
 import pulumi
@@ -134,7 +135,10 @@ def _request(service: AnyWorkload, url: pulumi.Output[str]) -> pulumi.Output[str
     if isinstance(service, ServiceSettings) and service.protocol == "grpc":
         return pulumi.Output.from_input(f"# gRPC on port 443: {service.path}")
     credential = {"jwt": '-H "Authorization: Bearer $TOKEN" ', "key-auth": '-H "apikey: $KEY" '}
-    return pulumi.Output.concat("curl ", credential.get(service.auth or "", ""), url)
+    # The value may be secret, and the output isn't.
+    values = {name: "..." if service.is_secret else value for name, value in service.when_headers.items()}
+    conditions = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in values.items())
+    return pulumi.Output.concat("curl ", credential.get(service.auth or "", ""), conditions, url)
 
 
 def _pull_secret(

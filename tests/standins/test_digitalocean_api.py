@@ -446,6 +446,24 @@ def test_an_update_without_a_name_keeps_it(stand: Stand) -> None:
     assert (updated["name"], updated["auto_upgrade"]) == ("mycluster", True)
 
 
+def test_a_minor_version_selects_its_newest_patch(stand: Stand) -> None:
+    created = stand.api.kubernetes.create_cluster(CLUSTER | {"version": "1.35"})["kubernetes_cluster"]
+    newest = next(slug for slug in stand.cloud.settings.versions if slug.startswith("1.35."))
+    assert created["version"] == newest
+
+
+def test_a_record_and_a_load_balancer_are_renamed(stand: Stand) -> None:
+    stand.api.domains.create({"name": "example.com"})
+    record = {"type": "A", "name": "www", "data": "192.0.2.1", "ttl": 60}
+    identifier = stand.api.domains.create_record("example.com", record)["domain_record"]["id"]
+    changed = stand.api.domains.patch_record("example.com", identifier, {"type": "A", "name": "api"})["domain_record"]
+    assert {key: changed[key] for key in record} == record | {"name": "api"}
+    request = {"name": "one", "region": "nyc1", "forwarding_rules": []}
+    balancer = stand.api.load_balancers.create(request)["load_balancer"]
+    update = stand.api.load_balancers.update(balancer["id"], request | {"name": "other"})["load_balancer"]
+    assert (update["id"], update["name"]) == (balancer["id"], "other")
+
+
 def test_a_firewall_without_addresses_has_an_empty_list(stand: Stand) -> None:
     """DigitalOcean's Go client sends null for it."""
     off = {"enabled": False, "allowed_addresses": None}

@@ -50,6 +50,7 @@ def get_record(zone: str, identifier: int) -> ResponseReturnValue:
     return {"domain_record": cloud.domains.record(zone, identifier)}
 
 
+@family.serves(f"PATCH {_RECORD}", "domain:update")
 @family.serves(f"PUT {_RECORD}", "domain:update")
 def update_record(zone: str, identifier: int) -> ResponseReturnValue:
     record, requested = cloud.domains.record(zone, identifier), body()

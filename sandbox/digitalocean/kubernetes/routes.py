@@ -46,10 +46,10 @@ def create() -> ResponseReturnValue:
     name, region = _check_name(requested.get("name")), requested.get("region")
     if region not in catalog.KUBERNETES_REGIONS:
         raise ApiError(422, "validation error: invalid region")
-    version = requested.get("version")
-    if version == "latest":
-        version = cloud.settings.versions[0]
-    if version not in cloud.settings.versions:
+    wanted, offered = requested.get("version"), cloud.settings.versions
+    # A minor version, such as 1.35, is the newest patch of it.
+    version = next((slug for slug in offered if wanted == "latest" or slug.startswith(f"{wanted}.")), wanted)
+    if version not in offered:
         raise ApiError(422, "validation error: invalid version slug")
     if not requested.get("node_pools"):
         raise ApiError(422, "validation error: at least one node pool is needed")

@@ -70,6 +70,7 @@ class LoadBalancers:
 
     def update(self, document: Document, request: Document) -> None:
         """Applies what can change without a new load balancer."""
+        document["name"] = request.get("name") or document["name"]
         document["forwarding_rules"] = request.get("forwarding_rules") or []
         document["enable_proxy_protocol"] = bool(request.get("enable_proxy_protocol"))
         document["droplet_ids"] = request.get("droplet_ids") or []

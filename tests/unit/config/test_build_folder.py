@@ -60,15 +60,26 @@ SOCKET, PIPE, GONE = "app.sock is a socket, ", "pipe is a socket, a pipe ", "sta
         ("static/*/gone", [SOCKET, PIPE, GONE]),
         ("./static/../pipe", [SOCKET, GONE]),
         (".*", [SOCKET, PIPE, GONE]),
+        ("# x\r\n*.sock\r\n", [PIPE, GONE]),
+        # A byte order mark, and a name in Latin-1.
+        ("\xef\xbb\xbf*.sock", [PIPE, GONE]),
+        ("\xe9\n*.sock", [PIPE, GONE]),
+        ("x\x85*.sock", [SOCKET, PIPE, GONE]),
     ],
 )
 def test_unbuildable_files_are_refused_unless_dockerignore_excludes_them(
     folder: Path, ignored: str, expected: list[str]
 ) -> None:
-    (folder / ".dockerignore").write_text(ignored)
+    (folder / ".dockerignore").write_bytes(ignored.encode("latin-1"))
     reasons = sorted(unhashable(folder))
     assert len(reasons) == len(expected)
     assert all(line.startswith(start) for line, start in zip(reasons, expected, strict=True))
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "[", "[a-", "[]", "![]]"])
+def test_a_pattern_that_docker_refuses_is_one_line(folder: Path, pattern: str) -> None:
+    (folder / ".dockerignore").write_text(f"*.py\n{pattern}\n")
+    assert list(unhashable(folder)) == [f"the pattern {pattern} in .dockerignore is malformed"]
 
 
 def test_the_dockerfiles_own_ignore_file_comes_first(folder: Path) -> None:

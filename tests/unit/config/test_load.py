@@ -1,5 +1,6 @@
 """Keys belong to the project's own namespace, whatever the project is called."""
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from infra.config.load import load
 from infra.config.stack_file import stack_file
 from tests.unit.conftest import Recording
 
+PROVIDER_SECRETS = ("digitalocean:token", "digitalocean:spacesSecretKey", "docker-build:registries")
 CONFIGURATIONS = {
-    "token in clear": {"stack": "dev", "config": {"digitalocean:token": "planted-" + "token"}},
+    f"{key} in clear": {"stack": "dev", "config": {key: "planted-" + "token"}} for key in PROVIDER_SECRETS
 }
 
 
@@ -116,6 +118,51 @@ def test_every_plain_text_secret_is_refused(key: str, written: object, in_clear:
     assert all("is in clear in the stack's file" in line and CLEAR not in line for line in lines)
 
 
+_FILE = f"""\
+config:
+  shop:consumers:
+    - name: consumer-0
+      apiKey: {{secure: "v1:planted"}}
+    - name: consumer-1
+      apiKey: {CLEAR}-1
+  shop:email: it
+"""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        _FILE.encode(),
+        f"{_FILE}---\nanother: document\n".encode(),
+        f"{_FILE}---\n".encode(),
+        _FILE.encode("utf-16"),
+        _FILE.encode("utf-8-sig"),
+        _FILE.replace(f"{CLEAR}-1", f"!own {CLEAR}-1").encode(),
+        _FILE.replace(f"{CLEAR}-1", f"!!binary {base64.b64encode(f'{CLEAR}-1'.encode()).decode()}").encode(),
+        *(_FILE.replace("email: it", f"email: {text}").encode() for text in ("=", "<<", "2024-13-45")),
+    ],
+)
+def test_a_plain_text_secret_is_refused_in_every_file_that_pulumi_reads(tmp_path: Path, file: bytes) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_bytes(file)
+    config = {"shop:consumers": json.dumps(_consumers(f"{CLEAR}-0", f"{CLEAR}-1"))}
+    with pytest.raises(InvalidConfigError) as refused:
+        load(config, list(config), "shop", stack_file(tmp_path, "dev", {}))
+    (line,) = refused.value.lines
+    assert line.startswith("shop:consumers[1].apiKey: is in clear in the stack's file; ")
+
+
+@pytest.mark.parametrize("file", [_FILE.replace(f"apiKey: {CLEAR}", f"apiKey:\t{CLEAR}"), f"{'[' * 100_000}{CLEAR}"])
+def test_a_file_that_only_pulumi_can_read_is_refused_without_its_secrets(tmp_path: Path, file: str) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(file)
+    with pytest.raises(
+        InvalidConfigError, match=r"^Pulumi\.dev\.yaml: .*can't be seen; allowed: .*; fix: write "
+    ) as error:
+        stack_file(tmp_path, "dev", {})
+    (line,) = error.value.lines
+    assert CLEAR not in line
+    assert "\n" not in line
+
+
 @pytest.mark.parametrize("number", ["0755", "010", "-07", "0_17", "00"])
 def test_a_number_that_yaml_reads_as_octal_is_refused(tmp_path: Path, number: str) -> None:
     (tmp_path / "Pulumi.dev.yaml").write_text(
@@ -149,9 +196,12 @@ def test_a_password_beside_another_encrypted_value_is_refused() -> None:
     assert line.startswith("shop:registry.password: is in clear")
 
 
-def test_a_plain_text_digitalocean_token_is_refused_before_any_call(run: Callable[[str], Recording]) -> None:
-    recording = run("token in clear")
+@pytest.mark.parametrize("key", PROVIDER_SECRETS)
+def test_a_plain_text_secret_of_a_provider_is_refused_before_any_call(
+    run: Callable[[str], Recording], key: str
+) -> None:
+    recording = run(f"{key} in clear")
     (error,) = recording.errors
-    assert error.startswith("digitalocean:token: is in clear in the stack's file; ")
+    assert error.startswith(f"{key}: is in clear in the stack's file; ")
     assert "planted-token" not in error
     assert (recording.invoked, recording.resources) == ([], [])

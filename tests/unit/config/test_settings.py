@@ -57,6 +57,23 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"services": [PULLING | {"pull": {"server": "ghcr.io", "username": "us:er", "password": "p"}}]},
         'services[0].pull.username: "us:er" is not allowed',
     ),
+    "credentials for another registry than the image's": (
+        {"services": [PULLING | {"pull": {"server": "quay.io", "username": "u", "password": "p"}}]},
+        '"quay.io" is not allowed; allowed: the registry of its image, which is ghcr.io; fix: write server: ghcr.io',
+    ),
+    "credentials for another registry than Docker Hub": (
+        {"services": [PULLING | {"image": "u/a:1", "pull": {"server": "ghcr.io", "username": "u", "password": "p"}}]},
+        "which is docker.io; fix: write server: docker.io",
+    ),
+    "credentials for an image that is built": (
+        {"services": [FOO | {"pull": {"server": "ghcr.io", "username": "u", "password": "p"}}]},
+        'services[0].pull.server: "ghcr.io" is not allowed; allowed: unset without an image; fix: remove pull',
+    ),
+    "a probe's path that begins with a host": ({"services": [FOO | {"health": "//healthz"}]}, "services[0].health: "),
+    "a short API key": (
+        {"consumers": [{"name": "alice", "apiKey": "x"}]},
+        "fix: write for example what openssl rand -hex 32 prints",
+    ),
     "an API key with a line break": (
         {"consumers": [{"name": "alice", "apiKey": "x" * 20 + "\n"}]},
         "consumers[0].apiKey: is not allowed; allowed: what a header can have: one line, without a blank",

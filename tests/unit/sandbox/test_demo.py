@@ -30,6 +30,7 @@ def printed(console: Console) -> str:
 def stack(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The outputs of a stack that is up."""
     outputs = {"proxy_ip": "gateway", "proxy_url": "http://gateway", "foo_url": "http://gateway/foo"}
+    outputs["readme"] = "curl -i http://gateway/none    # 404\ncurl http://gateway/foo\n"
     answers: dict[tuple[str, ...], Any] = {
         ("stack", "ls"): [{"name": "sandbox", "resourceCount": 1}, {"name": "empty"}],
         ("stack", "output"): outputs,
@@ -87,6 +88,20 @@ def test_a_response_as_configured_is_a_success(
     assert "make down" in printed(console)
 
 
+def test_a_service_with_conditions_is_called_as_the_readme_says(
+    console: Console, stack: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack["readme"] = "curl -H \"apikey: $KEY\" -H 'X-Canary: a b' http://gateway/foo\n"
+
+    def get(_: str, headers: dict[str, str], **__: object) -> httpx.Response:
+        has_route = headers == {"X-Canary": "a b"}
+        return httpx.Response(200 if has_route else 404, text="Hello" if has_route else "no Route matched")
+
+    monkeypatch.setattr(httpx, "get", get)
+    demo.up(console)
+    assert "$ curl -i -H 'X-Canary: a b' http://gateway/foo\n" in printed(console)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
@@ -104,6 +119,21 @@ def test_an_unanswered_route_fails_with_diagnostic_commands(
         demo.up(console)
     assert "kubectl get pods --all-namespaces" in printed(console)
     assert "python -m ops doctor --stack sandbox" in printed(console)
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_service_that_is_too_slow_fails_with_diagnostic_commands(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(url: str, **_: object) -> httpx.Response:
+        if url.endswith("/foo"):
+            raise httpx.ReadTimeout("timed out")
+        return httpx.Response(404)
+
+    monkeypatch.setattr(httpx, "get", get)
+    with pytest.raises(demo.DemoError, match=r"http://gateway/foo doesn't answer \(timed out\); fix: "):
+        demo.up(console)
+    assert "kubectl describe pod NAME" in printed(console)
 
 
 @pytest.mark.usefixtures("stack")

@@ -12,7 +12,15 @@ from tests.unit.configurations import ENV, FOO, shared
 from tests.unit.conftest import Recording
 
 CONFIGURATIONS = {
-    **shared("blue-green", "example everything", "example monitoring", "local", "several gateways", "third service"),
+    **shared(
+        "blue-green",
+        "example canary",
+        "example everything",
+        "example monitoring",
+        "local",
+        "several gateways",
+        "third service",
+    ),
     "env as written": {
         "stack": "dev",
         "config": {"kong-doks:services": [FOO | {"env": ENV}]},
@@ -224,6 +232,10 @@ def test_outputs_list_every_address(dev: Recording) -> None:
     assert "\n| 1 node s-1vcpu-2gb | 0.01786 | 12.00 |\n" in readme
     assert "\n| total | 0.03572 | 24.00 |\n" in readme
     assert readme.endswith("```sh\npulumi destroy\npython -m ops bill --expect-zero --wait 600\n```\n")
+
+
+def test_a_request_in_the_readme_has_the_headers_that_its_route_requires(run: Callable[[str], Recording]) -> None:
+    assert re.findall(r"curl .*-H 'X-Canary: always' http://\S+/foo\n", run("example canary").outputs["readme"])
 
 
 def test_the_readme_output_has_the_prices_of_autoscaled_pools_and_the_end_of_protection(
