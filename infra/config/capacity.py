@@ -89,24 +89,35 @@ class Pod(NamedTuple):
     """The node pool that it runs on; None: any whose taints don't repel it."""
 
 
-def pod_kinds(settings: Settings) -> Iterator[tuple[str, Pod, int]]:
-    """Yields each kind of pod of the stack with its name, and how many there are at most."""
-    yield "Kong", Pod(total_requests(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas
+class PodKind(NamedTuple):
+    """Equal pods of the stack."""
+
+    name: str
+    pod: Pod
+    count: int = 1
+    """The number of pods at most."""
+    surges: bool = False
+    """True if an update starts a new pod before it ends an old one."""
+
+
+def pod_kinds(settings: Settings) -> Iterator[PodKind]:
+    """Yields each kind of pod of the stack."""
+    yield PodKind("Kong", Pod(total_requests(KONG, KONG_CONTROLLER)), settings.gateway.max_replicas, surges=True)
     if settings.needs_rate_limit_store:
-        yield "rate-limit store", Pod(total_requests(RATE_LIMIT_STORE)), 1
+        yield PodKind("rate-limit store", Pod(total_requests(RATE_LIMIT_STORE)))
     if settings.installs_metrics_server:
-        yield "metrics-server", Pod(total_requests(METRICS_SERVER)), 1
+        yield PodKind("metrics-server", Pod(total_requests(METRICS_SERVER)))
     if settings.gateway.monitoring:
-        yield "Prometheus", Pod(total_requests(PROMETHEUS)), 1
+        yield PodKind("Prometheus", Pod(total_requests(PROMETHEUS)))
         if settings.gateway.monitoring.grafana:
-            yield "Grafana", Pod(total_requests(GRAFANA)), 1
+            yield PodKind("Grafana", Pod(total_requests(GRAFANA)))
     if settings.tls:
         for name, container in CERT_MANAGER.items():
-            yield f"cert-manager's {name}", Pod(total_requests(container)), 1
+            yield PodKind(f"cert-manager's {name}", Pod(total_requests(container)))
     for workload in settings.workloads:
-        amount = total_requests(workload.resources.requests.model_dump())
+        pod = Pod(total_requests(workload.resources.requests.model_dump()), workload.pool)
         for name, version in workload.versions.items():
-            yield f"service {name}", Pod(amount, workload.pool), version.max_replicas
+            yield PodKind(f"service {name}", pod, version.max_replicas, surges=True)
 
 
 class Shortage(NamedTuple):
@@ -136,9 +147,8 @@ def shortage(settings: Settings, size_of: SizeOf = node_size) -> Shortage | None
     place = _full_pool(settings, sizes, nodes)
     if place is None:
         return None
-    pods = [pod for _, pod, count in pod_kinds(settings) for _ in range(count)]
     total = Amount(0, 0)
-    for pod in [*pods, *_surges(settings)]:
+    for pod in _pods(settings):
         if (pod.pool or DEFAULT_POOL) == place:
             total = total.plus(pod.amount)
     count, room = nodes[place], sizes[place].allocatable.minus(DOKS_NODE)
@@ -183,8 +193,8 @@ def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping
     free = [(key, size.allocatable.minus(DOKS_NODE)) for key, size in sizes.items() for _ in range(nodes[key])]
     open_pools = [key for key, pool in settings.all_pools.items() if not pool.repels]
     half = Amount(DOKS_CLUSTER.cpu // 2, DOKS_CLUSTER.memory // 2)
-    pods = [pod for _, pod, count in pod_kinds(settings) for _ in range(count)]
-    for pod in sorted([*pods, *_surges(settings), Pod(half), Pod(half)], key=lambda pod: pod.amount, reverse=True):
+    pods = [*_pods(settings), Pod(half), Pod(half)]
+    for pod in sorted(pods, key=lambda pod: pod.amount, reverse=True):
         places = [pod.pool] if pod.pool else open_pools
         if any(place not in sizes for place in places):
             continue
@@ -198,12 +208,18 @@ def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping
     return None
 
 
-def _surges(settings: Settings) -> Iterator[Pod]:
-    """The most that a new pod of Kong or of a service needs during an update, where it may run.
+def _pods(settings: Settings) -> list[Pod]:
+    """Returns all pods, with those that exist during an update only."""
+    pods = [kind.pod for kind in pod_kinds(settings) for _ in range(kind.count)]
+    return [*pods, *_surges(settings)]
 
-    The old pod of monitoring ends first. One rollout at a time adds a pod to a pool.
+
+def _surges(settings: Settings) -> Iterator[Pod]:
+    """Yields the largest new pod of an update for each place that it may run in.
+
+    One rollout at a time adds a pod to a pool.
     """
-    rolling = [pod for name, pod, _ in pod_kinds(settings) if name == "Kong" or name.startswith("service ")]
+    rolling = [kind.pod for kind in pod_kinds(settings) if kind.surges]
     for place in dict.fromkeys(pod.pool for pod in rolling):
         amounts = [pod.amount for pod in rolling if pod.pool == place]
         yield Pod(Amount(max(amount.cpu for amount in amounts), max(amount.memory for amount in amounts)), place)

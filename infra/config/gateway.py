@@ -1,4 +1,4 @@
-"""Policies that only the gateway as a whole has: replicas, logs, metrics, monitoring, tracing, the page."""
+"""The section `gateway`: policies for all routes, replicas, logs, metrics, monitoring, tracing, the page."""
 
 from collections.abc import Iterator
 from typing import Annotated, Self
@@ -54,11 +54,11 @@ class Tracing(Model):
 
 
 class GatewayPolicies(Policies):
-    """Policies that only the gateway as a whole can have."""
+    """Policies for all routes. A default for all routes is declared here, as a field that `Policies` has as well."""
 
-    replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description="1 to 20 pods of Kong", examples=[2])
+    replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description=f"1 to {MAX_REPLICAS} pods of Kong", examples=[2])
     autoscale: PodAutoscale | None = Field(
-        None, description="min, max (up to 20), cpu, memory", examples=[{"min": 2, "max": 5}]
+        None, description=f"min, max (up to {MAX_REPLICAS}), cpu, memory", examples=[{"min": 2, "max": 5}]
     )
     priority: bool | None = Field(
         None, description="true or false (default true where anything has autoscale)", examples=[True]
@@ -114,7 +114,8 @@ class GatewayPolicies(Policies):
         requests, limits = total(KONG, KONG_CONTROLLER), total(KONG_LIMITS, KONG_CONTROLLER_LIMITS)
         yield from self.autoscale.target_errors(requests, limits, DEFAULT_CPU_TARGET)
         if self.autoscale.max > MAX_REPLICAS:
-            yield ConfigError("autoscale.max", self.autoscale.max, "2 to 20 pods of Kong", f"write max: {MAX_REPLICAS}")
+            allowed = f"2 to {MAX_REPLICAS} pods of Kong"
+            yield ConfigError("autoscale.max", self.autoscale.max, allowed, f"write max: {MAX_REPLICAS}")
 
     @model_validator(mode="after")
     def _reject_changes_of_kong_headers(self) -> Self:

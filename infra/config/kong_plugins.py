@@ -1,17 +1,18 @@
-"""Translates policies to Kong's plugins: one table maps keys of the stack file to plugins."""
+"""Translates the policies of a route and of the gateway to Kong's plugins and annotations."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from infra.config import kong_lua, plugin_configs
+from infra.config import kong_lua
 from infra.config.errors import ConfigError
 from infra.config.gateway import GatewayPolicies
 from infra.config.kong_headers import compression_headers, removing, spoofable_headers
 from infra.config.plugin_configs import Context, PluginConfig
-from infra.config.policies import Policies, RoutePolicies, Timeouts
+from infra.config.plugin_table import AUTH, GATEWAY_ONLY, ROUTE, TABLE
+from infra.config.policies import Policies, RoutePolicies
+from infra.config.policy_models import Timeouts
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Plugin:
         config: its configuration.
         secret_paths: JSON pointers into `config`, where the controller inserts the rate-limit store's password.
         is_secret: whether `config` may have values in it that were set with `--secret`.
-        applies: whether its route names it; otherwise it only exists.
+        applies: False for the kind of authentication that the route doesn't use: the object exists, and no route names
+            it.
     """
 
     name: str
@@ -48,91 +50,9 @@ class RouteRules:
     upstream: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Policy:
-    """A row of the table: fields of the configuration that make one plugin.
-
-    Attributes:
-        fields: of the model; one that is set makes the plugin.
-        config: returns the plugin's configuration, from the policies and the context.
-        inert: the configuration with which the plugin does nothing, by which a route disables the gateway's plugin.
-            None: a route can't disable it, since Kong runs the gateway's plugin where the route has none of its own.
-        inherits: whether a route's plugin has the gateway's fields that the route doesn't set. Kong runs one plugin of
-            a kind for a request, so the gateway's other fields would be lost.
-        secret_paths: where the rate-limit store's password goes, if there is a store.
-    """
-
-    plugin: str
-    fields: tuple[str, ...]
-    config: Callable[[Any, Context], PluginConfig]
-    inert: PluginConfig | None = None
-    inherits: bool = False
-    secret_paths: tuple[str, ...] = ()
-
-    def is_set(self, policies: Policies) -> bool:
-        return any(getattr(policies, field, None) for field in self.fields)
-
-    def is_mentioned(self, policies: Policies) -> bool:
-        """True if the stack file sets one of the fields, even to false."""
-        return bool(policies.model_fields_set & {*self.fields})
-
-
-_SHARED = (
-    _Policy(
-        plugin="rate-limiting",
-        fields=("rate_limit",),
-        config=plugin_configs.rate_limiting,
-        secret_paths=("/redis/password",),
-    ),
-    _Policy(
-        plugin="ip-restriction", fields=("allow_ips", "deny_ips"), config=plugin_configs.ip_restriction, inherits=True
-    ),
-    _Policy(plugin="request-size-limiting", fields=("body_limit",), config=plugin_configs.request_size_limiting),
-    _Policy(plugin="bot-detection", fields=("bot_detection",), config=plugin_configs.bot_detection),
-    _Policy(plugin="cors", fields=("cors",), config=plugin_configs.cors),
-    _Policy(plugin="request-termination", fields=("terminate",), config=plugin_configs.request_termination),
-    _Policy(
-        plugin="request-transformer",
-        fields=("request_headers", "request_query"),
-        config=plugin_configs.request_transformer,
-        inert={},
-        inherits=True,
-    ),
-    _Policy(
-        plugin="response-transformer",
-        fields=("response_headers", "security_headers"),
-        config=plugin_configs.response_transformer,
-        inert={},
-        inherits=True,
-    ),
-    _Policy(
-        # Kong's transformers would change numbers of more than 14 digits, and fail on JSON that is no object.
-        plugin="post-function",
-        fields=("request_body", "response_body"),
-        config=plugin_configs.body_changes,
-        inert={"access": ["return"]},
-        inherits=True,
-    ),
-)
-"""Policies of a route or of the gateway."""
-_AUTH = (
-    _Policy(plugin="jwt", fields=("auth",), config=plugin_configs.jwt),
-    _Policy(plugin="key-auth", fields=("auth",), config=plugin_configs.key_auth),
-)
-_ACL = _Policy(plugin="acl", fields=("allow",), config=plugin_configs.acl)
-_GATEWAY_ONLY = (
-    _Policy(plugin="correlation-id", fields=("request_id",), config=plugin_configs.correlation_id),
-    _Policy(plugin="file-log", fields=("access_log",), config=lambda *_: {"path": "/dev/stdout"}),
-    _Policy(plugin="http-log", fields=("http_log",), config=plugin_configs.http_log),
-    _Policy(plugin="prometheus", fields=("metrics", "monitoring"), config=plugin_configs.prometheus),
-    _Policy(plugin="opentelemetry", fields=("tracing",), config=plugin_configs.opentelemetry),
-)
-_TABLE = (*_SHARED, *_AUTH, _ACL, *_GATEWAY_ONLY)
-
-
 def managed_plugins(policies: Policies) -> set[str]:
     """Returns the plugins that typed keys make, so that `plugins` can't set them as well."""
-    return {row.plugin for row in _TABLE if row.is_set(policies)}
+    return {row.plugin for row in TABLE if row.is_set(policies)}
 
 
 def gateway_plugins(policies: GatewayPolicies, context: Context) -> list[Plugin]:
@@ -140,7 +60,7 @@ def gateway_plugins(policies: GatewayPolicies, context: Context) -> list[Plugin]
     configs = _gateway_configs(policies, context)
     own = configs.get("pre-function", {})
     configs["pre-function"] = {**own, "rewrite": [kong_lua.clean_request(), *own.get("rewrite", [])]}
-    configs |= {row.plugin: row.config(policies, context) for row in _GATEWAY_ONLY if row.is_set(policies)}
+    configs |= {row.plugin: row.config(policies, context) for row in GATEWAY_ONLY if row.is_set(policies)}
     return [_plugin(name, config, policies, context, is_secret=policies.is_secret) for name, config in configs.items()]
 
 
@@ -154,7 +74,7 @@ def _gateway_configs(policies: GatewayPolicies, context: Context) -> dict[str, P
 
 def _configs(policies: Policies, context: Context) -> dict[str, PluginConfig]:
     configs: dict[str, PluginConfig] = dict(policies.plugins)
-    for row in _SHARED:
+    for row in ROUTE:
         # A plugin without changes is left out.
         if row.is_set(policies) and ((config := row.config(policies, context)) or row.inert is None):
             configs[row.plugin] = config
@@ -163,7 +83,7 @@ def _configs(policies: Policies, context: Context) -> dict[str, PluginConfig]:
 
 def _plugin(name: str, config: PluginConfig, policies: Policies, context: Context, *, is_secret: bool) -> Plugin:
     uses_store = context.rate_limit_store is not None
-    paths = tuple(path for row in _TABLE if row.plugin == name and row.is_set(policies) for path in row.secret_paths)
+    paths = tuple(path for row in TABLE if row.plugin == name and row.is_set(policies) for path in row.secret_paths)
     return Plugin(name, config, secret_paths=paths if uses_store else (), is_secret=is_secret)
 
 
@@ -174,12 +94,12 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, context: Cont
     configs = _route_configs(policies, gateway, context)
     plugins = [_plugin(name, config, policies, context, is_secret=is_secret) for name, config in configs.items()]
     names = {plugin.name for plugin in plugins}
-    if policies.auth or names & {row.plugin for row in _AUTH}:
-        # Kong serves a route without a plugin that it doesn't find. So both kinds of authentication always exist: to
-        # change from one to the other, the route is updated once, and nothing is created before it.
+    if policies.auth or names & {row.plugin for row in AUTH}:
+        # Kong serves a route without a plugin that it doesn't find. So both kinds of authentication always have their
+        # plugin: when `auth` changes, one update of the route is enough, and no plugin has to be created before it.
         plugins += [
             Plugin(row.plugin, row.config(policies, context), is_secret=is_secret, applies=row.plugin == policies.auth)
-            for row in _AUTH
+            for row in AUTH
             if row.plugin not in names
         ]
     grpc = policies.protocol == "grpc"
@@ -200,7 +120,7 @@ def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, context: Cont
 def _route_configs(policies: RoutePolicies, gateway: GatewayPolicies, context: Context) -> dict[str, PluginConfig]:
     of_gateway = _gateway_configs(gateway, context)
     configs = _configs(_inherit_from_gateway(policies, gateway), context)
-    for row in _SHARED:
+    for row in ROUTE:
         is_inherited = row.plugin in of_gateway and row.plugin not in gateway.plugins
         if row.inert is not None and row.is_mentioned(policies) and is_inherited:
             configs.setdefault(row.plugin, row.inert)  # in the place of the gateway's
@@ -211,12 +131,10 @@ def _route_configs(policies: RoutePolicies, gateway: GatewayPolicies, context: C
             name: value for name, value in of_gateway.get("ip-restriction", {}).items() if name not in mentioned
         }
         configs["ip-restriction"] = {**inherited, **configs["ip-restriction"]}
-    if _ACL.is_set(policies):
-        configs["acl"] = _ACL.config(policies, context)
     effective = {**of_gateway, **configs}
     headers = [*(spoofable_headers(configs.get("acl", {})) if policies.auth else []), *compression_headers(effective)]
     # The route's transformer replaces the gateway's, whose changes have to go on.
-    transformers = {row.plugin for row in _SHARED if row.inert is not None}
+    transformers = {row.plugin for row in ROUTE if row.inert is not None}
     if headers and (policies.auth or transformers & configs.keys()):
         configs["request-transformer"] = removing(effective.get("request-transformer", {}), headers)
     return configs
@@ -226,7 +144,7 @@ def _inherit_from_gateway(policies: RoutePolicies, gateway: GatewayPolicies) -> 
     """Returns a route's policies with the gateway's fields that its plugins inherit."""
     inherited = {
         field: getattr(gateway, field)
-        for row in _SHARED
+        for row in ROUTE
         if row.inherits and row.is_mentioned(policies) and row.plugin not in policies.plugins
         for field in row.fields
         if field not in policies.model_fields_set
@@ -237,11 +155,14 @@ def _inherit_from_gateway(policies: RoutePolicies, gateway: GatewayPolicies) -> 
 def errors_for_undisablable_policies(policies: RoutePolicies, gateway: GatewayPolicies) -> Iterator[ConfigError]:
     """Yields the gateway policies that a route tries to disable but can't."""
     own = _route_configs(policies, gateway, Context())
-    for row in _SHARED:
+    for row in ROUTE:
         for field in row.fields:
             value = getattr(policies, field)
             is_disabled = field in policies.model_fields_set and not value
-            keys = {to_camel(field): getattr(gateway, field), f"plugins.{row.plugin}": row.plugin in gateway.plugins}
+            keys = {
+                to_camel(field): getattr(gateway, field, None),
+                f"plugins.{row.plugin}": row.plugin in gateway.plugins,
+            }
             set_keys = [key for key, is_set in keys.items() if is_set]
             if is_disabled and set_keys and row.plugin not in own and row.inert is None:
                 allowed = f"unset, since gateway.{set_keys[0]} can't be switched off for one service"

@@ -1,4 +1,4 @@
-"""The configuration of each of Kong's plugins that a typed key makes. kong_plugins.py has the table of them."""
+"""The configuration of each of Kong's plugins that a typed key makes. plugin_table.py has the table of them."""
 
 import re
 from collections.abc import Callable, Mapping

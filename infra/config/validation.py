@@ -4,18 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pydantic.alias_generators import to_camel
-
-from infra.config import kong_plugins, namespaces
-from infra.config.cluster import ClusterSettings
+from infra.config import access_validation, cluster_validation, kong_plugins
 from infra.config.errors import ConfigError
-from infra.config.node_pools import DEFAULT_POOL
 from infra.config.service_version import LONGEST_VARIABLE
 from infra.config.settings import Settings
 from infra.config.tls import LETS_ENCRYPT, TLS_SECRET, Acme
 
-BASIC_REPOSITORIES = 5
-"""Repositories that DigitalOcean's registry holds in tier `basic` (registry pricing page)."""
 MAX_TRANSFORMED_BODY_MIB = 8
 """Kong buffers the body; its pod is limited to 512 MiB for all requests."""
 
@@ -24,16 +18,16 @@ def check(settings: Settings) -> Iterator[ConfigError]:
     """Yields every violation, with the key from the top level on."""
     yield from _check_unique_names_and_paths(settings)
     yield from _check_weighted_paths(settings)
-    yield from _check_namespace(settings)
-    yield from _check_cluster_and_registry(settings)
-    yield from _check_node_pools(settings)
+    yield from cluster_validation.check_namespace(settings)
+    yield from cluster_validation.check_cluster_and_registry(settings)
+    yield from cluster_validation.check_node_pools(settings)
     yield from _check_plugins_set_once(settings)
     yield from _check_gateway_policies(settings)
-    yield from _check_metrics_server(settings)
-    yield from _check_aggregates(settings)
+    yield from cluster_validation.check_metrics_server(settings)
+    yield from access_validation.check_aggregates(settings)
     yield from _check_page(settings)
-    yield from _check_consumers(settings)
-    yield from _check_auth(settings)
+    yield from access_validation.check_consumers(settings)
+    yield from access_validation.check_auth(settings)
     yield from _check_egress_services(settings)
     yield from _check_collector(settings)
     yield from _check_body_limits(settings)
@@ -74,11 +68,11 @@ def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
             yield ConfigError(f"{path}.path", workload.path, allowed, fix)
         # Otherwise a client could pick the unprotected route by a header.
         first = next(other for other in workloads.values() if other.path == workload.path)
-        own, expected = (
+        access, first_access = (
             {**entry.access_control(settings.gateway), "allow": entry.allow} for entry in (workload, first)
         )
-        for key in {**expected, **own}:
-            if own.get(key) != expected.get(key):
+        for key in {**first_access, **access}:
+            if access.get(key) != first_access.get(key):
                 allowed = f"the same as of {first.name}, which has the same path"
                 yield ConfigError(f"{path}.{key}", None, allowed, f"copy {key} from one to the other")
 
@@ -95,49 +89,6 @@ def _check_weighted_paths(settings: Settings) -> Iterator[ConfigError]:
             ):
                 allowed = f"a path without a dot with canary, since {other.name} is below it"
                 yield ConfigError(f"{path}.path", workload.path, allowed, "give it another path, or use blueGreen")
-
-
-def _check_namespace(settings: Settings) -> Iterator[ConfigError]:
-    if settings.namespace in namespaces.RESERVED or settings.namespace.startswith("kube-"):
-        allowed = "any namespace except kong, monitoring, cert-manager and kube-*"
-        yield ConfigError("namespace", settings.namespace, allowed, "write namespace: default")
-
-
-def _check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
-    registry = settings.registry
-    if not settings.creates_cluster:
-        for name, field in ClusterSettings.model_fields.items():
-            if name != "kube_context" and (value := getattr(settings, name)) != field.default:
-                key = to_camel(name)
-                yield ConfigError(key, value, "unset with kubeContext, an existing cluster", f"remove {key}")
-        if registry.kind == "digitalocean":
-            allowed = "other or none with kubeContext"
-            yield ConfigError("registry.kind", "digitalocean", allowed, "write registry: {kind: none}")
-    elif registry.kind == "none" and settings.built_images:
-        allowed = "digitalocean or other, since nodes pull images"
-        yield ConfigError("registry.kind", "none", allowed, "write kind: digitalocean")
-    if registry.tier == "basic" and settings.built_images > BASIC_REPOSITORIES:
-        allowed = f"at most {BASIC_REPOSITORIES} images to build"
-        yield ConfigError("registry.tier", "basic", allowed, "write tier: professional")
-
-
-def _check_node_pools(settings: Settings) -> Iterator[ConfigError]:
-    if settings.node_autoscale and settings.node_count != ClusterSettings.model_fields["node_count"].default:
-        fix = "pulumi config rm nodeCount"
-        yield ConfigError("nodeCount", settings.node_count, "unset with nodeAutoscale", fix)
-    if settings.node_autoscale and settings.node_autoscale.min < 1:
-        allowed = "at least 1, since DigitalOcean's own pods need a node"
-        yield ConfigError("nodeAutoscale.min", settings.node_autoscale.min, allowed, "write min: 1")
-    if DEFAULT_POOL in settings.node_pools:
-        allowed = "any other name; nodeSize, nodeCount and nodeAutoscale are the default pool's"
-        yield ConfigError(f"nodePools.{DEFAULT_POOL}", None, allowed, "give it another name")
-    for path, workload in settings.workloads_by_path.items():
-        if workload.pool and workload.pool not in settings.node_pools:
-            allowed = f"a key of nodePools, which are {', '.join(settings.node_pools) or 'none'}"
-            fix = f"add nodePools: {{{workload.pool}: {{size: s-2vcpu-4gb, count: 1}}}}, or remove pool"
-            if not settings.creates_cluster:
-                allowed, fix = "unset with kubeContext, an existing cluster", "remove pool"
-            yield ConfigError(f"{path}.pool", workload.pool, allowed, fix)
 
 
 def _check_plugins_set_once(settings: Settings) -> Iterator[ConfigError]:
@@ -163,35 +114,6 @@ def _check_gateway_policies(settings: Settings) -> Iterator[ConfigError]:
             yield ConfigError(key, limit.get("policy", "local"), allowed, fix)
 
 
-def _check_metrics_server(settings: Settings) -> Iterator[ConfigError]:
-    """Requires an explicit metricsServer for an existing cluster: autoscalers need exactly one."""
-    if settings.has_autoscale and settings.metrics_server == "auto" and not settings.creates_cluster:
-        allowed = "install, or existing if the cluster has one, with kubeContext and autoscale"
-        yield ConfigError("metricsServer", "auto", allowed, "pulumi config set metricsServer existing")
-
-
-def _check_aggregates(settings: Settings) -> Iterator[ConfigError]:
-    services = {service.name: service for service in settings.services}
-    for index, aggregate in enumerate(settings.aggregates):
-        path = f"aggregates[{index}]"
-        for name in aggregate.backends:
-            service = services.get(name)
-            if service is None or service.protocol == "grpc":
-                names = ", ".join(sorted(other.name for other in settings.services if other.protocol == "http"))
-                allowed = f"services that speak HTTP, which are {names or 'none'}"
-                yield ConfigError(f"{path}.backends.{name}", None, allowed, f"remove {name}, or add it to services")
-                continue
-            # The aggregate calls its services inside the cluster, past the gateway that protects their routes.
-            own = aggregate.access_control(settings.gateway)
-            for key, value in service.access_control(settings.gateway).items():
-                if own.get(key) != value:
-                    allowed = f"the same as of {name}, or it would be open to others by this way"
-                    yield ConfigError(f"{path}.{key}", None, allowed, f"copy {key} from {name}")
-            if service.allow and not (aggregate.allow and set(aggregate.allow) <= set(service.allow)):
-                allowed = f"some of {name}'s, which are {', '.join(service.allow)}"
-                yield ConfigError(f"{path}.allow", None, allowed, f"write allow: [{service.allow[0]}]")
-
-
 def _check_page(settings: Settings) -> Iterator[ConfigError]:
     page = settings.gateway.page
     if page is None:
@@ -202,37 +124,6 @@ def _check_page(settings: Settings) -> Iterator[ConfigError]:
             f"only if the services' names, paths and policies take less than {LONGEST_VARIABLE >> 10} KiB together"
         )
         yield ConfigError("gateway.page", None, allowed, "pulumi config rm --path gateway.page")
-
-
-def _check_consumers(settings: Settings) -> Iterator[ConfigError]:
-    unique: dict[str, list[str | None]] = {
-        "name": [consumer.name for consumer in settings.consumers],
-        "jwt.key": [consumer.issuer for consumer in settings.consumers],
-        # Kong drops both of two consumers with the same key.
-        "apiKey": [consumer.plain_api_key for consumer in settings.consumers],
-    }
-    for key, values in unique.items():
-        count = Counter(values)
-        for index, value in enumerate(values):
-            if value is not None and count[value] > 1:
-                shown = None if key == "apiKey" else value
-                yield ConfigError(f"consumers[{index}].{key}", shown, "each once", f"give it another {key}")
-
-
-def _check_auth(settings: Settings) -> Iterator[ConfigError]:
-    """Finds routes that no consumer could use: without a credential of that kind, or with unknown groups."""
-    groups = sorted({group for consumer in settings.consumers for group in consumer.groups})
-    for path, route in settings.workloads_by_path.items():
-        if route.auth and not any(consumer.has_credential(route.auth) for consumer in settings.consumers):
-            credential = "jwt" if route.auth == "jwt" else "apiKey"
-            allowed = f"what a consumer has a credential for, and none has {credential}"
-            fix = "add to consumers, for example {name: alice, jwt: {algorithm: RS256, publicKey: ...}}"
-            yield ConfigError(f"{path}.auth", route.auth, allowed, fix)
-        for position, group in enumerate(route.allow):
-            if group not in groups:
-                allowed = f"groups of consumers, which are {', '.join(groups) or 'none'}"
-                fix = f"add groups: [{group}] to a consumer"
-                yield ConfigError(f"{path}.allow[{position}]", group, allowed, fix)
 
 
 def _check_egress_services(settings: Settings) -> Iterator[ConfigError]:

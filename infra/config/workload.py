@@ -9,7 +9,8 @@ from infra.config.errors import ConfigError, raise_if_any
 from infra.config.network import Ingress, ServiceEgress
 from infra.config.node_pools import PoolName
 from infra.config.pod_resources import total
-from infra.config.policies import RoutePolicies, Timeouts
+from infra.config.policies import RoutePolicies
+from infra.config.policy_models import Timeouts
 from infra.config.scaling import PodAutoscale, replicas_errors
 from infra.config.service_version import ResolvedVersion
 from infra.config.types import MIN_MEMORY, Cpu, Memory, Model, ServiceName, UrlPath, quantity

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from infra.config.gateway import GatewayPolicies
-from infra.config.policies import RateLimit
+from infra.config.policy_models import RateLimit
 from infra.secrets import mark_secret
 
 

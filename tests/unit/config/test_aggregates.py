@@ -54,7 +54,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "the path of a service": (stack(path="/bar"), 'aggregates[0].path: "/bar" is not allowed; allowed: each path once'),
     "a way around tokens": (
         stack({"auth": "jwt"}),
-        "aggregates[0].auth: is not allowed; allowed: the same as of foo, or it would be open to others by this way;",
+        "aggregates[0].auth: is not allowed; allowed: the same as of foo, or the aggregate would bypass that policy;",
     ),
     "a way around groups": (
         stack({"auth": "jwt", "allow": ["team-a"]}, auth="jwt"),

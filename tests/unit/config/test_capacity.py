@@ -60,7 +60,7 @@ def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
     existing = scaled(5).model_copy(update={"metrics_server": "existing"})
     assert shortage(existing) is None
     gateway = {"gateway": {"autoscale": {"max": 3}}}
-    assert {name: count for name, _, count in pod_kinds(Settings.model_validate(gateway))} == {
+    assert {kind.name: kind.count for kind in pod_kinds(Settings.model_validate(gateway))} == {
         "Kong": 3,
         "metrics-server": 1,
     }
@@ -124,7 +124,7 @@ def test_the_counted_requests_are_those_of_the_program(recordings: dict[str, Rec
         ]
 
     counted = settings(**DOMAIN, **MONITORING, metricsServer="install")
-    own = [pod.amount for name, pod, _ in pod_kinds(counted) if not name.startswith("service ")]
+    own = [kind.pod.amount for kind in pod_kinds(counted) if not kind.name.startswith("service ")]
     charts = {
         resource.inputs["name"]: resource.inputs["values"]
         for run in recordings.values()

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from infra.config import kong_lua, plugin_configs
 from infra.config import kong_plugins as policies
 from infra.config.environment import gateway_environment
 from infra.config.gateway import GatewayPolicies
-from infra.config.policies import HEADERS_OF_KONG, RoutePolicies
+from infra.config.policies import HEADERS_OF_KONG, Policies, RoutePolicies
 from infra.config.service import Service
 from infra.config.settings import Settings
 from infra.config.transformations import Changes
@@ -650,3 +651,24 @@ def test_the_connect_timeout_is_short_with_several_replicas(config: dict[str, An
     service = Service.model_validate({"name": "foo", "path": "/foo", "image": "user/foo:1"} | config)
     rules = policies.route_rules(service, GatewayPolicies(), plugin_configs.Context())
     assert rules.upstream.get("konghq.com/connect-timeout") == connect
+
+
+def test_no_policy_has_a_default_that_every_route_would_inherit() -> None:
+    # A route's plugin replaces the gateway's, so a default here would make every route override the gateway.
+    defaults = Policies().model_dump()
+    assert {name: value for name, value in defaults.items() if value} == {}
+
+
+class GatewayWithDefault(GatewayPolicies):
+    body_limit: int | None = Field(8, ge=1, le=1024)
+
+
+def test_a_default_of_the_gateway_applies_to_routes_that_do_not_override_it() -> None:
+    context = plugin_configs.Context()
+    gateway = GatewayWithDefault()
+    limits = [plugin for plugin in policies.gateway_plugins(gateway, context) if plugin.name == "request-size-limiting"]
+    assert [plugin.config["allowed_payload_size"] for plugin in limits] == [8]
+    assert policies.route_rules(RoutePolicies(), gateway, context).plugins == []
+    route = RoutePolicies.model_validate({"bodyLimit": 64})
+    (own,) = policies.route_rules(route, gateway, context).plugins
+    assert own.config["allowed_payload_size"] == 64
