@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from infra.config.api_access import ENDPOINT, PAUSE_VARIABLE, endpoint_problem, first_pause, token_fix, token_problem
 from infra.config.cluster_changes import GOING, LiveCluster
-from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.loader import Account, exit_with_error
 
 _ATTEMPTS = 5
@@ -24,7 +23,11 @@ Found = TypeVar("Found")
 
 def live_cluster(account: Account, identifier: str) -> LiveCluster | None:
     """Reads the cluster; None if the account doesn't have it. A failure ends the program with one line."""
-    return _get(account, f"kubernetes/clusters/{identifier}", _cluster)
+    return _get(
+        account,
+        f"kubernetes/clusters/{identifier}",
+        lambda document: LiveCluster.read(document["kubernetes_cluster"]),
+    )
 
 
 def cluster_named(account: Account, name: str) -> str | None:
@@ -45,19 +48,6 @@ def cluster_named(account: Account, name: str) -> str | None:
 
 def _listed(document: Any) -> list[Any]:  # noqa: ANN401 -- JSON
     return list(document["kubernetes_clusters"] or [])
-
-
-def _cluster(document: Any) -> LiveCluster:  # noqa: ANN401 -- JSON
-    cluster = document["kubernetes_cluster"]
-    sizes = [pool["size"] for pool in cluster["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
-    return LiveCluster(
-        name=cluster["name"],
-        region=cluster["region"],
-        version=cluster["version"],
-        status=cluster["status"]["state"],
-        node_size=sizes[0] if sizes else "",
-        vpc=cluster.get("vpc_uuid") or "",
-    )
 
 
 def with_vpc(account: Account, cluster: LiveCluster) -> LiveCluster:
@@ -89,7 +79,7 @@ def _get(account: Account, path: str, read: Callable[[Any], Found]) -> Found | N
     endpoint, pause = check_access(account), _pause()
     headers = {"Authorization": f"Bearer {account.token}"}
     problem = ""
-    # On this machine itself, a proxy would read the token.
+    # A plain-HTTP endpoint is on this machine: a proxy from the environment would read the token.
     is_remote = endpoint.startswith("https:")
     with httpx.Client(base_url=endpoint, headers=headers, timeout=_SECONDS, trust_env=is_remote) as client:
         for attempt in range(_ATTEMPTS):

@@ -21,6 +21,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from infra.config import prices
 from policy import rules, state
 
 _ALLOW = {"allow": {"type": "boolean", "default": False}}
@@ -95,7 +96,8 @@ PolicyPack(
     [
         _each_resource(
             "accidental-high-availability",
-            "A highly available control plane is a decision: it costs $40 a month and can't be switched off.",
+            "A highly available control plane is a decision: "
+            f"it costs ${prices.HIGH_AVAILABILITY:.0f} a month and can't be switched off.",
             rules.accidental_high_availability,
             EnforcementLevel.MANDATORY,
             _ALLOW,

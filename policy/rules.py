@@ -26,8 +26,6 @@ _REPLACING = ("region", "vpcUuid", "workerSubnetUuid", "clusterSubnet", "service
 """Properties of a cluster that can't be changed in place, beside its default pool's size (the provider's ForceNew)."""
 REGIONS = ("nyc1", "nyc2", "nyc3", "ams3", "atl1", "blr1", "fra1", "lon1", "sfo2", "sfo3", "sgp1", "syd1", "tor1")
 """DigitalOcean's regions, which the pack's configuration restricts."""
-_HA_BY_DEFAULT = (1, 36)
-"""Kubernetes version from which DigitalOcean makes a control plane highly available if `ha` is left out."""
 
 
 class Unknown(Enum):
@@ -55,16 +53,18 @@ def accidental_high_availability(cluster: Resource, config: Config) -> Iterator[
     if cluster.props.get("ha") is Unknown.UNKNOWN:
         yield f"ha: is not known yet; allowed: false; fix: {fix}"
     elif cluster.props.get("ha"):
-        yield f"ha: true costs $40 a month and can't be switched off; allowed: false; fix: {fix}"
+        cost = f"${prices.HIGH_AVAILABILITY:.0f} a month"
+        yield f"ha: true costs {cost} and can't be switched off; allowed: false; fix: {fix}"
     elif "ha" not in cluster.props and _is_highly_available_by_default(cluster.props.get("version")):
-        yield f"ha: left out means true from Kubernetes 1.36 on; allowed: false; fix: {fix}"
+        first = ".".join(map(str, prices.HIGH_AVAILABILITY_FROM))
+        yield f"ha: left out means true from Kubernetes {first} on; allowed: false; fix: {fix}"
 
 
 def _is_highly_available_by_default(version: object) -> bool:
     if not isinstance(version, str) or not version[:1].isdigit():
         return True  # not known yet, or "latest"
     major, minor = version.split(".")[:2]
-    return (int(major), int(minor)) >= _HA_BY_DEFAULT
+    return (int(major), int(minor)) >= prices.HIGH_AVAILABILITY_FROM
 
 
 def cluster_replacement(cluster: Resource, config: Config, before: Sequence[Resource]) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Changes of a cluster that exists: upgrades, and what would replace it. Pure: read by the program and by `ops`."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from infra.config import versions
 from infra.config.cluster import ClusterSettings
 from infra.config.errors import ConfigError
+from infra.config.node_pools import DEFAULT_POOL_TAG
 
 GOING = ("deleting", "deleted")
 """The states of a cluster on its way out; DigitalOcean's description lists both."""
@@ -34,6 +35,19 @@ class LiveCluster(NamedTuple):
     @property
     def minor(self) -> str:
         return minor_of(self.version)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "LiveCluster":
+        """Reads a cluster of DigitalOcean's API, without its VPC's name and range."""
+        sizes = [pool["size"] for pool in document["node_pools"] if DEFAULT_POOL_TAG in (pool.get("tags") or [])]
+        return cls(
+            name=document["name"],
+            region=document["region"],
+            version=document["version"],
+            status=document["status"]["state"],
+            node_size=sizes[0] if sizes else "",
+            vpc=document.get("vpc_uuid") or "",
+        )
 
 
 def minor_of(version: str) -> str:

@@ -19,6 +19,8 @@ BILLED_HOURS = 672
 """A month's price is reached after this many hours (pricing page of DigitalOcean Kubernetes)."""
 
 HIGH_AVAILABILITY = 40.0
+HIGH_AVAILABILITY_FROM = (1, 36)
+"""Kubernetes version from which DigitalOcean makes a control plane highly available if `ha` is left out."""
 LOAD_BALANCER = {"REGIONAL": 12.0, "REGIONAL_NETWORK": 15.0, "GLOBAL": 15.0}
 """Per node of the load balancer."""
 VOLUME_PER_GIB = 0.10

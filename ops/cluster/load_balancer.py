@@ -2,13 +2,12 @@
 
 import time
 
+from infra.config.load_balancer import ID_ANNOTATION
 from ops.account.documents import LoadBalancer
 from ops.cluster.client import Kubernetes
 from ops.digitalocean import Api, segment
 from ops.errors import OpsError
 
-STAMP = "kubernetes.digitalocean.com/load-balancer-id"
-"""Annotation with which DigitalOcean's controller marks a Service object that has its load balancer."""
 _SERVICE = "/api/v1/namespaces/kong/services/kong-proxy"
 _POLL_SECONDS = 1
 
@@ -22,11 +21,13 @@ def renew(api: Api, kubernetes: Kubernetes, seconds: float) -> str:
         OpsError: `seconds` have passed.
     """
     end = time.monotonic() + seconds
-    kubernetes.merge(_SERVICE, {"metadata": {"annotations": {STAMP: None}}})
+    kubernetes.merge(_SERVICE, {"metadata": {"annotations": {ID_ANNOTATION: None}}})
     while time.monotonic() < end:
         service = kubernetes.get(_SERVICE)
-        stamp = (service["metadata"].get("annotations") or {}).get(STAMP)
-        balancer = api.find(f"load_balancers/{segment(stamp)}", "load_balancer", LoadBalancer) if stamp else None
+        identifier = (service["metadata"].get("annotations") or {}).get(ID_ANNOTATION)
+        balancer = (
+            api.find(f"load_balancers/{segment(identifier)}", "load_balancer", LoadBalancer) if identifier else None
+        )
         # With a domain, the Service's status has the load balancer's host name.
         ingresses = service["status"].get("loadBalancer", {}).get("ingress") or []
         if (

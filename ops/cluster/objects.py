@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from infra.config.load_balancer import CLEANUP_FINALIZER
 from ops.cluster.client import Kubernetes
 from ops.cluster.object_fields import MANAGER, METADATA_ONLY, Document, changed_fields
 from ops.digitalocean import one_line
@@ -14,8 +15,6 @@ _CONTAINING = ("Namespace", "CustomResourceDefinition")
 """Kinds whose deletion deletes other objects first."""
 _ANNOTATED = ("Ingress", "HTTPRoute", "Service")
 """Kinds whose annotations change a route; Kong's controller sets none on them."""
-_KEEPS_LOAD_BALANCER = "service.kubernetes.io/load-balancer-cleanup"
-"""Finalizer of a Service object until the cloud controller has deleted its load balancer."""
 _ALWAYS = (
     ("v1", "Service"),
     ("apps/v1", "Deployment"),
@@ -152,7 +151,7 @@ def _deletion(key: Key, live: Document) -> Deletion | None:
         for condition in conditions
         if key.kind == "Namespace" and condition["status"] == "True"
     ]
-    return Deletion(key, held, can_be_freed=key.kind not in _CONTAINING and _KEEPS_LOAD_BALANCER not in held)
+    return Deletion(key, held, can_be_freed=key.kind not in _CONTAINING and CLEANUP_FINALIZER not in held)
 
 
 def _expected(state: State) -> Iterator[tuple[Key, Document]]:

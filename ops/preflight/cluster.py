@@ -7,7 +7,6 @@ from pydantic import BaseModel
 
 from infra.config import capacity, cluster_changes
 from infra.config.cluster_changes import LiveCluster, minor_of
-from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.settings import Settings
 from ops.account.documents import Account, Cluster, ClusterOptions, Size, Slug, Vpc
 from ops.account.ownership import Ownership, resources_of_other_stacks
@@ -95,15 +94,8 @@ def check_name(stack: Stack, clusters: Iterable[Cluster]) -> Check:
 
 
 def live_cluster(cluster: Cluster, vpcs: Iterable[Vpc], owned_vpcs: Collection[str]) -> LiveCluster:
-    sizes = [pool.size for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
     vpc = next((network for network in vpcs if network.id == cluster.vpc_uuid), None)
-    return LiveCluster(
-        name=cluster.name,
-        region=cluster.region,
-        version=cluster.version,
-        status=cluster.status.state,
-        node_size=sizes[0] if sizes else "",
-        vpc=cluster.vpc_uuid,
+    return LiveCluster.read(cluster.model_dump())._replace(
         vpc_name=vpc.name if vpc else "",
         vpc_range=vpc.ip_range if vpc else "",
         owns_vpc=cluster.vpc_uuid in owned_vpcs,

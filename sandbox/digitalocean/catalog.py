@@ -32,7 +32,7 @@ REGIONS = {
 }
 KUBERNETES_REGIONS = tuple(slug for slug in REGIONS if slug != "nyc2")
 VERSIONS = ("1.36.3-do.0", "1.35.7-do.0", "1.34.10-do.0")
-HA_BY_DEFAULT_FROM = (1, 36)
+HIGH_AVAILABILITY_FROM = (1, 36)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ SIZES = {
     for size in (
         Size("s-1vcpu-1gb", 1, 1024, 25, 6, 0.00893, 0),
         Size("s-1vcpu-2gb", 1, 2048, 50, 12, 0.01786, 1574),
-        Size("s-2vcpu-2gb", 2, 2048, 60, 18, 0.02679, 1024),
+        Size("s-2vcpu-2gb", 2, 2048, 60, 18, 0.02679, 1574),
         Size("s-2vcpu-4gb", 2, 4096, 80, 24, 0.03571, 2560),
         Size("s-4vcpu-8gb", 4, 8192, 160, 48, 0.07143, 6144),
         Size("s-8vcpu-16gb", 8, 16384, 320, 96, 0.14286, 13312),

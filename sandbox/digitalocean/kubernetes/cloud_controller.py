@@ -26,7 +26,7 @@ NAME_LENGTH = 32
 KUBE_PROXY_HEALTH = 10256
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 GOING_BY_AUTOSCALER = "ToBeDeletedByClusterAutoscaler"
-_HEALTH_NUMBERS = {
+HEALTH_NUMBERS = {
     "check_interval_seconds": 3,
     "response_timeout_seconds": 3,
     "unhealthy_threshold": 2,
@@ -98,7 +98,7 @@ class ServiceController(Loop):
         self._cluster = cluster
         self._warnings: dict[str, str] = {}
         self._settled: dict[str, str] = {}
-        """The resource version of each Service, by its uid, that needs no change."""
+        """By the uid of a Service: its resource version when it had its load balancer and nothing was left to do."""
 
     def look(self) -> None:
         try:
@@ -258,7 +258,7 @@ def _is_backend(node: Document) -> bool:
 def _health_numbers(annotations: Document) -> Document:
     """The health check's numbers from annotations. Raises ApiError: a number that DigitalOcean refuses."""
     numbers = {}
-    for name, least in _HEALTH_NUMBERS.items():
+    for name, least in HEALTH_NUMBERS.items():
         if value := annotations.get(f"{PREFIX}healthcheck-{name.replace('_', '-')}"):
             if not value.isdecimal() or int(value) < least:
                 raise ApiError(422, f"health_check.{name}: must be at least {least}")

@@ -75,7 +75,7 @@ def create() -> ResponseReturnValue:
         "auto_upgrade": bool(requested.get("auto_upgrade")),
         "surge_upgrade": bool(requested.get("surge_upgrade")),
         # From 1.36 on a request without `ha` gets the paid control plane.
-        "ha": catalog.version_key(version)[:2] >= catalog.HA_BY_DEFAULT_FROM if ha is None else bool(ha),
+        "ha": catalog.version_key(version)[:2] >= catalog.HIGH_AVAILABILITY_FROM if ha is None else bool(ha),
         "registry_enabled": False,
         "registries": [],
         "control_plane_firewall": _firewall(requested),
