@@ -1,15 +1,21 @@
 """The whole stack: microservices behind an API gateway, on a Kubernetes cluster.
 
-registry --> images -----> services ---------------------------+
-                         /                                     +--> routes
-cluster ---> namespace -+--> gateway --> consumers, plugins ---+
+What is created after what:
+
+    registry -> images ----------------+
+    cluster -> namespace of services --+-> services -------------------------+
+                                                                             +-> routes
+    cluster -> gateway -> plugins, consumers, certificate, Gateway API ------+
+    cluster -> gateway -> monitoring
+    cluster -> metrics-server
 """
 
-# ruff: noqa: E402 -- the collector has to be disabled before the imports
+# ruff: noqa: E402 -- garbage collection has to be disabled before the imports
 
 import gc
 
 # The imports create most objects of a run, which live until its end. Garbage collection would be a fifth of the start.
+# It stays disabled: the process ends with the program.
 gc.disable()
 
 from infra import outputs
@@ -34,10 +40,12 @@ hide_interrupts()
 config, account = load_config(), load_account()  # typed and checked: an error ends the program
 lookups = look_up(config, account)  # read-only: an answer may end the program before the first resource
 
+# The first argument of a component is its logical name in the state: another one would replace its resources.
 # Side by side: images are built and pushed while DigitalOcean creates the nodes.
 cluster = provision_cluster(config, account, lookups)
 registry = provision_registry(config, lookups)
 
+# `namespace.name` resolves once the NetworkPolicies exist: nothing in the namespace is created before them.
 namespace = ServicesNamespace("services", config, cluster=cluster, pull_credentials=registry.pull_credentials)
 
 gateway = Gateway("kong", config, cluster=cluster, services_namespace=namespace.name, crds=lookups.kong_crds)
@@ -45,21 +53,16 @@ gateway = Gateway("kong", config, cluster=cluster, services_namespace=namespace.
 certificate = None
 if config.tls:
     certificate = Certificate(
-        "certificate",
-        config.tls,
-        cluster=cluster,
-        gateway=gateway,
-        namespace=namespace.name,
-        dns_zone=lookups.dns_zone,
+        "certificate", config.tls, cluster=cluster, gateway=gateway, namespace=namespace.name, dns_zone=lookups.dns_zone
     )
 
 gateway_api = None
 if config.has_weighted_routes:  # an Ingress has no weights
     gateway_api = GatewayApi("kong", gateway, crds=lookups.gateway_api_crds, cluster=cluster)
 
-consumers = provision_consumers(lookups.consumers, gateway, cluster.contents)
+consumers = provision_consumers(lookups.arranged_consumers, gateway, cluster.contents_options)
 
-with short_stack_traces():
+with short_stack_traces():  # long ones would be a fifth of a service's state
     services = [
         Service(
             service,
@@ -67,8 +70,8 @@ with short_stack_traces():
             images=provision_images(service, registry, cluster.platform),
             namespace=namespace,
             pool=cluster.pools.get(service.pool or ""),
-            needs=RouteDependencies(gateway, gateway_api, certificate, consumers),
-            opts=cluster.contents,
+            route_dependencies=RouteDependencies(gateway, gateway_api, certificate, consumers),
+            opts=cluster.contents_options,
         )
         for service in config.workloads
     ]

@@ -41,13 +41,14 @@ class ClusterPlan(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Lookups:
-    """Answers of the account, of chart repositories and of releases.
+    """Answers of the account, of chart repositories and of releases, and what the previous outputs decide.
 
     Attributes:
         cluster: version of the cluster, and which of its inputs stay as they are; None: the stack creates none.
         registry: the account's existing registry that the stack uses, if the configuration names one.
         dns_zone: the account's zone that the domain belongs to; None: there is no domain, or its DNS is elsewhere.
-        consumers: the consumers' objects in the order of their updates.
+        arranged_consumers: the consumers' objects in the order of their updates. The previous outputs say which
+            consumer has which object.
         kong_crds: definitions of the chart of Kong.
         gateway_api_crds: definitions of the Gateway API; empty if no route needs them, or the cluster has them.
     """
@@ -55,7 +56,7 @@ class Lookups:
     cluster: ClusterPlan | None
     registry: digitalocean.ContainerRegistry | None
     dns_zone: str | None
-    consumers: Sequence[Entry]
+    arranged_consumers: Sequence[Entry]
     kong_crds: list[Definition]
     gateway_api_crds: list[Definition]
 
@@ -69,7 +70,7 @@ def look_up(config: Settings, account: Account) -> Lookups:
         cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
         dns_zone=dns_zone(config.tls) if config.tls and config.creates_cluster else None,
-        consumers=arranged_consumers(config.consumers) if config.consumers else [],
+        arranged_consumers=arranged_consumers(config.consumers) if config.consumers else [],
         kong_crds=kong_crds,
         gateway_api_crds=gateway_api_crds,
     )
@@ -93,8 +94,8 @@ def plan_cluster(config: ClusterSettings, account: Account) -> ClusterPlan:
     check_access(account)  # the provider would repeat the token in its error
     own = _own_cluster(config, account)
     if own is None:
-        # DigitalOcean upgrades clusters as well; a version behind theirs would replace the cluster. One that the state
-        # has nevertheless, under another name and before its first complete `up`, stays where it is.
+        # A lower version would replace the cluster, so `version` is ignored. A cluster that is in the state although no
+        # look-up found it (renamed before the first complete `up`) keeps its region, size and VPC.
         return ClusterPlan(newest_patch(config.first_version), ["version", *([] if config.allow_replace else _KEPT)])
     identifier, cluster = own
     if cluster.owns_vpc or (config.vpc and config.vpc.name):

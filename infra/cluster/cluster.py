@@ -42,12 +42,12 @@ class Cluster(pulumi.ComponentResource):
     platform: str | None = None
 
     @property
-    def contents(self) -> pulumi.ResourceOptions:
+    def contents_options(self) -> pulumi.ResourceOptions:
         """Options of objects that go with the cluster: deleting them takes no call and no credential."""
         return pulumi.ResourceOptions(provider=self.provider, deleted_with=self.resource)
 
     @property
-    def provider_only(self) -> pulumi.ResourceOptions:
+    def provider_options(self) -> pulumi.ResourceOptions:
         """Options of objects that have to be deleted before the cluster."""
         return pulumi.ResourceOptions(provider=self.provider)
 

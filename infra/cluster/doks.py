@@ -27,42 +27,15 @@ class DoksCluster(Cluster):
             plan: its version, and which of its inputs stay as they are.
         """
         super().__init__("kong-doks:cluster:Cluster", name)
-        child = pulumi.ResourceOptions(parent=self)
+        self._child = pulumi.ResourceOptions(parent=self)
         vpc_id: pulumi.Input[str] | None = config.vpc.id if config.vpc else None
         if config.vpc and config.vpc.name:
-            vpc_id = self.vpc_id = _vpc(config.vpc, config.region, plan, child).id
-        cluster = digitalocean.KubernetesCluster(
-            name,
-            name=config.cluster_name,
-            region=config.region,
-            version=plan.version,
-            # From 1.36 on, leaving this out means true.
-            ha=config.ha,
-            auto_upgrade=config.auto_upgrade,
-            surge_upgrade=True,
-            vpc_uuid=vpc_id,
-            control_plane_firewall=_firewall(config),
-            maintenance_policy=_maintenance(config.maintenance_window),
-            # `destroy` reads it from the state, so it has to be there from the first `up`.
-            destroy_all_associated_resources=True,
-            node_pool=digitalocean.KubernetesClusterNodePoolArgs(
-                name=config.default_pool_name, size=config.node_size, **_scale(config.default_pool)
-            ),
-            opts=pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(
-                    ignore_changes=list(plan.ignored),
-                    protect=True if config.is_protected(pulumi.get_stack()) else None,
-                    # Creating takes 4 to 8 minutes. After a time-out the provider forgets the cluster, which goes on
-                    # costing, so the wait is long.
-                    custom_timeouts=pulumi.CustomTimeouts(create="45m"),
-                ),
-            ),
-        )
+            vpc_id = self.vpc_id = _vpc(config.vpc, config.region, plan, self._child).id
+        cluster = self._create_cluster(name, config, plan, vpc_id)
         self.resource = cluster
         self.id = cluster.id
         self.pools = {
-            key: _node_pool(key, pool, cluster, pulumi.ResourceOptions.merge(child, _POOL_OPTIONS))
+            key: _node_pool(key, pool, cluster, pulumi.ResourceOptions.merge(self._child, _POOL_OPTIONS))
             for key, pool in config.node_pools.items()
         }
         # DOKS has no other nodes.
@@ -81,17 +54,47 @@ class DoksCluster(Cluster):
             # Without it a changed kubeconfig may look like another cluster, and replace everything in it.
             cluster_identifier=cluster.id,
             enable_server_side_apply=True,
-            opts=child,
+            opts=self._child,
         )
         self.register_outputs({"id": self.id, "kubeconfig": self.kubeconfig})
 
+    def _create_cluster(
+        self, name: str, config: ClusterSettings, plan: ClusterPlan, vpc_id: pulumi.Input[str] | None
+    ) -> digitalocean.KubernetesCluster:
+        """Creates the cluster with its default node pool."""
+        options = pulumi.ResourceOptions(
+            ignore_changes=list(plan.ignored),
+            protect=True if config.is_protected(pulumi.get_stack()) else None,
+            # Creating takes 4 to 8 minutes. After a time-out the provider forgets the cluster, which goes on costing.
+            custom_timeouts=pulumi.CustomTimeouts(create="45m"),
+        )
+        return digitalocean.KubernetesCluster(
+            name,
+            name=config.cluster_name,
+            region=config.region,
+            version=plan.version,
+            # Left out, it means true from prices.HIGH_AVAILABILITY_FROM on.
+            ha=config.ha,
+            auto_upgrade=config.auto_upgrade,
+            surge_upgrade=True,
+            vpc_uuid=vpc_id,
+            control_plane_firewall=_firewall(config),
+            maintenance_policy=_maintenance(config.maintenance_window),
+            # `destroy` reads it from the state, so it has to be there from the first `up`.
+            destroy_all_associated_resources=True,
+            node_pool=digitalocean.KubernetesClusterNodePoolArgs(
+                name=config.default_pool_name, size=config.node_size, **_scale(config.default_pool)
+            ),
+            opts=pulumi.ResourceOptions.merge(self._child, options),
+        )
+
 
 def _vpc(vpc: Vpc, region: str, plan: ClusterPlan, opts: pulumi.ResourceOptions) -> digitalocean.Vpc:
-    # The cluster's deletion is answered before its nodes are gone. Until then DigitalOcean refuses that of the network,
-    # which the provider repeats, for two minutes by default.
+    # DigitalOcean answers the cluster's DELETE before its nodes are gone, and refuses to delete the VPC until then. The
+    # provider retries for two minutes by default.
     patient = pulumi.ResourceOptions(
         custom_timeouts=pulumi.CustomTimeouts(delete="30m"),
-        # Pulumi replaces whatever depends on a replaced resource, whatever that ignores: the cluster would be deleted.
+        # Replacing the VPC would replace the cluster, even if the cluster ignores `vpcUuid`.
         ignore_changes=["ipRange", "region"] if "vpcUuid" in plan.ignored else None,
     )
     return digitalocean.Vpc(

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -53,78 +54,89 @@ class Certificate(pulumi.ComponentResource):
             namespace: of the services, whose routes use the certificate.
             dns_zone: zone of the account that the domain belongs to; None: its DNS is elsewhere.
         """
-        super().__init__("kong-doks:certificates:Certificate", name, None, cluster.contents)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        super().__init__("kong-doks:certificates:Certificate", name, None, cluster.contents_options)
+        self._options = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        self._namespace = namespace
         self.domain = tls.domain
         record = dns_record(tls, dns_zone, gateway.ip, gateway.ready) if dns_zone else None
         self.issued_on_create = record is not None
         self.missing_record = None if record else pulumi.Output.concat(tls.domain, ". A ", gateway.ip)
-        manager = helm.release(
+        # A name for each server: cert-manager requests another certificate only when the issuer's name changes.
+        issuer_name = f"acme-{hashlib.sha256(tls.acme.directory.encode()).hexdigest()[:8]}"
+        issuer = self._create_issuer(issuer_name, tls, self._install_cert_manager(tls, cluster))
+        # The ACME server's challenge reaches cert-manager by the domain and through Kong.
+        challenged = [issuer, *gateway.ready, *([record] if record else [])]
+        certificate = self._create_certificate(name, issuer_name, challenged)
+        self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: TLS_SECRET)
+        if tls.has_http_routes:
+            self._attach_to_kong(name)
+        self.register_outputs({"secret": self.secret})
+
+    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[*resources]))
+
+    def _install_cert_manager(self, tls: Tls, cluster: Cluster) -> pulumi.Resource:
+        namespace = kubernetes.core.v1.Namespace(
+            "cert-manager",
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=namespaces.CERTIFICATES, labels=namespace_labels(cluster.resource)
+            ),
+            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), namespace_options(cluster.resource)),
+        )
+        return helm.release(
             "cert-manager",
             version=versions.CERT_MANAGER,
             repository=tls.chart_repository,
-            namespace=kubernetes.core.v1.Namespace(
-                "cert-manager",
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                    name=namespaces.CERTIFICATES, labels=namespace_labels(cluster.resource)
-                ),
-                opts=pulumi.ResourceOptions.merge(
-                    pulumi.ResourceOptions(parent=self), namespace_options(cluster.resource)
-                ),
-            ).metadata.name,
+            namespace=namespace.metadata.name,
             values=cert_manager_values(),
-            opts=child,
+            opts=self._options,
         )
-        # A name for each server: cert-manager requests another certificate only when the issuer's name changes.
-        issuer_name = f"acme-{hashlib.sha256(tls.acme.directory.encode()).hexdigest()[:8]}"
-        issuer = CustomResource(
+
+    def _create_issuer(self, issuer_name: str, tls: Tls, cert_manager: pulumi.Resource) -> pulumi.Resource:
+        return CustomResource(
             "acme",
             api_version=_API,
             kind="Issuer",
-            metadata={"name": issuer_name, "namespace": namespace},
+            metadata={"name": issuer_name, "namespace": self._namespace},
             spec={"acme": _account(tls, issuer_name)},
             # cert-manager's kinds come with its chart, whose last step waits until its webhook answers.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[manager])),
+            opts=self._after(cert_manager),
         )
-        # With the record the certificate is a matter of minutes, and routes wait for it.
-        wait = {"annotations": {"pulumi.com/waitFor": "condition=Ready"}} if record else {}
-        certificate = CustomResource(
+
+    def _create_certificate(
+        self, name: str, issuer_name: str, dependencies: Sequence[pulumi.Resource]
+    ) -> pulumi.CustomResource:
+        # With the record, a certificate takes minutes, and routes wait for it.
+        wait = {"annotations": {"pulumi.com/waitFor": "condition=Ready"}} if self.issued_on_create else {}
+        timeouts = pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"))
+        return CustomResource(
             name,
             api_version=_API,
             kind="Certificate",
-            metadata={"name": TLS_SECRET, "namespace": namespace, **wait},
+            metadata={"name": TLS_SECRET, "namespace": self._namespace, **wait},
             spec={
                 "secretName": TLS_SECRET,
-                "dnsNames": [tls.domain],
+                "dnsNames": [self.domain],
                 "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
                 "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": issuer_name},
             },
-            opts=pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(
-                    # The ACME server's challenge reaches cert-manager by the domain and through Kong.
-                    depends_on=[issuer, *gateway.ready, *([record] if record else [])],
-                    custom_timeouts=pulumi.CustomTimeouts(create="10m", update="10m"),
-                ),
-            ),
+            opts=pulumi.ResourceOptions.merge(self._after(*dependencies), timeouts),
         )
-        self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: TLS_SECRET)
-        if tls.has_http_routes:
-            self._attach_to_kong(name, namespace, child)
-        self.register_outputs({"secret": self.secret})
 
-    def _attach_to_kong(self, name: str, namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+    def _attach_to_kong(self, name: str) -> None:
         """Creates an Ingress that names the certificate, which an HTTPRoute can't."""
         kubernetes.networking.v1.Ingress(
             name,
             # It leads nowhere, so the controller never reports an address.
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=TLS_SECRET, namespace=namespace, annotations=SKIP_AWAIT),
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=TLS_SECRET, namespace=self._namespace, annotations=SKIP_AWAIT
+            ),
             spec=kubernetes.networking.v1.IngressSpecArgs(
                 ingress_class_name=INGRESS_CLASS,
                 rules=[kubernetes.networking.v1.IngressRuleArgs(host=self.domain)],
                 tls=[kubernetes.networking.v1.IngressTLSArgs(hosts=[self.domain], secret_name=self.secret)],
             ),
-            opts=opts,
+            opts=self._options,
         )
 
 

@@ -65,7 +65,7 @@ class Consumer(pulumi.ComponentResource):
                 "credentials": [credential(kind, fields, suffix) for kind, fields, suffix in _credentials(consumer)],
             },
             # On `destroy` it goes while the controller runs.
-            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*gateway.consumer_kind])),
+            pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*gateway.consumer_dependencies])),
         )
         self.register_outputs({})
 

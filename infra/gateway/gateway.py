@@ -10,7 +10,7 @@ import pulumi_digitalocean as digitalocean
 import pulumi_kubernetes as kubernetes
 
 from infra.cluster.cluster import Cluster
-from infra.config import namespaces, versions
+from infra.config import load_balancer, namespaces, versions
 from infra.config.kong_plugins import gateway_plugins
 from infra.config.plugin_configs import Context
 from infra.config.settings import Settings
@@ -21,8 +21,8 @@ from infra.gateway.network_policies import gateway_policies
 from infra.gateway.rate_limit_store import RateLimitStore
 from infra.kubernetes import helm
 from infra.kubernetes.crds import CustomResourceDefinitions
-from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options
-from infra.kubernetes.ordering import after
+from infra.kubernetes.namespace import default_deny, isolate_namespace, namespace_options
+from infra.kubernetes.ordering import delay_until
 from infra.kubernetes.pod_security import namespace_labels
 
 LOCAL_PORT = 8080
@@ -31,23 +31,22 @@ _API_PROXY_PORTS = (443, 16443)
 """Ports of cpc-bridge-proxy, which DigitalOcean runs on the nodes (Kubernetes limits page)."""
 _PRIORITY = 1_000_000
 """Services have 0; Kubernetes' own pods have two billion."""
-_LOAD_BALANCER_ID = "kubernetes.digitalocean.com/load-balancer-id"
-"""Annotation that DigitalOcean sets on a Service once it has its load balancer."""
 
 
 class Gateway(pulumi.ComponentResource):
     """Kong and its controller.
 
     Attributes:
-        context: what the plugins of routes need to know of this gateway.
+        context: facts about this gateway on which the configuration of routes' plugins depends.
         namespace: of Kong, created.
-        closed: the namespace's name, resolved once its NetworkPolicies exist.
+        isolated_namespace: the namespace's name, resolved once its NetworkPolicies exist.
         release: Kong's Helm release.
         api_ports: ports at which pods reach the cluster's API servers.
-        crds_after: outputs that Kong's definitions wait for, without depending on them; services add theirs.
-        consumer_kind: resources that consumers depend on.
-        ready: resources that objects of routes depend on.
-        plugins: resources that routes depend on: plugins for every request, at least one. They depend on the release.
+        crds_wait_for: outputs that have to be resolved before Kong's CRDs are created. Each service appends one. They
+            are no dependencies in the state.
+        consumer_dependencies: resources that consumers depend on.
+        ready: resources that the plugins of routes depend on.
+        plugins: the plugins for every request, at least one. Routes depend on them, and they depend on the release.
         ip: address at which clients reach Kong.
         url: its URL.
         command: the command that has to run while `ip` and `url` are used; None: no command is needed.
@@ -62,88 +61,101 @@ class Gateway(pulumi.ComponentResource):
         services_namespace: pulumi.Input[str],
         crds: Sequence[Mapping[str, Any]],
     ) -> None:
-        super().__init__("kong-doks:gateway:Gateway", name, None, cluster.provider_only)
-        child = pulumi.ResourceOptions(parent=self)
-        with_cluster = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        super().__init__("kong-doks:gateway:Gateway", name, None, cluster.provider_options)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._with_cluster = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         store_host = rate_limit_store.host(namespaces.GATEWAY) if config.needs_rate_limit_store else None
         self.context = Context(rate_limit_store=store_host, https=config.tls is not None)
-        self.namespace = kubernetes.core.v1.Namespace(
-            name,
-            metadata=kubernetes.meta.v1.ObjectMetaArgs(
-                name=namespaces.GATEWAY, labels=namespace_labels(cluster.resource)
-            ),
-            opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster.resource)),
-        )
-        self.api_ports = _api_ports(cluster, child)
+        self.namespace = self._create_namespace(name, cluster)
+        self.api_ports = _api_ports(cluster, self._child)
         policies = {**default_deny(cluster.resource), **gateway_policies(config, self.api_ports)}
-        priority_class = _priority_class(with_cluster) if config.gateway_has_priority else None
-        self.closed = namespace = isolated_namespace(self.namespace.metadata.name, policies, with_cluster)
-        self.release = helm.release(
-            name,
-            version=versions.KONG_CHART,
-            repository=config.chart_repository,
-            namespace=namespace,
-            values=kong_values(config, priority_class),
-            # Never `deleted_with` the cluster, nor a child of a component that is: children inherit the option, and
-            # `destroy` would skip the uninstall. That waits until DigitalOcean has removed the load balancer, which
-            # would stay billed otherwise.
-            opts=child,
-        )
-        store: Sequence[pulumi.Resource] = []
-        if config.needs_rate_limit_store:
-            store = RateLimitStore(
-                "rate-limits",
-                namespace=namespace,
-                services_namespace=services_namespace,
-                priority_class=priority_class,
-                scales_nodes=config.scales_nodes,
-                opts=with_cluster,
-            ).ready
-        # The release doesn't wait for the CRDs: Helm installs them as well the first time, and sooner; later they would
-        # delay the pods of a new version. After each CRD the provider reads the cluster's OpenAPI schema again, which
-        # holds up all other objects. So they come last, while the release and the services' pods start.
-        self.crds_after: list[pulumi.Output[str]] = []
-        definitions = CustomResourceDefinitions(
-            name,
-            crds,
-            pulumi.ResourceOptions.merge(
-                with_cluster,
-                pulumi.ResourceOptions(depends_on=after(namespace, self.crds_after)),
-            ),
-        )
+        priority_class = _priority_class(self._with_cluster) if config.gateway_has_priority else None
+        self.isolated_namespace = isolate_namespace(self.namespace.metadata.name, policies, self._with_cluster)
+        self.release = self._install_kong(name, config, priority_class)
+        store = self._create_store(config, services_namespace, priority_class)
+        self.crds_wait_for: list[pulumi.Output[str]] = []
+        definitions = self._create_definitions(name, crds)
 
-        def kind(plural: str) -> Sequence[pulumi.Resource]:
+        def of_kind(plural: str) -> Sequence[pulumi.Resource]:
             """Returns the dependencies of objects of a kind: the release with the controller, and the CRD."""
             definition = definitions.objects.get(f"{plural}.configuration.konghq.com")
             return [self.release, *([definition] if definition else [])]
 
-        self.consumer_kind = kind("kongconsumers")
+        self.consumer_dependencies = of_kind("kongconsumers")
         # On `destroy` Pulumi deletes plugins while the controller runs. Without its store a rate limit has no effect.
         after_store = pulumi.ResourceOptions.merge(
-            with_cluster, pulumi.ResourceOptions(depends_on=[*kind("kongclusterplugins"), *store])
+            self._with_cluster, pulumi.ResourceOptions(depends_on=[*of_kind("kongclusterplugins"), *store])
         )
         self.plugins = [gateway_plugin(plugin, after_store) for plugin in gateway_plugins(config.gateway, self.context)]
-        self.ready: Sequence[pulumi.Resource] = [*kind("kongplugins"), *store, *self.plugins]
-        self.command: str | None = None
-        if config.proxy_service_type == "LoadBalancer":
-            proxy = kubernetes.core.v1.Service.get(
-                "kong-proxy",
-                # From the release's status, unknown until Kong is installed: a preview has nothing to look up.
-                pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
-                opts=child,
-            )
-            lookup = _address_lookup(proxy) if config.creates_cluster else None
-            self.ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(
-                lambda ingress: ipv4_address(ingress, lookup)
-            )
-            self.url = pulumi.Output.concat("http://", self.ip)
-            if config.tls:
-                self.url = pulumi.Output.from_input(config.tls.url)
-        else:
-            self.ip = pulumi.Output.from_input("127.0.0.1")
-            self.url = pulumi.Output.from_input(f"http://127.0.0.1:{LOCAL_PORT}")
-            self.command = f"{cluster.kubectl(namespaces.GATEWAY)} port-forward service/kong-proxy {LOCAL_PORT}:80"
+        self.ready: Sequence[pulumi.Resource] = [*of_kind("kongplugins"), *store, *self.plugins]
+        self.ip, self.url, self.command = self._address(config, cluster)
         self.register_outputs({"ip": self.ip, "url": self.url})
+
+    def _create_namespace(self, name: str, cluster: Cluster) -> kubernetes.core.v1.Namespace:
+        return kubernetes.core.v1.Namespace(
+            name,
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(
+                name=namespaces.GATEWAY, labels=namespace_labels(cluster.resource)
+            ),
+            opts=pulumi.ResourceOptions.merge(self._child, namespace_options(cluster.resource)),
+        )
+
+    def _install_kong(
+        self, name: str, config: Settings, priority_class: pulumi.Input[str] | None
+    ) -> kubernetes.helm.v3.Release:
+        return helm.release(
+            name,
+            version=versions.KONG_CHART,
+            repository=config.chart_repository,
+            namespace=self.isolated_namespace,
+            values=kong_values(config, priority_class),
+            # Never `deleted_with` the cluster, nor a child of a component that is: children inherit the option, and
+            # `destroy` would skip the uninstall. That waits until DigitalOcean has removed the load balancer, which
+            # would stay billed otherwise.
+            opts=self._child,
+        )
+
+    def _create_store(
+        self, config: Settings, services_namespace: pulumi.Input[str], priority_class: pulumi.Input[str] | None
+    ) -> Sequence[pulumi.Resource]:
+        """Creates the rate-limit store if there has to be one, and returns the resources that plugins depend on."""
+        if not config.needs_rate_limit_store:
+            return []
+        return RateLimitStore(
+            "rate-limits",
+            namespace=self.isolated_namespace,
+            services_namespace=services_namespace,
+            priority_class=priority_class,
+            scales_nodes=config.scales_nodes,
+            opts=self._with_cluster,
+        ).ready
+
+    def _create_definitions(self, name: str, crds: Sequence[Mapping[str, Any]]) -> CustomResourceDefinitions:
+        """Creates Kong's CRDs as the last objects, while the release and the services' pods start.
+
+        After each CRD the provider reads the cluster's OpenAPI schema again, and all other objects wait for that. The
+        release doesn't wait for the CRDs: at the first install, Helm creates them itself and earlier. At an upgrade,
+        waiting would delay the new pods.
+        """
+        last = pulumi.ResourceOptions(depends_on=delay_until(self.isolated_namespace, self.crds_wait_for))
+        return CustomResourceDefinitions(name, crds, pulumi.ResourceOptions.merge(self._with_cluster, last))
+
+    def _address(self, config: Settings, cluster: Cluster) -> tuple[pulumi.Output[str], pulumi.Output[str], str | None]:
+        """Returns the address at which clients reach Kong, its URL, and the command that has to run meanwhile."""
+        if config.proxy_service_type != "LoadBalancer":
+            command = f"{cluster.kubectl(namespaces.GATEWAY)} port-forward service/kong-proxy {LOCAL_PORT}:80"
+            url = f"http://127.0.0.1:{LOCAL_PORT}"
+            return pulumi.Output.from_input("127.0.0.1"), pulumi.Output.from_input(url), command
+        proxy = kubernetes.core.v1.Service.get(
+            "kong-proxy",
+            # From the release's status, unknown until Kong is installed: a preview has nothing to look up.
+            pulumi.Output.concat(self.release.status.namespace, "/kong-proxy"),
+            opts=self._child,
+        )
+        lookup = _address_lookup(proxy) if config.creates_cluster else None
+        ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(lambda ingress: ipv4_address(ingress, lookup))
+        url = pulumi.Output.from_input(config.tls.url) if config.tls else pulumi.Output.concat("http://", ip)
+        return ip, url, None
 
 
 def _priority_class(opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -172,7 +184,7 @@ def _api_ports(cluster: Cluster, opts: pulumi.ResourceOptions) -> Sequence[pulum
 
 def _address_lookup(proxy: kubernetes.core.v1.Service) -> Callable[[], pulumi.Output[str]]:
     """Returns a function that looks up the address of the Service's load balancer at DigitalOcean."""
-    return lambda: digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[_LOAD_BALANCER_ID]).ip
+    return lambda: digitalocean.get_load_balancer_output(id=proxy.metadata.annotations[load_balancer.ID_ANNOTATION]).ip
 
 
 def ipv4_address(

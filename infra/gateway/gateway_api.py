@@ -38,7 +38,10 @@ class GatewayApi(pulumi.ComponentResource):
         # The Gateway is in Kong's namespace, and goes on `destroy` while the controller runs.
         after_release = pulumi.ResourceOptions(depends_on=[gateway.release])
         super().__init__(
-            "kong-doks:gateway:GatewayApi", name, None, pulumi.ResourceOptions.merge(cluster.contents, after_release)
+            "kong-doks:gateway:GatewayApi",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(cluster.contents_options, after_release),
         )
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         definitions = CustomResourceDefinitions(

@@ -7,15 +7,16 @@ import pulumi
 from infra.config import pod_resources, versions
 from infra.config.environment import gateway_environment
 from infra.config.gateway import DEFAULT_CPU_TARGET, GatewayPolicies
+from infra.config.load_balancer import ANNOTATION_PREFIX, QUICKEST_HEALTH_CHECK
 from infra.config.scaling import PodAutoscale
 from infra.config.settings import Settings
 from infra.kubernetes.eviction import EVICTABLE, LEAVES_LOST_NODE
 from infra.kubernetes.pod_security import CHART_CONTAINER
 
 _PRIVATE_NETWORKS = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
-# The chart asks every 10 s, and Kong's first configuration comes 8 s after its start: a pod would serve from the second
-# answer on only, 15 s after its start. A pod that doesn't answer is still left out after 30 s, as by the chart. Kong's
-# container has its configuration when it is restarted: the chart would leave it without connections for 5 s.
+# Kong has its first configuration 8 s after its start. With the chart's probe every 10 s, a pod serves after 15 s only.
+# A restarted container has its configuration at once: with the chart's delay of 5 s it would be without connections for
+# that time. As with the chart's probe, a pod that doesn't answer gets no connections after 30 s.
 _READINESS_PROBE = {"initialDelaySeconds": 1, "periodSeconds": 2, "failureThreshold": 15}
 # Kong serves without its controller, but its pod gets no connections while one of the containers isn't ready. /readyz,
 # the chart's choice, fails for 6 s, until a restarted controller has read the cluster. New pods wait for Kong's probe.
@@ -25,16 +26,6 @@ _CONTROLLER_READINESS_PROBE = {
     "periodSeconds": 1,
     "failureThreshold": 30,
 }
-_LOAD_BALANCER_ANNOTATION = "service.beta.kubernetes.io/do-loadbalancer-"
-
-# With DigitalOcean's own 3 checks that time out after 5 seconds each, a lost node gets connections twice as long.
-_QUICKEST_HEALTH_CHECK = {
-    "check-interval-seconds": "3",
-    "response-timeout-seconds": "3",
-    "unhealthy-threshold": "2",
-    "healthy-threshold": "2",
-}
-"""The smallest values that DigitalOcean accepts."""
 
 
 def kong_values(config: Settings, priority_class: pulumi.Input[str] | None = None) -> dict[str, Any]:
@@ -84,21 +75,24 @@ def _proxy_protocol(config: Settings) -> dict[str, Any]:
     annotations = {
         # The default, REGIONAL_NETWORK, passes packets through to the Service's own ports, where Kong doesn't listen,
         # and has no PROXY protocol.
-        f"{_LOAD_BALANCER_ANNOTATION}type": "REGIONAL",
-        f"{_LOAD_BALANCER_ANNOTATION}enable-proxy-protocol": "true",
+        f"{ANNOTATION_PREFIX}type": "REGIONAL",
+        f"{ANNOTATION_PREFIX}enable-proxy-protocol": "true",
     }
     if config.gateway.max_replicas > 1:
-        for name, number in _QUICKEST_HEALTH_CHECK.items():
-            annotations[f"{_LOAD_BALANCER_ANNOTATION}healthcheck-{name}"] = number
+        # With DigitalOcean's defaults, 3 checks that time out after 5 seconds each, a lost node gets connections twice
+        # as long.
+        for name, number in QUICKEST_HEALTH_CHECK.items():
+            annotations[f"{ANNOTATION_PREFIX}healthcheck-{name}"] = str(number)
     if config.tls:
         # With an address in the Service's status, the nodes would send requests for it to Kong directly, without the
         # PROXY protocol. Among these is cert-manager's own check before it calls the ACME server.
-        annotations[f"{_LOAD_BALANCER_ANNOTATION}hostname"] = config.tls.domain
+        annotations[f"{ANNOTATION_PREFIX}hostname"] = config.tls.domain
     return {
         "annotations": annotations,
-        # A node sends connections to its own pods of Kong only, and the load balancer's check asks for these: it leaves
-        # a node as soon as its pod does, and no other node sends connections to a lost one's pod until Kubernetes has
-        # noticed. A single pod may move to another node, which the load balancer hasn't checked yet.
+        # With Local, a node passes connections to its own pods of Kong only, and the load balancer's health check fails
+        # on a node without a ready one. So the load balancer stops sending to a node when its pod ends, and no other
+        # node sends connections to the pod of a lost node. A single pod doesn't get Local: it may move to a node that
+        # the load balancer hasn't checked yet.
         **({"externalTrafficPolicy": "Local"} if config.gateway.min_replicas > 1 else {}),
         "http": {"parameters": ["proxy_protocol"]},
         "tls": {"parameters": ["http2", "proxy_protocol"]},

@@ -8,6 +8,7 @@ import pulumi
 from infra.config import namespaces
 from infra.config.kong_plugins import Plugin
 from infra.gateway.rate_limit_store import PASSWORD
+from infra.kubernetes.labels import app_labels
 from infra.kubernetes.raw_object import KubernetesObject
 
 INGRESS_CLASS = "kong"
@@ -42,7 +43,7 @@ def route_plugin(
     Kong refuses to change the `plugin` of an object. Each plugin has an object of its own, so none has to be replaced.
     """
     name = plugin_name(service, plugin.name)
-    metadata = {"name": name, "namespace": namespace, "labels": {"app": service}}
+    metadata = {"name": name, "namespace": namespace, "labels": app_labels(service)}
     return kong_object(name, "KongPlugin", metadata, _fields(plugin, PASSWORD), opts)
 
 
@@ -61,7 +62,7 @@ def upstream_policy(
     manifest = {
         "apiVersion": "configuration.konghq.com/v1beta1",
         "kind": "KongUpstreamPolicy",
-        "metadata": {"name": service, "namespace": namespace, "labels": {"app": service}},
+        "metadata": {"name": service, "namespace": namespace, "labels": app_labels(service)},
         "spec": {"healthchecks": checks},
     }
     return KubernetesObject(f"{service}.upstream", manifest, opts)

@@ -10,11 +10,12 @@ from pulumi_kubernetes import apps, core, meta
 
 from infra.config import pod_resources, versions
 from infra.kubernetes.eviction import first_pod_seconds, lost_node_tolerations
+from infra.kubernetes.labels import app_labels
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
 
 _NAME = "rate-limits"
-_LABELS = {"app": _NAME}
+_LABELS = app_labels(_NAME)
 PODS = meta.v1.LabelSelectorArgs(match_labels=_LABELS)
 _FOLDER = "/etc/valkey"
 
@@ -56,57 +57,62 @@ class RateLimitStore(pulumi.ComponentResource):
             opts: of the component.
         """
         super().__init__("kong-doks:counters:Counters", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        rollout = f"{first_pod_seconds(scales_nodes=scales_nodes)}s"
-
-        def metadata(
-            namespace: pulumi.Input[str], name: str = _NAME, annotations: Mapping[str, str] | None = None
-        ) -> meta.v1.ObjectMetaArgs:
-            return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS, annotations=annotations)
-
-        password = secrets.token_hex(32)
-        secret = core.v1.Secret(
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._namespace = namespace
+        secret = self._create_password(name)
+        copy = core.v1.Secret(
+            f"{name}-services",
+            metadata=_metadata(services_namespace, PASSWORD["name"]),
+            data={PASSWORD["key"]: pulumi.Output.secret(secret.data[PASSWORD["key"]])},
+            opts=self._child,
+        )
+        pod = _pod(secret.metadata.name, priority_class)
+        server = self._create_server(name, pod, first_pod_seconds(scales_nodes=scales_nodes))
+        service = core.v1.Service(
             name,
-            metadata=metadata(namespace, PASSWORD["name"]),
+            # The Deployment's readiness is enough; Pulumi would wait 10 s more for endpoints to settle.
+            metadata=_metadata(namespace, annotations=SKIP_AWAIT),
+            spec=core.v1.ServiceSpecArgs(
+                selector=_LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
+            ),
+            opts=self._child,
+        )
+        self.ready = [copy, server, service]
+        self.register_outputs({})
+
+    def _create_password(self, name: str) -> core.v1.Secret:
+        """Creates the Secret with the password, for the store's configuration and for Kong's."""
+        password = secrets.token_hex(32)
+        return core.v1.Secret(
+            name,
+            metadata=_metadata(self._namespace, PASSWORD["name"]),
             data=pulumi.Output.secret(
                 _encoded({PASSWORD["key"]: json.dumps(password), "valkey.conf": f"requirepass {password}\n"})
             ),
             # Each run of the program generates a new password; the first one stays.
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["data"])),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["data"])),
         )
-        copy = core.v1.Secret(
-            f"{name}-services",
-            metadata=metadata(services_namespace, PASSWORD["name"]),
-            data={PASSWORD["key"]: pulumi.Output.secret(secret.data[PASSWORD["key"]])},
-            opts=child,
-        )
-        server = apps.v1.Deployment(
+
+    def _create_server(self, name: str, pod: core.v1.PodSpecArgs, seconds: int) -> apps.v1.Deployment:
+        rollout = pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
+        return apps.v1.Deployment(
             name,
-            metadata=metadata(namespace),
+            metadata=_metadata(self._namespace),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 selector=meta.v1.LabelSelectorArgs(match_labels=_LABELS),
                 # Two pods at once would count separately.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=_pod(secret.metadata.name, priority_class)
-                ),
+                template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=_LABELS), spec=pod),
             ),
-            opts=pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=rollout, update=rollout))
-            ),
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(custom_timeouts=rollout)),
         )
-        service = core.v1.Service(
-            name,
-            # The Deployment's readiness is enough; Pulumi would wait 10 s more for endpoints to settle.
-            metadata=metadata(namespace, annotations=SKIP_AWAIT),
-            spec=core.v1.ServiceSpecArgs(
-                selector=_LABELS, ports=[core.v1.ServicePortArgs(name="redis", port=6379, target_port="redis")]
-            ),
-            opts=child,
-        )
-        self.ready = [copy, server, service]
-        self.register_outputs({})
+
+
+def _metadata(
+    namespace: pulumi.Input[str], name: str = _NAME, annotations: Mapping[str, str] | None = None
+) -> meta.v1.ObjectMetaArgs:
+    return meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=_LABELS, annotations=annotations)
 
 
 def _encoded(data: Mapping[str, str]) -> Mapping[str, str]:

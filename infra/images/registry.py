@@ -56,7 +56,7 @@ class DigitalOceanRegistry(pulumi.ComponentResource):
             name=config.name,
             subscription_tier_slug=config.tier,
             region=config.region,
-            # An account has one registry, so its replacement can't come first.
+            # In the tiers starter and basic an account has one registry, so its replacement can't come first.
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True)),
         )
 

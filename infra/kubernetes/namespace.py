@@ -1,4 +1,4 @@
-"""Namespaces whose network is closed but for named policies."""
+"""Isolated namespaces: NetworkPolicies deny their pods all connections but the named ones."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ def default_deny(cluster: pulumi.Resource | None) -> Mapping[str, Policy]:
     return {"default.deny": policy(meta.v1.LabelSelectorArgs())} if cluster else {}
 
 
-def isolated_namespace(
+def isolate_namespace(
     namespace: pulumi.Output[str], policies: Mapping[str, Policy], opts: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
     """Creates the NetworkPolicies of a namespace.
@@ -34,8 +34,8 @@ def isolated_namespace(
         The namespace's name, resolved once the policies exist: for objects that must not exist before. It is a property
         of the policies, so that such an object depends on them alone, and through them on the namespace.
     """
-    closed = [network_policy(name, namespace, spec, opts).metadata.namespace for name, spec in policies.items()]
-    return pulumi.Output.all(*closed or [namespace]).apply(lambda known: str(known[0]))
+    names = [network_policy(name, namespace, spec, opts).metadata.namespace for name, spec in policies.items()]
+    return pulumi.Output.all(*names or [namespace]).apply(lambda known: str(known[0]))
 
 
 def network_policy(

@@ -12,6 +12,7 @@ import pulumi
 from pulumi_kubernetes import meta, networking
 
 from infra.config.network import Egress
+from infra.kubernetes.labels import SERVICE_LABEL
 
 EgressRule = networking.v1.NetworkPolicyEgressRuleArgs
 IngressRule = networking.v1.NetworkPolicyIngressRuleArgs
@@ -19,8 +20,6 @@ Peer = networking.v1.NetworkPolicyPeerArgs
 Policy = networking.v1.NetworkPolicySpecArgs
 Selector = meta.v1.LabelSelectorArgs
 
-SERVICE_LABEL = "kong-doks/service"
-"""Label of a service's pods with the service's name; all its versions have the same value."""
 GATEWAY_PODS = Selector(match_labels={"app.kubernetes.io/name": "kong", "app.kubernetes.io/instance": "kong"})
 """The pods of Kong's release."""
 METRICS_PORT = 8100

@@ -6,7 +6,9 @@ from typing import Any
 import pulumi
 
 
-def after(first: pulumi.Output[Any], others: Sequence[pulumi.Output[Any]]) -> pulumi.Output[list[pulumi.Resource]]:
+def delay_until(
+    first: pulumi.Output[Any], others: Sequence[pulumi.Output[Any]] = ()
+) -> pulumi.Output[list[pulumi.Resource]]:
     """Returns a `depends_on` that delays a resource until outputs are resolved, without a dependency in the state.
 
     Args:

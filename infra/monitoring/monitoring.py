@@ -11,7 +11,7 @@ from infra.config import namespaces, versions
 from infra.config.settings import Settings
 from infra.gateway.gateway import Gateway
 from infra.kubernetes import helm
-from infra.kubernetes.namespace import isolated_namespace, namespace_options
+from infra.kubernetes.namespace import isolate_namespace, namespace_options
 from infra.kubernetes.network_policy import (
     DNS,
     GATEWAY_PODS,
@@ -49,67 +49,75 @@ class Monitoring(pulumi.ComponentResource):
             gateway: Kong, whose metrics Prometheus reads.
             retention: how long Prometheus keeps metrics, as it writes durations.
         """
-        super().__init__("kong-doks:monitoring:Monitoring", name, None, cluster.contents)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        super().__init__("kong-doks:monitoring:Monitoring", name, None, cluster.contents_options)
+        self._options = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
+        self._namespace = self._create_namespace(name, cluster, gateway)
+        _allow_listing_pods(self._namespace, gateway, self._options)
+        self._install_prometheus(config.prometheus_chart_repository, retention)
+        panels = self._create_dashboard(config)
+        kubectl = cluster.kubectl(namespaces.MONITORING)
+        self.commands = {"prometheus_command": f"{kubectl} port-forward service/prometheus-server 9090:80"}
+        if config.has_grafana:
+            self._install_grafana(config.grafana_chart_repository, panels)
+            template = "'go-template={{index .data \"admin-password\" | base64decode}}'"
+            self.commands["grafana_command"] = f"{kubectl} port-forward service/grafana 3000:80"
+            self.commands["grafana_password_command"] = f"{kubectl} get secret grafana --output {template}"
+        self.register_outputs({})
+
+    def _create_namespace(self, name: str, cluster: Cluster, gateway: Gateway) -> pulumi.Output[str]:
+        """Creates the isolated namespace, and returns its name."""
         created = kubernetes.core.v1.Namespace(
             name,
             metadata=kubernetes.meta.v1.ObjectMetaArgs(
                 name=namespaces.MONITORING, labels=namespace_labels(cluster.resource)
             ),
-            opts=pulumi.ResourceOptions.merge(child, namespace_options(cluster.resource)),
+            opts=pulumi.ResourceOptions.merge(self._options, namespace_options(cluster.resource)),
         )
         # Prometheus has no password. In an existing cluster, the namespace may hold other pods.
         policies = {"monitoring": _policy(gateway.api_ports)} if cluster.resource else {}
-        namespace = isolated_namespace(created.metadata.name, policies, child)
+        return isolate_namespace(created.metadata.name, policies, self._options)
 
-        def config_map(name: str, data: Mapping[str, str], labels: Mapping[str, str] | None = None) -> pulumi.Resource:
-            return kubernetes.core.v1.ConfigMap(
-                name,
-                metadata=kubernetes.meta.v1.ObjectMetaArgs(name=name, namespace=namespace, labels=labels),
-                data=data,
-                opts=child,
-            )
-
-        def after(resource: pulumi.Resource) -> pulumi.ResourceOptions:
-            # Pods don't start before the files that they mount.
-            return pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[resource]))
-
-        _allow_listing_pods(namespace, gateway, child)
+    def _install_prometheus(self, repository: str, retention: str) -> None:
         files = prometheus_files(namespaces.GATEWAY)
         helm.release(
             "prometheus",
             version=versions.PROMETHEUS_CHART,
-            repository=config.prometheus_chart_repository,
-            namespace=namespace,
+            repository=repository,
+            namespace=self._namespace,
             values=prometheus_values(retention, files),
             # The chart mounts <release>-config in place of the file that it would write.
-            opts=after(config_map("prometheus-config", files)),
+            opts=self._after(self._config_map("prometheus-config", files)),
         )
-        panels = config_map(
-            "gateway-dashboard",
-            {
-                "gateway.json": json.dumps(
-                    dashboard(config.namespace, [workload.name for workload in config.workloads]), indent=1
-                )
-            },
-            # The sidecar of a Grafana that already runs in the cluster finds dashboards by this label.
-            {"grafana_dashboard": "1"},
+
+    def _create_dashboard(self, config: Settings) -> pulumi.Resource:
+        panels = dashboard(config.namespace, [workload.name for workload in config.workloads])
+        # The sidecar of a Grafana that already runs in the cluster finds dashboards by this label.
+        labels = {"grafana_dashboard": "1"}
+        return self._config_map("gateway-dashboard", {"gateway.json": json.dumps(panels, indent=1)}, labels)
+
+    def _install_grafana(self, repository: str, panels: pulumi.Resource) -> None:
+        helm.release(
+            "grafana",
+            version=versions.GRAFANA_CHART,
+            repository=repository,
+            namespace=self._namespace,
+            values=grafana_values(),
+            opts=self._after(panels),
         )
-        kubectl = cluster.kubectl(namespaces.MONITORING)
-        self.commands = {"prometheus_command": f"{kubectl} port-forward service/prometheus-server 9090:80"}
-        if config.has_grafana:
-            helm.release(
-                "grafana",
-                version=versions.GRAFANA_CHART,
-                repository=config.grafana_chart_repository,
-                namespace=namespace,
-                values=grafana_values(),
-                opts=after(panels),
-            )
-            template = "'go-template={{index .data \"admin-password\" | base64decode}}'"
-            self.commands["grafana_command"] = f"{kubectl} port-forward service/grafana 3000:80"
-            self.commands["grafana_password_command"] = f"{kubectl} get secret grafana --output {template}"
-        self.register_outputs({})
+
+    def _config_map(
+        self, name: str, data: Mapping[str, str], labels: Mapping[str, str] | None = None
+    ) -> pulumi.Resource:
+        return kubernetes.core.v1.ConfigMap(
+            name,
+            metadata=kubernetes.meta.v1.ObjectMetaArgs(name=name, namespace=self._namespace, labels=labels),
+            data=data,
+            opts=self._options,
+        )
+
+    def _after(self, files: pulumi.Resource) -> pulumi.ResourceOptions:
+        # Pods don't start before the files that they mount.
+        return pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[files]))
 
 
 def _policy(api_ports: Sequence[pulumi.Input[int]]) -> Policy:

@@ -12,7 +12,7 @@ from infra.config.bundled_app import AnyWorkload
 from infra.config.service_version import ResolvedVersion
 from infra.images.image import ExistingImage, Image
 from infra.kubernetes.eviction import EVICTABLE, first_pod_seconds, lost_node_tolerations
-from infra.kubernetes.network_policy import SERVICE_LABEL
+from infra.kubernetes.labels import SERVICE_LABEL, app_labels
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
@@ -65,7 +65,7 @@ def deploy(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> apps.v
     Kong serves a route without the plugins that it doesn't find, and the controller may process a route before its
     plugins. So pods start after the plugins, which `opts` depends on, and stop before Pulumi deletes the plugins.
     """
-    labels = {"app": name}
+    labels = app_labels(name)
     pods = meta.v1.LabelSelectorArgs(match_labels=labels)
     rollout = f"{rollout_seconds(args)}s"
 

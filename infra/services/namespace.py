@@ -6,17 +6,17 @@ from pulumi_kubernetes import core, meta
 from infra.cluster.cluster import Cluster
 from infra.config.settings import Settings
 from infra.gateway.network_policies import solver_policy
-from infra.kubernetes import ordering
-from infra.kubernetes.namespace import default_deny, isolated_namespace, namespace_options, network_policy
+from infra.kubernetes.namespace import default_deny, isolate_namespace, namespace_options, network_policy
 from infra.kubernetes.network_policy import Policy
+from infra.kubernetes.ordering import delay_until
 from infra.kubernetes.pod_security import namespace_labels
 
 
 class ServicesNamespace(pulumi.ComponentResource):
-    """A closed namespace whose pods can pull images.
+    """An isolated namespace whose pods can pull images.
 
     Attributes:
-        name: resolved once the namespace is closed.
+        name: resolved once the namespace's own NetworkPolicies exist.
         pull_secret: name of the Secret to pull images with, resolved once it exists; None: none is needed.
     """
 
@@ -31,7 +31,7 @@ class ServicesNamespace(pulumi.ComponentResource):
             cluster: that the namespace is in.
             pull_credentials: a Docker config (JSON, secret) to pull images with; None: none is needed.
         """
-        super().__init__("kong-doks:namespace:Namespace", name, None, cluster.contents)
+        super().__init__("kong-doks:namespace:Namespace", name, None, cluster.contents_options)
         child = pulumi.ResourceOptions(parent=self)
         self._options = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(deleted_with=cluster.resource))
         labels = namespace_labels(cluster.resource)
@@ -49,7 +49,7 @@ class ServicesNamespace(pulumi.ComponentResource):
                 opts=self._options,
             ).metadata.name
         policies = {**default_deny(cluster.resource), **(solver_policy() if config.tls else {})}
-        self.name = isolated_namespace(self._created, policies, self._options)
+        self.name = isolate_namespace(self._created, policies, self._options)
         self.pull_secret: pulumi.Output[str] | None = None
         if pull_credentials is not None:
             self.pull_secret = core.v1.Secret(
@@ -61,22 +61,20 @@ class ServicesNamespace(pulumi.ComponentResource):
             ).metadata.name
         self.register_outputs({"name": self.name})
 
-    def closed_for(self, service: str, policy: Policy, gateway: pulumi.Output[str]) -> pulumi.Output[str]:
+    def isolate_service(self, service: str, policy: Policy, gateway: pulumi.Output[str]) -> pulumi.Output[str]:
         """Creates the NetworkPolicy of one service's pods.
 
         Args:
             service: name of the service and of the policy.
             policy: lets Kong in.
-            gateway: name of Kong's namespace, resolved once that is closed. The service's policy comes after it: then
-                Kong's release, which is on the critical path, doesn't queue behind the objects of many services.
+            gateway: name of Kong's namespace, resolved once that is isolated. The service's policy comes after it:
+                then Kong's release, which is on the critical path, doesn't queue behind the objects of many services.
 
         Returns:
-            The namespace's name, resolved once the namespace is closed and this policy exists. Only this service's
+            The namespace's name, resolved once the namespace's own policies and this one exist. Only this service's
             objects wait for it: if each waited for every policy, the edges of N services would number N squared.
         """
-        opts = pulumi.ResourceOptions.merge(
-            self._options, pulumi.ResourceOptions(depends_on=ordering.after(gateway, ()))
-        )
+        opts = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=delay_until(gateway)))
         own = network_policy(service, self.name, policy, opts)
         # A property of the policy: an object that has it depends on the policy alone, and so on all that came before.
         return own.metadata.namespace.apply(str)

@@ -12,6 +12,7 @@ from infra.gateway.consumers import Consumer
 from infra.gateway.gateway import Gateway
 from infra.gateway.gateway_api import API, GatewayApi
 from infra.gateway.kong_resources import INGRESS_CLASS
+from infra.kubernetes.labels import app_labels
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
 
 PRECISION = 100
@@ -40,10 +41,10 @@ class RouteDependencies:
     def of(self, service: AnyWorkload) -> list[pulumi.Resource]:
         """Returns the resources that the route depends on and its plugins don't."""
         # If Kong served the route before its consumers exist, they would get 401.
-        needs: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
+        resources: list[pulumi.Resource] = [consumer.consumer for consumer in self.consumers] if service.auth else []
         if self.gateway_api and len(service.traffic_weights) > 1:
-            needs += [self.gateway_api.gateway, *([self.certificate] if self.certificate else [])]
-        return needs
+            resources += [self.gateway_api.gateway, *([self.certificate] if self.certificate else [])]
+        return resources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +56,18 @@ class RouteArgs:
         namespace: of the service.
         annotations: by which Kong's controller configures the route: the same for both kinds.
         backends: names of the Service objects, with their weights in percent.
-        needs: the gateway and what is attached to it.
+        dependencies: the gateway and what is attached to it.
     """
 
     service: AnyWorkload
     namespace: pulumi.Input[str]
     annotations: Mapping[str, pulumi.Input[str]]
     backends: Sequence[tuple[pulumi.Input[str], int]]
-    needs: RouteDependencies
+    dependencies: RouteDependencies
 
     @property
     def domain(self) -> str | None:
-        return self.needs.certificate.domain if self.needs.certificate else None
+        return self.dependencies.certificate.domain if self.dependencies.certificate else None
 
 
 def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
@@ -104,7 +105,7 @@ def _escaped(path: str) -> str:
 
 
 def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ingress:
-    name, certificate = args.service.name, args.needs.certificate
+    name, certificate = args.service.name, args.dependencies.certificate
     ((backend_name, _),) = args.backends
     # The port by name, so that the route works while a change of the port reaches the Service object and the pods.
     backend = networking.v1.IngressBackendArgs(
@@ -123,7 +124,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
         metadata=meta.v1.ObjectMetaArgs(
             name=name,
             namespace=args.namespace,
-            labels={"app": name},
+            labels=app_labels(name),
             # Until the certificate exists, the controller serves the Ingress without it and reports no address.
             annotations={
                 **args.annotations,
@@ -147,7 +148,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
 
 
 def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> KubernetesObject:
-    name, gateway_api = args.service.name, args.needs.gateway_api
+    name, gateway_api = args.service.name, args.dependencies.gateway_api
     assert gateway_api  # noqa: S101 -- the program creates one if any route has weights
     annotations = {"konghq.com/protocols": "http,https", **args.annotations, "pulumi.com/waitFor": _PROGRAMMED}
     backends = [
@@ -163,7 +164,7 @@ def _http_route(args: RouteArgs, opts: pulumi.ResourceOptions) -> KubernetesObje
             "metadata": {
                 "name": name,
                 "namespace": args.namespace,
-                "labels": {"app": name},
+                "labels": app_labels(name),
                 "annotations": annotations,
             },
             "spec": {

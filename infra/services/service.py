@@ -1,7 +1,7 @@
 """A microservice: its pods, and its route through the gateway."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 from pulumi_kubernetes import apps, core, meta
@@ -10,7 +10,7 @@ from infra.cluster.cluster import Pool
 from infra.config.bundled_app import AnyWorkload
 from infra.config.environment import tracing_environment
 from infra.config.health_checks import health_checks
-from infra.config.kong_plugins import route_rules
+from infra.config.kong_plugins import RouteRules, route_rules
 from infra.config.registry import PullCredentials
 from infra.config.service import Service as ServiceSettings
 from infra.config.service_version import ResolvedVersion
@@ -18,6 +18,7 @@ from infra.config.settings import Settings
 from infra.gateway.kong_resources import UPSTREAM_POLICY, plugin_name, route_plugin, upstream_policy
 from infra.images.image import ExistingImage, Image
 from infra.images.registry import docker_config_of
+from infra.kubernetes.labels import app_labels
 from infra.secrets import mark_secret
 from infra.services.deployment import VersionArgs, deploy
 from infra.services.namespace import ServicesNamespace
@@ -29,9 +30,9 @@ from infra.services.service_objects import service_object, weighted_backend
 class Service(pulumi.ComponentResource):
     """A microservice behind the gateway.
 
-    Each version is <version>-deployment and <version>-service; a single version has the service's name. The route has
-    the service's name, and one list of policies, whichever version answers. One with weights leads to Service objects
-    of its own.
+    Each version has a Deployment `<version>-deployment` and a Service object `<version>-service`; a single version has
+    the service's name. The route has the service's name too. Its policies apply to all versions. A route with weights
+    leads to further Service objects (see `weighted_backend`).
 
     Attributes:
         name: of the service.
@@ -47,7 +48,7 @@ class Service(pulumi.ComponentResource):
         images: Mapping[str, Image | ExistingImage],
         namespace: ServicesNamespace,
         pool: Pool | None,
-        needs: RouteDependencies,
+        route_dependencies: RouteDependencies,
         opts: pulumi.ResourceOptions,
     ) -> None:
         """Creates the service.
@@ -58,71 +59,94 @@ class Service(pulumi.ComponentResource):
             images: by the version's name.
             namespace: of the services.
             pool: node pool of its pods; None: wherever there is room.
-            needs: what must exist before the route does.
+            route_dependencies: components that have to exist before the route.
             opts: of the component.
         """
+        gateway = route_dependencies.gateway
         self.name = service.name
-        self.url = pulumi.Output.concat(needs.gateway.url, service.path)
+        self.url = pulumi.Output.concat(gateway.url, service.path)
         self.request = _request(service, self.url)
         super().__init__("kong-doks:service:Service", self.name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
-
-        def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
-            return pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[*resources]))
-
-        rules = route_rules(service, config.gateway, needs.gateway.context)
-        namespace_name = namespace.closed_for(self.name, service_policy(service, config), needs.gateway.closed)
-        needs.gateway.crds_after.append(namespace_name)
-        after_gateway = after(*needs.gateway.ready)
+        self._options = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
+        rules = route_rules(service, config.gateway, gateway.context)
+        policy = service_policy(service, config)
+        namespace_name = namespace.isolate_service(self.name, policy, gateway.isolated_namespace)
+        gateway.crds_wait_for.append(namespace_name)
+        after_gateway = self._after(*gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         checks = health_checks(service)
-        # Service objects and route depend on the policy: the controller reports one that it doesn't find as an error,
-        # and Kong makes no health checks until it does.
-        policy = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
-        upstream = {**rules.upstream, **({UPSTREAM_POLICY: self.name} if checks else {})}
-        pull_secrets = [namespace.pull_secret] if namespace.pull_secret is not None else []
-        if isinstance(service, ServiceSettings) and service.pull:
-            pull_secrets.append(_pull_secret(self.name, service.pull, namespace_name, child))
+        health = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
+        pull_secrets = self._pull_secrets(service, namespace, namespace_name)
         versions = {
-            version_name: VersionArgs(
+            name: VersionArgs(
                 service=service,
                 version=version,
-                image=images[version_name],
+                image=images[name],
                 env=_environment(service, version, config),
                 namespace=namespace_name,
                 pull_secrets=pull_secrets,
                 pool=pool,
                 evictable=config.scales_nodes,
-                annotations=upstream,
+                annotations={**rules.upstream, **({UPSTREAM_POLICY: self.name} if checks else {})},
             )
-            for version_name, version in service.versions.items()
+            for name, version in service.versions.items()
         }
-        deployments = {name: deploy(name, args, after(*plugins)) for name, args in versions.items()}
         is_weighted = len(service.traffic_weights) > 1
-        create_backend = weighted_backend if is_weighted else service_object
-        backends = {name: create_backend(name, args, after(*plugins, *policy)) for name, args in versions.items()}
-        applied = sorted(plugin_name(self.name, plugin.name) for plugin in rules.plugins if plugin.applies)
-        opened = route(
-            RouteArgs(
-                service=service,
-                namespace=namespace_name,
-                annotations={
-                    **({"konghq.com/plugins": ",".join(applied)} if applied else {}),
-                    **mark_secret(rules.route, service),
-                },
-                backends=[
-                    (_ready(backends[name], deployments[name]), weight)
-                    for name, weight in service.traffic_weights.items()
-                ],
-                needs=needs,
-            ),
-            after(*needs.gateway.plugins, *plugins, *policy, *needs.of(service)),
+        backends = self._create_versions(versions, plugins, health, is_weighted=is_weighted)
+        route_args = RouteArgs(
+            service=service,
+            namespace=namespace_name,
+            annotations=self._route_annotations(service, rules),
+            backends=[(backends[name], weight) for name, weight in service.traffic_weights.items()],
+            dependencies=route_dependencies,
+        )
+        created_route = route(
+            route_args, self._after(*gateway.plugins, *plugins, *health, *route_dependencies.of(service))
         )
         if is_weighted:
-            # A route of an earlier revision leads to these, so they change once it has moved.
+            # The route of an earlier revision may lead to these Service objects, so they change after the new route.
             for name, args in versions.items():
-                service_object(name, args, after(*plugins, opened))
+                service_object(name, args, self._after(*plugins, created_route))
         self.register_outputs({})
+
+    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[*resources]))
+
+    def _create_versions(
+        self,
+        versions: Mapping[str, VersionArgs],
+        plugins: Sequence[pulumi.Resource],
+        health: Sequence[pulumi.Resource],
+        *,
+        is_weighted: bool,
+    ) -> Mapping[str, pulumi.Output[str]]:
+        """Creates the pods of each version, and the Service object that the route leads to.
+
+        Returns:
+            The name of each version's Service object, resolved once its pods are ready.
+        """
+        create_backend = weighted_backend if is_weighted else service_object
+        backends = {}
+        for name, args in versions.items():
+            deployment = deploy(name, args, self._after(*plugins))
+            # The controller reports an upstream policy that it doesn't find as an error, and Kong makes no health
+            # checks until it exists.
+            backends[name] = _ready(create_backend(name, args, self._after(*plugins, *health)), deployment)
+        return backends
+
+    def _pull_secrets(
+        self, service: AnyWorkload, namespace: ServicesNamespace, namespace_name: pulumi.Input[str]
+    ) -> Sequence[pulumi.Input[str]]:
+        """Returns the names of the Secrets to pull its images with, after it has created the service's own one."""
+        names: list[pulumi.Input[str]] = [namespace.pull_secret] if namespace.pull_secret is not None else []
+        if isinstance(service, ServiceSettings) and service.pull:
+            names.append(_pull_secret(self.name, service.pull, namespace_name, self._options))
+        return names
+
+    def _route_annotations(self, service: AnyWorkload, rules: RouteRules) -> Mapping[str, pulumi.Input[str]]:
+        applied = sorted(plugin_name(self.name, plugin.name) for plugin in rules.plugins if plugin.applies)
+        plugins = {"konghq.com/plugins": ",".join(applied)} if applied else {}
+        return {**plugins, **mark_secret(rules.route, service)}
 
 
 def _ready(backend: core.v1.Service, deployment: apps.v1.Deployment) -> pulumi.Output[str]:
@@ -149,7 +173,7 @@ def _pull_secret(
     docker_config = docker_config_of(host, credentials.username, credentials.password.get_secret_value())
     secret = core.v1.Secret(
         f"{name}.pull",
-        metadata=meta.v1.ObjectMetaArgs(name=f"{name}.pull", namespace=namespace, labels={"app": name}),
+        metadata=meta.v1.ObjectMetaArgs(name=f"{name}.pull", namespace=namespace, labels=app_labels(name)),
         type="kubernetes.io/dockerconfigjson",
         string_data={".dockerconfigjson": pulumi.Output.secret(docker_config)},
         opts=opts,

@@ -6,6 +6,7 @@ import json
 import pulumi
 from pulumi_kubernetes import core, meta
 
+from infra.kubernetes.labels import app_labels
 from infra.kubernetes.raw_object import SKIP_AWAIT
 from infra.services.deployment import VersionArgs, rollout_seconds
 
@@ -49,11 +50,11 @@ def _metadata(name: str, version: str, args: VersionArgs, annotations: dict[str,
     return meta.v1.ObjectMetaArgs(
         name=name,
         namespace=args.namespace,
-        labels={"app": version},
+        labels=app_labels(version),
         annotations={**args.annotations, **annotations} or None,
     )
 
 
 def _spec(version: str, args: VersionArgs) -> core.v1.ServiceSpecArgs:
     port = core.v1.ServicePortArgs(name="http", port=args.service.port, target_port="http")
-    return core.v1.ServiceSpecArgs(selector={"app": version}, ports=[port])
+    return core.v1.ServiceSpecArgs(selector=app_labels(version), ports=[port])
