@@ -22,10 +22,11 @@ class Step:
     Attributes:
         name: the last part of the type, and the logical name.
         needs: URNs of the resources that it depends on, its parent's dependencies included.
-        start: seconds after the first event; the engine's slot is taken from here on.
+        start: seconds after the first event, at which the engine begins with the resource.
         end: seconds after the first event.
-        ready: the latest end of what it needs. From there to `start` it waits for the program or for a free slot.
-        previous: URN of the step that ended then; empty: it needs none.
+        ready: the latest end of the steps in `needs`. From then to `start` the step waits for the program, or until the
+            engine has a free slot.
+        previous: URN of the step in `needs` that ended last; empty: `needs` is empty.
     """
 
     urn: str

@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from infra.config import prices
+from ops.account.billed import BilledResource, Owner, Tagged, price
 from ops.account.documents import (
     Account,
     Associated,
     Cluster,
-    Document,
     Droplet,
     LoadBalancer,
     Registry,
@@ -24,46 +24,22 @@ from ops.digitalocean import Api, ApiError, segment
 from ops.pulumi.state import CLUSTER, REGISTRY
 
 _CLUSTER_TAG = re.compile(r"k8s:([0-9a-f]{8}-[0-9a-f-]{27})")
-Tagged = Droplet | LoadBalancer | Stored
-DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-@dataclass(frozen=True)
-class BilledResource:
-    """A resource of the account; prices in US dollars."""
+class _Listing(NamedTuple):
+    """A list of the API whose resources have a cluster's tag."""
 
-    kind: str
-    id: str
     name: str
-    monthly: float
-    hourly: float
-    cluster: str = ""
-    """Id of the cluster in the resource's tag `k8s:<id>`."""
-    orphan: bool = False
-    """True if that cluster no longer exists."""
-    owner: str = "stack"
-    """`stack`: provably the stack's; `unknown`: may be; `nobody`: of a cluster that no update of the stack had;
-    `somebody`: has the stack's name and isn't its; else the other stack that has it."""
-
-    @property
-    def remove(self) -> str:
-        """The command that deletes it."""
-        return f"python -m ops remove {self.kind} {self.id}"
-
-
-class _Kind(NamedTuple):
-    """A list of the API whose resources bear a cluster's tag."""
-
-    path: str
+    """Its path, and its key in the answer."""
     query: Mapping[str, str]
     model: type[Tagged]
 
 
 _TAGGED = {
-    "droplet": _Kind("droplets", {}, Droplet),
-    "load_balancer": _Kind("load_balancers", {}, LoadBalancer),
-    "volume": _Kind("volumes", {}, Stored),
-    "snapshot": _Kind("snapshots", {"resource_type": "volume"}, Stored),
+    "droplet": _Listing("droplets", {}, Droplet),
+    "load_balancer": _Listing("load_balancers", {}, LoadBalancer),
+    "volume": _Listing("volumes", {}, Stored),
+    "snapshot": _Listing("snapshots", {"resource_type": "volume"}, Stored),
 }
 
 
@@ -74,9 +50,9 @@ class Inventory:
     Attributes:
         own: provably the stack's.
         others: look like the stack's and aren't provably so.
-        names: of everything that was read, by kind and id.
+        names: the name of each resource that was read, by kind and id.
         missing: ids in the state that the account doesn't have.
-        is_right_account: whether the account has another id of the state, so that it is the stack's account.
+        is_right_account: True if the account has at least one id of the state, and so is the stack's.
         account: whose account it is; read only if an id is missing.
     """
 
@@ -96,7 +72,7 @@ class Inventory:
         doubts = [
             f"{resource.kind} {resource.name} ({resource.id}) may be this stack's or another's"
             for resource in self.others
-            if resource.owner == "unknown" and resource.kind in ("cluster", "registry")
+            if resource.owner == Owner.UNKNOWN and resource.kind in ("cluster", "registry")
         ]
         if self.missing and not self.is_right_account:
             doubts += [f"{name} of the state is not in this account: {self.why_missing}" for name in self.missing]
@@ -127,12 +103,12 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     api.get("tags", per_page=1)
     # Clusters last: otherwise resources of a cluster created meanwhile would look like orphans.
     tagged = {
-        kind: list(api.list(listing.path, listing.path, listing.model, query=listing.query))
+        kind: list(api.list(listing.name, listing.name, listing.model, query=listing.query))
         for kind, listing in _TAGGED.items()
     }
     clusters = {cluster.id: cluster for cluster in api.list("kubernetes/clusters", "kubernetes_clusters", Cluster)}
     resources = [resource for cluster in clusters.values() for resource in _cluster(cluster, names, ownership)]
-    associated = _associated(api, [clusters[own.id] for own in resources if own.owner == "stack"])
+    associated = _associated(api, [clusters[own.id] for own in resources if own.owner == Owner.STACK])
     for kind, documents in tagged.items():
         marked = [
             document.model_copy(update={"tags": [*document.tags, *associated.get((kind, document.id), ())]})
@@ -153,8 +129,8 @@ def inventory(api: Api, names: Names, ownership: Ownership) -> Inventory:
     }
     missing = [name for name, is_there in known.items() if not is_there]
     return Inventory(
-        own=[resource for resource in resources if resource.owner == "stack"],
-        others=[resource for resource in resources if resource.owner != "stack"],
+        own=[resource for resource in resources if resource.owner == Owner.STACK],
+        others=[resource for resource in resources if resource.owner != Owner.STACK],
         clusters=clusters,
         registries=registries,
         load_balancers={
@@ -177,11 +153,10 @@ def _cluster(cluster: Cluster, names: Names, ownership: Ownership) -> Iterator[B
     if ownership.owns_cluster(cluster):
         yield _billed("cluster", cluster.id, cluster.name, monthly)
     elif cluster.name == names.cluster:
-        owner = ownership.other_stack(CLUSTER, cluster.id, cluster.name) or (
-            # Without any history the state may have been lost, and with it this resource.
-            "unknown" if has_own_node_pool(cluster) and not ownership.has_history else "somebody"
-        )
-        yield _billed("cluster", cluster.id, cluster.name, monthly, owner=owner)
+        other = ownership.other_stack(CLUSTER, cluster.id, cluster.name)
+        # Without any history the state may have been lost, and with it this resource.
+        is_unknown = has_own_node_pool(cluster) and not ownership.has_history
+        yield _of_somebody(_billed("cluster", cluster.id, cluster.name, monthly), other, is_unknown=is_unknown)
 
 
 def _associated(api: Api, own: Iterable[Cluster]) -> dict[tuple[str, str], list[str]]:
@@ -210,23 +185,33 @@ def _tagged(
     ownership: Ownership,
 ) -> list[BilledResource]:
     """Resources with the tag of one of these clusters, or of a cluster that is gone."""
-    owners = {resource.id: resource.owner for resource in classified if resource.kind == "cluster"}
+    classified_clusters = {resource.id: resource for resource in classified if resource.kind == "cluster"}
     result = []
     for document in documents:
         ids = [match[1] for tag in document.tags if (match := _CLUSTER_TAG.fullmatch(tag))]
-        here = next((identifier for identifier in ids if identifier in owners), "")
+        cluster = next(
+            (classified_clusters[identifier] for identifier in ids if identifier in classified_clusters), None
+        )
         orphan = bool(ids) and not any(identifier in clusters for identifier in ids)
-        if not (here or orphan):
+        if not (cluster or orphan):
             continue
-        owner = owners[here] if here else "nobody"
+        owner = cluster.owner if cluster else Owner.NOBODY
         if orphan and any(
             identifier in ownership.clusters or identifier in ownership.earlier_ids() for identifier in ids
         ):
-            owner = "stack"
-        monthly, hourly = _price(kind, document)
+            owner = Owner.STACK
+        monthly, hourly = price(kind, document)
         result.append(
             BilledResource(
-                kind, document.id, document.name, round(monthly, 2), hourly, here or ids[0], orphan=orphan, owner=owner
+                kind,
+                document.id,
+                document.name,
+                round(monthly, 2),
+                hourly,
+                cluster.id if cluster else ids[0],
+                orphan=orphan,
+                owner=owner,
+                other_stack=cluster.other_stack if cluster else "",
             )
         )
     return result
@@ -262,25 +247,16 @@ def _classified_registries(
         if ownership.owns_registry(registry, registries_by_name.values()):
             yield _billed("registry", registry.name, registry.name, monthly)
         elif registry.name == names.registry:
-            owner = ownership.other_stack(REGISTRY, registry.name, registry.name) or (
-                "somebody" if ownership.has_history else "unknown"
-            )
-            yield _billed("registry", registry.name, registry.name, monthly, owner=owner)
+            other = ownership.other_stack(REGISTRY, registry.name, registry.name)
+            billed = _billed("registry", registry.name, registry.name, monthly)
+            yield _of_somebody(billed, other, is_unknown=not ownership.has_history)
 
 
-def _billed(kind: str, identifier: str, name: str, monthly: float, owner: str = "stack") -> BilledResource:
-    return BilledResource(kind, identifier, name, round(monthly, 2), prices.hourly(monthly), owner=owner)
+def _billed(kind: str, identifier: str, name: str, monthly: float) -> BilledResource:
+    return BilledResource(kind, identifier, name, round(monthly, 2), prices.hourly(monthly))
 
 
-def _price(kind: str, document: Tagged) -> tuple[float, float]:
-    """Dollars a month and an hour."""
-    if isinstance(document, Droplet):
-        return document.size.price_monthly, document.size.price_hourly
-    if isinstance(document, LoadBalancer):
-        # A load balancer without a type in the answer is of the older, cheaper type.
-        monthly = prices.LOAD_BALANCER.get(document.type or "REGIONAL", prices.LOAD_BALANCER["REGIONAL_NETWORK"])
-        monthly *= document.size_unit or 1
-    else:
-        per_gib = prices.VOLUME_PER_GIB if kind == "volume" else prices.SNAPSHOT_PER_GIB
-        monthly = per_gib * document.size_gigabytes
-    return monthly, prices.hourly(monthly)
+def _of_somebody(resource: BilledResource, other_stack: str, *, is_unknown: bool) -> BilledResource:
+    """Returns a resource that has the stack's name and isn't provably the stack's, with its owner."""
+    owner = Owner.OTHER_STACK if other_stack else Owner.UNKNOWN if is_unknown else Owner.SOMEBODY
+    return replace(resource, owner=owner, other_stack=other_stack)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from infra.config.cluster import ClusterSettings
 from infra.config.node_pools import DEFAULT_POOL_TAG
 from infra.config.types import default_pool_name
 from ops.account.documents import Cluster, Registry
@@ -22,7 +23,7 @@ from ops.pulumi.state import CLUSTER, REGISTRY, VPC, State
 
 AUTOMATIC_NAME = re.compile(r"kong-doks-[0-9a-f]{7}")
 """The name that Pulumi gives to a registry that the configuration doesn't name; those of all stacks look alike."""
-DEFAULT_CLUSTER_NAME = "mycluster"
+_DEFAULT_CLUSTER_NAME = ClusterSettings.model_fields["cluster_name"].default
 _MARGIN = timedelta(seconds=10)
 """Tolerance for times in whole seconds, and for the error of a clock that NTP synchronizes."""
 
@@ -51,7 +52,7 @@ class Names(NamedTuple):
             )
         )
         return cls(
-            str(values.get("clusterName") or DEFAULT_CLUSTER_NAME) if makes_cluster else None,
+            str(values.get("clusterName") or _DEFAULT_CLUSTER_NAME) if makes_cluster else None,
             str(registry.get("name") or "") if makes_registry else None,
         )
 
@@ -82,11 +83,11 @@ class Attempt(NamedTuple):
     """The times are unknown (None) if the update was killed."""
 
     def covers(self, name: str, created: datetime, clock_error: timedelta) -> bool:
-        """True for a resource of that name that was created then, by DigitalOcean's clock.
+        """True if the update may have created a resource.
 
         Args:
             name: of the resource.
-            created: when it was created.
+            created: time of its creation, by DigitalOcean's clock.
             clock_error: difference between this machine's clock and DigitalOcean's.
         """
         skew = clock_error + _MARGIN
@@ -146,7 +147,8 @@ class Ownership:
         """
         if registry.name in self.registries:
             return True
-        # An update creates one registry. If the state has that one, another of an automatic name is a colleague's.
+        # An update creates one registry at most. If the state has the one of an attempt, another registry with an
+        # automatic name was created by somebody else.
         own = [candidate for candidate in registries if candidate.name in self.registries]
         attempts = [
             attempt
@@ -195,7 +197,8 @@ def read(stack: Stack, state: State, clock_error: Callable[[], timedelta]) -> Ow
         ]
         for kind in (CLUSTER, REGISTRY)
     }
-    # What a successful update created is in the state or its checkpoint. By name, another stack's would match as well.
+    # The ids of what a successful update created are in its checkpoint. Only failed updates are compared by name and
+    # time, by which another stack's resource may match too.
     failed = [update for update in updates if update.is_update and update.registered and not update.succeeded]
     return Ownership(
         clusters=state.of(CLUSTER).keys(),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple
 
+from ops.account.billed import BilledResource, Owner
 from ops.account.documents import Record, Size
 from ops.account.inventory import Inventory
 from ops.digitalocean import Api, ApiError, segment
@@ -89,18 +90,20 @@ def _listed(kind: str, identifier: str, inventory: Inventory) -> tuple[str, str]
     for billed in (*inventory.own, *inventory.others):
         if (billed.kind, billed.id) == (kind, identifier):
             description = f'{kind} "{billed.name}" ({billed.id}), ${inventory.monthly(billed):.2f} a month'
-            return description, "" if billed.owner == "stack" else _why(billed.owner)
+            return description, _why(billed)
     name = inventory.names.get((kind, identifier))
     return None if name is None else (f'{kind} "{name}" ({identifier})', "it is not this stack's")
 
 
-def _why(owner: str) -> str:
-    reasons = {
-        "unknown": "it may be this stack's or another's: Pulumi's history has no update of this stack",
-        "nobody": "it belongs to a cluster that this stack never had",
-        "somebody": "it has this stack's name, and no update of this stack created it",
-    }
-    return reasons.get(owner, f"it is stack {owner}'s")
+def _why(resource: BilledResource) -> str:
+    """Returns why a resource isn't provably the stack's; empty if it is."""
+    return {
+        Owner.STACK: "",
+        Owner.OTHER_STACK: f"it is stack {resource.other_stack}'s",
+        Owner.UNKNOWN: "it may be this stack's or another's: Pulumi's history has no update of this stack",
+        Owner.NOBODY: "it belongs to a cluster that this stack never had",
+        Owner.SOMEBODY: "it has this stack's name, and no update of this stack created it",
+    }[resource.owner]
 
 
 def _node_pool(api: Api, cluster: str, identifier: str, inventory: Inventory, state: State) -> tuple[str, str] | None:

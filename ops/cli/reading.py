@@ -14,6 +14,7 @@ from infra.config import cost as costs
 from ops import status as statuses
 from ops import timeline as timelines
 from ops.account import estimate as estimates
+from ops.account.billed import Owner
 from ops.account.documents import Cluster
 from ops.account.inventory import Inventory
 from ops.cli.command import (
@@ -176,7 +177,7 @@ def _show_bill(command: Command, inventory: Inventory) -> None:
             if resource.orphan:
                 show(f"{resource.remove} --stack {command.stack.name}", style="bold")
     for resource in others:
-        if resource.owner == "nobody":
+        if resource.owner == Owner.NOBODY:
             what = f"{resource.kind} {resource.name} ({resource.id}), ${resource.monthly:.2f} a month"
             show(f"not this stack's: {what}: belongs to a cluster that it never had")
     billed = f"billed: ${hourly:.5f} an hour, ${monthly:.2f} a month" if own else "nothing is billed"

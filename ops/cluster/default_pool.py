@@ -16,7 +16,8 @@ from ops.errors import OpsError
 
 _PAUSE = 2
 _INTERIM = "-next-pool"
-"""End of the new pool's name, which is no longer than the pool's own name. A pool of `nodePools` ends in its size."""
+"""End of the interim pool's name: of the new nodes of a resize, until the old pool is gone. The name is no longer than
+that of the default pool, and differs from those of `nodePools`, which end in their size."""
 
 
 def request(
@@ -50,27 +51,35 @@ def add(api: Api, cluster: str, settings: Settings) -> str:
 
 
 def is_interim(pool: NodePool) -> bool:
-    """True for the new pool of a resize, until the old one is gone; `clusterName` may have been edited since."""
+    """True for the interim pool of a resize."""
+    # By the end of the name only: `clusterName` may have been edited since.
     return pool.name.endswith(_INTERIM)
 
 
 class _Pools(NamedTuple):
-    """The pools of a resize: the new one, if it has begun, and the cluster's own ones."""
+    """The pools of a resize.
 
-    new: NodePool | None
+    Attributes:
+        interim: the new pool; None: the resize hasn't begun, or it is complete.
+        old: the default pool, or the pools that have been it.
+    """
+
+    interim: NodePool | None
     old: list[NodePool]
 
     def can_go_back_to(self, size: str) -> bool:
-        """True if nothing but the new pool has to go: the old ones of this size are as they were."""
-        is_untouched = self.new is not None and DEFAULT_POOL_TAG not in self.new.tags
+        """True if a deletion of the interim pool is enough to return to this size: the old pools are unchanged."""
+        is_untouched = self.interim is not None and DEFAULT_POOL_TAG not in self.interim.tags
         return is_untouched and bool(self.old) and all(pool.size == size for pool in self.old)
 
 
 class Resize:
-    """Moves a cluster's own node pool to the configured size: new nodes first, then the old ones are drained and go.
+    """Moves a cluster's default pool to the configured size.
 
+    It creates an interim pool of the new size, drains and deletes the old pool, and gives the interim pool its name.
     Each step reads the present state, so the same command continues after an interruption. Pulumi's provider recognises
-    the pool by its tag, which the new pool has before the old one goes. Until then the old size can be put back.
+    the default pool by its tag, which the interim pool gets before the old one goes. Until then the old size can be put
+    back.
 
     Args:
         api: the account.
@@ -106,7 +115,7 @@ class Resize:
             OpsError: there is no pool to move, or a resize that hasn't begun would leave pods without a node.
         """
         pools = self._find()
-        if pools.new is None and not self._is_done(pools):
+        if pools.interim is None and not self._is_done(pools):
             shortage = self._shortage()
             if shortage and not self._force:
                 raise OpsError(f"{shortage}, or --force")
@@ -136,53 +145,53 @@ class Resize:
             OpsError: a step failed, or took too long.
         """
         size, pools = self._settings.node_size, self._find()
-        new, old = pools
+        interim, old = pools
         if self._is_done(pools):
             return f"has nodes of size {size} already"
-        if new and new.size != size:
+        if interim and interim.size != size:
             if not pools.can_go_back_to(size):
                 raise OpsError(
-                    f"node pool {new.name} of an interrupted resize has size {new.size}; allowed: {size}; "
-                    f"fix: pulumi config set nodeSize {new.size}, and finish that one first"
+                    f"node pool {interim.name} of an interrupted resize has size {interim.size}; allowed: {size}; "
+                    f"fix: pulumi config set nodeSize {interim.size}, and finish that one first"
                 )
-            self._delete(new)
+            self._delete(interim)
             return f"stays on nodes of size {size}"
-        if new is None:
+        if interim is None:
             count = sum(pool.count for pool in old)
             body = request(self._settings, f"{self._settings.cluster_name}{_INTERIM}", tags=(), count=count)
-            new = NodePool.model_validate(self._api.create(f"{self._path}/node_pools", body)["node_pool"])
+            interim = NodePool.model_validate(self._api.create(f"{self._path}/node_pools", body)["node_pool"])
         self._wait(
-            new.id,
+            interim.id,
             lambda pool: pool is not None and pool.runs,
             f"waiting for nodes of size {size}",
             "".join(
                 f", or first pulumi config set nodeSize {pool.size}, which keeps the old nodes" for pool in old[:1]
             ),
         )
-        self._change(new.id, new.name, [DEFAULT_POOL_TAG])
+        self._change(interim.id, interim.name, [DEFAULT_POOL_TAG])
         for pool in old:
             self._delete(pool)
-        self._change(new.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
+        self._change(interim.id, self._settings.default_pool_name, [DEFAULT_POOL_TAG])
         return f"runs on nodes of size {size}"
 
     def _find(self) -> _Pools:
         """Reads the pools.
 
         Raises:
-            OpsError: the cluster's own pool is gone, and there is no new one.
+            OpsError: the cluster has neither a default pool nor an interim one.
         """
-        pools, own = self._pools(), default_pool_name("")
-        new = next(filter(is_interim, pools), None)
-        # An interrupted resize has taken the tag from the old pool.
-        old = [pool for pool in pools if pool != new and (pool.name.endswith(own) or DEFAULT_POOL_TAG in pool.tags)]
-        if new is None and not old:
+        pools, end = self._pools(), default_pool_name("")
+        interim = next(filter(is_interim, pools), None)
+        # An interrupted resize may have removed the tag from the old pool.
+        old = [pool for pool in pools if pool != interim and (pool.name.endswith(end) or DEFAULT_POOL_TAG in pool.tags)]
+        if interim is None and not old:
             raise OpsError(
                 f"cluster {self._cluster} has no default node pool; fix: python -m ops add-pool {self._cluster}"
             )
-        return _Pools(new, old)
+        return _Pools(interim, old)
 
     def _is_done(self, pools: _Pools) -> bool:
-        return pools.new is None and all(pool.size == self._settings.node_size for pool in pools.old)
+        return pools.interim is None and all(pool.size == self._settings.node_size for pool in pools.old)
 
     def _delete(self, pool: NodePool) -> None:
         """Drains a pool before DigitalOcean does, which doesn't document for how long it respects budgets."""

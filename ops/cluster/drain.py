@@ -30,20 +30,20 @@ def drain(
     """
     if not force:
         check_controllers(kubernetes, nodes)
-    there = [node for node in nodes if kubernetes.find(f"/api/v1/nodes/{node}")]
-    for node in there:
+    existing = [node for node in nodes if kubernetes.find(f"/api/v1/nodes/{node}")]
+    for node in existing:
         kubernetes.merge(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
     end = time.monotonic() + seconds
-    while left := [pod for node in there for pod in _pods(kubernetes, node)]:
-        kept = [_name(pod) for pod in left if not _is_going(pod) and not _evict(kubernetes, pod)]
-        named = ", ".join(sorted(kept or map(_name, left)))
+    while remaining := [pod for node in existing for pod in _pods(kubernetes, node)]:
+        blocked = [_name(pod) for pod in remaining if not _is_going(pod) and not _evict(kubernetes, pod)]
+        names = ", ".join(sorted(blocked or map(_name, remaining)))
         if time.monotonic() >= end:
-            why = "kept by disruption budgets" if kept else "still ending"
+            why = "kept by disruption budgets" if blocked else "still ending"
             raise OpsError(
-                f"node pool not drained after {seconds:.0f} s: {named} {why}; "
+                f"node pool not drained after {seconds:.0f} s: {names} {why}; "
                 "fix: kubectl get poddisruptionbudgets --all-namespaces, then the same command again"
             )
-        report(f"{len(left)} pods still on the old nodes: {named}")
+        report(f"{len(remaining)} pods still on the old nodes: {names}")
         time.sleep(_PAUSE)
 
 

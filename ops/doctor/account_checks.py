@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 
 from infra.config.cluster_changes import GOING
-from ops.account.inventory import BilledResource
+from ops.account.billed import BilledResource, Owner
 from ops.doctor.findings import CLEAR_PENDING, UP, Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
@@ -151,13 +151,13 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
         if other.kind not in keys:
             continue
         named = f'{other.kind} "{other.name}" ({other.id})'
-        if other.owner == "unknown":
+        if other.owner == Owner.UNKNOWN:
             yield Finding(
                 Problem.OWNER_UNKNOWN,
                 f"{named} may be this stack's or another's: Pulumi's history has no update of this stack",
             )
         else:
-            owner = "somebody's" if other.owner == "somebody" else f"stack {other.owner}'s"
+            owner = f"stack {other.other_stack}'s" if other.owner == Owner.OTHER_STACK else "somebody's"
             existing = ", or registry.existing: true" if other.kind == "registry" else ""
             yield Finding(
                 Problem.NAME_TAKEN,
@@ -169,7 +169,7 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
 def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
     """Observes volumes and the like of clusters that this stack never had; there is nothing to repair."""
     for orphan in snapshot.inventory.others:
-        if orphan.owner == "nobody":
+        if orphan.owner == Owner.NOBODY:
             yield Finding(
                 Problem.ORPHAN_OF_OTHERS,
                 f"{orphan.kind} {orphan.name} ({orphan.id}), ${orphan.monthly:.2f} a month, is of a cluster "

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from infra.config.load_balancer import ID_ANNOTATION
 from ops.cluster import helm_records
 from ops.cluster.default_pool import is_interim
-from ops.cluster.load_balancer import STAMP
 from ops.cluster.objects import Key
 from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, Problem
 from ops.doctor.snapshot import Snapshot
@@ -15,7 +15,7 @@ def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
     """Releases about which the state and Helm's records differ: that stops either `up` or `destroy`."""
     if snapshot.cluster is None:
         return
-    known, made = snapshot.state.names(states.RELEASE), snapshot.state.of(states.NAMESPACE)
+    known, created = snapshot.state.names(states.RELEASE), snapshot.state.of(states.NAMESPACE)
     for name, namespace in helm_records.NAMESPACES.items():
         records = [
             record for record in snapshot.cluster.releases if (record.namespace, record.release) == (namespace, name)
@@ -26,19 +26,29 @@ def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
                 name, [record for record in records if record.interrupted], snapshot.cluster.id, is_known=False
             )
             continue
-        # A release in a namespace that the stack didn't create is somebody else's, and so is an unwanted Grafana.
-        if name not in known and (namespace not in made or (name == "grafana" and not _wants_grafana(snapshot))):
+        # A release in a namespace that the stack didn't create is somebody else's. So is a Grafana that the stack file
+        # switches off.
+        is_own = namespace in created and (name != "grafana" or _may_have_grafana(snapshot))
+        if name not in known and not is_own:
             continue
         yield from _release(name, records, snapshot.cluster.id, is_known=name in known)
 
 
-def _wants_grafana(snapshot: Snapshot) -> bool:
+def _may_have_grafana(snapshot: Snapshot) -> bool:
+    """True if the stack file enables Grafana, or has no monitoring any more: the release may be left from before."""
     monitoring = snapshot.settings.gateway.monitoring
     return monitoring is None or monitoring.grafana
 
 
 def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_known: bool) -> Iterator[Finding]:
-    """One release; `is_known`: the state has it."""
+    """Yields the findings of one release.
+
+    Args:
+        name: of the release.
+        records: Helm's records of it.
+        cluster: the cluster's id.
+        is_known: True if the state has the release.
+    """
     for record in records:
         forget = f"python -m ops forget-release {cluster} {record.name} --namespace {record.namespace}"
         if record.status == "uninstalling" and is_known:
@@ -118,7 +128,7 @@ def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
         return  # the load balancer went with its Service object
     for service in snapshot.state.read_of(states.SERVICE).values():
         metadata = (service.get("outputs") or {}).get("metadata") or {}
-        stamp = (metadata.get("annotations") or {}).get(STAMP)
+        stamp = (metadata.get("annotations") or {}).get(ID_ANNOTATION)
         if stamp and stamp not in snapshot.inventory.load_balancers:
             yield Finding(
                 Problem.LOAD_BALANCER_DELETED,

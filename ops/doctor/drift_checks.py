@@ -98,8 +98,8 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
         )
         return
     pool = (outputs.get("nodePool") or {}).get("id")
-    # After a refused update the outputs have the requested values. After the next `up`, which only reads, only the
-    # inputs have them.
+    # After an update that DigitalOcean refused, the state's outputs have the requested values. The next `up` reads the
+    # cluster and corrects the outputs, and only the inputs still have them. So both are compared.
     compared = (difference for known in (outputs, inputs) for difference in _compare(known, pool, cluster))
     for what, known, actual in dict.fromkeys(compared):
         if known != actual:

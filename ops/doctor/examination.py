@@ -1,4 +1,8 @@
-"""Runs all checks."""
+"""Runs the checks of a snapshot, in their order.
+
+Two checks precede the snapshot, which can't be read after their findings: `ops/cli/reading.py` calls
+`state_checks.check_attributes` and `state_checks.check_running`.
+"""
 
 from ops.doctor import account_checks, cluster_checks, drift_checks, state_checks
 from ops.doctor.findings import Finding
@@ -30,12 +34,12 @@ CHECKS = (
 
 
 def examine(snapshot: Snapshot) -> list[Finding]:
-    """All findings, the most urgent first."""
+    """Returns the findings, in the order in which they are to be repaired."""
     return [finding for check in CHECKS for finding in check(snapshot)]
 
 
 def notes(snapshot: Snapshot) -> list[Finding]:
-    """Observations that need no repair: somebody else's resources, and objects that the next `up` takes over."""
+    """Returns what needs no repair: somebody else's resources, and objects that the next `up` takes over."""
     return [
         *account_checks.check_orphans_of_others(snapshot),
         *cluster_checks.check_objects_not_in_state(snapshot),

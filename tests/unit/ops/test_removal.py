@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ops.account import removal
+from ops.account.billed import BilledResource
 from ops.account.documents import Cluster, NodePool, Record, Status
-from ops.account.inventory import BilledResource, Inventory
+from ops.account.inventory import Inventory
 from ops.digitalocean import Api, ApiError
 from ops.pulumi.state import CLUSTER, NODE_POOL, RECORD, State
 
