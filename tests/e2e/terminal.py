@@ -32,6 +32,26 @@ _NO_STACK = "no stack named 'dev' found"
 NOTHING_IS_BILLED = "stack dev: nothing is billed\n"
 
 
+COMMANDS: dict[str, list[str]] = {
+    "preflight": [],
+    "cost": [],
+    "timeline": [],
+    "bill": [],
+    "status": [],
+    "doctor": [],
+    "remove": ["volume", "1", "--yes"],
+    "forget": ["cluster", "1", "--yes"],
+    "wait": ["1"],
+    "add-pool": ["1"],
+    "resize-pool": ["--yes"],
+    "renew-balancer": ["1"],
+    "forget-release": ["1", "it"],
+}
+"""Every command of `ops`, with arguments that it takes."""
+WITH_TOKEN = [[name, *arguments] for name, arguments in COMMANDS.items() if name not in ("timeline", "status")]
+"""The commands that call DigitalOcean's API, whatever the state has."""
+
+
 class Done(NamedTuple):
     returncode: int
     stdout: str

@@ -4,16 +4,19 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 
+from ops.cli import app
 from ops.cli import terminal as screens
 from ops.digitalocean import Api
 from ops.preflight import scopes
-from tests.e2e.terminal import CLUSTER, NOTHING_IS_BILLED, SCOPES, Terminal, until
+from tests.e2e.terminal import CLUSTER, COMMANDS, NOTHING_IS_BILLED, SCOPES, WITH_TOKEN, Terminal, until
 from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
 from tests.support import answering
@@ -299,13 +302,11 @@ def test_an_invalid_token_or_endpoint_is_reported_in_one_line(terminal: Terminal
     assert f"fix: export DIGITALOCEAN_{name}=" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *(["preflight"], ["cost"], ["bill"], ["doctor"], ["remove", "volume", "1"], ["forget", "cluster", "1"]),
-        *(["wait", "1"], ["add-pool", "1"], ["forget-release", "1", "it"], ["renew-balancer", "1"]),
-    ],
-)
+def test_the_tests_know_every_command() -> None:
+    assert set(COMMANDS) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", WITH_TOKEN, ids=itemgetter(0))
 def test_every_command_prints_errors_as_json_with_json(terminal: Terminal, command: list[str]) -> None:
     terminal.environment["DIGITALOCEAN_TOKEN"] = None
     done = terminal.ops(*command, "--json")

@@ -8,14 +8,9 @@ from typing import Any
 import pytest
 
 from ops.digitalocean import Api
-from tests.e2e.terminal import NOTHING_IS_BILLED, Terminal
+from tests.e2e.terminal import NOTHING_IS_BILLED, WITH_TOKEN, Terminal
 from tests.standins.digitalocean_provider.engine import Account
 from tests.support import answering
-
-COMMANDS = [
-    *(["preflight"], ["cost"], ["bill"], ["doctor"], ["remove", "volume", "1", "--yes"], ["forget", "cluster", "1"]),
-    *(["wait", "1"], ["add-pool", "1"], ["forget-release", "1", "it"], ["renew-balancer", "1"]),
-]
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def is_one_line(terminal: Terminal, command: list[str]) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", WITH_TOKEN, ids=lambda command: command[0])
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_a_redirect_is_an_error_and_not_followed(terminal: Terminal, command: list[str], status: int) -> None:
     terminal.remembers(CLUSTER="1")
@@ -40,7 +35,7 @@ def test_a_redirect_is_an_error_and_not_followed(terminal: Terminal, command: li
         assert "redirects to another address; fix: check what answers at" in is_one_line(terminal, command)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", WITH_TOKEN, ids=lambda command: command[0])
 @pytest.mark.parametrize("status", [429, 500])
 def test_an_unavailable_api_is_no_finding(terminal: Terminal, command: list[str], status: int) -> None:
     terminal.remembers(CLUSTER="1")
