@@ -71,7 +71,7 @@ def _check_machine() -> None:
     if platform.system() != "Linux" or not shutil.which("apt-get") or os.geteuid() != 0:
         _fail(
             "The sandbox runs as root on Debian or Ubuntu. Anywhere else use a cluster that you have: "
-            "see the `local` stack in README.md (pulumi up --stack local)."
+            "docs/how-to/use-your-own-cluster.md."
         )
 
 

@@ -1,8 +1,7 @@
 """python -m sandbox.acme.server READY: the ACME server and DNS of stacks with a domain. SIGTERM ends it.
 
-An ACME server (Pebble, real), name servers of the account's zones, and forwarding from the
-cluster to both and to the load balancer: pods reach only the host side of the node's veth pair, so everything has an
-address there.
+It runs Pebble, a real ACME server, and name servers of the account's zones. Pods reach only the host side of the node's
+veth pair. So it forwards from addresses there to both servers and to the load balancer.
 """
 
 import ipaddress

@@ -135,7 +135,7 @@ class Kubernetes:
             _found(client.delete(f"/api/v1/nodes/{node}"))
 
     def mark(self, node: Node, before: Node) -> None:
-        """Gives a node more labels, and other taints. As DOKS does, it leaves removed labels on the node.
+        """Adds a node's labels, and replaces the taints of `before`. Labels that were removed stay, as on DOKS.
 
         Raises:
             httpx.HTTPError: the API server refuses it.
@@ -152,7 +152,7 @@ class Kubernetes:
             _found(client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"}))
 
     def lose(self, node: str) -> None:
-        """Ends a node at once, as a loss of power would; returns when Kubernetes calls it not ready, after its time."""
+        """Ends a node at once, as a loss of power would, and returns when Kubernetes marks it as not ready."""
         self._end(node)
         with self._client() as client:
             while not _is_lost(client, node):

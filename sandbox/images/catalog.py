@@ -40,7 +40,15 @@ class Image:
 
 
 def _binary(name: str, image: str, entrypoint: str, command: Sequence[str] = (), user: str = "") -> Image:
-    """An image that holds one static binary, the tool `name`, where `entrypoint` says; that may have arguments."""
+    """Returns an image of one static binary.
+
+    Args:
+        name: of the tool that is the binary.
+        image: repository and tag.
+        entrypoint: path of the binary in the image, and its first arguments.
+        command: further arguments, which a container may replace.
+        user: that it runs as.
+    """
     path, *_ = entrypoint.split()
     settings = {"Env": [_PATH], "Entrypoint": entrypoint.split(), "Cmd": list(command), "User": user}
 

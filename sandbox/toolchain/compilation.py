@@ -25,9 +25,10 @@ from sandbox.toolchain.modules import FLAGS, Module
 
 # The cost of starting the compiler, in bytes of source: even a package of a few lines takes a tenth of a second.
 _PACKAGE_BYTES = 30_000
+# The share of the time from which on `make up` shows how much is left.
 _MEASURABLE = 0.02
-# In the order of the builds, later packages take longer for their size: time passed as this power of the sources' share
-# when `make up` compiled all of them on two cores.
+# Later packages take longer for their size. When `make up` compiled all of them on two cores, the share of the time was
+# the share of the compiled sources to this power.
 _PACE = 1.3
 
 

@@ -78,8 +78,8 @@ func newServerless(c *serverless, _ *declarative.PluginEntity, wrong *declarativ
 // luaResponse is a response as a script sees it in the phases that follow the upstream's answer.
 type luaResponse struct {
 	header http.Header
-	held   []byte // parts that get_raw_body has taken
-	chunk  []byte
+	held   []byte // the chunks before this one, kept until the last one has come: get_raw_body returns the whole
+	chunk  []byte // of the body, as it came or as a script has replaced it
 	last   bool
 }
 
@@ -161,21 +161,40 @@ func (s *luaRun) table(name string, functions map[string]lua.LGFunction) *lua.LT
 	return result
 }
 
+// define sets the global tables `kong` and `ngx`.
 func (s *luaRun) define() {
-	request := s.exchange.Request
-	setRequestHeader := func(l *lua.LState) int {
-		name := l.CheckString(1)
-		if strings.EqualFold(name, "host") {
-			request.Host = l.CheckString(2)
-		} else {
-			request.Header.Set(name, l.CheckString(2))
-		}
-		return 0
-	}
-	clearRequestHeader := func(l *lua.LState) int { request.Header.Del(l.CheckString(1)); return 0 }
-
+	service := s.table("kong.service", nil)
+	service.RawSetString("request", s.table("kong.service.request", s.serviceRequestFunctions()))
 	kong := s.table("kong", nil)
-	kongRequest := s.table("kong.request", map[string]lua.LGFunction{
+	kong.RawSetString("request", s.table("kong.request", s.requestFunctions()))
+	kong.RawSetString("service", service)
+	kong.RawSetString("response", s.table("kong.response", s.responseFunctions()))
+	kong.RawSetString("log", s.table("kong.log", s.logFunctions()))
+	s.state.SetGlobal("kong", kong)
+
+	ngx := s.table("ngx", nil)
+	ngx.RawSetString("req", s.table("ngx.req", s.ngxRequestFunctions()))
+	s.state.SetGlobal("ngx", ngx)
+}
+
+func (s *luaRun) setRequestHeader(l *lua.LState) int {
+	name := l.CheckString(1)
+	if strings.EqualFold(name, "host") {
+		s.exchange.Request.Host = l.CheckString(2)
+	} else {
+		s.exchange.Request.Header.Set(name, l.CheckString(2))
+	}
+	return 0
+}
+
+func (s *luaRun) clearRequestHeader(l *lua.LState) int {
+	s.exchange.Request.Header.Del(l.CheckString(1))
+	return 0
+}
+
+func (s *luaRun) requestFunctions() map[string]lua.LGFunction {
+	request := s.exchange.Request
+	return map[string]lua.LGFunction{
 		"get_header": func(l *lua.LState) int {
 			if strings.EqualFold(l.CheckString(1), "host") {
 				return pushText(l, request.Host)
@@ -197,19 +216,18 @@ func (s *luaRun) define() {
 		},
 		"get_method": func(l *lua.LState) int { return pushText(l, request.Method) },
 		"get_path":   func(l *lua.LState) int { return pushText(l, request.URL.EscapedPath()) },
-	})
-	kong.RawSetString("request", kongRequest)
+	}
+}
 
-	serviceRequest := s.table("kong.service.request", map[string]lua.LGFunction{
-		"set_header":   setRequestHeader,
-		"clear_header": clearRequestHeader,
+func (s *luaRun) serviceRequestFunctions() map[string]lua.LGFunction {
+	return map[string]lua.LGFunction{
+		"set_header":   s.setRequestHeader,
+		"clear_header": s.clearRequestHeader,
 		"set_raw_body": func(l *lua.LState) int { s.exchange.ReplaceBody([]byte(l.CheckString(1))); return 0 },
-	})
-	service := s.table("kong.service", nil)
-	service.RawSetString("request", serviceRequest)
-	kong.RawSetString("service", service)
+	}
+}
 
-	kong.RawSetString("response", s.table("kong.response", s.responseFunctions()))
+func (s *luaRun) logFunctions() map[string]lua.LGFunction {
 	write := func(l *lua.LState) int {
 		words := []string{s.exchange.Id}
 		for i := range l.GetTop() {
@@ -218,15 +236,14 @@ func (s *luaRun) define() {
 		log.Print(strings.Join(words, " "))
 		return 0
 	}
-	kong.RawSetString("log", s.table("kong.log", map[string]lua.LGFunction{
-		"debug": write, "info": write, "notice": write, "warn": write, "err": write,
-	}))
-	s.state.SetGlobal("kong", kong)
+	return map[string]lua.LGFunction{"debug": write, "info": write, "notice": write, "warn": write, "err": write}
+}
 
-	ngx := s.table("ngx", nil)
-	ngx.RawSetString("req", s.table("ngx.req", map[string]lua.LGFunction{
-		"set_header":   setRequestHeader,
-		"clear_header": clearRequestHeader,
+func (s *luaRun) ngxRequestFunctions() map[string]lua.LGFunction {
+	request := s.exchange.Request
+	return map[string]lua.LGFunction{
+		"set_header":   s.setRequestHeader,
+		"clear_header": s.clearRequestHeader,
 		"get_headers": func(l *lua.LState) int {
 			most := l.OptInt(1, 100)
 			found := l.NewTable()
@@ -240,8 +257,7 @@ func (s *luaRun) define() {
 			l.Push(found)
 			return 1
 		},
-	}))
-	s.state.SetGlobal("ngx", ngx)
+	}
 }
 
 func (s *luaRun) responseFunctions() map[string]lua.LGFunction {
