@@ -54,7 +54,9 @@ class Tracing(Model):
 
 
 class GatewayPolicies(Policies):
-    """Policies for all routes. A default for all routes is declared here, as a field that `Policies` has as well."""
+    """Policies for all routes, and what only the gateway as a whole has."""
+
+    # A default for all routes is declared here, as a field that `Policies` has without one.
 
     replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description=f"1 to {MAX_REPLICAS} pods of Kong", examples=[2])
     autoscale: PodAutoscale | None = Field(

@@ -88,7 +88,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
     interim = next(filter(is_interim, cluster.node_pools), None)
     if interim:
         resize = "python -m ops resize-pool --yes"
-        # Until the new pool is the cluster's own, the old size can be put back.
+        # Until the interim pool has the tag of the default pool, the old size can be put back.
         own = [] if DEFAULT_POOL_TAG in interim.tags else [p for p in cluster.node_pools if DEFAULT_POOL_TAG in p.tags]
         kept = [pool.size for pool in own if pool.size != snapshot.settings.node_size]
         yield Finding(

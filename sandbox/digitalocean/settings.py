@@ -20,8 +20,6 @@ class Settings(BaseModel):
     """The state of a cluster that is being deleted. DigitalOcean documents both; its Go client accepts "deleted"."""
     node_create: float = 2
     node_delete: float = 2
-    node_drain: float = 0
-    """At least; evictions of the real Kubernetes take their time on top."""
     load_balancer_create: float = 3
     load_balancer_delete: float = 2
     account_status: Literal["active", "warning", "locked"] = "active"

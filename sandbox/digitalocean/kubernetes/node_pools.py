@@ -222,7 +222,6 @@ class NodePools:
             with self._lock:
                 node["status"] = {"state": "draining"}
             kubernetes.drain(node["name"])
-            record.leaving.wait(self._settings.node_drain)
         with self._lock:
             node["status"] = {"state": "deleting"}
         kubernetes.leave(node["name"])
