@@ -94,8 +94,8 @@ class PodKind(NamedTuple):
 
     name: str
     pod: Pod
-    count: int = 1
-    """The number of pods at most."""
+    most: int = 1
+    """The largest number of pods."""
     surges: bool = False
     """True if an update starts a new pod before it ends an old one."""
 
@@ -210,7 +210,7 @@ def _full_pool(settings: Settings, sizes: Mapping[str, NodeSize], nodes: Mapping
 
 def _pods(settings: Settings) -> list[Pod]:
     """Returns all pods, with those that exist during an update only."""
-    pods = [kind.pod for kind in pod_kinds(settings) for _ in range(kind.count)]
+    pods = [kind.pod for kind in pod_kinds(settings) for _ in range(kind.most)]
     return [*pods, *_surges(settings)]
 
 

@@ -144,8 +144,8 @@ class Gateway(pulumi.ComponentResource):
         """Returns the address at which clients reach Kong, its URL, and the command that has to run meanwhile."""
         if config.proxy_service_type != "LoadBalancer":
             command = f"{cluster.kubectl(namespaces.GATEWAY)} port-forward service/kong-proxy {LOCAL_PORT}:80"
-            url = f"http://127.0.0.1:{LOCAL_PORT}"
-            return pulumi.Output.from_input("127.0.0.1"), pulumi.Output.from_input(url), command
+            ip, url = "127.0.0.1", f"http://127.0.0.1:{LOCAL_PORT}"
+            return pulumi.Output.from_input(ip), pulumi.Output.from_input(url), command
         proxy = kubernetes.core.v1.Service.get(
             "kong-proxy",
             # From the release's status, unknown until Kong is installed: a preview has nothing to look up.
@@ -153,9 +153,12 @@ class Gateway(pulumi.ComponentResource):
             opts=self._child,
         )
         lookup = _address_lookup(proxy) if config.creates_cluster else None
-        ip: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(lambda ingress: ipv4_address(ingress, lookup))
-        url = pulumi.Output.from_input(config.tls.url) if config.tls else pulumi.Output.concat("http://", ip)
-        return ip, url, None
+        address: pulumi.Output[str] = proxy.status.load_balancer.ingress.apply(
+            lambda ingress: ipv4_address(ingress, lookup)
+        )
+        if config.tls:
+            return address, pulumi.Output.from_input(config.tls.url), None
+        return address, pulumi.Output.concat("http://", address), None
 
 
 def _priority_class(opts: pulumi.ResourceOptions) -> pulumi.Output[str]:

@@ -60,7 +60,7 @@ def test_an_autoscaler_counts_with_its_maximum_and_metrics_server() -> None:
     existing = scaled(5).model_copy(update={"metrics_server": "existing"})
     assert shortage(existing) is None
     gateway = {"gateway": {"autoscale": {"max": 3}}}
-    assert {kind.name: kind.count for kind in pod_kinds(Settings.model_validate(gateway))} == {
+    assert {kind.name: kind.most for kind in pod_kinds(Settings.model_validate(gateway))} == {
         "Kong": 3,
         "metrics-server": 1,
     }

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.config.load_balancer import ID_ANNOTATION
 from ops.account.documents import NodePool, Stored
 from ops.cluster import load_balancer
 from ops.digitalocean import Api
@@ -32,7 +33,7 @@ class Cluster:
     """A cluster whose Service of Kong gets no address."""
 
     def merge(self, path: str, change: dict[str, Any]) -> None:
-        assert change == {"metadata": {"annotations": {load_balancer.STAMP: None}}}
+        assert change == {"metadata": {"annotations": {ID_ANNOTATION: None}}}
         assert path.endswith("/services/kong-proxy")
 
 
