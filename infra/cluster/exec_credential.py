@@ -40,10 +40,10 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def api_token(stack: str | None) -> tuple[str, str]:
-    """Returns the name of the variable or key that holds DigitalOcean's API token, and the token.
+    """Returns DigitalOcean's API token, after the name of what holds it.
 
-    The stack that the kubeconfig names comes first, then the environment, then the selected stack. The kubeconfig in
-    the state of a renamed stack has the old name.
+    The named stack comes first. A stack that was renamed has another name than the kubeconfig in its state, so the
+    environment and the stack that is selected follow.
     """
     problems = []
     for options in [["--stack", stack], None, []] if stack else [None]:

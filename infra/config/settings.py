@@ -74,7 +74,7 @@ class Settings(ClusterSettings):
     def kong_chart_sha256(self) -> str | None:
         """SHA-256 of the chart in Kong's own repository; None for another repository, which may repack it."""
         own = self.chart_repository == type(self).model_fields["chart_repository"].default
-        return versions.KONG_CHART_SHA256 if own else None
+        return versions.KONG_CHART_SHA256[versions.KONG_CHART] if own else None
 
     @property
     def workloads(self) -> Sequence[AnyWorkload]:

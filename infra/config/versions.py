@@ -10,8 +10,8 @@ KUBERNETES = "1.35"
 # renovate: datasource=helm depName=kong registryUrl=https://charts.konghq.com
 KONG_CHART = "3.4.1"
 
-KONG_CHART_SHA256 = "2c7dbf6bc59846d0c779e2509f45d041cc0dba5af85d6728294b9f37cd02e1d7"
-"""SHA-256 of that version's archive: `digest` in the repository's index.yaml. With another version `up` refuses it."""
+KONG_CHART_SHA256 = {KONG_CHART: "2c7dbf6bc59846d0c779e2509f45d041cc0dba5af85d6728294b9f37cd02e1d7"}
+"""SHA-256 of that version's archive: `digest` in the repository's index.yaml. A new version needs a new one."""
 
 # 3.9 is the last open-source line; from 3.10 on the images are Enterprise and need a licence.
 # renovate: datasource=docker depName=kong

@@ -74,5 +74,5 @@ def test_an_archive_is_used_even_if_it_cannot_be_cached(monkeypatch: pytest.Monk
 
 
 def test_the_digest_applies_to_the_charts_own_repository_only() -> None:
-    assert Settings.model_validate({}).kong_chart_sha256 == versions.KONG_CHART_SHA256
+    assert Settings.model_validate({}).kong_chart_sha256 == versions.KONG_CHART_SHA256[versions.KONG_CHART]
     assert Settings.model_validate({"chartRepository": "https://mirror.example"}).kong_chart_sha256 is None
