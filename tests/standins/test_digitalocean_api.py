@@ -319,6 +319,7 @@ def test_a_registry_lives_in_registry_regions_only_and_names_are_global(stand: S
     assert stand.refusal(lambda: stand.api.registry.create(wrong))[0] == 422
     stand.control("PUT", "settings", {"registry_names_taken": ["mine"]})
     assert stand.refusal(lambda: registry(stand)) == (409, "name already exists")
+    assert stand.refusal(lambda: stand.api.registry.validate_name({"name": "mine"}))[0] == 409
 
 
 def registry_token(stand: Stand, user: str, password: str, *scopes: str) -> tuple[int, Any]:

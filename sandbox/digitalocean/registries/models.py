@@ -39,7 +39,7 @@ class Registries:
             raise ApiError(422, f"invalid subscription tier: one of {', '.join(catalog.TIERS)}")
         if region not in catalog.REGISTRY_REGIONS:
             raise ApiError(422, f"invalid region: one of {', '.join(catalog.REGISTRY_REGIONS)}")
-        self._check_name(name)
+        self.check_name(name)
         if not self.documents:
             self.tier = catalog.TIERS[tier]
             self._subscribed = timestamp()
@@ -57,7 +57,7 @@ class Registries:
         self._bill()
         return self.document(name)
 
-    def _check_name(self, name: str) -> None:
+    def check_name(self, name: str) -> None:
         """Names are global. Raises ApiError: taken."""
         if name in self.documents or name in self._context.settings.registry_names_taken:
             raise ApiError(409, "name already exists")

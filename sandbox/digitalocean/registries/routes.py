@@ -61,6 +61,12 @@ def subscribe() -> ResponseReturnValue:
     return {"subscription": cloud.registries.subscription()}
 
 
+@family.serves("POST /v2/registry/validate-name", "registry:create")
+def validate_name() -> ResponseReturnValue:
+    cloud.registries.check_name(body().get("name", ""))
+    return "", 204
+
+
 @family.serves("GET /v2/registries/<name>/docker-credentials", "registry:read", "registry:update")
 def docker_credentials(name: str) -> ResponseReturnValue:
     cloud.registries.document(name)
