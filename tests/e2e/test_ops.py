@@ -514,6 +514,13 @@ def test_an_unavailable_choice_is_reported_with_an_available_one(
     assert terminal.ops("preflight").returncode == 1
 
 
+@pytest.mark.parametrize("status", [409, 422])
+def test_a_name_that_the_registry_api_refuses_is_reported(terminal: Terminal, status: int) -> None:
+    terminal.api("POST", "/_control/faults", {"path": "registry/validate-name", "status": status})
+    terminal.configure(registry={"kind": "digitalocean", "name": "mine"})
+    assert terminal.failed()["registry"]["said"] == 'the name "mine" is taken or bad'
+
+
 def test_a_registry_beyond_the_tier_is_reported_with_the_way_to_use_the_first(terminal: Terminal) -> None:
     terminal.registry("theirs")
     assert "{kind: digitalocean, name: theirs, existing: true}" in terminal.failed()["registry"]["fix"]
@@ -628,6 +635,12 @@ def test_a_quota_that_is_just_enough_is_no_problem(terminal: Terminal) -> None:
     assert "quota" not in terminal.failed()
 
 
+def test_a_quota_that_was_lowered_is_no_problem_without_new_nodes(terminal: Terminal) -> None:
+    terminal.own_cluster()
+    terminal.account.settings.droplet_limit = 0
+    assert "quota" not in terminal.failed()
+
+
 def test_preflight_reports_a_cluster_that_does_not_run(terminal: Terminal) -> None:
     cluster = terminal.account.cloud.clusters.records[terminal.own_cluster()]
     cluster.set_state("degraded")
@@ -645,6 +658,9 @@ def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     terminal.account.settings.droplet_limit = 3
     terminal.configure(nodeCount=5)
     assert "nodeCount 2," in terminal.failed()["quota"]["fix"]
+    terminal.account.settings.droplet_limit = 2
+    assert "nodeCount 1," in terminal.failed()["quota"]["fix"]
+    terminal.account.settings.droplet_limit = 3
     # What the stack has already counts for it.
     terminal.remembers(CLUSTER=next(iter(terminal.account.cloud.clusters.records)))
     assert "nodeCount 3," in terminal.failed()["quota"]["fix"]

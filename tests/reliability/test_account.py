@@ -320,6 +320,27 @@ def test_a_registry_whose_region_was_edited_is_replaced(part: Part) -> None:
 
 
 @pytest.mark.soak
+def test_unreachable_revocation_is_mended_by_the_runbook(part: Part) -> None:
+    def forget_credentials() -> None:
+        for resource in part.resources():
+            if resource["type"].endswith(":ContainerRegistryDockerCredentials"):
+                part.run("pulumi", "state", "delete", resource["urn"], "--force", "--yes")
+
+    part.up()
+    part.fault(path="oauth/revoke", kind="refuse", times=None)
+    part.configure(registry={"kind": "digitalocean", "region": "fra1"})
+    for _ in range(2):
+        failed = part.up(check=False)
+        assert failed.returncode != 0
+        assert "error reading from server: EOF" in failed.stdout
+    forget_credentials()
+    part.up()
+    assert part.destroy(check=False).returncode != 0
+    forget_credentials()
+    assert part.ends_at_zero()
+
+
+@pytest.mark.soak
 def test_bill_and_remove_need_no_passphrase(part: Part) -> None:
     part.up()
     part.environment["PULUMI_CONFIG_PASSPHRASE"] += " and more"

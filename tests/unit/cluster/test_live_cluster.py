@@ -93,12 +93,12 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "live beside its own VPC": in_own_vpc(live(), OTHER),
     "live in another VPC": live(vpc={"id": OTHER}),
     "live in a VPC of another name": live(vpc={"name": "other"}),
-    "live, to be opened": live(controlPlaneFirewall=["0.0.0.0/0"]),
+    "live, to be opened": live(controlPlaneFirewall=["203.0.113.0/24", "0.0.0.0/0"]),
     "in a VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"name": "shop", "ipRange": "10.120.0.0/20"}}},
     "in an existing VPC": {"stack": "dev", "config": {"kong-doks:vpc": {"id": VPC}}},
     "behind a firewall": {
         "stack": "dev",
-        "config": {"kong-doks:controlPlaneFirewall": ["203.0.113.7", "198.51.100.0/24"]},
+        "config": {"kong-doks:controlPlaneFirewall": ["203.0.113.7", "198.51.100.0/24", "128.0.0.0/1"]},
     },
     "staging": {"stack": "staging"},
     "staging, unprotected": {"stack": "staging", "config": {"kong-doks:protect": False}},
@@ -315,7 +315,7 @@ def test_the_control_plane_has_no_firewall_by_default(dev: Recording, run: Calla
     assert "controlPlaneFirewall" not in dev.one("KubernetesCluster").inputs
     assert run("behind a firewall").one("KubernetesCluster").inputs["controlPlaneFirewall"] == {
         "enabled": True,
-        "allowedAddresses": ["203.0.113.7/32", "198.51.100.0/24"],
+        "allowedAddresses": ["203.0.113.7/32", "198.51.100.0/24", "128.0.0.0/1"],
     }
 
 
