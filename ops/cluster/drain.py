@@ -11,12 +11,16 @@ Document = dict[str, Any]
 _PAUSE = 2
 _MIRROR = "kubernetes.io/config.mirror"
 _DONE = ("Succeeded", "Failed")
+_CORDON = "node.kubernetes.io/unschedulable"
+"""The taint of a cordoned node; its effect is NoSchedule."""
 
 
 def drain(
     kubernetes: Kubernetes, nodes: Sequence[str], seconds: float, report: Callable[[str], None], *, force: bool
 ) -> None:
     """Cordons the nodes, and evicts their pods until none is left.
+
+    A pod that tolerates the cordon may come to the same node again: each is evicted once, as by `kubectl drain`.
 
     Args:
         kubernetes: the cluster.
@@ -34,7 +38,13 @@ def drain(
     for node in existing:
         kubernetes.merge(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True}})
     end = time.monotonic() + seconds
-    while remaining := [pod for node in existing for pod in _pods(kubernetes, node)]:
+    remaining = [pod for node in existing for pod in _pods(kubernetes, node)]
+    first = {pod["metadata"]["uid"] for pod in remaining}
+
+    def has_to_leave(pod: Document) -> bool:
+        return pod["metadata"]["uid"] in first or not _tolerates_cordon(pod)
+
+    while remaining:
         blocked = [_name(pod) for pod in remaining if not _is_going(pod) and not _evict(kubernetes, pod)]
         names = ", ".join(sorted(blocked or map(_name, remaining)))
         if time.monotonic() >= end:
@@ -45,6 +55,7 @@ def drain(
             )
         report(f"{len(remaining)} pods still on the old nodes: {names}")
         time.sleep(_PAUSE)
+        remaining = [pod for node in existing for pod in _pods(kubernetes, node) if has_to_leave(pod)]
 
 
 def check_controllers(kubernetes: Kubernetes, nodes: Sequence[str]) -> None:
@@ -76,6 +87,13 @@ def _pods(kubernetes: Kubernetes, node: str) -> list[Document]:
         and _MIRROR not in (pod["metadata"].get("annotations") or {})
         and not any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or [])
     ]
+
+
+def _tolerates_cordon(pod: Document) -> bool:
+    return any(
+        toleration.get("key") in {None, "", _CORDON} and toleration.get("effect") in {None, "", "NoSchedule"}
+        for toleration in (pod.get("spec") or {}).get("tolerations") or []
+    )
 
 
 def _evict(kubernetes: Kubernetes, pod: Document) -> bool:

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 from sandbox.host.certificate_authority import Authority
 from tests.standins.account import FakeKubernetes
@@ -196,7 +197,7 @@ def pod(app: str, namespace: str = "default", container: str = "api", **status: 
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"{app}-1", "namespace": namespace, "labels": {"app": app}},
+        "metadata": {"name": f"{app}-1", "namespace": namespace, "uid": str(uuid4()), "labels": {"app": app}},
         "spec": {"containers": [{"name": container, "image": f"user/{app}:1"}]},
         "status": {
             "phase": "Running",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import pytest
 
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 
 
 def pod(name: str, **metadata: object) -> dict[str, Any]:
-    owners = [{"kind": "ReplicaSet", "controller": True}]
-    return {"metadata": {"namespace": "default", "name": name, "ownerReferences": owners} | metadata}
+    owners = [{"kind": "StatefulSet", "controller": True}]
+    known = {"namespace": "default", "name": name, "uid": str(uuid4()), "ownerReferences": owners}
+    return {"metadata": known | metadata}
 
 
 class Node:
-    """A node of a cluster. A pod that is evicted is gone; one that is already ending is gone at the second look."""
+    """A node of a cluster. A pod that is evicted is gone; one that is already ending is gone at the second look.
+
+    Its StatefulSet starts another of the same name, which comes to this node again if it tolerates the cordon.
+    """
 
     def __init__(self, *pods: dict[str, Any]) -> None:
         self.pods = list(pods)
@@ -40,7 +45,10 @@ class Node:
 
     def evict(self, _: str, name: str) -> bool:
         self.evicted.append(name)
-        self.pods = [pod for pod in self.pods if pod["metadata"]["name"] != name]
+        (evicted,) = [entry for entry in self.pods if entry["metadata"]["name"] == name]
+        self.pods.remove(evicted)
+        if spec := evicted.get("spec"):
+            self.pods.append(pod(name) | {"spec": spec})
         return True
 
 
@@ -55,6 +63,30 @@ def test_a_pod_that_is_ending_is_waited_for_and_not_evicted_again() -> None:
     assert (node.pods, node.evicted) == ([], ["a"])
     assert node.changes == [("/api/v1/nodes/here", {"spec": {"unschedulable": True}})]
     assert reports == ["2 pods still on the old nodes: default/a, default/b"]
+
+
+@pytest.mark.parametrize(
+    "toleration",
+    [
+        {"operator": "Exists"},
+        {"operator": "Exists", "effect": "NoSchedule"},
+        {"key": "node.kubernetes.io/unschedulable", "operator": "Exists"},
+        {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"},
+    ],
+)
+def test_a_pod_that_tolerates_the_cordon_and_comes_back_is_evicted_once(toleration: dict[str, str]) -> None:
+    node = Node(pod("a") | {"spec": {"tolerations": [toleration]}})
+    drain(cast("Kubernetes", node), ["here"], 60, print, force=True)
+    assert node.evicted == ["a"]
+
+
+@pytest.mark.parametrize("toleration", [{"operator": "Exists", "effect": "NoExecute"}, {"key": "batch"}])
+def test_a_pod_that_does_not_tolerate_the_cordon_is_evicted_until_none_is_left(toleration: dict[str, str]) -> None:
+    """The scheduler may place a pod on a node that was cordoned a moment ago."""
+    node = Node(pod("a") | {"spec": {"tolerations": [toleration]}})
+    with pytest.raises(OpsError, match="default/a still ending"):
+        drain(cast("Kubernetes", node), ["here"], 0.01, print, force=True)
+    assert len(node.evicted) > 1
 
 
 def test_a_pod_without_a_controller_is_refused_unless_it_is_ending_anyway() -> None:
