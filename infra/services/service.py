@@ -15,6 +15,7 @@ from infra.config.registry import PullCredentials
 from infra.config.service import Service as ServiceSettings
 from infra.config.service_version import ResolvedVersion
 from infra.config.settings import Settings
+from infra.gateway.gateway import Gateway
 from infra.gateway.kong_resources import UPSTREAM_POLICY, plugin_name, route_plugin, upstream_policy
 from infra.images.image import ExistingImage, Image
 from infra.images.registry import docker_config_of
@@ -69,9 +70,7 @@ class Service(pulumi.ComponentResource):
         super().__init__("kong-doks:service:Service", self.name, None, opts)
         self._options = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
         rules = route_rules(service, config.gateway, gateway.context)
-        policy = service_policy(service, config)
-        namespace_name = namespace.isolate_service(self.name, policy, gateway.isolated_namespace)
-        gateway.crds_wait_for.append(namespace_name)
+        namespace_name = self._isolated_namespace(service, config, namespace, gateway)
         after_gateway = self._after(*gateway.ready)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         checks = health_checks(service)
@@ -100,9 +99,8 @@ class Service(pulumi.ComponentResource):
             backends=[(backends[name], weight) for name, weight in service.traffic_weights.items()],
             dependencies=route_dependencies,
         )
-        created_route = route(
-            route_args, self._after(*gateway.plugins, *plugins, *health, *route_dependencies.of(service))
-        )
+        before_route = [*gateway.plugins, *plugins, *health, *route_dependencies.of(service)]
+        created_route = route(route_args, self._after(*before_route))
         if is_weighted:
             # The route of an earlier revision may lead to these Service objects, so they change after the new route.
             for name, args in versions.items():
@@ -111,6 +109,15 @@ class Service(pulumi.ComponentResource):
 
     def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[*resources]))
+
+    def _isolated_namespace(
+        self, service: AnyWorkload, config: Settings, namespace: ServicesNamespace, gateway: Gateway
+    ) -> pulumi.Output[str]:
+        """Creates the NetworkPolicy of the service's pods; the objects of the service come after it."""
+        policy = service_policy(service, config)
+        name = namespace.isolate_service(self.name, policy, gateway.isolated_namespace)
+        gateway.crds_wait_for.append(name)
+        return name
 
     def _create_versions(
         self,

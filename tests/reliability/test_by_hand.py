@@ -135,8 +135,10 @@ def test_another_stack_s_cluster_is_neither_adopted_nor_removed(part: Part) -> N
     (finding,) = json.loads(done.stdout)["findings"]
     assert (finding["id"], finding["fixes"]) == ("name-taken", [])
     assert finding["problem"].startswith(f'cluster "mycluster" ({theirs}) is stack dev\'s, ')
-    billed = json.loads(part.run("python", "-m", "ops", "bill", *prod, "--json").stdout)["things"]
-    assert {thing["kind"] for thing in billed} == {"registry"}
+    bill = json.loads(part.run("python", "-m", "ops", "bill", *prod, "--json").stdout)
+    assert {thing["kind"] for thing in bill["things"]} == {"registry"}
+    others = [(other["id"], other["owner"], other["other_stack"]) for other in bill["others"]]
+    assert others == [(theirs, "other-stack", "dev")]
     part.run("pulumi", "config", "set", "clusterName", "another", *prod)
     part.run("pulumi", "up", *prod, *QUIET)
     part.run("pulumi", "destroy", *prod, *QUIET)
