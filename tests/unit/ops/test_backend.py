@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ops.pulumi import backend
 from ops.pulumi.backend import Backend, Lock
 from ops.pulumi.cli import Cli
 from ops.pulumi.stack import Stack
@@ -43,9 +44,9 @@ def test_stacks_of_other_projects_are_other_stacks(tmp_path: Path) -> None:
     for place, pid in (("kong-doks/dev", 1), ("shop/dev", 2), ("kong-doks/prod", 3)):
         lock = {"username": "user", "hostname": socket.gethostname(), "pid": pid, "timestamp": "now"}
         write(locks / place / "lock.json", lock)
-    backend = Backend(LoggedIn(folder))
-    assert backend.earlier_ids(stack("organization/kong-doks/dev")) == {OWN}
-    assert [lock.pid for lock in backend.locks(stack("dev"))] == [1]
+    files = Backend(LoggedIn(folder))
+    assert files.earlier_ids(stack("organization/kong-doks/dev")) == {OWN}
+    assert [lock.pid for lock in files.locks(stack("dev"))] == [1]
 
 
 def test_a_legacy_backend_has_unqualified_stack_names(tmp_path: Path) -> None:
@@ -79,3 +80,34 @@ def test_checkpoints_of_more_than_ten_updates_are_read_from_pulumi_cloud(
 def test_a_lock_with_a_reused_process_id_is_stale() -> None:
     assert Lock("user", socket.gethostname(), os.getpid(), "now").stale
     assert Lock("user", "elsewhere", os.getpid(), "now").stale is None
+
+
+@pytest.mark.parametrize(
+    ("error", "program", "is_stale"),
+    [
+        (ProcessLookupError, "pulumi", True),
+        (PermissionError, "pulumi", False),  # another user's
+        (PermissionError, "bash", True),
+        (None, "pulumi", False),
+        (None, "bash", True),
+    ],
+)
+def test_a_lock_is_stale_once_its_process_is_no_pulumi(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None, program: str, *, is_stale: bool
+) -> None:
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (7, 0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(backend, "_program", lambda _: program)
+    assert Lock("user", socket.gethostname(), 7, "now").stale is is_stale
+
+
+def test_a_process_whose_name_the_system_hides_may_be_pulumi(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert Lock("user", socket.gethostname(), os.getpid(), "now").stale is False
