@@ -54,7 +54,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Addition:
-    """Annotations of Kong's that somebody added to an object of the state: no `up` removes them."""
+    """What somebody added to an object of the state, and no `up` removes.
+
+    Attributes:
+        names: of Kong's annotations; of a NetworkPolicy `ingress` or `egress`, where the stack allows nothing.
+    """
 
     key: Key
     names: list[str]
@@ -96,7 +100,8 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
         added=[
             Addition(key, names)
             for key, inputs in expected.items()
-            if key in actual and (names := _added_annotations(key, inputs, actual[key]))
+            if key in actual
+            and (names := [*_added_annotations(key, inputs, actual[key]), *_added_rules(key, inputs, actual[key])])
         ],
         deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
@@ -138,6 +143,14 @@ def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
     if key.kind not in _ANNOTATED or ENCRYPTED in expected:
         return []
     return [name for name in actual if name.startswith("konghq.com/") and name not in expected]
+
+
+def _added_rules(key: Key, inputs: Document, live: Document) -> list[str]:
+    """The directions that a NetworkPolicy denies in the state, and not in the cluster."""
+    if key.kind != "NetworkPolicy":
+        return []
+    expected, actual = (document.get("spec") or {} for document in (inputs, live))
+    return [name for name in ("ingress", "egress") if actual.get(name) and not expected.get(name)]
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:

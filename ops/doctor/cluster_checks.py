@@ -1,5 +1,6 @@
 """Differences between the state and the inside of the cluster."""
 
+import json
 from collections.abc import Iterator
 
 from infra.config.load_balancer import ID_ANNOTATION
@@ -153,16 +154,19 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(Problem.OBJECT_CHANGED, f"{change.key} was changed in the cluster{change.by}", [[UP_REFRESH]])
 
 
-def check_annotations(snapshot: Snapshot) -> Iterator[Finding]:
-    """Kong's annotations that were added by hand, such as konghq.com/strip-path."""
+def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
+    """Kong's annotations that were added by hand, such as konghq.com/strip-path, and rules of NetworkPolicies."""
     for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
-        key = addition.key
-        removed = " ".join(f"{name}-" for name in addition.names)
-        yield Finding(
-            Problem.OBJECT_CHANGED,
-            f"{key} got annotations in the cluster that the stack doesn't set: {', '.join(addition.names)}",
-            [[f"kubectl annotate {key.kind.lower()} {key.name}{_namespace_option(key)} {removed}"]],
-        )
+        key, named = addition.key, ", ".join(addition.names)
+        where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
+        if key.kind == "NetworkPolicy":
+            problem = f"{key} allows {named} in the cluster, and nothing of that in the stack"
+            patches = [json.dumps([{"op": "remove", "path": f"/spec/{name}"}]) for name in addition.names]
+            fix = [f"kubectl patch {where} --type json --patch '{patch}'" for patch in patches]
+        else:
+            problem = f"{key} got annotations in the cluster that the stack doesn't set: {named}"
+            fix = [f"kubectl annotate {where} {' '.join(f'{name}-' for name in addition.names)}"]
+        yield Finding(Problem.OBJECT_CHANGED, problem, [fix])
 
 
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:

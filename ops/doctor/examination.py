@@ -27,7 +27,7 @@ CHECKS = (
     drift_checks.check_drift,
     cluster_checks.check_deletions,
     cluster_checks.check_objects,
-    cluster_checks.check_annotations,
+    cluster_checks.check_additions,
     cluster_checks.check_pods,
 )
 """In the order in which their findings are to be repaired."""

@@ -195,6 +195,22 @@ def test_annotations_of_kong_added_by_hand_are_drift(inside: Inside) -> None:
     )
 
 
+def test_connections_allowed_by_hand_are_drift(inside: Inside) -> None:
+    deny = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"namespace": "default", "name": "default.deny"},
+        "spec": {"podSelector": {}},
+    }
+    inside.applied(deny)
+    inside.api_server.objects = [deny | {"spec": {"podSelector": {}, "ingress": [{}]}}]
+    (finding,) = inside.findings()
+    assert finding["id"] == "object-changed"
+    assert finding["problem"].startswith("NetworkPolicy default/default.deny allows ingress in the cluster")
+    patch = """--patch '[{"op": "remove", "path": "/spec/ingress"}]'"""
+    assert finding["fixes"] == [[f"kubectl patch networkpolicy default.deny --namespace default --type json {patch}"]]
+
+
 def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside: Inside) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alice.jwt", "namespace": "kong"}}
     inside.applied(secret)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ops.account.inventory import BilledResource, Inventory
+from ops.account.billed import BilledResource
+from ops.account.inventory import Inventory
 from ops.account.ownership import Names
 from ops.doctor import state_checks
 from ops.doctor.snapshot import Snapshot
@@ -76,7 +77,7 @@ ENCRYPTED = f"v1:GN2KGM6VOdIAAAAA:{'n8LJ9vKHah1ApeSh' * 12}"
         ({states.ENCRYPTED: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": ENCRYPTED}, False),
     ],
 )
-def test_registry_credentials_without_a_value_are_found(value: object, *, is_empty: bool) -> None:
+def test_empty_credentials_are_found_whatever_their_form(value: object, *, is_empty: bool) -> None:
     urn = f"urn:pulumi:dev::kong-doks::{states.DOCKER_CREDENTIALS}::push"
     resource = {"type": states.DOCKER_CREDENTIALS, "urn": urn, "outputs": {"dockerCredentials": value}}
     findings = [*state_checks.check_docker_credentials(snapshot(State([resource], [])))]
