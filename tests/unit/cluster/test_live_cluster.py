@@ -1,6 +1,7 @@
 """The program upgrades a cluster that exists, or leaves it, and refuses what would replace it."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pulumi
 import pytest
 
+from infra import live_cluster as live_clusters
 from infra import lookups
 from infra.config import versions
 from infra.config.cluster_changes import LiveCluster, unsupported
@@ -511,3 +513,20 @@ def test_an_up_beside_a_cluster_that_is_being_deleted(
         # The `up` that replaced it failed later on: the new one is the stack's.
         assert lookups.plan_cluster(Settings(region="fra1"), account).version == "1.35.7-do.0"
         assert said == []
+
+
+@pytest.mark.parametrize(("state", "is_found"), [("running", True), ("deleted", False), ("deleting", False)])
+@pytest.mark.parametrize("before", [0, 199, 200, 401])
+def test_a_cluster_is_found_by_its_name_on_any_page_unless_it_is_being_deleted(
+    monkeypatch: pytest.MonkeyPatch, before: int, state: str, *, is_found: bool
+) -> None:
+    clusters = [{"id": f"c{number}", "name": f"n{number}", "status": {"state": "running"}} for number in range(before)]
+    clusters.append({"id": "own", "name": "mycluster", "status": {"state": state}})
+
+    def get(_: Account, path: str, read: Callable[[Any], list[Any]]) -> list[Any]:
+        (number,) = map(int, re.findall(r"\?page=(\d+)&per_page=200$", path))
+        return read({"kubernetes_clusters": clusters[200 * (number - 1) : 200 * number] or None})
+
+    monkeypatch.setattr(live_clusters, "_get", get)
+    account = Account(api_endpoint=None, stack=None)
+    assert live_clusters.cluster_named(account, "mycluster") == ("own" if is_found else None)

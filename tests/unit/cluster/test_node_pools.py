@@ -59,6 +59,8 @@ def test_a_resized_pool_is_created_before_the_old_one_is_deleted(run: Callable[[
         assert pool.options.get("deleteBeforeReplace", False) is False
         assert pool.options["deleteBeforeReplaceDefined"] is True
         assert str(pool.inputs["name"]).endswith(str(pool.inputs["size"]))
+        # A drain waits for disruption budgets.
+        assert pool.options["customTimeouts"] == {"create": "45m", "delete": "60m"}
 
 
 def test_a_pool_is_deleted_with_its_cluster(run: Callable[[str], Recording]) -> None:

@@ -107,6 +107,9 @@ def test_the_certificate_is_created_after_its_dependencies_and_before_the_routes
     assert {"Release cert-manager", "Release kong", "Issuer acme", "DnsRecord domain"} <= recording.before(certificate)
     assert "Release cert-manager" in recording.before(recording.one("Issuer"))
     assert "Certificate certificate" in recording.before(recording.one("Ingress", "foo"))
+    # Without a record of the stack's own, too.
+    elsewhere = run("domain kept elsewhere")
+    assert {"Release kong", "Issuer acme"} <= elsewhere.before(elsewhere.one("Certificate"))
 
 
 def test_routes_serve_the_domain_over_https_and_redirect_http(run: Run) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from infra.kubernetes.network_policy import url_egress
 from tests.unit.configurations import BAR, COLLECTORS, FOO, shared
 from tests.unit.conftest import Recording
 from tests.unit.loading import refused
@@ -180,6 +181,13 @@ def test_a_public_collector_opens_no_private_address(
     closed = opened(run("traces to a namespace"), "bar")
     assert "tools" in namespaces(closed)
     assert not allows(closed, "203.0.113.7", 4318)
+
+
+@pytest.mark.parametrize(
+    ("host", "rules"), [("10.108.0.5", 1), ("otel", 1), ("otel.tools", 1), ("otel.example.com", 0), ("203.0.113.7", 1)]
+)
+def test_without_the_internet_a_collector_at_an_address_or_in_the_cluster_is_reached(host: str, rules: int) -> None:
+    assert len([*url_egress(f"http://{host}:4318/v1/traces", "default", internet=False)]) == rules
 
 
 def test_a_service_without_tracing_does_not_reach_the_collector(run: Callable[[str], Recording]) -> None:
