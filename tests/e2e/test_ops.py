@@ -52,6 +52,12 @@ def test_the_bill_equals_the_accounts_ledger(terminal: Terminal) -> None:
     assert {(thing["kind"], thing["id"]) for thing in bill["things"]} == names
 
 
+def test_a_load_balancer_that_was_made_larger_is_on_the_bill(terminal: Terminal) -> None:
+    balancer = terminal.load_balancer(terminal.own_cluster())
+    terminal.api("PUT", f"/v2/load_balancers/{balancer}", {"size_unit": 3})
+    assert terminal.json("bill")["monthly"] == terminal.account.cloud.ledger.document()["monthly"] == 12 + 3 * 12
+
+
 def test_a_highly_available_control_plane_is_on_the_bill(terminal: Terminal) -> None:
     terminal.own_cluster(ha=True)
     assert terminal.json("bill")["monthly"] == 12 + 40

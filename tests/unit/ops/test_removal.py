@@ -57,14 +57,17 @@ def test_node_pools_in_the_state_are_left_to_pulumi(pool: str, is_refused: bool)
 
 
 class Zone(NoSizes):
-    """An account with a zone, two of whose records have the text of the stack's address."""
+    """An account with a zone, whose records have the text of the stack's address."""
 
     def list(self, *_: object, **__: object) -> Any:  # noqa: ANN401 -- as Api
-        kinds = {"own": "A", "lost": "A", "note": "TXT"}
-        return iter(Record(id=name, type=kind, name="api", data="203.0.113.7") for name, kind in kinds.items())
+        records = {"own": ("A", "api"), "lost": ("A", "api"), "note": ("TXT", "api"), "other": ("A", "shop")}
+        return iter(
+            Record(id=identifier, type=kind, name=name, data="203.0.113.7")
+            for identifier, (kind, name) in records.items()
+        )
 
 
-@pytest.mark.parametrize(("record", "is_refused"), [("own", False), ("lost", False), ("note", True)])
+@pytest.mark.parametrize(("record", "is_refused"), [("own", False), ("lost", False), ("note", True), ("other", True)])
 def test_only_a_records_that_lead_to_the_stack_are_removed(record: str, is_refused: bool) -> None:
     state = State([{"type": RECORD, "urn": "urn:record", "id": "own"}], [])
     target = removal.target(Zone(), "dns_record", f"example.com/records/{record}", INVENTORY, state)
