@@ -52,8 +52,10 @@ class Source(Model):
         if "PORT" in self.env:
             yield ConfigError("env.PORT", self.env["PORT"], "unset: port sets it", "remove it, and set port")
         if bool(self.build) == bool(self.image):
-            problem = "has both build and image" if self.build else "has neither build nor image"
-            yield ConfigError("", None, "exactly one of them", f"keep for example build: {example}", problem)
+            problem, verb = (
+                ("has both build and image", "keep") if self.build else ("has neither build nor image", "add")
+            )
+            yield ConfigError("", None, "exactly one of them", f"{verb} for example build: {example}", problem)
         elif self.build and not os.path.isfile(PROJECT / self.build / "Dockerfile"):  # noqa: PTH113 -- Path's raises, where a name is too long
             yield ConfigError(
                 "build", self.build, "a directory with a Dockerfile", f"add {self.build}/Dockerfile, or set image"

@@ -220,7 +220,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a path with a slash at its end": ({"services": [FOO | {"path": "/foo/"}]}, 'path: "/foo/" is not allowed'),
     "no path": ({"services": [{"name": "foo", "build": "apps/foo"}]}, "services[0].path: is missing; allowed: "),
     "build and image": ({"services": [FOO | {"image": "a:1"}]}, "services[0]: has both build and image; allowed: "),
-    "neither build nor image": ({"services": [{"name": "foo", "path": "/foo"}]}, "has neither build nor image"),
+    "neither build nor image": (
+        {"services": [{"name": "foo", "path": "/foo"}]},
+        "has neither build nor image; allowed: exactly one of them; fix: add for example build: apps/foo",
+    ),
     "nothing to build": ({"services": [FOO | {"build": "apps/no"}]}, 'services[0].build: "apps/no" is not allowed'),
     "an image without a tag": ({"services": [BAR | {"image": "user/bar"}]}, "fix: end it with a tag such as :0.1"),
     "an image whose tag moves": ({"services": [BAR | {"image": "user/bar:latest"}]}, 'image: "user/bar:latest" is not'),
