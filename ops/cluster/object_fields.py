@@ -63,8 +63,6 @@ def _differences(expected: object, live: object, path: str = "") -> Iterator[tup
         for name, value in expected.items():
             yield from _differences(value, live.get(name), f"{path}.{name}".lstrip("."))
     elif isinstance(expected, list) and isinstance(live, list):
-        if len(live) > len(expected):
-            yield path, live
         named = {item["name"]: item for item in live if isinstance(item, dict) and "name" in item}
         for index, value in enumerate(expected):
             if isinstance(value, dict) and value.get("name") and named:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from infra.config.load_balancer import CLEANUP_FINALIZER
@@ -57,11 +57,13 @@ class Addition:
     """What somebody added to an object of the state, and no `up` removes.
 
     Attributes:
-        names: of Kong's annotations; of a NetworkPolicy `ingress` or `egress`, where the stack allows nothing.
+        names: of Kong's annotations.
+        rules: the stack's rules of a NetworkPolicy, by `ingress` or `egress`, where the cluster has more of them.
     """
 
     key: Key
     names: list[str]
+    rules: dict[str, list[Document]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,9 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
         missing=[key for key in expected if key not in actual],
         changed=list(_changes(expected, actual, absent=True)),
         added=[
-            Addition(key, names)
+            addition
             for key, inputs in expected.items()
-            if key in actual
-            and (names := [*_added_annotations(key, inputs, actual[key]), *_added_rules(key, inputs, actual[key])])
+            if key in actual and (addition := _addition(key, inputs, actual[key]))
         ],
         deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
@@ -137,6 +138,11 @@ def _changes(expected: Mapping[Key, Document], actual: Mapping[Key, Document], *
             yield Change(key, [*owners], sorted({*owners.values()} - {""}))
 
 
+def _addition(key: Key, inputs: Document, live: Document) -> Addition | None:
+    names, rules = _added_annotations(key, inputs, live), _changed_rules(key, inputs, live)
+    return Addition(key, names, rules) if names or rules else None
+
+
 def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
     expected, actual = (document["metadata"].get("annotations") or {} for document in (inputs, live))
     # An encrypted value of the state may be all of the annotations.
@@ -145,12 +151,13 @@ def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
     return [name for name in actual if name.startswith("konghq.com/") and name not in expected]
 
 
-def _added_rules(key: Key, inputs: Document, live: Document) -> list[str]:
-    """The directions that a NetworkPolicy denies in the state, and not in the cluster."""
+def _changed_rules(key: Key, inputs: Document, live: Document) -> dict[str, list[Document]]:
+    """The state's rules for each direction in which the cluster's NetworkPolicy has more of them."""
     if key.kind != "NetworkPolicy":
-        return []
+        return {}
     expected, actual = (document.get("spec") or {} for document in (inputs, live))
-    return [name for name in ("ingress", "egress") if actual.get(name) and not expected.get(name)]
+    rules = {name: expected.get(name) or [] for name in ("ingress", "egress")}
+    return {name: own for name, own in rules.items() if len(actual.get(name) or []) > len(own)}
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:

@@ -155,18 +155,28 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
-    """Kong's annotations that were added by hand, such as konghq.com/strip-path, and rules of NetworkPolicies."""
+    """Kong's annotations and rules of NetworkPolicies that were added by hand: no `up` removes them."""
     for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
-        key, named = addition.key, ", ".join(addition.names)
+        key = addition.key
         where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
-        if key.kind == "NetworkPolicy":
-            problem = f"{key} allows {named} in the cluster, and nothing of that in the stack"
-            patches = [json.dumps([{"op": "remove", "path": f"/spec/{name}"}]) for name in addition.names]
-            fix = [f"kubectl patch {where} --type json --patch '{patch}'" for patch in patches]
-        else:
-            problem = f"{key} got annotations in the cluster that the stack doesn't set: {named}"
-            fix = [f"kubectl annotate {where} {' '.join(f'{name}-' for name in addition.names)}"]
-        yield Finding(Problem.OBJECT_CHANGED, problem, [fix])
+        if addition.names:
+            yield Finding(
+                Problem.OBJECT_CHANGED,
+                f"{key} got annotations in the cluster that the stack doesn't set: {', '.join(addition.names)}",
+                [[f"kubectl annotate {where} {' '.join(f'{name}-' for name in addition.names)}"]],
+            )
+        if addition.rules:
+            patch = [
+                {"op": "replace", "path": f"/spec/{name}", "value": rules}
+                if rules
+                else {"op": "remove", "path": f"/spec/{name}"}
+                for name, rules in addition.rules.items()
+            ]
+            yield Finding(
+                Problem.OBJECT_CHANGED,
+                f"{key} allows more in the cluster than in the stack: {', '.join(addition.rules)}",
+                [[f"kubectl patch {where} --type json --patch '{json.dumps(patch)}'"]],
+            )
 
 
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:

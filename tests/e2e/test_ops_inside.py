@@ -195,20 +195,28 @@ def test_annotations_of_kong_added_by_hand_are_drift(inside: Inside) -> None:
     )
 
 
-def test_connections_allowed_by_hand_are_drift(inside: Inside) -> None:
-    deny = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"namespace": "default", "name": "default.deny"},
-        "spec": {"podSelector": {}},
-    }
-    inside.applied(deny)
-    inside.api_server.objects = [deny | {"spec": {"podSelector": {}, "ingress": [{}]}}]
+@pytest.mark.parametrize(
+    ("spec", "patch"),
+    [
+        ({}, {"op": "remove", "path": "/spec/ingress"}),
+        (
+            {"ingress": [{"ports": [{"port": 80}]}]},
+            {"op": "replace", "path": "/spec/ingress", "value": [{"ports": [{"port": 80}]}]},
+        ),
+    ],
+)
+def test_connections_allowed_by_hand_are_drift(inside: Inside, spec: Document, patch: Document) -> None:
+    metadata = {"namespace": "default", "name": "default.deny"}
+    deny = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    inside.applied(deny | {"spec": {"podSelector": {}, **spec}})
+    inside.api_server.objects = [deny | {"spec": {"podSelector": {}, "ingress": [*spec.get("ingress", []), {}]}}]
     (finding,) = inside.findings()
     assert finding["id"] == "object-changed"
-    assert finding["problem"].startswith("NetworkPolicy default/default.deny allows ingress in the cluster")
-    patch = """--patch '[{"op": "remove", "path": "/spec/ingress"}]'"""
-    assert finding["fixes"] == [[f"kubectl patch networkpolicy default.deny --namespace default --type json {patch}"]]
+    assert (
+        finding["problem"] == "NetworkPolicy default/default.deny allows more in the cluster than in the stack: ingress"
+    )
+    command = "kubectl patch networkpolicy default.deny --namespace default --type json --patch"
+    assert finding["fixes"] == [[f"{command} '{json.dumps([patch])}'"]]
 
 
 def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside: Inside) -> None:
