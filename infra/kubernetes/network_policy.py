@@ -33,8 +33,9 @@ _PUBLIC_ADDRESSES = {
 
 
 def ports(
-    *numbers: pulumi.Input[int], protocols: Sequence[str] = ("TCP",)
+    *numbers: pulumi.Input[int | str], protocols: Sequence[str] = ("TCP",)
 ) -> list[networking.v1.NetworkPolicyPortArgs]:
+    """Returns ports by number or, as each pod has it, by name."""
     return [
         networking.v1.NetworkPolicyPortArgs(port=number, protocol=protocol)
         for number in numbers

@@ -35,4 +35,5 @@ def service_policy(service: AnyWorkload, config: Settings) -> Policy:
         EgressRule(to=[Peer(pod_selector=service_pods([name]))], ports=ports(port_of[name]))
         for name in sorted(service.calls(port_of))
     ]
-    return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports(service.port))], egress)
+    # The port by name: while a change of the number rolls out, Kong connects to pods with either.
+    return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports("http"))], egress)

@@ -60,6 +60,10 @@ def update_image(lab: Lab) -> None:
     lab.up()
 
 
+def change_port(lab: Lab) -> None:
+    lab.change(services=lab.services(port=8080))
+
+
 def promote_canary(lab: Lab) -> None:
     canary = {"build": "apps/foo", "env": {"VERSION": "2"}}
     for weight in (50, 100):
@@ -390,6 +394,7 @@ def refuse_digitalocean(_: Lab) -> None:
 EVENTS: dict[str, Event] = {
     "nothing": Event(lambda _: time.sleep(20)),
     "image of foo updated": Event(update_image),
+    "port of foo changed": Event(change_port),
     "canary promoted": Event(promote_canary),
     "foo scaled up and down": Event(scale_up_and_down, prepare=autoscale),
     "Kong's pods replaced": Event(replace_kong),

@@ -119,9 +119,11 @@ def test_an_up_rolls_only_the_edited_app_adds_and_removes_a_service_and_no_reque
     apps = stack.folder / "apps"
     foo, bar = stack.pods("foo"), stack.pods("bar")
     with configured(stack) as changed:
-        services = stack_file(changed.file)["config"]["services"]
+        first, *others = stack_file(changed.file)["config"]["services"]
         with edited(apps / "foo" / "app.py", "Hello from", "Hello again from"), copied(apps / "bar", apps / "baz"):
-            changed.set("services", [*services, {"name": "baz", "path": "/baz", "build": "./apps/baz"}])
+            # Another port: the pods with the old one serve until those with the new one do.
+            services = [first | {"port": 8080}, *others, {"name": "baz", "path": "/baz", "build": "./apps/baz"}]
+            changed.set("services", services)
             with changed.asked_throughout("/foo") as statuses:
                 printed = stack.up()
                 assert stack.get("/baz").json() == {"msg": "Hello from the baz microservice"}

@@ -119,8 +119,12 @@ def test_in_an_existing_cluster_only_the_stacks_pods_are_selected(run: Callable[
 
 
 def test_only_kong_reaches_a_service_and_only_its_port(run: Callable[[str], Recording]) -> None:
-    (rule,) = policy(run("third service"), "web")["ingress"]
-    assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+    recording = run("third service")
+    (rule,) = policy(recording, "web")["ingress"]
+    # By its name: pods with the old number are reached until those with a new one run.
+    assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
+    (container,) = recording.one("Deployment", "web").inputs["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
     (peer,) = rule["from"]
     assert namespaces([rule], "from") == ["kong"]
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "kong"
