@@ -115,5 +115,5 @@ def test_an_unsuitable_machine_is_reported_in_one_line(command: str, monkeypatch
     result = CliRunner().invoke(commands.app, [command])
     assert result.exit_code == 1
     assert result.output.startswith("The sandbox runs as root on Debian or Ubuntu.")
-    assert "`local` stack" in result.output
+    assert "use-your-own-cluster.md" in result.output
     assert "Traceback" not in result.output
