@@ -25,7 +25,7 @@ down: .venv/.ready ## pulumi destroy, the bill at zero, the sandbox gone
 .PHONY: test
 test: .venv/.ready ## lint, unit and e2e
 	@$(PYTHON) -m sandbox tools
-	@$(MAKE) --no-print-directory -j3 COVERAGE= sandboxed engine others unit lint
+	@$(MAKE) --no-print-directory -j4 COVERAGE= sandboxed engine others standins unit lint
 
 .PHONY: lint
 lint: .venv/.ready ## ruff, mypy --strict, import contracts, spelling, workflows; gofmt, go vet and staticcheck
@@ -52,22 +52,24 @@ check: .venv/.ready ## lint and unit: what a change should pass before it is pus
 .PHONY: e2e
 e2e: .venv/.ready ## the real engine on the sandbox
 	@$(PYTHON) -m sandbox tools
-	@$(MAKE) --no-print-directory -j3 sandboxed engine others
+	@$(MAKE) --no-print-directory -j4 sandboxed engine others standins
 
-# Three processes: on the one sandbox; the real engine without it; the rest. The first takes longest, so it goes first
-# where they want the processor at the same time.
-.PHONY: sandboxed engine others
+# Four processes: on the one sandbox; the real engine without it; the stand-ins; the rest. The first takes longest, so it
+# goes first where they want the processor at the same time.
+.PHONY: sandboxed engine others standins
 sandboxed: # always in the same order: its tests change one stack, one after the other
 	@$(PYTHON) -m pytest -p no:randomly --durations=15 -q -m '$(CHOSEN) and sandbox' tests/e2e tests/reliability tests/standins
 engine:
 	@nice -n 3 $(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/reliability
 others:
-	@nice -n 3 $(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/e2e tests/standins
+	@nice -n 3 $(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/e2e
+standins:
+	@nice -n 3 $(PYTHON) -m pytest -q -m '$(CHOSEN) and not sandbox' tests/standins
 
 .PHONY: soak
 soak: .venv/.ready ## the tests that take minutes: every example, and more ways out
 	@$(PYTHON) -m sandbox tools
-	@$(MAKE) --no-print-directory -j3 CHOSEN=soak sandboxed engine others
+	@$(MAKE) --no-print-directory -j4 CHOSEN=soak sandboxed engine others standins
 	@$(PYTHON) -m pytest -q --hypothesis-profile soak --hypothesis-show-statistics \
 	  tests/unit/config/test_generated_settings.py tests/reliability/test_stateful.py
 	@$(PYTHON) -m tests.reliability.sweep --every 3

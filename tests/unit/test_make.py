@@ -5,7 +5,7 @@ import subprocess
 
 from tests.unit.configurations import PROJECT
 
-INTERNAL = {"sandboxed", "engine", "others"}
+INTERNAL = {"sandboxed", "engine", "others", "standins"}
 """Targets that other targets run in parallel."""
 
 
