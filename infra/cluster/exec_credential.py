@@ -101,7 +101,7 @@ def endpoint_problem(endpoint: str) -> str:
     try:
         parts = urlsplit(endpoint)
         host, _ = parts.hostname or "", parts.port
-        host.encode("idna")  # refuses empty and too long labels, at which an HTTP client fails with a traceback
+        host.encode("idna")  # an empty or too long label, which an HTTP client would raise as no error of its own
         if re.fullmatch("[0-9.]+", host):
             ipaddress.ip_address(host)
     except ValueError as error:

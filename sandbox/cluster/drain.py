@@ -12,7 +12,7 @@ Pod = dict[str, Any]
 
 
 def drain(client: httpx.Client, node: str, seconds: float) -> bool:
-    """Cordons a node and evicts its pods until none is left that was there or doesn't tolerate the cordon.
+    """Cordons a node and evicts its pods until none is left.
 
     Args:
         client: An administrator's.
@@ -26,22 +26,14 @@ def drain(client: httpx.Client, node: str, seconds: float) -> bool:
     if cordoned.status_code == HTTPStatus.NOT_FOUND:
         return True
     end = time.monotonic() + seconds
-    pods = _evictable(client, node)
-    first = {pod["metadata"]["uid"] for pod in pods}
-    while pods:
+    while pods := _evictable(client, node):
         if time.monotonic() > end:
             return False
         for pod in pods:
             if "deletionTimestamp" not in pod["metadata"]:
                 _evict(client, pod)  # refused by a budget: tried again
         time.sleep(_RETRY_SECONDS)
-        pods = [pod for pod in _evictable(client, node) if pod["metadata"]["uid"] in first or not _tolerates_all(pod)]
     return True
-
-
-def _tolerates_all(pod: Pod) -> bool:
-    """Reports whether a pod may come back to a cordoned node, as a DaemonSet's does."""
-    return {"operator": "Exists"} in pod["spec"].get("tolerations", [])
 
 
 def _evictable(client: httpx.Client, node: str) -> list[Pod]:
