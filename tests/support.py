@@ -38,7 +38,11 @@ def sandbox_command(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=PROJECT, check=True)
 
 
-def eventually(condition: Callable[[], T | None], seconds: float = 30, pause: float = 0.5) -> T:
+PATIENCE = 180
+"""Seconds until a wait gives up. No test asserts how long something takes: both processors may be busy."""
+
+
+def eventually(condition: Callable[[], T | None], seconds: float = PATIENCE, pause: float = 0.5) -> T:
     """Waits until a condition is true, or returns something, and returns that; fails the test after `seconds`."""
     end = time.monotonic() + seconds
     while not (result := condition()):

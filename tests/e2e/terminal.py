@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from ops.preflight import scopes
 from ops.pulumi import state as states
 from sandbox.host.paths import PROJECT
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 CLUSTER = {
     "name": "mycluster",
@@ -27,7 +26,7 @@ CLUSTER = {
 }
 SCOPES = [*scopes.READING, *scopes.CLUSTER, *scopes.REGISTRY]
 # Each try may be many calls, and the API allows 250 a minute.
-until = partial(eventually, seconds=10)
+until = eventually
 _NO_STACK = "no stack named 'dev' found"
 NOTHING_IS_BILLED = "stack dev: nothing is billed\n"
 
@@ -170,7 +169,9 @@ class Terminal:
 
     def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        answer = httpx.request(method, f"{self.account.url}{path}", json=body, headers=headers, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.account.url}{path}", json=body, headers=headers, trust_env=False, timeout=PATIENCE
+        )
         return answer.raise_for_status().json() if answer.content else None
 
     def own_cluster(self, **changes: object) -> str:

@@ -69,7 +69,7 @@ SERVICES: list[dict[str, Any]] = [
 OVERVIEW = {
     "name": "overview",
     "path": "/overview",
-    "backends": {"foo": "/foo", "bar": "/bar", "collector": {"path": "/slow", "timeout": 0.5}},
+    "backends": {"foo": "/foo", "bar": "/bar", "collector": {"path": "/slow", "timeout": 3}},
     "headers": ["X-Tenant"],
 }
 pytestmark = pytest.mark.soak
@@ -107,11 +107,11 @@ def test_an_aggregate_combines_several_services(busy: Configured) -> None:
 
 
 def test_a_slow_service_is_missing_from_the_aggregate(busy: Configured) -> None:
-    answer = busy.get("/overview?seconds=5")
+    answer = busy.get("/overview?seconds=10")
     assert answer.status_code == 200
     assert answer.json()["complete"] is False
     assert set(answer.json()["results"]) == {"foo", "bar"}
-    assert answer.json()["errors"] == {"collector": {"status": 504, "message": "no answer within 0.5 s"}}
+    assert answer.json()["errors"] == {"collector": {"status": 504, "message": "no answer within 3 s"}}
 
 
 def spans(busy: Configured) -> list[tuple[str, Span]]:
@@ -134,7 +134,7 @@ def test_a_trace_spans_client_gateway_and_services(busy: Configured) -> None:
         return {(name, span.kind): span for name, span in kept}
 
     last = ("foo", Span.SPAN_KIND_SERVER), ("bar", Span.SPAN_KIND_SERVER), ("overview", Span.SPAN_KIND_SERVER)
-    eventually(lambda: {("kong", Span.SPAN_KIND_SERVER), *last} <= set(ours()), seconds=90)
+    eventually(lambda: {("kong", Span.SPAN_KIND_SERVER), *last} <= set(ours()))
     by_id = {span.span_id: (name, span) for name, span in spans(busy)}
     for name in ("foo", "bar"):
         span, way = ours()[name, Span.SPAN_KIND_SERVER], [name]

@@ -98,17 +98,17 @@ def test_autoscale_can_be_added_and_removed_without_losing_a_pod(scaled: Configu
         scaled.set("services", [FOO | AUTOSCALE, BAR])
         typed, _, top = guide.commands().partition("kubectl top")
         assert "foo-autoscaler" in stack.types(typed)
-        eventually(lambda: conditions(stack, "foo-autoscaler").get("ScalingActive") == "True", 180)
+        eventually(lambda: conditions(stack, "foo-autoscaler").get("ScalingActive") == "True")
         assert "foo-deployment-" in stack.types(f"kubectl top{top}")
         with load(scaled):
-            eventually(lambda: wanted(stack) == 3, 180)
+            eventually(lambda: wanted(stack) == 3)
             with numbers(stack) as seen_during_up:
                 scaled.up(FOO | AUTOSCALE | {"env": {"LOG_LEVEL": "info"}}, BAR)
             assert min(seen_during_up) == 3
             assert owners_of_the_number(stack) == ["kube-controller-manager"]
         # Otherwise an autoscaler waits for five minutes.
         stack.run("kubectl", "patch", "hpa", "foo-autoscaler", "--patch", json.dumps(AT_ONCE))
-        eventually(lambda: wanted(stack) == 2, 180)
+        eventually(lambda: wanted(stack) == 2)
         (budget,) = stack.kubernetes("pdb")["items"]
         assert (budget["metadata"]["name"], budget["status"]["disruptionsAllowed"]) == ("foo-budget", 1)
         scaled.up(FOO | {"replicas": 2}, BAR)
@@ -124,7 +124,7 @@ def test_the_example_scales_its_service_and_kong(scaled: Configured) -> None:
     scaled.set("gateway", example["gateway"])
     scaled.up(*example["services"])
     for name, namespace in (("foo-autoscaler", "default"), ("kong", "kong")):
-        eventually(lambda: conditions(stack, name, namespace).get("ScalingActive") == "True", 180)  # noqa: B023 -- waits
+        eventually(lambda: conditions(stack, name, namespace).get("ScalingActive") == "True")  # noqa: B023 -- waits
     assert len(stack.pods("foo")) == 2
     assert scaled.get("/foo").status_code == scaled.get("/bar").status_code == httpx.codes.OK
     scaled.set("gateway", {})
@@ -150,7 +150,7 @@ def test_a_chart_upgrade_keeps_the_autoscaled_replicas_of_kong(scaled: Configure
     # Idle, Kong and its controller use more than a hundredth of their requests.
     scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}})
     scaled.up(FOO, BAR)
-    eventually(lambda: wanted(stack, "kong", "kong") == 2, 180)
+    eventually(lambda: wanted(stack, "kong", "kong") == 2)
     scaled.set("gateway", {"autoscale": {"min": 1, "max": 2, "cpu": 1}, "accessLog": True})
     with scaled.asked_throughout("/foo") as statuses:
         stack.up()

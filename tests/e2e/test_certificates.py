@@ -47,7 +47,7 @@ def secured(stack: Stack, authority: str) -> Iterator[Configured]:
             stack.types(guide.commands())
             assert guide.commands("acme.server production") == ""
         # `up` has ended, so it is there: nothing is waited for but Kong's controller, which looks every three seconds.
-        eventually(Client(changed.address).is_served, seconds=10)
+        eventually(Client(changed.address).is_served)
         yield changed
     # Without the domain its objects are deleted, and the routes serve HTTP again.
     assert [record["type"] for record in stack.api("GET", "/v2/domains/example.com/records")["domain_records"]] == [
@@ -117,7 +117,7 @@ def test_a_canary_alone_is_served_with_the_certificate(secured: Configured) -> N
     try:
         secured.up(FOO | {"canary": {"build": "apps/foo", "weight": 50}})
         client = Client(secured.address)
-        eventually(client.is_served, seconds=10)
+        eventually(client.is_served)
         assert client.get("/foo").json() == {"msg": "Hello from the foo microservice"}
         assert client.get("/foo", scheme="http").status_code == 308
         assert secured.get("/foo").status_code == httpx.codes.NOT_FOUND

@@ -83,7 +83,7 @@ def test_every_panel_of_the_dashboard_has_data(watched: Configured, prometheus: 
         answers = [ask(prometheus, query) for panel in panels for query in queries(panel)]
         return all(answer and not any(map(math.isnan, answer)) for answer in answers)
 
-    eventually(all_have_answers, 120)
+    eventually(all_have_answers)
     rates: dict[str, list[float]] = {}
     row = ""
     for panel in panels:
@@ -97,7 +97,7 @@ def test_every_panel_of_the_dashboard_has_data(watched: Configured, prometheus: 
 def test_every_pod_of_the_gateway_is_scraped(watched: Configured, prometheus: httpx.Client) -> None:
     def scale(pods: int) -> None:
         watched.stack.run("kubectl", "scale", "deployment/kong", "-n", "kong", f"--replicas={pods}")
-        eventually(lambda: ask(prometheus, 'sum(up{job="kong"})') == [pods], 90)
+        eventually(lambda: ask(prometheus, 'sum(up{job="kong"})') == [pods])
 
     with contextlib.ExitStack() as until:
         until.callback(scale, 1)
@@ -109,7 +109,7 @@ def test_alerts_are_rules_that_prometheus_evaluates(watched: Configured, prometh
         (group,) = prometheus.get("/rules").json()["data"]["groups"]
         return {rule["name"]: rule for rule in group["rules"]}
 
-    eventually(lambda: all(rule["health"] == "ok" for rule in rules().values()), 60)
+    eventually(lambda: all(rule["health"] == "ok" for rule in rules().values()))
     wanted = {
         "GatewayDown": "inactive",
         "GatewayErrors": "pending",  # of the service that always fails; for five minutes it would fire
@@ -120,7 +120,7 @@ def test_alerts_are_rules_that_prometheus_evaluates(watched: Configured, prometh
         assert watched.get("/away").status_code == 503
         return {name: rule["state"] for name, rule in rules().items()} == wanted
 
-    eventually(states_are_wanted, 120)
+    eventually(states_are_wanted)
 
 
 def test_other_pods_cannot_reach_prometheus(watched: Configured) -> None:

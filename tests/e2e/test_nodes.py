@@ -33,8 +33,8 @@ class Pool:
         self._stack.api("PUT", self.path, json={"name": self.name, "count": count})
         self.wait(count)
 
-    def wait(self, count: int, seconds: float = 90) -> None:
-        eventually(lambda: [node["status"]["state"] for node in self.nodes] == ["running"] * count, seconds)
+    def wait(self, count: int) -> None:
+        eventually(lambda: [node["status"]["state"] for node in self.nodes] == ["running"] * count)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def pool(stack: Stack) -> Iterator[Pool]:
     pool.resize(2)
     yield pool
     pool.resize(1)
-    eventually(lambda: is_settled(stack), 120)
+    eventually(lambda: is_settled(stack))
 
 
 def is_settled(stack: Stack) -> bool:
@@ -132,7 +132,7 @@ def test_pods_on_two_nodes_reach_each_other_and_resolve_services(stack: Stack, p
 def test_a_node_whose_droplet_is_deleted_is_replaced_and_no_longer_billed(stack: Stack, pool: Pool) -> None:
     lost = pool.nodes[1]
     stack.api("DELETE", f"/v2/droplets/{lost['droplet_id']}")
-    eventually(lambda: lost["name"] not in {node["name"] for node in pool.nodes}, 120)
+    eventually(lambda: lost["name"] not in {node["name"] for node in pool.nodes})
     pool.wait(2)
     names = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
     assert names == {node["name"] for node in pool.nodes}
@@ -145,11 +145,11 @@ def test_a_node_whose_droplet_is_deleted_is_replaced_and_no_longer_billed(stack:
 def test_a_recycled_node_is_drained_and_replaced(stack: Stack, pool: Pool) -> None:
     first = pool.nodes[0]
     stack.api("DELETE", f"{pool.path}/nodes/{first['id']}?replace=1")
-    eventually(lambda: first["name"] not in {node["name"] for node in pool.nodes}, 90)
+    eventually(lambda: first["name"] not in {node["name"] for node in pool.nodes})
     pool.wait(2)
     assert first["name"] not in {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
     # The load balancer resets connections until the new node has passed its checks.
-    eventually(lambda: serves(stack, "/foo") and serves(stack, "/bar"), 60)
+    eventually(lambda: serves(stack, "/foo") and serves(stack, "/bar"))
 
 
 @pytest.mark.soak
@@ -163,7 +163,7 @@ def test_a_disruption_budget_blocks_a_drain(stack: Stack, pool: Pool) -> None:
         eventually(lambda: "draining" in {entry["status"]["state"] for entry in pool.nodes})
         assert going["name"] in nodes_of(stack, "foo")
         stack.run("kubectl", "delete", "pdb", "all")
-        eventually(lambda: going["name"] not in {entry["name"] for entry in pool.nodes}, 90)
+        eventually(lambda: going["name"] not in {entry["name"] for entry in pool.nodes})
         pool.wait(2)
     finally:
         stack.run("kubectl", "delete", "pdb", "all", "--ignore-not-found")
@@ -195,7 +195,7 @@ def test_an_unschedulable_pod_adds_a_node_that_is_removed_after_it(stack: Stack)
         return [node["status"]["state"] for node in nodes()] == ["running"] * count
 
     try:
-        eventually(lambda: has_nodes(1), 90)
+        eventually(lambda: has_nodes(1))
         for name in ("first", "second"):
             # Namespace default admits restricted pods only: a Deployment of other pods would have none pending.
             pod = inside.pod(name, "python", "-c", "import time; time.sleep(3600)")
@@ -209,11 +209,11 @@ def test_an_unschedulable_pod_adds_a_node_that_is_removed_after_it(stack: Stack)
         assert nodes_of(stack, "first") != nodes_of(stack, "second")
         (newest,) = nodes_of(stack, "second")
         stack.run("kubectl", "delete", "pod", "second")
-        eventually(lambda: has_nodes(1), 90)
+        eventually(lambda: has_nodes(1))
         assert newest not in {node["name"] for node in nodes()}
         assert nodes_of(stack, "first") == {nodes()[0]["name"]}
     finally:
         stack.run("kubectl", "delete", "pod", "first", "second", "--ignore-not-found")
         stack.api("DELETE", path)
         selector = "doks.digitalocean.com/node-pool=large"
-        eventually(lambda: not stack.kubernetes("nodes", "-l", selector)["items"], 90)
+        eventually(lambda: not stack.kubernetes("nodes", "-l", selector)["items"])

@@ -70,7 +70,7 @@ SERVICES: list[dict[str, Any]] = [
         "botDetection": True,
         "cors": {"origins": ["https://shop.example"]},
         "securityHeaders": True,
-        "timeouts": {"read": 1},
+        "timeouts": {"read": 3},
         "retries": 1,
         "requestHeaders": {"set": {"X-Tenant": "ours"}, "remove": ["X-Debug"]},
         "requestQuery": {"add": {"page": "1"}},
@@ -301,7 +301,7 @@ def test_metrics_count_requests_by_service_and_status(guarded: Configured) -> No
 
 
 def test_a_slow_service_is_retried_as_configured(guarded: Configured) -> None:
-    answer = guarded.get("/echo/slow?seconds=3")
+    answer = guarded.get("/echo/slow?seconds=6")
     assert answer.status_code == 504
     assert answer.json()["message"] == "The upstream server is timing out"
     assert guarded.get("/echo/a").json()["asked"]["slow"] == 2

@@ -93,7 +93,7 @@ def test_a_preview_of_a_changed_app_builds_nothing(stack: Stack) -> None:
         pods = stack.kubernetes("pods", "-A")["items"]
         return not any("deletionTimestamp" in pod["metadata"] for pod in pods)
 
-    eventually(is_settled, 60)  # an earlier rollout's pods take up to half a minute to end
+    eventually(is_settled)  # an earlier rollout's pods take up to half a minute to end
     control("DELETE", "calls")
     before = pods_and_events()
     with edited(stack.folder / "apps" / "bar" / "app.py", "Hello from", "Never seen from"):
@@ -218,7 +218,7 @@ def started_cluster(stack: Stack) -> str:
     eventually(lambda: stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"] == [])
     cluster = stack.api("POST", "/v2/kubernetes/clusters", json=CLUSTER)["kubernetes_cluster"]["id"]
     path = f"/v2/kubernetes/clusters/{cluster}"
-    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running", seconds=90)
+    eventually(lambda: stack.api("GET", path)["kubernetes_cluster"]["status"]["state"] == "running")
     return path
 
 

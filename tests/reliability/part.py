@@ -25,7 +25,7 @@ from sandbox.environment import install_plugins
 from sandbox.host.paths import PROJECT
 from sandbox.toolchain.build import tool
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
-from tests.support import eventually, run
+from tests.support import PATIENCE, eventually, run
 
 # What __main__.py does until it needs a cluster that answers.
 _PROGRAM = """
@@ -43,7 +43,7 @@ pulumi.export("cluster_id", cluster.id)
 pulumi.export("vpc_id", cluster.vpc_id)
 pulumi.export("kubeconfig", cluster.kubeconfig)
 """
-until = partial(eventually, seconds=60, pause=0.05)
+until = partial(eventually, pause=0.05)
 QUIET = ("--yes", "--skip-preview", "--non-interactive")
 
 
@@ -141,7 +141,9 @@ class Part:
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
         """Makes a call to the API beside Pulumi, as somebody does in DigitalOcean's panel."""
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        answer = httpx.request(method, f"{self.account.url}/v2/{path}", json=body, headers=headers, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.account.url}/v2/{path}", json=body, headers=headers, trust_env=False, timeout=PATIENCE
+        )
         return answer.raise_for_status().json() if answer.content else None
 
     def fault(self, **keys: Any) -> None:  # noqa: ANN401 -- a fault's own keys

@@ -151,7 +151,7 @@ def without_cluster(stack: Stack) -> Iterator[Stack]:
     cluster = stack.output("cluster_id")
     headers = {"Authorization": f"Bearer {stack.environment['DIGITALOCEAN_TOKEN']}"}
     httpx.delete(f"{API}/v2/kubernetes/clusters/{cluster}", headers=headers).raise_for_status()
-    eventually(lambda: not stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"], seconds=60)
+    eventually(lambda: not stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"])
     yield stack
     stack.up()
 

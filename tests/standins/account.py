@@ -17,9 +17,9 @@ from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.records import ClusterRecord, StartKubernetes
 from sandbox.digitalocean.settings import Settings
 from tests.standins.official_client import official_client
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
-until = partial(eventually, seconds=5, pause=0.01)
+until = partial(eventually, pause=0.01)
 TOKEN = "dop_v1_test"  # noqa: S105 -- a word, no secret
 CLUSTER = {
     "name": "mycluster",
@@ -63,7 +63,9 @@ class Stand:
 
     @cached_property
     def http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False, timeout=PATIENCE
+        )
 
     def control(self, method: str, path: str, body: Any = None) -> Any:  # noqa: ANN401 -- JSON
         answer = self.http.request(method, f"/_control/{path}", json=body)

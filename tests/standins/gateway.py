@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from sandbox.toolchain.build import tool
-from tests.support import free_ports
+from tests.support import PATIENCE, free_ports
 
 TAGS = ["k8s-name:foo", "k8s-namespace:default", "k8s-kind:Ingress", "k8s-group:networking.k8s.io", "k8s-version:v1"]
 """The Ingress that `route` comes from."""
@@ -38,9 +38,14 @@ class Gateway:
         }
         self.log = folder / "log"
         self.process = self.command("docker-start")
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
-        self.admin = httpx.Client(base_url=f"https://127.0.0.1:{admin}", trust_env=False, verify=False)  # noqa: S501
-        self.status = httpx.Client(base_url=f"http://127.0.0.1:{status}", trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=PATIENCE)
+        self.admin = httpx.Client(
+            base_url=f"https://127.0.0.1:{admin}",
+            trust_env=False,
+            verify=False,  # noqa: S501 -- the gateway makes its own certificate
+            timeout=PATIENCE,
+        )
+        self.status = httpx.Client(base_url=f"http://127.0.0.1:{status}", trust_env=False, timeout=PATIENCE)
         while True:
             assert self.process.poll() is None, self.log.read_text()
             try:

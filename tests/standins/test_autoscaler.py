@@ -9,6 +9,7 @@ import pytest
 from sandbox.digitalocean.account import Cloud
 from sandbox.digitalocean.kubernetes.autoscaler import Autoscaler, State
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import PATIENCE
 
 Document = dict[str, Any]
 ROOM = {"requests": {"cpu": "612m", "memory": "608Mi"}}
@@ -90,7 +91,7 @@ def cluster() -> Iterator[Cluster]:
     pool = {"name": "default", "size": "s-2vcpu-4gb", "count": 1, "auto_scale": True, "min_nodes": 1, "max_nodes": 3}
     body = {"name": "c", "region": "nyc1", "version": "1.34.10-do.0", "node_pools": [pool]}
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    httpx.post(f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers).raise_for_status()
+    httpx.post(f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers, timeout=PATIENCE).raise_for_status()
     yield Cluster(account.cloud)
     account.stop()
 

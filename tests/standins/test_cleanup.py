@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import cleanup
 from sandbox.__main__ import app
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_process_with_its_root_in_the_run_directory_is_ended(run: Path) -> Non
     container = subprocess.Popen(["unshare", "--mount", "sh", "-ec", enter], stdout=subprocess.PIPE)
     assert container.stdout
     assert container.stdout.readline() == b"in\n"
-    assert f"process {container.pid}: sleep 100" in cleanup.leftovers()
+    eventually(lambda: f"process {container.pid}: sleep 100" in cleanup.leftovers())  # after `exec`
     cleanup.clean()
     assert container.wait() < 0
     assert cleanup.leftovers() == []

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.digitalocean.kubernetes.cloud_controller import FINALIZER, PREFIX, STAMP, ServiceController
 from tests.standins.account import Stand, served_account
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 
 class FakeServices:
@@ -189,7 +189,7 @@ def exchange(services: FakeServices, node: socket.socket) -> bytes:
     """The bytes that a client of the load balancer sends to the node, up to its first line after the greeting."""
     assert services.service is not None
     port = services.service["spec"]["ports"][0]["port"]
-    with socket.create_connection(("127.77.0.10", port), timeout=5, source_address=("127.0.0.9", 0)) as client:
+    with socket.create_connection(("127.77.0.10", port), timeout=PATIENCE, source_address=("127.0.0.9", 0)) as client:
         client.sendall(b"hello\n")
         server, _ = node.accept()
         with server:
@@ -236,7 +236,7 @@ def test_the_default_type_forwards_to_the_service_port(
     assert stand.ledger()["monthly"] == 15
     with (
         pytest.raises(ConnectionResetError),
-        socket.create_connection(("127.77.0.10", port), timeout=5) as client,
+        socket.create_connection(("127.77.0.10", port), timeout=PATIENCE) as client,
     ):
         client.recv(1)
 

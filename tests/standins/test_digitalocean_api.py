@@ -17,6 +17,7 @@ from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from sandbox.digitalocean.settings import Settings
 from tests.standins.account import CLUSTER, TOKEN, FakeKubernetes, Stand, served_account, until
 from tests.standins.official_client import official_client
+from tests.support import PATIENCE
 
 
 @pytest.fixture
@@ -328,6 +329,7 @@ def registry_token(stand: Stand, user: str, password: str, *scopes: str) -> tupl
         params={"service": "registry", "scope": list(scopes)},
         auth=(user, password),
         trust_env=False,
+        timeout=PATIENCE,
     )
     return answer.status_code, answer.json()
 
@@ -366,7 +368,7 @@ def test_the_token_service_accepts_the_oauth_form(stand: Stand) -> None:
     registry(stand)
     form = {"grant_type": "password", "username": "x", "password": TOKEN, "service": "registry"}
     scope = "repository:mine/apps:pull,push repository:library/python:pull"
-    answer = httpx.post(f"{stand.url}/_registry/token", data=form | {"scope": scope}, trust_env=False)
+    answer = httpx.post(f"{stand.url}/_registry/token", data=form | {"scope": scope}, trust_env=False, timeout=PATIENCE)
     assert answer.json()["access_token"] == "digitalocean:mine/apps=pull+push"  # noqa: S105 -- not one
 
 

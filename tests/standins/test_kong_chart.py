@@ -20,7 +20,7 @@ from infra.gateway.helm_values import kong_values
 from sandbox.charts import repository as charts
 from sandbox.host.addresses import CHARTS
 from sandbox.toolchain.build import tool
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 pytestmark = pytest.mark.skipif(not tool("helm").exists(), reason="helm isn't built")
 
@@ -111,7 +111,7 @@ def test_the_proxy_starts_with_the_charts_environment(tmp_path: Path) -> None:
         try:
             while process.poll() is None:
                 try:
-                    assert httpx.get(status, trust_env=False).status_code == 200
+                    assert httpx.get(status, trust_env=False, timeout=PATIENCE).status_code == 200
                     break
                 except httpx.ConnectError:
                     time.sleep(0.01)

@@ -12,6 +12,7 @@ import pytest
 from sandbox.host.certificate_authority import Authority
 from sandbox.toolchain.build import tool
 from tests.standins.gateway import Gateway, route, running, service
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -86,7 +87,7 @@ def test_a_unary_call_is_proxied(
     protocol: str,
 ) -> None:
     configure(gateway, greeter[protocol], protocol)
-    answer, call = channel.unary_unary("/test.Greeter/Greet").with_call(b"world", timeout=10)
+    answer, call = channel.unary_unary("/test.Greeter/Greet").with_call(b"world", timeout=PATIENCE)
     assert answer == b"hello world"
     assert [key for key, _ in call.trailing_metadata()] == ["consumer"]
     assert "kong/" in dict(call.initial_metadata())["via"]
@@ -108,7 +109,7 @@ def test_a_stream_is_proxied_message_by_message(
             while len(answers) == n:
                 threading.Event().wait(0.01)
 
-    for answer in channel.stream_stream("/test.Greeter/Chat")(names(), timeout=10):
+    for answer in channel.stream_stream("/test.Greeter/Chat")(names(), timeout=PATIENCE):
         answers.append(answer)  # noqa: PERF402 -- one by one: the next name waits for it
     assert answers == [b"hello 0", b"hello 1", b"hello 2"]
 
@@ -122,7 +123,7 @@ def test_a_services_status_reaches_the_client(
     fail = channel.unary_unary("/test.Greeter/Fail")
     for _ in range(50):  # each is a race between the headers, flushed or not, and the end of the stream
         with pytest.raises(grpc.RpcError) as failed:
-            fail(b"bob", timeout=10)
+            fail(b"bob", timeout=PATIENCE)
         assert (failed.value.code(), failed.value.details()) == (grpc.StatusCode.NOT_FOUND, "no bob here")
 
 
@@ -134,10 +135,10 @@ def test_plugins_reply_to_grpc_clients_with_grpc_statuses(
     alice = {"username": "alice", "keyauth_credentials": [{"key": "k"}]}
     configure(gateway, greeter["grpc"], consumers=[alice], plugins=[{"name": "key-auth"}])
     greet = channel.unary_unary("/test.Greeter/Greet")
-    _, call = greet.with_call(b"", metadata=(("apikey", "k"),), timeout=10)
+    _, call = greet.with_call(b"", metadata=(("apikey", "k"),), timeout=PATIENCE)
     assert dict(call.trailing_metadata())["consumer"] == "alice"
     with pytest.raises(grpc.RpcError) as refused:
-        greet(b"", timeout=10)
+        greet(b"", timeout=PATIENCE)
     assert (refused.value.code(), refused.value.details()) == (
         grpc.StatusCode.UNAUTHENTICATED,
         "Unauthenticated",
@@ -164,11 +165,11 @@ def test_a_grpcs_route_requires_tls(
     snis = [{"name": "localhost"}]
     configure(gateway, greeter["grpc"], "grpc", "grpcs", certificates=[{"cert": certificate, "key": key, "snis": snis}])
     with pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary("/test.Greeter/Greet")(b"", timeout=10)
+        channel.unary_unary("/test.Greeter/Greet")(b"", timeout=PATIENCE)
     assert refused.value.details() == "gRPC request matched gRPCs route"
     trusted = grpc.ssl_channel_credentials(certificate.encode())
     with grpc.secure_channel(f"localhost:{gateway.tls_port}", trusted) as secured:
-        assert secured.unary_unary("/test.Greeter/Greet")(b"tls", timeout=10) == b"hello tls"
+        assert secured.unary_unary("/test.Greeter/Greet")(b"tls", timeout=PATIENCE) == b"hello tls"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def checked(**active: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
     """Health checks as the controller sends them for a KongUpstreamPolicy."""
     limits = {"healthy": {"interval": 0.05, "successes": 1, "http_statuses": [200, 404]}}
     limits |= {"unhealthy": {"interval": 0.05, "tcp_failures": 2, "timeouts": 2}}
-    return {"active": {"type": "http", "http_path": "/", "timeout": 0.2, **limits, **active}}
+    return {"active": {"type": "http", "http_path": "/", "timeout": 60, **limits, **active}}
 
 
 def test_an_unhealthy_target_gets_no_requests_until_it_passes_a_check(gateway: Gateway, echo: int) -> None:

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sandbox.toolchain.build import tool
 from tests.standins.gateway import Gateway, route, running, served, service
-from tests.support import eventually, free_port
+from tests.support import PATIENCE, eventually, free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -36,10 +36,10 @@ def collector(deliveries: "Queue[Delivery]", *statuses: int) -> type[http.server
     class Collector(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            read = ExportTraceServiceRequest.FromString if "protobuf" in self.headers["Content-Type"] else json.loads
+            deliveries.put((self.path, dict(self.headers), read(body)))  # before the answer, after which the next comes
             self.send_response(left.pop(0) if left else 200)
             self.end_headers()
-            read = ExportTraceServiceRequest.FromString if "protobuf" in self.headers["Content-Type"] else json.loads
-            deliveries.put((self.path, dict(self.headers), read(body)))
 
         def log_message(self, *_: object) -> None:
             """Logs nothing."""
@@ -138,7 +138,7 @@ def test_http_log_retries_and_keeps_the_order(gateway: Gateway, echo: int) -> No
         config = {"http_endpoint": f"http://127.0.0.1:{port}/logs", "headers": {"X-Token": "t"}}
         gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("http-log", config)])
         asked = [gateway.client.get(f"/{n}").headers["x-kong-request-id"] for n in range(3)]
-        got = [deliveries.get(timeout=10) for _ in range(5)]
+        got = [deliveries.get(timeout=PATIENCE) for _ in range(5)]
     assert [body["request"]["id"] for _, _, body in got] == [asked[0]] * 3 + asked[1:]
     path, headers, _ = got[0]
     assert (path, headers["Content-Type"], headers["X-Token"]) == ("/logs", "application/json", "t")
@@ -153,7 +153,7 @@ def test_http_log_batches_entries(gateway: Gateway, echo: int) -> None:
         asked = [gateway.client.get("/").headers["x-kong-request-id"] for _ in range(3)]
         batches: list[list[dict[str, Any]]] = []
         while sum(len(batch) for batch in batches) < len(asked):
-            batches.append(deliveries.get(timeout=10)[2])
+            batches.append(deliveries.get(timeout=PATIENCE)[2])
     assert [line["request"]["id"] for batch in batches for line in batch] == asked
     assert max(len(batch) for batch in batches) <= 2
 
@@ -233,7 +233,7 @@ def spans(deliveries: "Queue[Delivery]", count: int) -> dict[str, Span]:
     """The next spans, by name."""
     by_name: dict[str, Span] = {}
     while len(by_name) < count:
-        request = deliveries.get(timeout=10)[2]
+        request = deliveries.get(timeout=PATIENCE)[2]
         by_name |= {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
     return by_name
 
@@ -248,7 +248,7 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
         attributes = {"service.name": "gateway", "deployment.environment": "test"}
         traced(gateway, port, echo, resource_attributes=attributes, http_response_header_for_traceid="X-Trace")
         answer = gateway.client.get("/x", headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "a=b"})
-        path, headers, request = deliveries.get(timeout=10)
+        path, headers, request = deliveries.get(timeout=PATIENCE)
     by_name = {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
     assert (path, headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
     assert attributes.items() <= told(request.resource_spans[0].resource.attributes).items()

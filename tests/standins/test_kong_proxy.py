@@ -17,7 +17,7 @@ import pytest
 from sandbox.host.certificate_authority import Authority
 from sandbox.toolchain.build import tool
 from tests.standins.gateway import TAGS, Echo, Gateway, route, running, served, service
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 pytestmark = pytest.mark.skipif(not tool("kong").exists(), reason="the proxy stand-in isn't built")
 
@@ -229,7 +229,7 @@ def test_an_https_route_refuses_or_redirects_http(gateway: Gateway, echo: int) -
     sent = gateway.client.get("/sent/x?y=1", headers={"Host": "api.example.com"})
     assert (sent.status_code, sent.headers["location"]) == (308, "https://api.example.com/sent/x?y=1")
     assert "<title>308 Permanent Redirect</title>" in sent.text, "nginx's own page"
-    over_tls = httpx.get(f"https://127.0.0.1:{gateway.tls_port}/told", verify=False, trust_env=False)  # noqa: S501
+    over_tls = httpx.get(f"https://127.0.0.1:{gateway.tls_port}/told", verify=False, trust_env=False, timeout=PATIENCE)  # noqa: S501
     assert over_tls.json()["headers"]["X-Forwarded-Proto"] == "https"
 
 
@@ -338,11 +338,11 @@ def test_timeouts_are_retried_even_on_a_kept_connection(
         def answer(self, body: bytes) -> bytes:
             asked.append(self.path)
             if self.path != "/":
-                threading.Event().wait(1)
+                threading.Event().wait(PATIENCE)
             return super().answer(body)
 
     with served(Slow) as slow:
-        gateway.configure(service(slow, route(paths=["/"]), read_timeout=200, retries=1))
+        gateway.configure(service(slow, route(paths=["/"]), read_timeout=2000, retries=1))
         assert gateway.client.get("/").status_code == 200
         assert gateway.client.get("/slow").status_code == 504
     assert asked == ["/", "/slow", "/slow"]
@@ -428,7 +428,7 @@ def test_a_configuration_is_applied_atomically(gateway: Gateway, echo: int) -> N
     done = threading.Event()
 
     def ask() -> None:
-        with httpx.Client(base_url=gateway.client.base_url, trust_env=False) as client:
+        with httpx.Client(base_url=gateway.client.base_url, trust_env=False, timeout=PATIENCE) as client:
             while not done.is_set():
                 answer = client.get("/x")
                 answers.append(answer.json()["path"] if answer.status_code == 200 else answer.text)
@@ -478,7 +478,7 @@ def test_sigquit_drains_requests(tmp_path: Path) -> None:
     class Slow(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             arrived.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"done")
@@ -488,7 +488,7 @@ def test_sigquit_drains_requests(tmp_path: Path) -> None:
         answers: list[httpx.Response] = []
         asker = threading.Thread(target=lambda: answers.append(gateway.client.get("/")))
         asker.start()
-        assert arrived.wait(10)
+        assert arrived.wait(PATIENCE)
         quitting = gateway.command("quit", "--wait=0", "--timeout=10")
         while True:  # until it no longer listens; a connection that it hasn't accepted by then is reset
             with suppress(ConnectionResetError):
@@ -499,7 +499,7 @@ def test_sigquit_drains_requests(tmp_path: Path) -> None:
         go_on.set()
         asker.join()
         assert [answer.text for answer in answers] == ["done"]
-        assert (quitting.wait(10), gateway.process.wait(10)) == (0, 0)
+        assert (quitting.wait(PATIENCE), gateway.process.wait(PATIENCE)) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -520,7 +520,7 @@ def test_an_unsupported_setting_is_reported_in_one_line(tmp_path: Path, name: st
     with running(tmp_path) as gateway:
         gateway.environment[f"KONG_{name.upper()}"] = value
         before = gateway.log.stat().st_size
-        assert gateway.command("docker-start").wait(10) == 1
+        assert gateway.command("docker-start").wait(PATIENCE) == 1
         (line,) = gateway.log.read_bytes()[before:].decode().splitlines()
         assert f"KONG_{name.upper()}" in line
 
@@ -529,4 +529,4 @@ def test_kubernetes_service_variables_are_ignored(tmp_path: Path) -> None:
     links = {"PROXY_SERVICE_HOST": "10.1.1.1", "PROXY_PORT": "tcp://10.1.1.1:80", "PROXY_PORT_80_TCP_ADDR": "10.1.1.1"}
     with running(tmp_path, **links, PROXY_SERVICE_PORT_KONG_PROXY="80") as gateway:
         gateway.process.send_signal(signal.SIGQUIT)
-        assert gateway.process.wait(10) == 0
+        assert gateway.process.wait(PATIENCE) == 0

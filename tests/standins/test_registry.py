@@ -11,7 +11,7 @@ from sandbox.host import process
 from sandbox.host.addresses import API
 from sandbox.images.oci import Layer, Repository, sha256
 from sandbox.images.registry import SERVICE, Signer, start_digitalocean_registry
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 pytestmark = pytest.mark.skipif(not shutil.which("docker-registry"), reason="docker-registry isn't installed")
 
@@ -36,7 +36,9 @@ def registry(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def client(registry: str, signer: Signer, actions: list[str], name: str = REPOSITORY) -> httpx.Client:
     token = signer.token("someone", [{"type": "repository", "name": name, "actions": actions}])
-    return httpx.Client(base_url=registry, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+    return httpx.Client(
+        base_url=registry, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=PATIENCE
+    )
 
 
 def push(registry: httpx.Client, tag: str) -> None:
@@ -47,7 +49,7 @@ def push(registry: httpx.Client, tag: str) -> None:
 
 
 def test_a_client_without_a_token_gets_the_token_services_address(registry: str) -> None:
-    answer = httpx.get(f"{registry}/v2/{REPOSITORY}/manifests/latest", trust_env=False)
+    answer = httpx.get(f"{registry}/v2/{REPOSITORY}/manifests/latest", trust_env=False, timeout=PATIENCE)
     assert answer.status_code == 401
     challenge = answer.headers["WWW-Authenticate"]
     assert f'realm="{API}/_registry/token"' in challenge

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
+from tests.support import PATIENCE
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_half_closed_connection_still_gets_its_response(target: socket.socket,
 
     thread = threading.Thread(target=answer)
     thread.start()
-    with socket.create_connection(address, timeout=10) as client:
+    with socket.create_connection(address, timeout=PATIENCE) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         answered = _read_all(client)
@@ -61,21 +62,21 @@ def test_a_half_closed_connection_still_gets_its_response(target: socket.socket,
 
 def test_a_target_that_refuses_resets_the_connection(target: socket.socket, address: tuple[str, int]) -> None:
     target.close()
-    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as client:
+    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=PATIENCE) as client:
         client.recv(1)
 
 
 def test_stopping_a_forwarder_ends_its_connections(
     forwarder: TcpForwarder, target: socket.socket, address: tuple[str, int]
 ) -> None:
-    with socket.create_connection(address, timeout=10) as client:
+    with socket.create_connection(address, timeout=PATIENCE) as client:
         connection, _ = target.accept()
         forwarder.stop()
         assert client.recv(1) == b""
         with connection:
             assert connection.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address, timeout=10)
+        socket.create_connection(address, timeout=PATIENCE)
     forwarder.stop()
 
 
@@ -85,11 +86,11 @@ def test_a_removed_route_keeps_open_connections_and_refuses_new_ones(
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     route = forwarder.add(listener, Target(*target.getsockname()))
-    with socket.create_connection(address, timeout=10) as client:
+    with socket.create_connection(address, timeout=PATIENCE) as client:
         connection, _ = target.accept()
         forwarder.remove(route)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address, timeout=10)
+            socket.create_connection(address, timeout=PATIENCE)
         with connection:
             connection.sendall(b"still here")
             assert client.recv(20) == b"still here"
@@ -102,7 +103,10 @@ def test_targets_are_chosen_round_robin(forwarder: TcpForwarder, target: socket.
         address = listener.getsockname()
         forwarder.add(listener, Target(*target.getsockname()), Target(*other.getsockname()))
         for _ in range(2):
-            with socket.create_connection(address, timeout=10), socket.create_connection(address, timeout=10):
+            with (
+                socket.create_connection(address, timeout=PATIENCE),
+                socket.create_connection(address, timeout=PATIENCE),
+            ):
                 for server in (target, other):
                     server.accept()[0].close()
 
@@ -111,5 +115,5 @@ def test_a_listener_without_a_target_resets_connections(forwarder: TcpForwarder)
     listener = socket.create_server(("127.0.0.1", 0))
     address = listener.getsockname()
     forwarder.add(listener)
-    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=10) as client:
+    with pytest.raises(ConnectionResetError), socket.create_connection(address, timeout=PATIENCE) as client:
         client.recv(1)

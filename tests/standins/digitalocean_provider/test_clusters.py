@@ -13,6 +13,7 @@ from sandbox.digitalocean.faults import Fault
 from sandbox.digitalocean.provider.properties import UNKNOWN, Properties, decode, secrets_in
 from tests.standins.digitalocean_provider.clusters import PROGRAM, cluster, pool
 from tests.standins.digitalocean_provider.engine import TOKEN, Account, Engine, Refused, Stored
+from tests.support import PATIENCE
 
 ASSOCIATED = "kubernetes/clusters/ID/destroy_with_associated_resources"
 
@@ -352,7 +353,9 @@ def imported(engine: Engine, account: Account, pools: int) -> Any:  # noqa: ANN4
         "node_pools": [{"name": f"pool-{number}", "size": "s-1vcpu-2gb", "count": 1} for number in range(pools)],
     }
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    created = httpx.post(f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers).raise_for_status()
+    created = httpx.post(
+        f"{account.url}/v2/kubernetes/clusters", json=body, headers=headers, timeout=PATIENCE
+    ).raise_for_status()
     urn = cluster_urn()
     return engine.rpc.Read(provider_pb2.ReadRequest(id=created.json()["kubernetes_cluster"]["id"], urn=urn))
 
