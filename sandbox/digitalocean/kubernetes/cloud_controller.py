@@ -20,7 +20,6 @@ from sandbox.digitalocean.load_balancers.models import LoadBalancers
 Document = dict[str, Any]
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 PREFIX = "service.beta.kubernetes.io/do-loadbalancer-"
-DISOWN = "service.kubernetes.io/do-loadbalancer-disown"
 STAMP = "kubernetes.digitalocean.com/load-balancer-id"
 NAME_LENGTH = 32
 KUBE_PROXY_HEALTH = 10256
@@ -128,8 +127,6 @@ class ServiceController(Loop):
             if FINALIZER in finalizers:
                 self._release(service)
             return
-        if metadata.get("annotations", {}).get(DISOWN) == "true":
-            return
         if FINALIZER not in finalizers:
             service = self._patch(service, {"metadata": {"finalizers": [*finalizers, FINALIZER]}})
         with self._scheduler.lock:
@@ -217,10 +214,9 @@ class ServiceController(Loop):
     def _release(self, service: Document) -> None:
         """Deletes the load balancer, then lets the Service go."""
         metadata = service["metadata"]
-        if metadata.get("annotations", {}).get(DISOWN) != "true":
-            with self._scheduler.lock:
-                if balancer := self._find(service, self._name(service)):
-                    self._load_balancers.delete(balancer["id"])
+        with self._scheduler.lock:
+            if balancer := self._find(service, self._name(service)):
+                self._load_balancers.delete(balancer["id"])
         if "deletionTimestamp" not in metadata:
             service = self._patch(service, {"status": {"loadBalancer": {"ingress": None}}}, "/status")
             service = self._patch(service, {"metadata": {"annotations": {STAMP: None}}})

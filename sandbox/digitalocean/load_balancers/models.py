@@ -33,10 +33,8 @@ class LoadBalancers:
         """Records and bills a load balancer; it becomes active, with an address, after the settings' delay.
 
         Raises:
-            ApiError: the account's limit is reached, or the type is unknown.
+            ApiError: the type is unknown.
         """
-        if len(self.documents) >= self._context.settings.load_balancer_limit:
-            raise ApiError(422, "you have reached the load balancer limit of your account")
         kind = request.get("type") or "REGIONAL_NETWORK"
         if kind not in catalog.LOAD_BALANCER:
             raise ApiError(422, f"invalid load balancer type {kind!r}")

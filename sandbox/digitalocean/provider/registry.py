@@ -125,12 +125,3 @@ class ContainerRegistryDockerCredentials(Resource):
         query = f"expiry_seconds={config['expirySeconds']}&read_write={str(bool(config['write'])).lower()}"
         path = f"registries/{config['registryName']}/docker-credentials?{query}"
         return {"dockerCredentials": api.text("Error retrieving docker credentials", "GET", path)}
-
-
-def get_container_registry(api: Client, args: Properties) -> Properties:
-    """Returns nothing, whatever the name: the official function reads by an id, and has none.
-
-    That is so from Terraform provider 2.71.0 on (digitalocean/terraform-provider-digitalocean#1535).
-    """
-    api.find(f"Error retrieving container registry {args['name']}", "GET", "registries/")
-    return {}

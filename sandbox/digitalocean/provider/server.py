@@ -31,7 +31,6 @@ RESOURCES: Mapping[str, Resource] = {
 }
 FUNCTIONS: Mapping[str, Callable[[Client, Properties], Properties]] = {
     "digitalocean:index/getKubernetesVersions:getKubernetesVersions": cluster.get_kubernetes_versions,
-    "digitalocean:index/getContainerRegistry:getContainerRegistry": registry.get_container_registry,
     "digitalocean:index/getDomains:getDomains": domain.get_domains,
     "digitalocean:index/getLoadBalancer:getLoadBalancer": domain.get_load_balancer,
 }

@@ -24,13 +24,13 @@ type collection struct {
 }
 
 var collections = []collection{
-	{"services", "service", newService, []string{"routes", "plugins"}, false},
+	{"services", "service", newService, []string{"routes"}, false},
 	{"routes", "route", newRoute, []string{"plugins"}, false},
 	{"upstreams", "upstream", newUpstream, []string{"targets"}, false},
 	{"targets", "target", newTarget, nil, false},
 	{"certificates", "certificate", newCertificate, []string{"snis"}, true},
 	{"snis", "sni", newSNI, nil, false},
-	{"consumers", "consumer", newConsumer, []string{"keyauth_credentials", "jwt_secrets", "acls", "plugins"}, false},
+	{"consumers", "consumer", newConsumer, []string{"keyauth_credentials", "jwt_secrets", "acls"}, false},
 	{"keyauth_credentials", "keyauth_credential", newKeyCredential, nil, true},
 	{"jwt_secrets", "jwt_secret", newJWTSecret, nil, true},
 	{"acls", "acl", newGroup, nil, false},

@@ -3,7 +3,6 @@ package declarative
 import (
 	"crypto"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,16 +14,13 @@ import (
 type Consumer struct {
 	identity
 	Username string `json:"username,omitempty"`
-	CustomID string `json:"custom_id,omitempty"`
 }
 
 func newConsumer() Entity { return &Consumer{} }
 
 func (c *Consumer) naturalKey() string { return c.Username }
 func (c *Consumer) check(f *Faults) {
-	if c.Username == "" && c.CustomID == "" {
-		f.Add("@entity", "at least one of these fields must be non-empty: 'custom_id', 'username'")
-	}
+	f.required("username", c.Username)
 }
 
 // owned is the part that credentials and groups of a consumer have in common.
@@ -109,7 +105,7 @@ func (g *group) check(f *Faults) {
 
 // Directory is the consumers of a configuration and how to find them.
 type Directory struct {
-	Consumers map[string]*Consumer // by id and by username
+	Consumers map[string]*Consumer // by id
 	Keys      map[string]*keyCredential
 	Secrets   map[string]*JwtSecret
 	Groups    map[string][]string // by the consumer's id
@@ -120,9 +116,6 @@ func NewDirectory(d *Document) Directory {
 	for _, one := range d.Entities["consumers"] {
 		c := one.(*Consumer)
 		result.Consumers[c.ID] = c
-		if c.Username != "" {
-			result.Consumers[c.Username] = c
-		}
 	}
 	for _, one := range d.Entities["keyauth_credentials"] {
 		result.Keys[one.naturalKey()] = one.(*keyCredential)
@@ -138,15 +131,12 @@ func NewDirectory(d *Document) Directory {
 }
 
 // VerificationKey is the key that verifies a credential's tokens.
-func (j *JwtSecret) VerificationKey(inBase64 bool) (any, error) {
+func (j *JwtSecret) VerificationKey() (any, error) {
 	if j.public != nil {
 		return j.public, nil
 	}
 	if j.Secret == "" { // Kong generates one
 		return nil, errors.New("nobody has the secret")
-	}
-	if inBase64 {
-		return base64.StdEncoding.DecodeString(j.Secret)
 	}
 	return []byte(j.Secret), nil
 }

@@ -106,8 +106,8 @@ func newService() Entity {
 func (s *Service) naturalKey() string { return s.Name }
 func (s *Service) check(f *Faults) {
 	f.required("host", s.Host)
-	f.oneOf("protocol", s.Protocol, "http", "https", "grpc", "grpcs")
-	if strings.HasPrefix(s.Protocol, "grpc") && s.Path != "" {
+	f.oneOf("protocol", s.Protocol, "http", "grpc")
+	if s.Protocol == "grpc" && s.Path != "" {
 		f.Add("path", "value must be null")
 	}
 	f.between("port", s.Port, 0, 65535)
@@ -125,11 +125,9 @@ type Route struct {
 	Name                    string              `json:"name,omitempty"`
 	Service                 reference           `json:"service"`
 	Protocols               []string            `json:"protocols"`
-	Methods                 []string            `json:"methods,omitempty"`
 	Hosts                   []string            `json:"hosts,omitempty"`
 	Paths                   []string            `json:"paths,omitempty"`
 	Headers                 map[string][]string `json:"headers,omitempty"`
-	SNIs                    []string            `json:"snis,omitempty"`
 	RegexPriority           int                 `json:"regex_priority"`
 	StripPath               *bool               `json:"strip_path"` // nil until it is checked: true, but for gRPC
 	PreserveHost            bool                `json:"preserve_host"`
@@ -171,7 +169,7 @@ func (r *Route) check(f *Faults) {
 	if !slices.Contains([]int{426, 301, 302, 307, 308}, r.HTTPSRedirectStatusCode) {
 		f.Add("https_redirect_status_code", "expected one of: 426, 301, 302, 307, 308")
 	}
-	if len(r.Methods)+len(r.Hosts)+len(r.Paths)+len(r.Headers)+len(r.SNIs) == 0 {
+	if len(r.Hosts)+len(r.Paths)+len(r.Headers) == 0 {
 		f.Add("@entity", "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is 'https'")
 	}
 	for _, host := range r.Hosts {
@@ -194,9 +192,7 @@ func (r *Route) check(f *Faults) {
 			f.Add("headers", "cannot contain 'host' header, which must be specified in the 'hosts' attribute")
 		}
 		if len(values) == 1 && strings.HasPrefix(values[0], "~*") {
-			if _, err := regexp.Compile(values[0][2:]); err != nil {
-				f.Add("headers", "invalid regex: "+err.Error())
-			}
+			f.Add("headers", "this stand-in for Kong has no patterns of headers")
 		}
 	}
 }

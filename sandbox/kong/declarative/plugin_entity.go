@@ -2,35 +2,29 @@ package declarative
 
 import (
 	"encoding/json"
-	"strings"
 )
 
 type PluginEntity struct {
 	identity
-	Name         string          `json:"name"`
-	InstanceName string          `json:"instance_name,omitempty"`
-	Config       json.RawMessage `json:"config,omitempty"`
-	Enabled      bool            `json:"enabled"`
-	Protocols    []string        `json:"protocols"`
-	Service      reference       `json:"service"`
-	Route        reference       `json:"route"`
-	Consumer     reference       `json:"consumer"`
-	Handler      any             `json:"-"` // made by pluginKinds
+	Name      string          `json:"name"`
+	Config    json.RawMessage `json:"config,omitempty"`
+	Enabled   bool            `json:"enabled"`
+	Protocols []string        `json:"protocols"`
+	Route     reference       `json:"route"`
+	Handler   any             `json:"-"` // made by pluginKinds
 }
 
 func newPlugin() Entity {
 	return &PluginEntity{
 		Enabled: true, Protocols: []string{"http", "https"},
-		Service: reference{to: "services"}, Route: reference{to: "routes"}, Consumer: reference{to: "consumers"},
+		Route: reference{to: "routes"},
 	}
 }
 
 func (p *PluginEntity) naturalKey() string {
-	return strings.Join([]string{p.Name, p.Service.Key, p.Route.Key, p.Consumer.Key}, " ")
+	return p.Name + " " + p.Route.Key
 }
-func (p *PluginEntity) references() []*reference {
-	return []*reference{&p.Service, &p.Route, &p.Consumer}
-}
+func (p *PluginEntity) references() []*reference { return []*reference{&p.Route} }
 func (p *PluginEntity) check(f *Faults) {
 	for _, protocol := range p.Protocols {
 		f.oneOf("protocols", protocol, "http", "https", "grpc", "grpcs")

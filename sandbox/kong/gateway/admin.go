@@ -41,11 +41,16 @@ func (g *Gateway) admin() http.Handler {
 	mux.Handle("GET /status", g.status())
 	mux.HandleFunc("POST /config", g.configure)
 	mux.HandleFunc("GET /schemas/plugins/{name}", func(w http.ResponseWriter, r *http.Request) {
-		if schema := g.kinds.Schema(r.PathValue("name")); schema != nil {
-			reply(w, http.StatusOK, schema)
+		if !g.kinds.Has(r.PathValue("name")) {
+			reply(w, http.StatusNotFound, Message("No plugin named '"+r.PathValue("name")+"'"))
 			return
 		}
-		reply(w, http.StatusNotFound, Message("No plugin named '"+r.PathValue("name")+"'"))
+		// The controller fills in the defaults that it finds here. The stand-in has its own.
+		config := map[string]any{"type": "record", "required": true, "fields": []any{}}
+		reply(w, http.StatusOK, map[string]any{"fields": []any{
+			map[string]any{"protocols": map[string]any{"type": "set", "default": []string{"grpc", "grpcs", "http", "https"}}},
+			map[string]any{"config": config},
+		}})
 	})
 	for path, collection := range dumps {
 		mux.HandleFunc("GET /"+path, func(w http.ResponseWriter, _ *http.Request) {

@@ -108,10 +108,6 @@ func (x *Exchange) Exit(status int, body any, headers map[string]string) {
 }
 
 func (x *Exchange) Answer(status int, body string) {
-	if x.accessing {
-		x.pending = &pending{status, body}
-		return
-	}
 	header := x.Header()
 	x.filterHeader(header)
 	x.signHeader(header)
@@ -136,7 +132,7 @@ func (x *Exchange) signHeader(header http.Header) {
 		set("X-Kong-Upstream-Latency", milliseconds(x.Waited))
 		set("X-Kong-Proxy-Latency", milliseconds(x.Sent.Sub(x.Start)))
 		protocol := "1.1"
-		if strings.HasPrefix(x.Service.Protocol, "grpc") {
+		if x.Service.Protocol == "grpc" {
 			protocol = "2"
 		}
 		set("Via", strings.TrimPrefix(x.upstreamVia+", "+protocol+" kong/"+settings.Version, ", "))

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
-	"strings"
 )
 
 // WholeBody reads a request's body, and keeps it to be read again.
@@ -29,11 +27,6 @@ func (x *Exchange) ReplaceBody(content []byte) {
 // filterBody passes a whole response to the plugins that change bodies.
 func (x *Exchange) filterBody(header http.Header, body []byte) []byte {
 	for _, h := range x.collected() {
-		if h.Body != nil && isResponseJSON(header) {
-			if body = h.Body(x, body); body == nil {
-				panic(http.ErrAbortHandler)
-			}
-		}
 		if h.NewBodyFilter != nil {
 			body = h.NewBodyFilter(x, header)(body, true)
 		}
@@ -72,36 +65,20 @@ func (b *filteredBody) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-// holdBack buffers an upstream's response if a plugin needs the whole of it.
-func (x *Exchange) holdBack(response *http.Response) {
+// filterResponse has the body of a service's response pass through the plugins' filters.
+func (x *Exchange) filterResponse(response *http.Response) {
 	var filters []BodyFilter
-	whole := false
 	for _, h := range x.collected() {
-		whole = whole || h.Body != nil && isResponseJSON(response.Header)
 		if h.NewBodyFilter != nil {
 			filters = append(filters, h.NewBodyFilter(x, response.Header))
 		}
 	}
-	if response.ContentLength == 0 || x.Request.Method == http.MethodHead || response.StatusCode == http.StatusSwitchingProtocols {
+	if len(filters) == 0 || response.ContentLength == 0 || x.Request.Method == http.MethodHead ||
+		response.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
-	if !whole {
-		if len(filters) > 0 {
-			response.Body = &filteredBody{source: response.Body, filters: filters}
-			response.ContentLength = -1
-		}
-		return
-	}
-	content, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil { // the client must not take a part for the whole
-		panic(http.ErrAbortHandler)
-	}
-	content = x.filterBody(response.Header, content)
-	response.Body = io.NopCloser(bytes.NewReader(content))
-	response.ContentLength = int64(len(content))
-	response.TransferEncoding = nil
-	response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+	response.Body = &filteredBody{source: response.Body, filters: filters}
+	response.ContentLength = -1
 }
 
 // EncodeJSON encodes without escapes for HTML.
@@ -112,11 +89,3 @@ func EncodeJSON(value any) []byte {
 	encoder.Encode(value)
 	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 }
-
-func IsJSON(header http.Header) bool {
-	return strings.Contains(strings.ToLower(header.Get("Content-Type")), "application/json")
-}
-
-var jsonType = regexp.MustCompile(`(?i)(^|,)\s*application/([^;,/]+\+)?json\s*(;|,|$)`)
-
-func isResponseJSON(header http.Header) bool { return jsonType.MatchString(header.Get("Content-Type")) }

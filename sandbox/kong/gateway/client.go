@@ -35,19 +35,13 @@ func (g *Gateway) addresses(r *http.Request) (client, peer netip.Addr) {
 		}
 		return peer, peer
 	}
-	client = peer
 	chain := settings.Fields(strings.Join(r.Header.Values(g.Settings.RealIPHeader), ","))
-	for _, text := range slices.Backward(chain) {
-		address, err := netip.ParseAddr(text)
-		if err != nil {
-			break
-		}
-		client = address.Unmap()
-		if !g.Settings.RealIPRecursive || !g.trusts(client) {
-			break
+	if len(chain) > 0 {
+		if address, err := netip.ParseAddr(chain[len(chain)-1]); err == nil {
+			return address.Unmap(), peer
 		}
 	}
-	return client, peer
+	return peer, peer
 }
 
 func (g *Gateway) trusts(address netip.Addr) bool {

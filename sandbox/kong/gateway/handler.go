@@ -10,8 +10,7 @@ import (
 type Kinds interface {
 	declarative.PluginKinds
 	Priority(name string) int
-	// Schema describes a plugin as Kong's admin API does; nil if there is none of that name.
-	Schema(name string) map[string]any
+	Has(name string) bool
 }
 
 // Handler is a plugin as configured. Any function may be missing.
@@ -19,9 +18,7 @@ type Handler struct {
 	Rewrite func(*Exchange)              // before the route is looked up; plugins for everything only
 	Access  func(*Exchange)              // before the upstream; the first answer ends the exchange
 	Header  func(*Exchange, http.Header) // of the response, whoever made it
-	// body changes a response in JSON, which is held back for it; nil breaks the connection off.
-	Body func(*Exchange, []byte) []byte
-	// newBodyFilter changes a response's body as it passes.
+	// NewBodyFilter changes a response's body as it passes.
 	NewBodyFilter func(*Exchange, http.Header) BodyFilter
 	Log           func(*Exchange) // when the response is out
 }

@@ -79,27 +79,19 @@ type Exchange struct {
 	Service  *declarative.Service
 	balancer *balancer
 
-	Consumer   *declarative.Consumer // authenticated by a plugin
-	Credential string                // its id
-	Trace      any                   // of opentelemetry, between phases
-	chain      []*Handler
-	Told       http.Header // response headers that plugins add
-	accessing  bool
-	pending    *pending // a plugin's answer, while the others are still collected
-	// Overrides of the request by plugins.
-	UpstreamPath, UpstreamHost string
-	upstreamURI                string // path and query of the request to the service
-	upstreamVia                string // the header Via of its response
-	Preflight                  bool   // the cors plugin has answered it
-	UpstreamStatus             int    // 0: no response
+	Consumer       *declarative.Consumer // authenticated by a plugin
+	Credential     string                // its id
+	Trace          any                   // of opentelemetry, between phases
+	chain          []*Handler
+	Told           http.Header // response headers that plugins add
+	UpstreamHost   string      // for the service, if a plugin sets one
+	upstreamURI    string      // path and query of the request to the service
+	upstreamVia    string      // the header Via of its response
+	Preflight      bool        // the cors plugin has answered it
+	UpstreamStatus int         // 0: no response
 
 	// The client's own request, by the headers of a trusted hop or by this connection.
 	Forwarded struct{ Proto, Host, port, path, prefix string }
-}
-
-type pending struct {
-	status int
-	body   string
 }
 
 func exchangeOf(r *http.Request) *Exchange { return r.Context().Value(exchangeKey).(*Exchange) }
@@ -142,7 +134,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.balancer = x.Snapshot.upstreams[strings.ToLower(x.Service.Host)]
-	if x.Request.ContentLength < 0 && !strings.HasPrefix(x.Service.Protocol, "grpc") {
+	if x.Request.ContentLength < 0 && x.Service.Protocol != "grpc" {
 		if _, err := x.WholeBody(); err != nil { // nginx reads the whole request before it connects to the service
 			x.nginxError(http.StatusBadRequest, "Bad request")
 			return
@@ -174,9 +166,9 @@ func (x *Exchange) demandHTTPS() {
 
 // rewrite makes the upstream's request of the client's.
 func (x *Exchange) rewrite(out *http.Request) {
-	path := cmp.Or(x.UpstreamPath, x.Match.UpstreamPath(x.Service.Path, x.path))
+	path := x.Match.UpstreamPath(x.Service.Path, x.path)
 	out.URL = &url.URL{
-		Scheme: map[string]string{"http": "http", "https": "https", "grpc": "http", "grpcs": "https"}[x.Service.Protocol],
+		Scheme: "http",
 		// Opaque goes out as it is, so what the client encoded stays encoded.
 		Opaque:     path,
 		RawQuery:   x.Request.URL.RawQuery,
@@ -223,7 +215,7 @@ func (x *Exchange) proxied(response *http.Response) {
 	}
 	x.filterHeader(response.Header)
 	x.signHeader(response.Header)
-	x.holdBack(response)
+	x.filterResponse(response)
 	statusLast(response)
 	if response.StatusCode == http.StatusSwitchingProtocols { // which takes the connection past the recorder
 		x.Status = response.StatusCode

@@ -9,18 +9,11 @@ import (
 	"kong/declarative"
 )
 
-// scope is what a plugin is attached to, by id; empty is everything.
-type scope struct{ service, route, consumer string }
-
-func scopeOf(p *declarative.PluginEntity) scope {
-	return scope{p.Service.Key, p.Route.Key, p.Consumer.Key}
-}
-
-// pluginSet is all plugins of one kind. For each request only the one with the closest scope runs.
+// pluginSet is all plugins of one kind. For each request only its route's runs, or else the one for everything.
 type pluginSet struct {
 	name     string
 	priority int
-	handlers map[scope]*Handler
+	handlers map[string]*Handler // by the id of a route; empty for everything
 }
 
 func orderPlugins(entities []declarative.Entity, kinds Kinds) []pluginSet {
@@ -31,10 +24,10 @@ func orderPlugins(entities []declarative.Entity, kinds Kinds) []pluginSet {
 			continue
 		}
 		if byName[p.Name] == nil {
-			byName[p.Name] = &pluginSet{p.Name, kinds.Priority(p.Name), map[scope]*Handler{}}
+			byName[p.Name] = &pluginSet{p.Name, kinds.Priority(p.Name), map[string]*Handler{}}
 		}
 		h := p.Handler.(Handler)
-		byName[p.Name].handlers[scopeOf(p)] = &h
+		byName[p.Name].handlers[p.Route.Key] = &h
 	}
 	var result []pluginSet
 	for _, set := range byName {
@@ -47,56 +40,27 @@ func orderPlugins(entities []declarative.Entity, kinds Kinds) []pluginSet {
 }
 
 func (s pluginSet) chosen(x *Exchange) *Handler {
-	var at scope
-	if x.Match != nil {
-		at.service, at.route = x.Match.Service.Key, x.Match.ID
+	if x.Match != nil && s.handlers[x.Match.ID] != nil {
+		return s.handlers[x.Match.ID]
 	}
-	if x.Consumer != nil {
-		at.consumer = x.Consumer.ID
-	}
-	for _, candidate := range []scope{
-		at,
-		{"", at.route, at.consumer},
-		{at.service, "", at.consumer},
-		{at.service, at.route, ""},
-		{"", "", at.consumer},
-		{"", at.route, ""},
-		{at.service, "", ""},
-		{},
-	} {
-		if found := s.handlers[candidate]; found != nil {
-			return found
-		}
-	}
-	return nil
+	return s.handlers[""]
 }
 
 // runRewrite runs the plugins for everything before there is a route.
 func (x *Exchange) runRewrite() {
 	for _, set := range x.Snapshot.plugins {
-		if h := set.handlers[scope{}]; h != nil && h.Rewrite != nil && x.Status == 0 {
+		if h := set.handlers[""]; h != nil && h.Rewrite != nil && x.Status == 0 {
 			h.Rewrite(x)
 		}
 	}
 }
 
-// runAccess runs every plugin until one responds. Only now, after authentication, is it known which of several plugins
-// the request's consumer gets; the rest of a request's phases have the same plugins.
+// runAccess runs every plugin until one responds.
 func (x *Exchange) runAccess() {
-	x.accessing = true
-	for _, set := range x.Snapshot.plugins {
-		h := set.chosen(x)
-		if h == nil {
-			continue
-		}
-		x.chain = append(x.chain, h)
-		if h.Access != nil && x.pending == nil {
+	for _, h := range x.collected() {
+		if h.Access != nil && x.Status == 0 {
 			h.Access(x)
 		}
-	}
-	x.accessing = false
-	if x.pending != nil {
-		x.Answer(x.pending.status, x.pending.body)
 	}
 }
 

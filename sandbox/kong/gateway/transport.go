@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"kong/declarative"
@@ -19,7 +17,7 @@ type wires struct {
 
 // transport keeps the connections to all services of the same kind.
 func (g *Gateway) transport(s *declarative.Service) *http.Transport {
-	key := wires{s.ConnectTimeout, s.ReadTimeout, s.WriteTimeout, strings.HasPrefix(s.Protocol, "grpc")}
+	key := wires{s.ConnectTimeout, s.ReadTimeout, s.WriteTimeout, s.Protocol == "grpc"}
 	if found, ok := g.transports.Load(key); ok {
 		return found.(*http.Transport)
 	}
@@ -31,37 +29,14 @@ func (g *Gateway) transport(s *declarative.Service) *http.Transport {
 		}
 		return &idleTimeoutConn{conn, time.Duration(s.ReadTimeout) * time.Millisecond, time.Duration(s.WriteTimeout) * time.Millisecond}, nil
 	}
-	next := []string{"http/1.1"}
-	if key.grpc {
-		next = []string{"h2"}
-	}
 	created := &http.Transport{
-		DialContext: dial,
-		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dial(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			x := ctx.Value(exchangeKey).(*Exchange)
-			name := x.Service.Host
-			if x.Match.PreserveHost {
-				name = hostname(x.Request.Host)
-			}
-			// Kong verifies no upstream's certificate unless it is told to.
-			secured := tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true, NextProtos: next})
-			if err := secured.HandshakeContext(ctx); err != nil {
-				conn.Close()
-				return nil, err
-			}
-			return secured, nil
-		},
+		DialContext:         dial,
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 512,
 		IdleConnTimeout:     time.Minute,
 	}
 	if key.grpc {
 		created.Protocols = new(http.Protocols)
-		created.Protocols.SetHTTP2(true)
 		created.Protocols.SetUnencryptedHTTP2(true)
 	}
 	kept, _ := g.transports.LoadOrStore(key, created)

@@ -10,20 +10,15 @@ import (
 	"kong/gateway"
 )
 
-// authenticate sets the consumer for later plugins and for the service. Without a credential it is the
-// anonymous one.
+// authenticate sets the consumer for later plugins and for the service.
 func authenticate(x *gateway.Exchange, c *declarative.Consumer, credential string) {
 	x.Consumer, x.Credential = c, credential
-	anonymous := ""
-	if credential == "" {
-		anonymous = "true"
-	}
 	for name, value := range map[string]string{
 		"X-Consumer-ID":           c.ID,
-		"X-Consumer-Custom-ID":    c.CustomID,
+		"X-Consumer-Custom-ID":    "",
 		"X-Consumer-Username":     c.Username,
 		"X-Credential-Identifier": credential,
-		"X-Anonymous-Consumer":    anonymous,
+		"X-Anonymous-Consumer":    "",
 	} {
 		x.Request.Header.Del(name) // a client can't claim an identity
 		if value != "" {
@@ -32,73 +27,29 @@ func authenticate(x *gateway.Exchange, c *declarative.Consumer, credential strin
 	}
 }
 
-// orAnonymous runs an authentication. With an anonymous consumer it is one of several that may succeed, and the last
-// to fail lets the request pass as that consumer; without, it has to succeed.
-func orAnonymous(anonymous string, runOnPreflight bool, attempt func(*gateway.Exchange) (refuse func())) gateway.Handler {
-	return gateway.Handler{Access: func(x *gateway.Exchange) {
-		if !runOnPreflight && x.Request.Method == http.MethodOptions {
-			return
-		}
-		if anonymous == "" {
-			if refuse := attempt(x); refuse != nil {
-				refuse()
-			}
-			return
-		}
-		if x.Credential != "" || attempt(x) == nil {
-			return
-		}
-		if nobody := x.Snapshot.Consumers[anonymous]; nobody != nil {
-			authenticate(x, nobody, "")
-			return
-		}
-		x.Exit(http.StatusInternalServerError, gateway.Message("An unexpected error occurred"), nil)
-	}}
-}
-
-// challenge is the header by which a 401 tells the kind of credential.
-func challenge(scheme, realm string) string {
-	if realm == "" {
-		return scheme
-	}
-	return scheme + ` realm="` + realm + `"`
-}
-
 type keyAuth struct {
 	KeyNames        []string `json:"key_names" need:"yes"`
 	HideCredentials bool     `json:"hide_credentials"`
-	Anonymous       string   `json:"anonymous"`
-	KeyInHeader     bool     `json:"key_in_header"`
 	KeyInQuery      bool     `json:"key_in_query"`
-	KeyInBody       bool     `json:"key_in_body"`
-	RunOnPreflight  bool     `json:"run_on_preflight"`
-	Realm           string   `json:"realm"`
 }
 
-var keyAuthDefaults = keyAuth{KeyNames: []string{"apikey"}, KeyInHeader: true, KeyInQuery: true, RunOnPreflight: true}
+var keyAuthDefaults = keyAuth{KeyNames: []string{"apikey"}, KeyInQuery: true}
 
-func newKeyAuth(c *keyAuth, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
-	if c.KeyInBody {
-		wrong.Add("config.key_in_body", "this stand-in for Kong doesn't look for keys in bodies")
-	}
-	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *gateway.Exchange) func() {
-		refuse := func(text string) func() {
-			return func() {
-				x.Header().Set("WWW-Authenticate", challenge("Key", c.Realm))
-				x.Fail(http.StatusUnauthorized, text)
-			}
+func newKeyAuth(c *keyAuth, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
+	return gateway.Handler{Access: func(x *gateway.Exchange) {
+		refuse := func(text string) {
+			x.Header().Set("WWW-Authenticate", "Key")
+			x.Fail(http.StatusUnauthorized, text)
 		}
 		key := ""
 		for _, name := range c.KeyNames {
-			var found []string
-			if c.KeyInHeader {
-				found = x.Request.Header.Values(name)
-			}
+			found := x.Request.Header.Values(name)
 			if len(found) == 0 && c.KeyInQuery {
 				found = x.Request.URL.Query()[name]
 			}
 			if len(found) > 1 {
-				return refuse("Duplicate API key found")
+				refuse("Duplicate API key found")
+				return
 			}
 			if len(found) == 1 {
 				if key = found[0]; c.HideCredentials {
@@ -108,16 +59,16 @@ func newKeyAuth(c *keyAuth, _ *declarative.PluginEntity, wrong *declarative.Faul
 				break
 			}
 		}
-		if key == "" {
-			return refuse("No API key found in request")
-		}
 		credential := x.Snapshot.Keys[key]
-		if credential == nil {
-			return refuse("Unauthorized")
+		switch {
+		case key == "":
+			refuse("No API key found in request")
+		case credential == nil:
+			refuse("Unauthorized")
+		default:
+			authenticate(x, credential.Holder(x.Snapshot.Directory), credential.ID)
 		}
-		authenticate(x, credential.Holder(x.Snapshot.Directory), credential.ID)
-		return nil
-	})
+	}}
 }
 
 // editQuery keeps some parameters of the query, as they were written.
@@ -131,25 +82,19 @@ func editQuery(x *gateway.Exchange, keep func(name string) bool) {
 }
 
 type acl struct {
-	Allow            []string `json:"allow"`
-	Deny             []string `json:"deny"`
+	Allow            []string `json:"allow" need:"yes"`
 	HideGroupsHeader bool     `json:"hide_groups_header"`
 }
 
-// newACL lets the members of some groups pass, or all others.
-func newACL(c *acl, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
-	if (len(c.Allow) == 0) == (len(c.Deny) == 0) {
-		wrong.Add("config", "exactly one of these fields must be non-empty: 'allow', 'deny'")
-	}
-	named := slices.Concat(c.Allow, c.Deny)
+// newACL lets the members of some groups pass.
+func newACL(c *acl, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		if x.Consumer == nil {
 			x.Fail(http.StatusUnauthorized, "Unauthorized")
 			return
 		}
 		groups := x.Snapshot.Groups[x.Consumer.ID]
-		listed := slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(named, g) })
-		if listed != (len(c.Allow) > 0) {
+		if !slices.ContainsFunc(groups, func(g string) bool { return slices.Contains(c.Allow, g) }) {
 			x.Fail(http.StatusForbidden, "You cannot consume this service")
 			return
 		}

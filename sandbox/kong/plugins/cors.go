@@ -13,14 +13,11 @@ import (
 )
 
 type cors struct {
-	Origins           []string `json:"origins"`
-	Headers           []string `json:"headers"`
-	ExposedHeaders    []string `json:"exposed_headers"`
-	Methods           []string `json:"methods" oneof:"GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT"`
-	MaxAge            *int     `json:"max_age"`
-	Credentials       bool     `json:"credentials"`
-	PreflightContinue bool     `json:"preflight_continue"`
-	PrivateNetwork    bool     `json:"private_network"`
+	Origins     []string `json:"origins"`
+	Headers     []string `json:"headers"`
+	Methods     []string `json:"methods" oneof:"GET,HEAD,PUT,PATCH,POST,DELETE,OPTIONS,TRACE,CONNECT"`
+	MaxAge      *int     `json:"max_age"`
+	Credentials bool     `json:"credentials"`
 }
 
 var corsDefaults = cors{
@@ -30,27 +27,21 @@ var corsDefaults = cors{
 var plainOrigin = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
 
 func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
-	patterns := map[string]*regexp.Regexp{}
 	for _, origin := range c.Origins {
-		if origin == "*" || plainOrigin.MatchString(origin) {
-			continue
+		if origin != "*" && !plainOrigin.MatchString(origin) {
+			wrong.Add("config.origins", "'"+origin+"': this stand-in for Kong has no patterns")
 		}
-		compiled, err := regexp.Compile("^(?:" + strings.TrimSuffix(strings.TrimPrefix(origin, "^"), "$") + ")$")
-		if err != nil {
-			wrong.Add("config.origins", "'"+origin+"' is not a valid regex")
-		}
-		patterns[origin] = compiled
 	}
 	isPreflight := func(r *http.Request) bool {
 		return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 	}
 	return gateway.Handler{
 		Access: func(x *gateway.Exchange) {
-			if !isPreflight(x.Request) || c.PreflightContinue {
+			if !isPreflight(x.Request) {
 				return
 			}
 			header := x.Header()
-			c.allowOrigin(header, x.Request.Header.Get("Origin"), patterns)
+			c.allowOrigin(header, x.Request.Header.Get("Origin"))
 			if allowed := cmp.Or(strings.Join(c.Headers, ","), x.Request.Header.Get("Access-Control-Request-Headers")); allowed != "" {
 				header.Set("Access-Control-Allow-Headers", allowed)
 			}
@@ -58,28 +49,20 @@ func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) ga
 			if c.MaxAge != nil {
 				header.Set("Access-Control-Max-Age", strconv.Itoa(*c.MaxAge))
 			}
-			if c.PrivateNetwork && x.Request.Header.Get("Access-Control-Request-Private-Network") == "true" {
-				header.Set("Access-Control-Allow-Private-Network", "true")
-			}
 			x.Preflight = true
 			x.Exit(http.StatusOK, nil, nil)
 		},
 		Header: func(x *gateway.Exchange, header http.Header) {
-			origin := x.Request.Header.Get("Origin")
-			if x.Preflight {
-				return
-			}
-			c.allowOrigin(header, origin, patterns)
-			if len(c.ExposedHeaders) > 0 {
-				header.Set("Access-Control-Expose-Headers", strings.Join(c.ExposedHeaders, ","))
+			if !x.Preflight {
+				c.allowOrigin(header, x.Request.Header.Get("Origin"))
 			}
 		},
 	}
 }
 
 // allowOrigin sets the header that allows scripts of an origin to read the response.
-func (c *cors) allowOrigin(header http.Header, origin string, patterns map[string]*regexp.Regexp) {
-	allowed := c.allowed(origin, patterns)
+func (c *cors) allowOrigin(header http.Header, origin string) {
+	allowed := c.allowed(origin)
 	if allowed == "*" && c.Credentials && origin != "" { // browsers refuse the two together
 		allowed = origin
 		header.Add("Vary", "Origin")
@@ -94,24 +77,19 @@ func (c *cors) allowOrigin(header http.Header, origin string, patterns map[strin
 	}
 }
 
-func (c *cors) allowed(origin string, patterns map[string]*regexp.Regexp) string {
+func (c *cors) allowed(origin string) string {
 	switch {
 	case len(c.Origins) == 0:
 		return "*"
-	case len(c.Origins) == 1 && patterns[c.Origins[0]] == nil: // the only one is named whoever asks
+	case len(c.Origins) == 1: // the only one is named whoever asks
 		return c.Origins[0]
 	}
 	normalized := normalOrigin(origin)
 	for _, one := range c.Origins {
-		pattern := patterns[one]
 		switch {
 		case one == "*":
 			return "*"
-		case pattern == nil:
-			if normalOrigin(one) == normalized {
-				return normalized
-			}
-		case strings.Contains(one, ":") && pattern.MatchString(normalized), pattern.MatchString(hostOf(origin)):
+		case normalOrigin(one) == normalized:
 			return normalized
 		}
 	}
@@ -124,11 +102,4 @@ func normalOrigin(origin string) string {
 		return origin
 	}
 	return parsed.Scheme + "://" + gateway.WithoutDefaultPort(parsed.Host, parsed.Scheme)
-}
-
-func hostOf(origin string) string {
-	if parsed, err := url.Parse(origin); err == nil && parsed.Host != "" {
-		return parsed.Hostname()
-	}
-	return origin
 }

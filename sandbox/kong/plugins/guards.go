@@ -1,7 +1,6 @@
 package plugins
 
 import (
-	"cmp"
 	"io"
 	"net/http"
 	"net/netip"
@@ -17,10 +16,8 @@ import (
 // Plugins that refuse some requests.
 
 type ipRestriction struct {
-	Allow   []string `json:"allow"`
-	Deny    []string `json:"deny"`
-	Status  *int     `json:"status" range:"100,599"`
-	Message string   `json:"message"`
+	Allow []string `json:"allow"`
+	Deny  []string `json:"deny"`
 }
 
 // newIPRestriction filters by the client's address according to trusted hops.
@@ -41,31 +38,21 @@ func newIPRestriction(c *ipRestriction, _ *declarative.PluginEntity, wrong *decl
 	allow, deny := parse("allow", c.Allow), parse("deny", c.Deny)
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		within := func(p netip.Prefix) bool { return p.Contains(x.Client) }
-		if !slices.ContainsFunc(deny, within) && (len(allow) == 0 || slices.ContainsFunc(allow, within)) {
-			return
+		if slices.ContainsFunc(deny, within) || len(allow) > 0 && !slices.ContainsFunc(allow, within) {
+			x.Fail(http.StatusForbidden, "IP address not allowed: "+x.Client.String())
 		}
-		status := http.StatusForbidden
-		if c.Status != nil {
-			status = *c.Status
-		}
-		x.Fail(status, cmp.Or(c.Message, "IP address not allowed: "+x.Client.String()))
 	}}
 }
 
 type sizeLimit struct {
-	AllowedPayloadSize   int    `json:"allowed_payload_size"`
-	SizeUnit             string `json:"size_unit" oneof:"megabytes,kilobytes,bytes"`
-	RequireContentLength bool   `json:"require_content_length"`
+	AllowedPayloadSize int    `json:"allowed_payload_size"`
+	SizeUnit           string `json:"size_unit" oneof:"megabytes"`
 }
 
 func newSizeLimit(c *sizeLimit, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
-	limit := int64(c.AllowedPayloadSize) * map[string]int64{"megabytes": 1 << 20, "kilobytes": 1 << 10, "bytes": 1}[c.SizeUnit]
+	limit := int64(c.AllowedPayloadSize) << 20
 	return gateway.Handler{Access: func(x *gateway.Exchange) {
 		size := x.Request.ContentLength
-		if c.RequireContentLength && size == 0 && x.Request.Header.Get("Content-Length") == "" {
-			x.Fail(http.StatusLengthRequired, "A valid Content-Length header is required")
-			return
-		}
 		if size < 0 {
 			content, _ := io.ReadAll(io.LimitReader(x.Request.Body, limit+1))
 			x.ReplaceBody(content)

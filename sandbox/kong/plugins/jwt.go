@@ -16,43 +16,29 @@ import (
 )
 
 type jwtAuth struct {
-	URIParamNames     []string `json:"uri_param_names"`
-	CookieNames       []string `json:"cookie_names"`
-	HeaderNames       []string `json:"header_names"`
-	KeyClaimName      string   `json:"key_claim_name"`
-	SecretIsBase64    bool     `json:"secret_is_base64"`
-	ClaimsToVerify    []string `json:"claims_to_verify" oneof:"exp,nbf"`
-	Anonymous         string   `json:"anonymous"`
-	RunOnPreflight    bool     `json:"run_on_preflight"`
-	MaximumExpiration float64  `json:"maximum_expiration" range:"0,31536000"`
-	Realm             string   `json:"realm"`
+	URIParamNames  []string `json:"uri_param_names"`
+	ClaimsToVerify []string `json:"claims_to_verify" oneof:"exp,nbf"`
 }
 
-var jwtDefaults = jwtAuth{
-	URIParamNames: []string{"jwt"}, CookieNames: []string{}, HeaderNames: []string{"authorization"}, KeyClaimName: "iss",
-	RunOnPreflight: true,
-}
+var jwtDefaults = jwtAuth{URIParamNames: []string{"jwt"}}
 
-func newJWT(c *jwtAuth, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
-	if c.MaximumExpiration > 0 && !slices.Contains(c.ClaimsToVerify, "exp") {
-		wrong.Add("config.claims_to_verify", "required field missing: exp, with maximum_expiration")
-	}
-	return orAnonymous(c.Anonymous, c.RunOnPreflight, func(x *gateway.Exchange) func() {
-		refuse := func(reason string, body any) func() {
-			headers := map[string]string{"WWW-Authenticate": challenge("Bearer", c.Realm) + reason}
-			return func() { x.Exit(http.StatusUnauthorized, body, headers) }
+func newJWT(c *jwtAuth, _ *declarative.PluginEntity, _ *declarative.Faults) gateway.Handler {
+	return gateway.Handler{Access: func(x *gateway.Exchange) {
+		refuse := func(reason string, body any) {
+			x.Exit(http.StatusUnauthorized, body, map[string]string{"WWW-Authenticate": "Bearer" + reason})
 		}
 		tokens := c.tokens(x.Request)
 		if len(tokens) == 0 {
-			return refuse("", gateway.Message("Unauthorized"))
+			refuse("", gateway.Message("Unauthorized"))
+			return
 		}
 		credential, wrong := c.verify(tokens, x.Snapshot)
 		if wrong != nil {
-			return refuse(` error="invalid_token"`, wrong)
+			refuse(` error="invalid_token"`, wrong)
+			return
 		}
 		authenticate(x, credential.Holder(x.Snapshot.Directory), credential.Key)
-		return nil
-	})
+	}}
 }
 
 var bearer = regexp.MustCompile(`[Bb]earer\s+(.+)`)
@@ -64,15 +50,8 @@ func (c *jwtAuth) tokens(r *http.Request) []string {
 	for _, name := range c.URIParamNames {
 		found = append(found, query[name]...)
 	}
-	for _, name := range c.CookieNames {
-		if cookie, err := r.Cookie(name); err == nil {
-			found = append(found, cookie.Value)
-		}
-	}
-	for _, name := range c.HeaderNames {
-		if match := bearer.FindStringSubmatch(r.Header.Get(name)); match != nil {
-			found = append(found, match[1])
-		}
+	if match := bearer.FindStringSubmatch(r.Header.Get("Authorization")); match != nil {
+		found = append(found, match[1])
 	}
 	slices.Sort(found)
 	return slices.DeleteFunc(slices.Compact(found), func(token string) bool { return token == "" })
@@ -88,23 +67,23 @@ func (c *jwtAuth) verify(tokens []string, s *gateway.Snapshot) (credential *decl
 		return nil, gateway.Message("Bad token; " + err.Error())
 	}
 	claims := token.Claims.(jwt.MapClaims)
-	key := claims[c.KeyClaimName]
+	key := claims["iss"]
 	if key == nil {
-		key = token.Header[c.KeyClaimName]
+		key = token.Header["iss"]
 	}
 	switch key {
 	case nil:
-		return nil, gateway.Message("No mandatory '" + c.KeyClaimName + "' in claims")
+		return nil, gateway.Message("No mandatory 'iss' in claims")
 	case "":
-		return nil, gateway.Message("Invalid '" + c.KeyClaimName + "' in claims")
+		return nil, gateway.Message("Invalid 'iss' in claims")
 	}
 	if credential = s.Secrets[fmt.Sprint(key)]; credential == nil {
-		return nil, gateway.Message("No credentials found for given '" + c.KeyClaimName + "'")
+		return nil, gateway.Message("No credentials found for given 'iss'")
 	}
 	if token.Method.Alg() != credential.Algorithm { // or a public key could pass for an HMAC secret
 		return nil, gateway.Message("Invalid algorithm")
 	}
-	verifier, err := credential.VerificationKey(c.SecretIsBase64)
+	verifier, err := credential.VerificationKey()
 	if err != nil || token.Method.Verify(signed, signature, verifier) != nil {
 		return nil, gateway.Message("Invalid signature")
 	}
@@ -126,9 +105,6 @@ func (c *jwtAuth) wrongClaims(claims map[string]any, now float64) map[string]str
 		case name == "nbf" && value > now:
 			wrong[name] = "token not valid yet"
 		}
-	}
-	if expires, _ := claims["exp"].(float64); len(wrong) == 0 && c.MaximumExpiration > 0 && expires-now > c.MaximumExpiration {
-		wrong["exp"] = "exceeds maximum allowed expiration"
 	}
 	return wrong
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +16,7 @@ import (
 )
 
 type fileLog struct {
-	Path   string `json:"path" need:"yes"`
-	Reopen bool   `json:"reopen"` // a file is opened for every line anyway
+	Path string `json:"path" need:"yes"`
 }
 
 var fileMutex sync.Mutex
@@ -44,28 +42,14 @@ func newFileLog(c *fileLog, _ *declarative.PluginEntity, _ *declarative.Faults) 
 }
 
 type httpLog struct {
-	HTTPEndpoint string            `json:"http_endpoint" need:"yes"`
-	Method       string            `json:"method" oneof:"POST,PUT,PATCH"`
-	ContentType  string            `json:"content_type" oneof:"application/json,application/json; charset=utf-8"`
-	Timeout      int               `json:"timeout"`   // milliseconds
-	Keepalive    int               `json:"keepalive"` // milliseconds; the connections' owner decides
-	Headers      map[string]string `json:"headers"`
-	Queue        queueConfig       `json:"queue"`
-}
-
-var httpLogDefaults = httpLog{
-	Method: "POST", ContentType: "application/json", Timeout: 10000, Keepalive: 60000, Queue: queueDefaults,
+	HTTPEndpoint string `json:"http_endpoint" need:"yes"`
 }
 
 func newHTTPLog(c *httpLog, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	checkURL("config.http_endpoint", c.HTTPEndpoint, wrong)
-	q := &queue{queueConfig: c.Queue, name: "http-log"}
+	q := &queue{batchSize: 1, name: "http-log"}
 	q.send = func(batch [][]byte) error {
-		content := batch[0]
-		if c.Queue.MaxBatchSize > 1 {
-			content = slices.Concat([]byte("["), bytes.Join(batch, []byte(",")), []byte("]"))
-		}
-		return deliver(c.Method, c.HTTPEndpoint, c.ContentType, c.Headers, content, time.Duration(c.Timeout)*time.Millisecond)
+		return deliver(c.HTTPEndpoint, "application/json", batch[0], 10*time.Second)
 	}
 	return gateway.Handler{Log: func(x *gateway.Exchange) { q.Add(x.LogLine()) }}
 }
@@ -79,16 +63,13 @@ func checkURL(field, text string, wrong *declarative.Faults) {
 var collectors http.Client
 
 // deliver sends a batch of entries to a collector.
-func deliver(method, endpoint, kind string, headers map[string]string, content []byte, timeout time.Duration) error {
-	request, err := http.NewRequest(method, endpoint, bytes.NewReader(content))
+func deliver(endpoint, kind string, content []byte, timeout time.Duration) error {
+	request, err := http.NewRequest(http.MethodPost, endpoint, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", kind)
 	request.Header.Set("User-Agent", "kong/"+settings.Version)
-	for name, value := range headers {
-		request.Header.Set(name, value)
-	}
 	client := collectors
 	client.Timeout = timeout
 	response, err := client.Do(request)

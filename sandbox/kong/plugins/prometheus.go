@@ -8,7 +8,6 @@ import (
 )
 
 type prometheus struct {
-	PerConsumer           bool `json:"per_consumer"`
 	StatusCodeMetrics     bool `json:"status_code_metrics"`
 	LatencyMetrics        bool `json:"latency_metrics"`
 	BandwidthMetrics      bool `json:"bandwidth_metrics"`
@@ -29,21 +28,17 @@ func newPrometheus(c *prometheus, _ *declarative.PluginEntity, _ *declarative.Fa
 		if x.Service == nil {
 			return
 		}
-		consumer := ""
-		if c.PerConsumer && x.Consumer != nil {
-			consumer = x.Consumer.Username
-		}
 		source := "kong"
 		if x.UpstreamStatus != 0 {
 			source = "service"
 		}
 		at := gateway.Labels("service", x.Service.Name, "route", x.Match.Name)
 		if c.BandwidthMetrics {
-			m.Add("bandwidth_bytes", at+gateway.Labels(",direction", "ingress", "workspace", "default", "consumer", consumer), max(0, x.Request.ContentLength))
-			m.Add("bandwidth_bytes", at+gateway.Labels(",direction", "egress", "workspace", "default", "consumer", consumer), int64(x.Size))
+			m.Add("bandwidth_bytes", at+gateway.Labels(",direction", "ingress", "workspace", "default", "consumer", ""), max(0, x.Request.ContentLength))
+			m.Add("bandwidth_bytes", at+gateway.Labels(",direction", "egress", "workspace", "default", "consumer", ""), int64(x.Size))
 		}
 		if c.StatusCodeMetrics {
-			m.Add("http_requests_total", at+gateway.Labels(",code", strconv.Itoa(x.Status), "source", source, "workspace", "default", "consumer", consumer), 1)
+			m.Add("http_requests_total", at+gateway.Labels(",code", strconv.Itoa(x.Status), "source", source, "workspace", "default", "consumer", ""), 1)
 		}
 		if c.LatencyMetrics {
 			at += gateway.Labels(",workspace", "default")

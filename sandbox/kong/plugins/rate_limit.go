@@ -14,26 +14,21 @@ import (
 )
 
 type rateLimit struct {
-	Second            *int        `json:"second" range:"1,1e15"`
-	Minute            *int        `json:"minute" range:"1,1e15"`
-	Hour              *int        `json:"hour" range:"1,1e15"`
-	Day               *int        `json:"day" range:"1,1e15"`
-	Month             *int        `json:"month" range:"1,1e15"`
-	Year              *int        `json:"year" range:"1,1e15"`
-	LimitBy           string      `json:"limit_by" oneof:"consumer,credential,ip,service,header,path"`
-	HeaderName        string      `json:"header_name"`
-	Path              string      `json:"path"`
-	Policy            string      `json:"policy" oneof:"local,redis"` // a gateway without a database has no other
-	FaultTolerant     bool        `json:"fault_tolerant"`
-	HideClientHeaders bool        `json:"hide_client_headers"`
-	ErrorCode         int         `json:"error_code" range:"100,599"`
-	ErrorMessage      string      `json:"error_message"`
-	Redis             redisServer `json:"redis"`
+	Second        *int        `json:"second" range:"1,1e15"`
+	Minute        *int        `json:"minute" range:"1,1e15"`
+	Hour          *int        `json:"hour" range:"1,1e15"`
+	Day           *int        `json:"day" range:"1,1e15"`
+	Month         *int        `json:"month" range:"1,1e15"`
+	Year          *int        `json:"year" range:"1,1e15"`
+	LimitBy       string      `json:"limit_by" oneof:"consumer,ip,service,header"`
+	HeaderName    string      `json:"header_name"`
+	Policy        string      `json:"policy" oneof:"local,redis"` // a gateway without a database has no other
+	FaultTolerant bool        `json:"fault_tolerant"`
+	Redis         redisServer `json:"redis"`
 }
 
 var rateLimitDefaults = rateLimit{
-	LimitBy: "consumer", Policy: "local", FaultTolerant: true, ErrorCode: 429, ErrorMessage: "API rate limit exceeded",
-	Redis: redisServer{Port: 6379, Timeout: 2000},
+	LimitBy: "consumer", Policy: "local", FaultTolerant: true, Redis: redisServer{Port: 6379, Timeout: 2000},
 }
 
 // window is the time over which a limit counts. Windows don't slide: a minute begins with the clock's.
@@ -98,10 +93,8 @@ func newRateLimit(c *rateLimit, of *declarative.PluginEntity, wrong *declarative
 				strings.ToLower(all[i+1].name), all[i+1].limit, strings.ToLower(all[i].name), all[i].limit))
 		}
 	}
-	for by, field := range map[string]*string{"header": &c.HeaderName, "path": &c.Path} {
-		if c.LimitBy == by && *field == "" {
-			wrong.Add("config", "required field missing: what to limit by "+by)
-		}
+	if c.LimitBy == "header" && c.HeaderName == "" {
+		wrong.Add("config", "required field missing: what to limit by header")
 	}
 	if c.Policy == "redis" && c.Redis.Host == "" {
 		wrong.Add("config.redis.host", "required field missing")
@@ -113,7 +106,7 @@ func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
 	now := time.Now()
 	windows := c.windows(now)
 	for _, w := range windows {
-		w.counter = strings.Join([]string{"ratelimit", of.Route.Key, of.Service.Key, of.Consumer.Key, c.identifier(x), strconv.FormatInt(w.begin.Unix(), 10), w.name}, ":")
+		w.counter = strings.Join([]string{"ratelimit", of.Route.Key, c.identifier(x), strconv.FormatInt(w.begin.Unix(), 10), w.name}, ":")
 	}
 	var store counters = localCounts
 	if c.Policy == "redis" {
@@ -128,7 +121,7 @@ func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
 	}
 	over := exceeded(windows)
 	if c.tell(x, windows, over, now); over != nil {
-		x.Fail(c.ErrorCode, c.ErrorMessage)
+		x.Fail(http.StatusTooManyRequests, "API rate limit exceeded")
 	}
 }
 
@@ -138,23 +131,16 @@ func (c *rateLimit) identifier(x *gateway.Exchange) string {
 	switch {
 	case c.LimitBy == "consumer" && x.Consumer != nil:
 		identifier = x.Consumer.ID
-	case c.LimitBy == "credential":
-		identifier = x.Credential
 	case c.LimitBy == "service" && x.Service != nil:
 		identifier = x.Service.ID
 	case c.LimitBy == "header":
 		identifier = x.Request.Header.Get(c.HeaderName)
-	case c.LimitBy == "path" && x.Request.URL.EscapedPath() == c.Path:
-		identifier = c.Path
 	}
 	return cmp.Or(identifier, x.Client.String())
 }
 
 // tell sets the rate-limit headers of the response. The general ones are about the window with the least remaining.
 func (c *rateLimit) tell(x *gateway.Exchange, windows []*window, over *window, now time.Time) {
-	if c.HideClientHeaders {
-		return
-	}
 	var tightest *window
 	least := 0
 	for _, w := range windows {

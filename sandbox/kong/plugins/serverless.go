@@ -14,12 +14,10 @@ import (
 
 // serverless is the configuration of pre-function and post-function: Lua for the phases of a request.
 type serverless struct {
-	Certificate  []string `json:"certificate"`
 	Rewrite      []string `json:"rewrite"`
 	Access       []string `json:"access"`
 	HeaderFilter []string `json:"header_filter"`
 	BodyFilter   []string `json:"body_filter"`
-	Log          []string `json:"log"`
 }
 
 // newServerless runs a user's Lua. The tables below are the supported part of Kong's plugin development kit; a script that
@@ -40,12 +38,9 @@ func newServerless(c *serverless, _ *declarative.PluginEntity, wrong *declarativ
 		}
 		return compiled
 	}
-	if len(c.Certificate)+len(c.Rewrite)+len(c.Access)+len(c.HeaderFilter)+len(c.BodyFilter)+len(c.Log) == 0 {
-		wrong.Add("config", "at least one of these fields must be non-empty: 'config.certificate', 'config.rewrite', "+
-			"'config.access', 'config.header_filter', 'config.body_filter', 'config.log'")
-	}
-	if len(c.Certificate) > 0 {
-		wrong.Add("config.certificate", "this stand-in for Kong has no such phase")
+	if len(c.Rewrite)+len(c.Access)+len(c.HeaderFilter)+len(c.BodyFilter) == 0 {
+		wrong.Add("config", "at least one of these fields must be non-empty: 'config.rewrite', 'config.access', "+
+			"'config.header_filter', 'config.body_filter'")
 	}
 	h := gateway.Handler{}
 	if scripts := compile("rewrite", c.Rewrite); scripts != nil {
@@ -69,9 +64,6 @@ func newServerless(c *serverless, _ *declarative.PluginEntity, wrong *declarativ
 			}
 		}
 	}
-	if scripts := compile("log", c.Log); scripts != nil {
-		h.Log = func(x *gateway.Exchange) { runLua(x, "log", scripts, &luaResponse{header: x.Header()}) }
-	}
 	return h
 }
 
@@ -92,20 +84,15 @@ func runLua(x *gateway.Exchange, phase string, scripts []*lua.FunctionProto, res
 		s.define()
 		err := s.run(script)
 		state.Close()
-		if s.exited {
-			return
-		}
 		if err == nil {
 			continue
 		}
 		log.Printf("%s: %s: %s", x.Id, phase, err)
-		switch phase {
-		case "rewrite", "access":
-			x.Fail(http.StatusInternalServerError, "An unexpected error occurred")
-			return
-		case "header_filter", "body_filter":
+		if response != nil {
 			panic(http.ErrAbortHandler)
 		}
+		x.Fail(http.StatusInternalServerError, "An unexpected error occurred")
+		return
 	}
 }
 
@@ -129,7 +116,6 @@ type luaRun struct {
 	state    *lua.LState
 	exchange *gateway.Exchange
 	response *luaResponse
-	exited   bool
 }
 
 // run runs a script, and the function that it may return.
@@ -169,27 +155,11 @@ func (s *luaRun) define() {
 	kong.RawSetString("request", s.table("kong.request", s.requestFunctions()))
 	kong.RawSetString("service", service)
 	kong.RawSetString("response", s.table("kong.response", s.responseFunctions()))
-	kong.RawSetString("log", s.table("kong.log", s.logFunctions()))
 	s.state.SetGlobal("kong", kong)
 
 	ngx := s.table("ngx", nil)
 	ngx.RawSetString("req", s.table("ngx.req", s.ngxRequestFunctions()))
 	s.state.SetGlobal("ngx", ngx)
-}
-
-func (s *luaRun) setRequestHeader(l *lua.LState) int {
-	name := l.CheckString(1)
-	if strings.EqualFold(name, "host") {
-		s.exchange.Request.Host = l.CheckString(2)
-	} else {
-		s.exchange.Request.Header.Set(name, l.CheckString(2))
-	}
-	return 0
-}
-
-func (s *luaRun) clearRequestHeader(l *lua.LState) int {
-	s.exchange.Request.Header.Del(l.CheckString(1))
-	return 0
 }
 
 func (s *luaRun) requestFunctions() map[string]lua.LGFunction {
@@ -214,36 +184,27 @@ func (s *luaRun) requestFunctions() map[string]lua.LGFunction {
 			l.Push(lua.LString(body))
 			return 1
 		},
-		"get_method": func(l *lua.LState) int { return pushText(l, request.Method) },
-		"get_path":   func(l *lua.LState) int { return pushText(l, request.URL.EscapedPath()) },
 	}
 }
 
 func (s *luaRun) serviceRequestFunctions() map[string]lua.LGFunction {
 	return map[string]lua.LGFunction{
-		"set_header":   s.setRequestHeader,
-		"clear_header": s.clearRequestHeader,
 		"set_raw_body": func(l *lua.LState) int { s.exchange.ReplaceBody([]byte(l.CheckString(1))); return 0 },
 	}
-}
-
-func (s *luaRun) logFunctions() map[string]lua.LGFunction {
-	write := func(l *lua.LState) int {
-		words := []string{s.exchange.Id}
-		for i := range l.GetTop() {
-			words = append(words, l.ToStringMeta(l.Get(i+1)).String())
-		}
-		log.Print(strings.Join(words, " "))
-		return 0
-	}
-	return map[string]lua.LGFunction{"debug": write, "info": write, "notice": write, "warn": write, "err": write}
 }
 
 func (s *luaRun) ngxRequestFunctions() map[string]lua.LGFunction {
 	request := s.exchange.Request
 	return map[string]lua.LGFunction{
-		"set_header":   s.setRequestHeader,
-		"clear_header": s.clearRequestHeader,
+		"set_header": func(l *lua.LState) int {
+			if name := l.CheckString(1); strings.EqualFold(name, "host") {
+				request.Host = l.CheckString(2)
+			} else {
+				request.Header.Set(name, l.CheckString(2))
+			}
+			return 0
+		},
+		"clear_header": func(l *lua.LState) int { request.Header.Del(l.CheckString(1)); return 0 },
 		"get_headers": func(l *lua.LState) int {
 			most := l.OptInt(1, 100)
 			found := l.NewTable()
@@ -261,46 +222,31 @@ func (s *luaRun) ngxRequestFunctions() map[string]lua.LGFunction {
 }
 
 func (s *luaRun) responseFunctions() map[string]lua.LGFunction {
-	exit := func(answer func(l *lua.LState)) lua.LGFunction {
-		return func(l *lua.LState) int {
-			answer(l)
-			s.exited = true
-			l.RaiseError("exited")
-			return 0
-		}
-	}
-	functions := map[string]lua.LGFunction{}
 	if s.response == nil {
-		functions["exit"] = exit(func(l *lua.LState) {
-			body, _ := l.Get(2).(lua.LString)
-			s.exchange.Answer(l.CheckInt(1), string(body))
-		})
-		functions["error"] = exit(func(l *lua.LState) { s.exchange.Fail(l.CheckInt(1), l.OptString(2, http.StatusText(l.CheckInt(1)))) })
-		return functions
+		return nil
 	}
 	header := s.response.header
-	functions["get_status"] = func(l *lua.LState) int { l.Push(lua.LNumber(s.exchange.Status)); return 1 }
-	functions["get_header"] = func(l *lua.LState) int { return pushText(l, header.Get(l.CheckString(1))) }
-	functions["set_header"] = func(l *lua.LState) int { header.Set(l.CheckString(1), l.CheckString(2)); return 0 }
-	functions["clear_header"] = func(l *lua.LState) int { header.Del(l.CheckString(1)); return 0 }
-	functions["get_raw_body"] = func(l *lua.LState) int {
-		s.response.held = append(s.response.held, s.response.chunk...)
-		if !s.response.last {
-			s.response.chunk = nil
-			l.Push(lua.LNil)
+	return map[string]lua.LGFunction{
+		"get_header":   func(l *lua.LState) int { return pushText(l, header.Get(l.CheckString(1))) },
+		"clear_header": func(l *lua.LState) int { header.Del(l.CheckString(1)); return 0 },
+		"get_raw_body": func(l *lua.LState) int {
+			s.response.held = append(s.response.held, s.response.chunk...)
+			if !s.response.last {
+				s.response.chunk = nil
+				l.Push(lua.LNil)
+				return 1
+			}
+			s.response.chunk = s.response.held
+			l.Push(lua.LString(s.response.chunk))
 			return 1
-		}
-		s.response.chunk = s.response.held
-		l.Push(lua.LString(s.response.chunk))
-		return 1
+		},
+		"set_raw_body": func(l *lua.LState) int {
+			if s.response.chunk = []byte(l.CheckString(1)); len(s.response.chunk) == 0 {
+				s.response.chunk = []byte("\n")
+			}
+			return 0
+		},
 	}
-	functions["set_raw_body"] = func(l *lua.LState) int {
-		if s.response.chunk = []byte(l.CheckString(1)); len(s.response.chunk) == 0 {
-			s.response.chunk = []byte("\n")
-		}
-		return 0
-	}
-	return functions
 }
 
 // pushText returns a text to Lua; an empty one is a header that isn't there.

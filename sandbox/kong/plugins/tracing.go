@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	mathrand "math/rand/v2"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,21 +16,9 @@ import (
 )
 
 type openTelemetry struct {
-	TracesEndpoint               string            `json:"traces_endpoint" need:"yes"`
-	Headers                      map[string]string `json:"headers"`
-	ResourceAttributes           map[string]string `json:"resource_attributes"`
-	Queue                        queueConfig       `json:"queue"`
-	ConnectTimeout               int               `json:"connect_timeout"` // milliseconds, as the next two
-	SendTimeout                  int               `json:"send_timeout"`
-	ReadTimeout                  int               `json:"read_timeout"`
-	HTTPResponseHeaderForTraceID string            `json:"http_response_header_for_traceid"`
-	HeaderType                   string            `json:"header_type" oneof:"preserve,ignore,w3c"`
-	SamplingRate                 *float64          `json:"sampling_rate" range:"0,1"`
-}
-
-var openTelemetryDefaults = openTelemetry{
-	ConnectTimeout: 1000, SendTimeout: 5000, ReadTimeout: 5000, HeaderType: "preserve",
-	Queue: queueConfig{200, 1, 10000, 60, 0.01, 60, 1},
+	TracesEndpoint     string            `json:"traces_endpoint" need:"yes"`
+	ResourceAttributes map[string]string `json:"resource_attributes"`
+	SamplingRate       *float64          `json:"sampling_rate" range:"0,1"`
 }
 
 // trace is one request's place in a distributed trace.
@@ -45,8 +32,7 @@ type trace struct {
 // newOpenTelemetry continues the client's trace, or begins one, and exports the gateway's spans.
 func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
 	checkURL("config.traces_endpoint", c.TracesEndpoint, wrong)
-	timeout := time.Duration(c.ConnectTimeout+c.SendTimeout+c.ReadTimeout) * time.Millisecond
-	q := &queue{queueConfig: c.Queue, name: "opentelemetry"}
+	q := &queue{batchSize: 200, name: "opentelemetry"}
 	var resource []attribute
 	var known sync.Once
 	return gateway.Handler{
@@ -54,9 +40,6 @@ func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *decl
 			t := c.begin(x)
 			x.Trace = t
 			x.Request.Header.Set("Traceparent", t.header())
-			if name := c.HTTPResponseHeaderForTraceID; name != "" && t.sampled {
-				x.Told.Set(name, hex.EncodeToString(t.id))
-			}
 		},
 		Log: func(x *gateway.Exchange) {
 			t, begun := x.Trace.(*trace)
@@ -69,8 +52,8 @@ func newOpenTelemetry(c *openTelemetry, _ *declarative.PluginEntity, wrong *decl
 			known.Do(func() {
 				resource = resourceOf(x.Gateway, c.ResourceAttributes)
 				q.send = func(batch [][]byte) error {
-					content := exportRequest(resource, batch)
-					return deliver(http.MethodPost, c.TracesEndpoint, "application/x-protobuf", c.Headers, content, timeout)
+					// Kong's time-outs to connect, to send and to read.
+					return deliver(c.TracesEndpoint, "application/x-protobuf", exportRequest(resource, batch), (1+5+5)*time.Second)
 				}
 			})
 			for _, span := range spans(x, t) {
@@ -91,7 +74,7 @@ func (c *openTelemetry) begin(x *gateway.Exchange) *trace {
 	}
 	t.sampled = mathrand.Float64() < rate
 	parts := traceParent.FindStringSubmatch(x.Request.Header.Get("Traceparent"))
-	if parts != nil && strings.Trim(parts[1], "0") != "" && c.HeaderType != "ignore" {
+	if parts != nil && strings.Trim(parts[1], "0") != "" {
 		t.id, _ = hex.DecodeString(parts[1])
 		t.parent, _ = hex.DecodeString(parts[2])
 		flags, _ := hex.DecodeString(parts[3])

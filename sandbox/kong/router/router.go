@@ -29,8 +29,6 @@ type candidate struct {
 type Match struct {
 	*declarative.Route
 	Prefix, rest string // the request's path, split where the route's path ends
-	regex        *regexp.Regexp
-	captures     []string // of the regex
 }
 
 func New(routes []*declarative.Route) Router {
@@ -38,7 +36,7 @@ func New(routes []*declarative.Route) Router {
 	for _, r := range routes {
 		base := candidate{
 			route:      r,
-			attributes: []bool{len(r.Hosts) > 0, len(r.Headers) > 0, len(r.Paths) > 0, len(r.Methods) > 0, len(r.SNIs) > 0},
+			attributes: []bool{len(r.Hosts) > 0, len(r.Headers) > 0, len(r.Paths) > 0},
 			plainHosts: len(r.Hosts) > 0 && !slices.ContainsFunc(r.Hosts, func(h string) bool { return strings.Contains(h, "*") }),
 		}
 		if len(r.Paths) == 0 {
@@ -100,32 +98,26 @@ func (candidates Router) Find(r *http.Request, path string) *Match {
 		}
 		switch {
 		case c.regex != nil:
-			if found := c.regex.FindStringSubmatch(path); found != nil {
-				return &Match{c.route, found[0], sanitizeRest(path[len(found[0]):]), c.regex, found}
+			if end := c.regex.FindStringIndex(path); end != nil {
+				return &Match{c.route, path[:end[1]], sanitizeRest(path[end[1]:])}
 			}
 		case c.prefix != "":
 			if rest, found := strings.CutPrefix(path, c.prefix); found {
-				return &Match{c.route, c.prefix, sanitizeRest(rest), nil, nil}
+				return &Match{c.route, c.prefix, sanitizeRest(rest)}
 			}
 		default:
-			return &Match{c.route, "", strings.TrimPrefix(path, "/"), nil, nil}
+			return &Match{c.route, "", strings.TrimPrefix(path, "/")}
 		}
 	}
 	return nil
 }
 
 func (c candidate) fits(r *http.Request, host string) bool {
-	if len(c.route.Methods) > 0 && !slices.Contains(c.route.Methods, r.Method) {
-		return false
-	}
 	if len(c.route.Hosts) > 0 && !slices.ContainsFunc(c.route.Hosts, func(pattern string) bool { return hostFits(pattern, host) }) {
 		return false
 	}
-	if len(c.route.SNIs) > 0 && r.TLS != nil && !slices.Contains(c.route.SNIs, r.TLS.ServerName) {
-		return false
-	}
 	for name, patterns := range c.route.Headers {
-		if !slices.ContainsFunc(r.Header.Values(name), func(value string) bool { return headerFits(patterns, strings.ToLower(value)) }) {
+		if !slices.ContainsFunc(r.Header.Values(name), func(value string) bool { return headerFits(patterns, value) }) {
 			return false
 		}
 	}
@@ -143,9 +135,6 @@ func hostFits(pattern, host string) bool {
 }
 
 func headerFits(patterns []string, value string) bool {
-	if len(patterns) == 1 && strings.HasPrefix(patterns[0], "~*") {
-		return regexp.MustCompile(patterns[0][2:]).MatchString(value)
-	}
 	return slices.ContainsFunc(patterns, func(p string) bool { return strings.EqualFold(p, value) })
 }
 
@@ -219,19 +208,4 @@ func NormalizePath(path string) string {
 
 func unreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
-// Capture is what a group of the route's path matched, by number or name.
-func (m *Match) Capture(name string) string {
-	index, err := strconv.Atoi(name)
-	if err != nil {
-		index = -1
-		if m.regex != nil {
-			index = m.regex.SubexpIndex(name)
-		}
-	}
-	if index < 0 || index >= len(m.captures) {
-		return ""
-	}
-	return m.captures[index]
 }

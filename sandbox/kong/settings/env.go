@@ -22,7 +22,6 @@ type Settings struct {
 	Prefix                                 string
 	PortMaps                               map[int]int // a port of this process to the port that clients see
 	RealIPHeader                           string
-	RealIPRecursive                        bool
 	TrustedIPs                             []netip.Prefix
 	BodyBuffer                             int             // bytes of a request's body that plugins get to see; of a longer one, none
 	RequestHeaders, proxyBuffers           sizes           // of the request line and each header line; four of them for all
@@ -56,7 +55,7 @@ var properties = map[string]property{
 	"port_maps":        {"", readPortMaps},
 
 	"real_ip_header":    {"X-Real-IP", func(s *Settings, v string) error { s.RealIPHeader = v; return nil }},
-	"real_ip_recursive": {"off", flagOf(func(s *Settings) *bool { return &s.RealIPRecursive })},
+	"real_ip_recursive": {"off", only("off")},
 	"trusted_ips":       {"", readTrustedIPs},
 
 	"proxy_access_log":  {"/dev/stdout", logOf(func(s *Settings) *bool { return &s.ProxyLog })},
@@ -144,13 +143,6 @@ func only(allowed ...string) func(*Settings, string) error {
 }
 
 func anything(*Settings, string) error { return nil }
-
-func flagOf(field func(*Settings) *bool) func(*Settings, string) error {
-	return func(s *Settings, value string) error {
-		*field(s) = value == "on"
-		return only("on", "off")(s, value)
-	}
-}
 
 func logOf(field func(*Settings) *bool) func(*Settings, string) error {
 	return func(s *Settings, value string) error {

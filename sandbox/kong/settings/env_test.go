@@ -35,7 +35,7 @@ func TestASettingThatKongOrTheStandInLacksIsOneLine(t *testing.T) {
 		"KONG_TRACING_SAMPLING_RATE=2":                         "expected a number from 0 to 1",
 		"KONG_PROXY_LISTEN=0.0.0.0:8000 quic":                  `no listen parameter "quic"`,
 		"KONG_TRUSTED_IPS=everyone":                            "no address and no CIDR",
-		"KONG_REAL_IP_RECURSIVE=maybe":                         "only has on, off",
+		"KONG_REAL_IP_RECURSIVE=on":                            "only has off",
 		"KONG_NGINX_PROXY_LARGE_CLIENT_HEADER_BUFFERS=none 8k": "expected a number and a size",
 	} {
 		_, err := Read(append(slices.Clone(enough), variable))
