@@ -16,6 +16,8 @@ from infra.kubernetes.labels import SERVICE_LABEL, app_labels
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
+PORT_NAME = "http"
+"""Name of the port of a service's pods and Service objects. The number may change, and a rollout takes its time."""
 MIN_READY_SECONDS = 3
 """Time that a new pod has to stay ready before it counts: the controller's interval of updates (proxySyncSeconds)."""
 _STARTUP_PERIOD = 5
@@ -138,63 +140,65 @@ def _escaped(value: str) -> str:
 
 def _pod(args: VersionArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecArgs:
     """Returns a pod with one restricted container; `pods` selects it and its replicas."""
-    service = args.service
-    probe_path = service.probe_path(args.version)
-    resources = service.resources
-    probe = (
-        {"http_get": core.v1.HTTPGetActionArgs(path=probe_path, port="http")}
-        if probe_path
-        else {"tcp_socket": core.v1.TCPSocketActionArgs(port="http")}
-    )
     return core.v1.PodSpecArgs(
         automount_service_account_token=False,
         enable_service_links=False,
         image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=secret) for secret in args.pull_secrets] or None,
         security_context=POD,
-        termination_grace_period_seconds=service.grace_period,
+        termination_grace_period_seconds=args.service.grace_period,
         topology_spread_constraints=[spread(pods)] if args.version.max_replicas > 1 else None,
         # A pool of another size has another name: when one replaces the other, the Deployment moves by a rollout before
         # the old pool is drained.
         node_selector={"doks.digitalocean.com/node-pool": args.pool.name} if args.pool else None,
         tolerations=_tolerations(args),
         volumes=[core.v1.VolumeArgs(name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi"))],
-        containers=[
-            core.v1.ContainerArgs(
-                name="api",
-                image=args.image.ref,
-                image_pull_policy="IfNotPresent",
-                ports=[core.v1.ContainerPortArgs(name="http", container_port=args.service.port)],
-                env=[
-                    core.v1.EnvVarArgs(name=name, value=_as_written(value))
-                    for name, value in {"PORT": str(args.service.port), **args.env}.items()
-                ],
-                resources=core.v1.ResourceRequirementsArgs(
-                    requests=resources.requests.model_dump(), limits=resources.limits.model_dump()
-                ),
-                security_context=CONTAINER,
-                # Makes the last log lines the termination message, which Pulumi shows for a container that failed.
-                termination_message_policy="FallbackToLogsOnError",
-                volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- a volume of its own
-                # Until the startup probe succeeds, the others wait.
-                startup_probe=core.v1.ProbeArgs(
-                    **probe,
-                    period_seconds=_STARTUP_PERIOD,
-                    timeout_seconds=2,
-                    failure_threshold=math.ceil(service.startup_seconds / _STARTUP_PERIOD),
-                )
-                if service.startup_seconds
-                else None,
-                # Readiness removes the pod from the Service; liveness restarts the container after 30 s.
-                readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),
-                liveness_probe=core.v1.ProbeArgs(
-                    **probe, initial_delay_seconds=10, period_seconds=10, timeout_seconds=2, failure_threshold=3
-                ),
-                # A terminating pod serves on until no proxy routes requests to it.
-                lifecycle=core.v1.LifecycleArgs(
-                    pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=pre_stop))
-                )
-                if (pre_stop := service.pre_stop_seconds)
-                else None,
-            )
+        containers=[_container(args)],
+    )
+
+
+def _container(args: VersionArgs) -> core.v1.ContainerArgs:
+    service = args.service
+    probe_path = service.probe_path(args.version)
+    resources = service.resources
+    probe = (
+        {"http_get": core.v1.HTTPGetActionArgs(path=probe_path, port=PORT_NAME)}
+        if probe_path
+        else {"tcp_socket": core.v1.TCPSocketActionArgs(port=PORT_NAME)}
+    )
+    return core.v1.ContainerArgs(
+        name="api",
+        image=args.image.ref,
+        image_pull_policy="IfNotPresent",
+        ports=[core.v1.ContainerPortArgs(name=PORT_NAME, container_port=args.service.port)],
+        env=[
+            core.v1.EnvVarArgs(name=name, value=_as_written(value))
+            for name, value in {"PORT": str(args.service.port), **args.env}.items()
         ],
+        resources=core.v1.ResourceRequirementsArgs(
+            requests=resources.requests.model_dump(), limits=resources.limits.model_dump()
+        ),
+        security_context=CONTAINER,
+        # Makes the last log lines the termination message, which Pulumi shows for a container that failed.
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108 -- a volume of its own
+        # Until the startup probe succeeds, the others wait.
+        startup_probe=core.v1.ProbeArgs(
+            **probe,
+            period_seconds=_STARTUP_PERIOD,
+            timeout_seconds=2,
+            failure_threshold=math.ceil(service.startup_seconds / _STARTUP_PERIOD),
+        )
+        if service.startup_seconds
+        else None,
+        # Readiness removes the pod from the Service; liveness restarts the container after 30 s.
+        readiness_probe=core.v1.ProbeArgs(**probe, period_seconds=5, timeout_seconds=2, failure_threshold=2),
+        liveness_probe=core.v1.ProbeArgs(
+            **probe, initial_delay_seconds=10, period_seconds=10, timeout_seconds=2, failure_threshold=3
+        ),
+        # A terminating pod serves on until no proxy routes requests to it.
+        lifecycle=core.v1.LifecycleArgs(
+            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=pre_stop))
+        )
+        if (pre_stop := service.pre_stop_seconds)
+        else None,
     )

@@ -17,6 +17,7 @@ from infra.kubernetes.network_policy import (
     service_pods,
     url_egress,
 )
+from infra.services.deployment import PORT_NAME
 
 
 def service_policy(service: AnyWorkload, config: Settings) -> Policy:
@@ -36,4 +37,4 @@ def service_policy(service: AnyWorkload, config: Settings) -> Policy:
         for name in sorted(service.calls(port_of))
     ]
     # The port by name: while a change of the number rolls out, Kong connects to pods with either.
-    return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports("http"))], egress)
+    return policy(service_pods([service.name]), [IngressRule(from_=peers, ports=ports(PORT_NAME))], egress)

@@ -14,6 +14,7 @@ from infra.gateway.gateway_api import API, GatewayApi
 from infra.gateway.kong_resources import INGRESS_CLASS
 from infra.kubernetes.labels import app_labels
 from infra.kubernetes.raw_object import SKIP_AWAIT, KubernetesObject
+from infra.services.deployment import PORT_NAME
 
 PRECISION = 100
 """Weights are in hundredths of a percent: the controller divides a backend's weight by its pods and rounds down."""
@@ -110,7 +111,7 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
     # The port by name, so that the route works while a change of the port reaches the Service object and the pods.
     backend = networking.v1.IngressBackendArgs(
         service=networking.v1.IngressServiceBackendArgs(
-            name=backend_name, port=networking.v1.ServiceBackendPortArgs(name="http")
+            name=backend_name, port=networking.v1.ServiceBackendPortArgs(name=PORT_NAME)
         )
     )
     paths = networking.v1.HTTPIngressRuleValueArgs(

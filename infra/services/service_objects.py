@@ -8,7 +8,7 @@ from pulumi_kubernetes import core, meta
 
 from infra.kubernetes.labels import app_labels
 from infra.kubernetes.raw_object import SKIP_AWAIT
-from infra.services.deployment import VersionArgs, rollout_seconds
+from infra.services.deployment import PORT_NAME, VersionArgs, rollout_seconds
 
 _DIGITS = 10
 """Digits of the hash in a name. No name derived from a version's is longer than <version>-deployment."""
@@ -56,5 +56,5 @@ def _metadata(name: str, version: str, args: VersionArgs, annotations: dict[str,
 
 
 def _spec(version: str, args: VersionArgs) -> core.v1.ServiceSpecArgs:
-    port = core.v1.ServicePortArgs(name="http", port=args.service.port, target_port="http")
+    port = core.v1.ServicePortArgs(name=PORT_NAME, port=args.service.port, target_port=PORT_NAME)
     return core.v1.ServiceSpecArgs(selector=app_labels(version), ports=[port])
