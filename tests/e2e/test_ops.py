@@ -162,7 +162,7 @@ def test_resources_of_another_stack_are_not_billed_but_conflict(terminal: Termin
     )
 
 
-def test_other_stacks_are_not_read_for_resources_of_this_one(terminal: Terminal) -> None:
+def test_ownership_of_the_stacks_own_resources_reads_no_other_stack(terminal: Terminal) -> None:
     terminal.remembers(CLUSTER=terminal.cluster(), REGISTRY="kong-doks-1234567")
     terminal.registry("kong-doks-1234567", "professional")
     terminal.registry("kong-doks-7654321")
@@ -308,7 +308,7 @@ def test_an_invalid_token_or_endpoint_is_reported_in_one_line(terminal: Terminal
     assert f"fix: export DIGITALOCEAN_{name}=" in done.stderr
 
 
-def test_the_tests_know_every_command() -> None:
+def test_the_list_of_commands_is_complete() -> None:
     assert set(COMMANDS) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
@@ -546,7 +546,7 @@ def test_the_stacks_own_registry_causes_no_conflict(terminal: Terminal) -> None:
     assert terminal.ops("remove", "registry", "mine", "--yes").returncode == 1
 
 
-def test_the_accounts_tier_decides_about_a_second_registry(terminal: Terminal) -> None:
+def test_a_second_registry_is_refused_by_the_accounts_tier(terminal: Terminal) -> None:
     terminal.registry("theirs", "basic")
     terminal.configure(registry={"kind": "digitalocean", "tier": "professional"})
     assert "its tier basic allows no more" in terminal.failed()["registry"]["said"]
@@ -672,7 +672,7 @@ def test_other_droplets_count_towards_the_quota(terminal: Terminal) -> None:
     assert "nodeCount 3," in terminal.failed()["quota"]["fix"]
 
 
-def test_a_stack_on_your_own_cluster_needs_nothing(terminal: Terminal) -> None:
+def test_a_stack_on_your_own_cluster_passes_preflight(terminal: Terminal) -> None:
     terminal.configure(kubeContext="kind-kind", registry={"kind": "none"})
     assert terminal.failed() == {}
 
@@ -748,7 +748,7 @@ def test_doctor_reports_other_findings_if_the_cluster_is_unreachable(terminal: T
     assert unread.startswith("the inside of the cluster: the API server of cluster")
 
 
-def test_preflight_reports_a_record_that_leads_the_domains_clients_elsewhere(terminal: Terminal) -> None:
+def test_preflight_reports_another_a_record_of_the_domain(terminal: Terminal) -> None:
     terminal.configure(domain="api.example.com", email="ops@example.com")
     assert "domain" not in {check["name"] for check in terminal.json("preflight")["checks"]}
     terminal.api("POST", "/v2/domains", {"name": "example.com"})

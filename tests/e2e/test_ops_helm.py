@@ -202,7 +202,9 @@ CHANGED_BY_HAND: dict[str, tuple[list[Document], str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGED_BY_HAND)
-def test_what_helm_installed_and_somebody_changed_or_deleted_is_found_with_the_commands(helm: Helm, name: str) -> None:
+def test_objects_of_a_helm_release_changed_or_deleted_by_hand_are_found_with_the_commands(
+    helm: Helm, name: str
+) -> None:
     in_cluster, problem = CHANGED_BY_HAND[name]
     # A manifest doesn't name the release's own namespace.
     installed = [KONG, INGRESS_CLASS, PROXY]

@@ -598,7 +598,7 @@ def test_status_shortens_the_image_of_a_built_service(inside: Inside) -> None:
     assert inside.json("status")["rows"][0]["image"] == image
 
 
-def test_status_of_a_ready_stack(inside: Inside) -> None:
+def test_status_of_a_ready_stack_lists_every_deployment_as_ready(inside: Inside) -> None:
     inside.applied()
     inside.api_server.objects = [deployment("foo-deployment"), *KONG, pod("foo-deployment", ready=True)]
     done = inside.ops("status")

@@ -169,7 +169,7 @@ def test_a_malformed_state_is_reported_in_one_line(terminal: Terminal, document:
     assert "pulumi stack export" in is_one_line(terminal, ["bill", "--expect-zero"])
 
 
-def test_another_failure_of_pulumi_is_not_taken_for_a_missing_stack(terminal: Terminal) -> None:
+def test_another_failure_of_pulumi_is_not_reported_as_a_missing_stack(terminal: Terminal) -> None:
     terminal.pulumi.write_text("#!/bin/sh\necho 'error: the stack is broken' >&2\nexit 1\n")
     assert "error: the stack is broken" in is_one_line(terminal, ["bill", "--expect-zero", "--stack", "dev"])
 

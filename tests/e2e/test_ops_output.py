@@ -38,7 +38,7 @@ def run(
 
 
 @pytest.mark.parametrize("command", [["bill"], ["bill", "--json"], ["--help"]], ids=" ".join)
-def test_a_result_that_cannot_be_written_is_status_3(terminal: Terminal, command: list[str]) -> None:
+def test_an_output_without_room_exits_with_3(terminal: Terminal, command: list[str]) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     done = run(terminal, *command, stdout=full)
     os.close(full)
@@ -46,7 +46,7 @@ def test_a_result_that_cannot_be_written_is_status_3(terminal: Terminal, command
 
 
 @pytest.mark.parametrize("command", [["bill"], ["bill", "--json"]], ids=" ".join)
-def test_a_result_that_nobody_reads_is_status_3(terminal: Terminal, command: list[str]) -> None:
+def test_a_closed_pipe_as_output_exits_with_3(terminal: Terminal, command: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = run(terminal, *command, stdout=writing)
@@ -65,7 +65,7 @@ def test_an_error_that_cannot_be_written_keeps_its_status(terminal: Terminal) ->
     assert done.returncode == 3
 
 
-def test_the_locale_does_not_decide_how_files_and_pulumi_are_read(terminal: Terminal) -> None:
+def test_files_and_pulumis_output_are_utf_8_in_every_locale(terminal: Terminal) -> None:
     (terminal.folder / "Pulumi.dev.yaml").write_text("# Grüße\nconfig: {}\n", "utf-8")
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert run(terminal, "cost", variables=locale).returncode == 0
@@ -87,7 +87,7 @@ def test_a_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> 
     assert "a:key:[b]" in capsys.readouterr().out
 
 
-def test_a_folder_that_was_deleted_is_one_line(terminal: Terminal) -> None:
+def test_a_deleted_working_folder_is_reported_in_one_line(terminal: Terminal) -> None:
     folder = terminal.folder / "gone"
     folder.mkdir()
     command = f"rmdir {folder} && exec {sys.executable} -m ops cost"
@@ -103,7 +103,7 @@ def test_a_folder_that_was_deleted_is_one_line(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "\x1b[31m", "ünï", "a/b/c/d", "dev/", "x" * 101, " "])
-def test_a_name_that_no_stack_can_have_is_one_line(terminal: Terminal, name: str) -> None:
+def test_an_invalid_stack_name_is_reported_in_one_line(terminal: Terminal, name: str) -> None:
     done = terminal.ops("cost", "--stack", name)
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)
     assert "allowed: at most 100 letters" in done.stderr
@@ -112,7 +112,7 @@ def test_a_name_that_no_stack_can_have_is_one_line(terminal: Terminal, name: str
 
 
 @pytest.mark.parametrize("name", ["dev", "organization/dev", "organization/kong-doks/dev", "a.b-c_D", "x" * 100])
-def test_a_name_that_a_stack_can_have_is_asked_of_pulumi(terminal: Terminal, name: str) -> None:
+def test_a_valid_stack_name_is_passed_to_pulumi(terminal: Terminal, name: str) -> None:
     assert terminal.ops("cost", "--stack", name).returncode == 0
     assert any(f"--stack {name} " in line for line in terminal.typed())
 

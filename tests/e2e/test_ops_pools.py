@@ -452,7 +452,7 @@ def test_resize_asks_for_confirmation_before_it_creates_nodes(pools: Pools) -> N
     assert len(pools.pools) == 1
 
 
-def test_a_resize_that_changes_nothing_asks_nothing(pools: Pools) -> None:
+def test_a_resize_to_the_present_size_needs_no_confirmation(pools: Pools) -> None:
     done = pools.ops("resize-pool", typing="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "has nodes of size s-1vcpu-2gb already" in done.stdout
@@ -513,7 +513,7 @@ def test_preflight_checks_the_vpc(pools: Pools) -> None:
     )
 
 
-def test_preflight_reports_what_up_refuses_of_a_vpc(pools: Pools) -> None:
+def test_preflight_reports_a_vpc_that_up_would_refuse(pools: Pools) -> None:
     pools.delete_cluster(pools.id)
     shop = pools.vpc("shop")
     cluster = pools.cluster(vpc_uuid=shop)

@@ -39,7 +39,7 @@ def test_keys_with_and_without_the_projects_name_are_the_same(part: Part, prefix
     assert checks(part)["clusterName"] == "other is free"
 
 
-def test_no_is_read_as_a_string_as_in_pulumi(part: Part) -> None:
+def test_an_unquoted_no_is_a_string_as_in_pulumi(part: Part) -> None:
     write(part, "  clusterName: no\n")
     assert checks(part)["clusterName"] == "no is free"
 
@@ -102,7 +102,7 @@ def test_a_stack_unknown_to_pulumi_is_never_zero(part: Part, name: str) -> None:
     assert done.stderr.startswith(f"stack {name}: Pulumi has no such stack; allowed: dev")
 
 
-def test_another_file_is_read_as_pulumi_reads_it(part: Part) -> None:
+def test_a_config_file_chosen_by_environment_is_read_as_by_pulumi(part: Part) -> None:
     write(part, "  clusterName: here\n  proxyServiceType: ClusterIP\n")
     text = (part.project / "Pulumi.dev.yaml").read_text()
     (part.project / "elsewhere.yaml").write_text(text.replace("clusterName: here", "clusterName: there"))

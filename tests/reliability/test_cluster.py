@@ -73,7 +73,7 @@ def test_policies_and_secrets_changed_by_hand_are_put_back(whole: Whole) -> None
     assert (annotations(), credential()) == before
 
 
-def test_what_helm_installed_is_repaired_and_keeps_its_load_balancer(whole: Whole) -> None:
+def test_objects_of_a_helm_release_are_repaired_and_keep_their_load_balancer(whole: Whole) -> None:
     whole.up()
     (balancer,) = whole.account.cloud.load_balancers.documents
     whole.kubectl("scale", "deployment", "kong", "-n", "kong", "--replicas=0")
