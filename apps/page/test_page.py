@@ -165,7 +165,7 @@ def test_the_page_lists_routes_policies_and_versions() -> None:
     assert [element.get("scope") for element in found.iter("th")] == ["col", "col", "col", "row"]
 
 
-def test_the_page_of_a_gateway_without_services() -> None:
+def test_a_gateway_without_services_has_a_page() -> None:
     async def shown() -> list[str]:
         async with served(lambda _: []) as page:
             return [text_of(row) for row in (await page.tree()).findall(".//tbody/tr")]

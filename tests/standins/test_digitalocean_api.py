@@ -66,7 +66,7 @@ def test_deleted_resources_are_billed_until_they_are_gone(stand: Stand) -> None:
     )
 
 
-def test_waiting_for_an_empty_ledger(stand: Stand) -> None:
+def test_the_ledger_waits_until_nothing_is_billed(stand: Stand) -> None:
     cluster = stand.running_cluster()
     stand.control("PUT", "settings", {"cluster_delete": 0.3})
     stand.api.kubernetes.delete_cluster(cluster["id"])
@@ -540,7 +540,7 @@ def test_a_fault_status_affects_only_the_chosen_calls(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("kind", "took_effect"), [("refuse", False), ("timeout", False), ("drop_after", True)])
-def test_a_lost_response_with_or_without_effect(stand: Stand, kind: str, took_effect: bool) -> None:
+def test_a_call_whose_response_is_lost_may_have_taken_effect(stand: Stand, kind: str, took_effect: bool) -> None:
     stand.control("POST", "faults", {"method": "POST", "path": "/v2/registries$", "kind": kind, "seconds": 0.1})
     with pytest.raises(httpx.RemoteProtocolError):
         stand.http.post("/v2/registries", json={"name": "mine", "subscription_tier_slug": "basic"})

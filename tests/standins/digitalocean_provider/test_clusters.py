@@ -143,7 +143,7 @@ def test_a_cluster_whose_credentials_are_refused_is_stored_as_partial_and_an_upd
         (pool(size="s-2vcpu-4gb"), "nodePool.size"),
     ],
 )
-def test_cluster_changes_that_delete_before_they_replace(engine: Engine, program: Properties, path: str) -> None:
+def test_a_cluster_that_is_replaced_is_deleted_first(engine: Engine, program: Properties, path: str) -> None:
     answer = engine.diff(cluster(engine), program)
     assert list(answer.replaces) == [path]
     assert answer.deleteBeforeReplace
@@ -160,7 +160,7 @@ def test_cluster_changes_that_delete_before_they_replace(engine: Engine, program
         (PROGRAM | {"kubeconfigExpireSeconds": 3600}, "kubeconfigExpireSeconds", []),
     ],
 )
-def test_cluster_changes_in_place(
+def test_a_cluster_is_updated_in_place(
     account: Account, engine: Engine, program: Properties, path: str, calls: list[str]
 ) -> None:
     made = cluster(engine)

@@ -90,7 +90,7 @@ def test_the_default_pool_can_become_autoscaled(account: Account, engine: Engine
 
 
 @pytest.mark.parametrize(("key", "value"), [("size", "s-4vcpu-8gb"), ("clusterId", "other")])
-def test_pool_changes_that_replace(engine: Engine, key: str, value: str) -> None:
+def test_another_size_or_cluster_replaces_a_pool(engine: Engine, key: str, value: str) -> None:
     owner = cluster(engine)
     made = engine.create("KubernetesNodePool", program(owner, nodeCount=1))
     answer = engine.diff(made, program(owner, nodeCount=1) | {key: value})

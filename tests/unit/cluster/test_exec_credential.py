@@ -99,7 +99,9 @@ def test_a_token_in_the_stack_configuration_is_read_by_pulumi(api: Api, tmp_path
     assert api.authorizations == [f"Bearer {TOKEN}"]
 
 
-def test_it_imports_nothing_from_the_current_directory(api: Api, dev: Recording, tmp_path: Path) -> None:
+def test_the_credential_program_imports_nothing_from_the_current_directory(
+    api: Api, dev: Recording, tmp_path: Path
+) -> None:
     kubeconfig = json.loads(dev.outputs["kubeconfig"]["secret"])
     plugin = kubeconfig["users"][0]["user"]["exec"]
     for module in ("json", "argparse", "email", "urllib", "ipaddress"):

@@ -488,7 +488,7 @@ def test_no_proxy_gets_a_token_that_stays_on_this_machine(
 
 @pytest.mark.parametrize("status", ["deleting", "deleted"])
 @pytest.mark.parametrize("in_state", [True, False])
-def test_an_up_beside_a_cluster_that_is_being_deleted(
+def test_an_up_beside_a_cluster_that_is_being_deleted_is_refused_if_the_state_has_that_one(
     monkeypatch: pytest.MonkeyPatch, status: str, in_state: bool
 ) -> None:
     said: list[str] = []

@@ -77,7 +77,7 @@ def test_unbuildable_files_are_refused_unless_dockerignore_excludes_them(
 
 
 @pytest.mark.parametrize("pattern", ["[z-a]", "[", "[a-", "[]", "![]]"])
-def test_a_pattern_that_docker_refuses_is_one_line(folder: Path, pattern: str) -> None:
+def test_a_pattern_that_docker_refuses_is_reported_in_one_line(folder: Path, pattern: str) -> None:
     (folder / ".dockerignore").write_text(f"*.py\n{pattern}\n")
     assert list(unhashable(folder)) == [f"the pattern {pattern} in .dockerignore is malformed"]
 

@@ -35,7 +35,7 @@ def test_nan_and_infinity_are_refused(number: str) -> None:
     assert "a list of services" in line
 
 
-def test_json_that_is_too_deep_to_parse_is_one_line() -> None:
+def test_json_that_is_too_deep_to_parse_is_reported_in_one_line() -> None:
     (line,) = refused({"shop:services": "[" * 100_000}, "shop")
     assert line.startswith("shop:services: ")
     assert len(line) < 500

@@ -161,5 +161,5 @@ def test_an_up_that_ended_before_its_first_resource_owns_nothing(changes: dict[s
         ({"services": None, "kubeContext": "kind"}, Names(None, None)),
     ],
 )
-def test_names_of_the_resources_of_a_configuration(values: dict[str, Any], names: Names) -> None:
+def test_the_configuration_names_the_stacks_resources(values: dict[str, Any], names: Names) -> None:
     assert Names.of(values) == names

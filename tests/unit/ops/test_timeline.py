@@ -162,7 +162,9 @@ def test_the_last_up_is_found_behind_many_other_updates() -> None:
     assert last_update(Stack()) == BEGAN  # type: ignore[arg-type]
 
 
-def test_a_picture_or_a_log_that_is_no_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_or_a_log_that_is_no_file_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(command, "Stack", Stack)
     monkeypatch.setattr(state, "read", lambda _: State(RESOURCES, []))
     log, picture = tmp_path / "events", tmp_path / "nowhere" / "timeline.svg"

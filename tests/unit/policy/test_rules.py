@@ -65,7 +65,7 @@ Rule = Callable[[Resource, Config], Iterator[str]]
         (rules.region_not_allowed, {"regions": ["nyc1"]}, resource("aws:s3:Bucket", region="us-east-1")),
     ],
 )
-def test_a_rule_accepts(rule: Rule, config: Config, passing: Resource) -> None:
+def test_a_rule_accepts_a_permitted_resource(rule: Rule, config: Config, passing: Resource) -> None:
     assert list(rule(passing, config)) == []
 
 

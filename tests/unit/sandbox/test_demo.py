@@ -286,7 +286,7 @@ def test_an_interrupt_is_left_to_pulumi(console: Console, command: Callable[[str
     assert (tmp_path / "ended").exists()
 
 
-def test_a_failed_query_is_one_line(command: Callable[[str], None]) -> None:
+def test_a_failed_query_is_reported_in_one_line(command: Callable[[str], None]) -> None:
     command("echo 'error: no stack' >&2\nexit 1")
     with pytest.raises(pulumi.PulumiError, match="pulumi stack ls --json: error: no stack"):
         pulumi.query("stack", "ls")
