@@ -192,8 +192,9 @@ def _versions() -> str:
 
 {NOTE}
 The stack pins these in `infra/config/versions.py`; Renovate proposes new ones. Python packages are pinned in
-`requirements.in`, base images in the Dockerfiles of `apps/`. Kong 3.9 is the last open-source line: later images are
-Enterprise's and need a licence.
+`requirements.in`, base images in the Dockerfiles of `apps/`. Licences decided that
+[Kong stays at 3.9](../adr/0004-kong-3.9-without-a-database.md) and that
+[Valkey replaces Redis](../adr/0007-valkey-for-shared-rate-limits.md).
 
 | name | version |
 |---|---|

@@ -13,7 +13,7 @@ KONG_CHART = "3.4.1"
 KONG_CHART_SHA256 = {KONG_CHART: "2c7dbf6bc59846d0c779e2509f45d041cc0dba5af85d6728294b9f37cd02e1d7"}
 """SHA-256 of that version's archive: `digest` in the repository's index.yaml. A new version needs a new one."""
 
-# 3.9 is the last open-source line; from 3.10 on the images are Enterprise and need a licence.
+# Not 3.10 or later: docs/adr/0004-kong-3.9-without-a-database.md.
 # renovate: datasource=docker depName=kong
 KONG = "3.9.3"
 
@@ -21,7 +21,7 @@ KONG = "3.9.3"
 # renovate: datasource=docker depName=kong/kubernetes-ingress-controller
 KONG_CONTROLLER = "3.5.13"
 
-# Redis itself is no longer under the BSD licence from 7.4 on.
+# Not Redis: docs/adr/0007-valkey-for-shared-rate-limits.md.
 # renovate: datasource=docker depName=valkey/valkey
 VALKEY = "8.1.4"
 

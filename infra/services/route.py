@@ -140,8 +140,8 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
             if certificate
             else None,
         ),
-        # Pulumi waits until the controller has written the route's address, which takes seconds. Before Kong fixed its
-        # issue 7172, the controller wrote none while Kong refused a plugin of any route.
+        # Pulumi waits until the controller has written the route's address, which takes seconds. Before version 3.4.4
+        # (Kong's pull request 7306), the controller wrote none while Kong refused a plugin of any route.
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
         ),

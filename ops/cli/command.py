@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -19,6 +18,7 @@ from ops.cli.terminal import show, show_json, warn
 from ops.digitalocean import Api
 from ops.errors import UNCHECKED, OpsError
 from ops.pulumi import state as states
+from ops.pulumi.cli import project_folder
 from ops.pulumi.stack import Stack
 from ops.pulumi.state import State
 
@@ -60,7 +60,7 @@ class Command:
     """A running command: its stack, the stack's account, and the result that it prints."""
 
     def __init__(self, stack: str, *, as_json: bool) -> None:
-        self.stack = Stack(Path(), stack)
+        self.stack = Stack(project_folder(), stack)
         self.as_json = as_json
 
     @property

@@ -37,7 +37,7 @@ from ops.errors import PROBLEM, UNCHECKED, OpsError
 from ops.preflight import run as preflights
 from ops.pulumi import state as states
 from ops.pulumi.backend import Backend
-from ops.pulumi.cli import Cli
+from ops.pulumi.cli import Cli, project_folder
 from ops.pulumi.stack import Stack
 
 
@@ -276,10 +276,10 @@ class _Examined(NamedTuple):
 def _examine(name: str) -> _Examined:
     with Progress("reading state, account and cluster"):
         # Until this is repaired, Pulumi can't even name the selected stack.
-        backend = Backend(Cli(Path()))
+        backend = Backend(Cli(project_folder()))
         if broken := state_checks.check_attributes(backend.broken_attributes()):
             return _Examined(broken, [], [], name or "selected")
-        stack = Stack(Path(), name)
+        stack = Stack(project_folder(), name)
         locks = backend.locks(stack)
         if running := state_checks.check_running(locks):
             return _Examined(running, [], [], stack.name)

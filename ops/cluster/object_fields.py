@@ -1,15 +1,10 @@
 """Compares the fields of one Kubernetes object with those that a stack or a chart sets."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from ops.cluster.added_fields import OWN_MANAGERS, Document
 from ops.pulumi.state import ENCRYPTED
 
-Document = dict[str, Any]
-MANAGER = "pulumi-kubernetes"
-"""Prefix of the field manager of Pulumi's provider."""
-_OWN_MANAGERS = (MANAGER, "pulumi-resource-kubernetes", "helm")
-"""Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
 METADATA_ONLY = ("Secret", "ConfigMap", "CustomResourceDefinition")
 """Kinds whose content isn't read: it is secret, or large. Who changed it is in the metadata."""
 _CONTENT = ("data", "stringData", "binaryData", "spec")
@@ -27,7 +22,7 @@ def changed_fields(kind: str, inputs: Document, live: Document, *, absent: bool)
     others = {
         path: str(entry.get("manager"))
         for entry in live["metadata"].get("managedFields") or []
-        if not str(entry.get("manager")).startswith(_OWN_MANAGERS) and entry.get("subresource") != "status"
+        if not str(entry.get("manager")).startswith(OWN_MANAGERS) and entry.get("subresource") != "status"
         for path in _owned(entry.get("fieldsV1") or {})
     }
     metadata = {name: inputs["metadata"].get(name) for name in ("labels", "annotations")}

@@ -1,13 +1,14 @@
 """Compares the Kubernetes objects of a state with those in the cluster."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from infra.config.load_balancer import CLEANUP_FINALIZER
+from ops.cluster.added_fields import OWN_MANAGER, PULUMI, AddedField, Document, added_fields
 from ops.cluster.client import Kubernetes
-from ops.cluster.object_fields import MANAGER, METADATA_ONLY, Document, changed_fields
+from ops.cluster.object_fields import METADATA_ONLY, changed_fields
 from ops.digitalocean import one_line
 from ops.pulumi.state import ENCRYPTED, State
 
@@ -15,6 +16,8 @@ _CONTAINING = ("Namespace", "CustomResourceDefinition")
 """Kinds whose deletion deletes other objects first."""
 _ANNOTATED = ("Ingress", "HTTPRoute", "Service")
 """Kinds whose annotations change a route; Kong's controller sets none on them."""
+_SECRET = ("data", "stringData", "binaryData")
+"""Fields of Secrets and ConfigMaps whose content isn't read."""
 _ALWAYS = (
     ("v1", "Service"),
     ("apps/v1", "Deployment"),
@@ -53,17 +56,14 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Addition:
-    """What somebody added to an object of the state, and no `up` removes.
+class Addition(Change):
+    """What somebody added to an object, and no `up` removes.
 
     Attributes:
-        names: of Kong's annotations.
-        rules: the stack's rules of a NetworkPolicy, by `ingress` or `egress`, where the cluster has more of them.
+        patch: the JSON patch that removes it. Empty: the stack's values are secret, so it may be a change instead.
     """
 
-    key: Key
-    names: list[str]
-    rules: dict[str, list[Document]] = field(default_factory=dict)
+    patch: list[Document]
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,11 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
     """Reads all objects of the kinds that the state has."""
     expected = _without_scaled(dict(_expected(state)))
     actual, _ = _read(kubernetes, {(key.api, key.kind) for key in expected} | {*_ALWAYS})
+    added = list(_additions(expected, actual))
     return Comparison(
         missing=[key for key in expected if key not in actual],
-        changed=list(_changes(expected, actual, absent=True)),
-        added=[
-            addition
-            for key, inputs in expected.items()
-            if key in actual and (addition := _addition(key, inputs, actual[key]))
-        ],
+        changed=list(_changes(expected, actual, added, absent=True)),
+        added=added,
         deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
     )
@@ -116,11 +113,12 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
     """
     actual, cluster_wide = _read(kubernetes, {(document["apiVersion"], document["kind"]) for document in manifest})
     expected = _without_scaled({_installed_key(document, namespace, cluster_wide): document for document in manifest})
+    added = list(_additions(expected, actual))
     return Comparison(
         missing=[key for key in expected if key not in actual],
         # A chart may set fields that the API server doesn't have: a field that is absent proves nothing.
-        changed=list(_changes(expected, actual, absent=False)),
-        added=[],
+        changed=list(_changes(expected, actual, added, absent=False)),
+        added=added,
         deleted=[],
         not_in_state=[],
     )
@@ -132,32 +130,61 @@ def _installed_key(document: Document, namespace: str, cluster_wide: Collection[
     return Key(api, kind, "" if (api, kind) in cluster_wide else metadata.get("namespace", namespace), metadata["name"])
 
 
-def _changes(expected: Mapping[Key, Document], actual: Mapping[Key, Document], *, absent: bool) -> Iterator[Change]:
+def _changes(
+    expected: Mapping[Key, Document], actual: Mapping[Key, Document], added: Sequence[Addition], *, absent: bool
+) -> Iterator[Change]:
+    """The changed fields that no addition names: an added item shifts those behind it."""
+    named = {addition.key: tuple(addition.fields) for addition in added}
     for key, inputs in expected.items():
-        if key in actual and (owners := changed_fields(key.kind, inputs, actual[key], absent=absent)):
-            yield Change(key, [*owners], sorted({*owners.values()} - {""}))
+        if key not in actual:
+            continue
+        owners = changed_fields(key.kind, inputs, actual[key], absent=absent)
+        owners = {path: owner for path, owner in owners.items() if not f"{path}.".startswith(_prefixes(named.get(key)))}
+        if owners:
+            yield Change(key, [*owners], _managers(owners.values()))
 
 
-def _addition(key: Key, inputs: Document, live: Document) -> Addition | None:
-    names, rules = _added_annotations(key, inputs, live), _changed_rules(key, inputs, live)
-    return Addition(key, names, rules) if names or rules else None
+def _prefixes(fields: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(f"{field}." for field in fields or ())
 
 
-def _added_annotations(key: Key, inputs: Document, live: Document) -> list[str]:
+def _managers(names: Iterable[str]) -> list[str]:
+    return sorted({*names} - {""})
+
+
+def _additions(expected: Mapping[Key, Document], actual: Mapping[Key, Document]) -> Iterator[Addition]:
+    for key, inputs in expected.items():
+        if key not in actual:
+            continue
+        fields = [*_added_content(key, inputs, actual[key]), *_added_annotations(key, inputs, actual[key])]
+        for readable in (True, False):
+            if some := [field for field in fields if (field.patch is not None) == readable]:
+                patch = [operation for field in some for operation in field.patch or ()]
+                yield Addition(key, [field.name for field in some], _managers(field.manager for field in some), patch)
+
+
+def _added_content(key: Key, inputs: Document, live: Document) -> list[AddedField]:
+    if key.kind not in METADATA_ONLY:
+        return added_fields(inputs, live)
+    # What the API server doesn't return was changed or added.
+    owners = changed_fields(key.kind, inputs, live, absent=False)
+    return [AddedField(path, owner, None) for path, owner in owners.items() if path.partition(".")[0] in _SECRET]
+
+
+def _added_annotations(key: Key, inputs: Document, live: Document) -> list[AddedField]:
     expected, actual = (document["metadata"].get("annotations") or {} for document in (inputs, live))
     # An encrypted value of the state may be all of the annotations.
     if key.kind not in _ANNOTATED or ENCRYPTED in expected:
         return []
-    return [name for name in actual if name.startswith("konghq.com/") and name not in expected]
-
-
-def _changed_rules(key: Key, inputs: Document, live: Document) -> dict[str, list[Document]]:
-    """The state's rules for each direction in which the cluster's NetworkPolicy has more of them."""
-    if key.kind != "NetworkPolicy":
-        return {}
-    expected, actual = (document.get("spec") or {} for document in (inputs, live))
-    rules = {name: expected.get(name) or [] for name in ("ingress", "egress")}
-    return {name: own for name, own in rules.items() if len(actual.get(name) or []) > len(own)}
+    names = [name for name in actual if name.startswith("konghq.com/") and name not in expected]
+    return [
+        AddedField(
+            f"metadata.annotations.{name}",
+            "",
+            ({"op": "remove", "path": f"/metadata/annotations/{name.replace('/', '~1')}"},),
+        )
+        for name in names
+    ]
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:
@@ -175,14 +202,15 @@ def _deletion(key: Key, live: Document) -> Deletion | None:
 
 
 def _expected(state: State) -> Iterator[tuple[Key, Document]]:
-    """The objects of the state with their inputs; Helm's releases and objects that the program only reads are none."""
+    """The objects of the state, with their inputs and field managers, without those that the program only reads."""
     for resource in state.resources:
         inputs = resource.get("inputs") or {}
         metadata = inputs.get("metadata") or {}
         if not resource["type"].startswith("kubernetes:") or resource.get("external") or not metadata.get("name"):
             continue
         namespace, _, name = str(resource.get("id") or "").rpartition("/")
-        yield Key(inputs["apiVersion"], inputs["kind"], namespace, name), inputs
+        manager = (resource.get("outputs") or {}).get(OWN_MANAGER)
+        yield Key(inputs["apiVersion"], inputs["kind"], namespace, name), {**inputs, OWN_MANAGER: manager}
 
 
 def _without_scaled(expected: Mapping[Key, Document]) -> Mapping[Key, Document]:
@@ -229,4 +257,4 @@ def _is_pulumis(live: Document) -> bool:
         return False  # a release record: the provider runs Helm under its own name
     managers = [entry.get("manager", "") for entry in metadata.get("managedFields") or []]
     owned = metadata.get("ownerReferences") or metadata.get("deletionTimestamp")
-    return not owned and any(manager.startswith(MANAGER) for manager in managers)
+    return not owned and any(manager.startswith(PULUMI) for manager in managers)

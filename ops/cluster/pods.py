@@ -13,8 +13,11 @@ from ops.digitalocean import one_line
 Document = dict[str, Any]
 _LOG_LINES = "20"
 _STARTING = ("ContainerCreating", "PodInitializing")
-_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
-"""The line of a traceback or a log that names the error; servers such as gunicorn print others after it."""
+_ERRORS = (
+    re.compile(r"[\w.]*(Error|Exception)\b"),
+    re.compile(r".*\b(ERROR|FATAL|CRITICAL|(error|fatal|panic)\b[]\":])"),
+)
+"""Lines that name an error: of a traceback, or else of a log. Servers such as gunicorn print others after it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def last_log_line(kubernetes: Kubernetes, container: Container) -> str:
         except httpx.HTTPStatusError:
             continue  # the container, or its previous instance, doesn't exist
         if lines := [line for line in text.splitlines() if line.strip()]:
-            return one_line(next((line for line in reversed(lines) if _ERROR.match(line)), lines[-1]))
+            named = (line for error in _ERRORS for line in reversed(lines) if error.match(line))
+            return one_line(next(named, lines[-1]))
     return ""
 
 

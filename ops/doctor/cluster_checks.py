@@ -1,15 +1,19 @@
 """Differences between the state and the inside of the cluster."""
 
 import json
+import shlex
 from collections.abc import Iterator
 
 from infra.config.load_balancer import ID_ANNOTATION
 from ops.cluster import helm_records
 from ops.cluster.default_pool import is_interim
-from ops.cluster.objects import Key
+from ops.cluster.objects import Addition, Key
 from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, Problem
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
+
+_RECREATED = ("ConfigMap", "KongPlugin", "Secret")
+"""Kinds that may be missing for a moment: Kong closes a route whose plugin is missing."""
 
 
 def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
@@ -86,12 +90,17 @@ def check_installed(snapshot: Snapshot) -> Iterator[Finding]:
     for record, objects in snapshot.cluster.installed.items():
         problems = [f"{key} was deleted" for key in objects.missing]
         problems += [f"{change.key} was changed{change.by}" for change in objects.changed]
+        problems += [_addition(addition) for addition in objects.added]
         if problems:
-            forget = f"python -m ops forget-release {snapshot.cluster.id} {record.name} --namespace {record.namespace}"
+            repairs = [repair for addition in objects.added for repair in _removal(addition)]
+            # Helm removes only what an earlier revision had.
+            if len(repairs) < len(problems) or not all(addition.patch for addition in objects.added):
+                forget = f"python -m ops forget-release {snapshot.cluster.id} {record.name}"
+                repairs += [f"{forget} --namespace {record.namespace}", REFRESH, UP]
             yield Finding(
                 Problem.OBJECT_MISSING if objects.missing else Problem.OBJECT_CHANGED,
                 f"objects of the Helm release {record.release} differ from its chart: {'; '.join(problems)}",
-                [[forget, REFRESH, UP]],
+                [repairs],
             )
 
 
@@ -155,28 +164,27 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
-    """Kong's annotations and rules of NetworkPolicies that were added by hand: no `up` removes them."""
+    """Paths, ports, containers, settings of plugins and others that were added by hand: no `up` removes them."""
     for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
-        key = addition.key
-        where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
-        if addition.names:
-            yield Finding(
-                Problem.OBJECT_CHANGED,
-                f"{key} got annotations in the cluster that the stack doesn't set: {', '.join(addition.names)}",
-                [[f"kubectl annotate {where} {' '.join(f'{name}-' for name in addition.names)}"]],
-            )
-        if addition.rules:
-            patch = [
-                {"op": "replace", "path": f"/spec/{name}", "value": rules}
-                if rules
-                else {"op": "remove", "path": f"/spec/{name}"}
-                for name, rules in addition.rules.items()
-            ]
-            yield Finding(
-                Problem.OBJECT_CHANGED,
-                f"{key} allows more in the cluster than in the stack: {', '.join(addition.rules)}",
-                [[f"kubectl patch {where} --type json --patch '{json.dumps(patch)}'"]],
-            )
+        repairs = _removal(addition)
+        yield Finding(
+            Problem.OBJECT_CHANGED, _addition(addition), [repairs if addition.patch else [*repairs, UP_REFRESH]]
+        )
+
+
+def _addition(addition: Addition) -> str:
+    if not addition.patch:
+        return f"{addition.key} was changed in the cluster{addition.by}"
+    return f"{addition.key} was extended in the cluster{addition.by}"
+
+
+def _removal(addition: Addition) -> list[str]:
+    """The command that removes what was added. Where values are secret, Pulumi creates the object anew."""
+    key = addition.key
+    where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
+    if addition.patch:
+        return [f"kubectl patch {where} --type json --patch {shlex.quote(json.dumps(addition.patch))}"]
+    return [f"kubectl delete {where}"] if key.kind in _RECREATED else []
 
 
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
@@ -206,7 +214,7 @@ def check_objects_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
     for key in snapshot.cluster.objects.not_in_state if snapshot.cluster else ():
         yield Finding(
             Problem.OBJECT_NOT_IN_STATE,
-            f"{key} is in the cluster and not in the state: the next up adopts it, or it is left over",
+            f"{key} is in the cluster and not in the state: the next up adopts it with its fields, or it is left over",
             [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{_namespace_option(key)}"]],
         )
 

@@ -1,6 +1,7 @@
 """The Pulumi CLI."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,18 @@ class PulumiError(OpsError):
     """A pulumi command failed."""
 
 
+def project_folder() -> Path:
+    """Returns the folder of the project as Pulumi finds it: this one, or the nearest above it with a Pulumi.yaml.
+
+    PULUMI_OPTION_CWD is the variable of Pulumi's option --cwd, from where Pulumi then starts.
+    """
+    try:
+        start = Path(os.environ.get("PULUMI_OPTION_CWD") or ".").resolve()
+    except FileNotFoundError:  # the folder was deleted
+        return Path()
+    return next((folder for folder in (start, *start.parents) if (folder / "Pulumi.yaml").is_file()), start)
+
+
 class Cli:
     """Runs pulumi commands in a project's folder."""
 
@@ -36,9 +49,17 @@ class Cli:
             PulumiError: it failed, or isn't installed.
         """
         command = ["pulumi", *arguments, "--non-interactive"]
+        # A relative folder would count from the project's folder.
+        environment = {name: value for name, value in os.environ.items() if name != "PULUMI_OPTION_CWD"}
         try:
             done = subprocess.run(
-                command, cwd=self.folder, capture_output=True, encoding="utf-8", errors="replace", check=False
+                command,
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
             )
         except FileNotFoundError:
             raise PulumiError("pulumi: not on PATH; fix: install it (https://www.pulumi.com/docs/install/)") from None

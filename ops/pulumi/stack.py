@@ -182,7 +182,7 @@ def _project(folder: Path) -> str:
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise OpsError("Pulumi.yaml: no such file; fix: run this in the project's folder") from None
+        raise OpsError(f"Pulumi.yaml: not in {folder} nor above; fix: run this in the project's folder") from None
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise OpsError(f"Pulumi.yaml: can't be read: {one_line(str(error))}") from None
     name = document.get("name") if isinstance(document, dict) else None

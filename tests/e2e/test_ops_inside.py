@@ -189,10 +189,14 @@ def test_annotations_of_kong_added_by_hand_are_drift(inside: Inside) -> None:
         route | {"metadata": {"name": "foo", "namespace": "default", "annotations": annotations}}
     ]
     (finding,) = inside.findings()
-    assert (finding["id"], finding["fixes"]) == (
-        "object-changed",
-        [["kubectl annotate ingress foo --namespace default konghq.com/strip-path-"]],
+    assert finding["id"] == "object-changed"
+    assert finding["problem"] == (
+        "Ingress default/foo was extended in the cluster: metadata.annotations.konghq.com/strip-path"
     )
+    removal = [{"op": "remove", "path": "/metadata/annotations/konghq.com~1strip-path"}]
+    assert finding["fixes"] == [
+        [f"kubectl patch ingress foo --namespace default --type json --patch '{json.dumps(removal)}'"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -209,11 +213,13 @@ def test_connections_allowed_by_hand_are_drift(inside: Inside, spec: Document, p
     metadata = {"namespace": "default", "name": "default.deny"}
     deny = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
     inside.applied(deny | {"spec": {"podSelector": {}, **spec}})
-    inside.api_server.objects = [deny | {"spec": {"podSelector": {}, "ingress": [*spec.get("ingress", []), {}]}}]
+    edited = {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:ingress": {}}}}
+    live = deny | {"metadata": metadata | {"managedFields": [edited]}}
+    inside.api_server.objects = [live | {"spec": {"podSelector": {}, "ingress": [*spec.get("ingress", []), {}]}}]
     (finding,) = inside.findings()
     assert finding["id"] == "object-changed"
-    assert (
-        finding["problem"] == "NetworkPolicy default/default.deny allows more in the cluster than in the stack: ingress"
+    assert finding["problem"] == (
+        "NetworkPolicy default/default.deny was extended in the cluster by kubectl-edit: spec.ingress"
     )
     command = "kubectl patch networkpolicy default.deny --namespace default --type json --patch"
     assert finding["fixes"] == [[f"{command} '{json.dumps([patch])}'"]]
@@ -230,6 +236,8 @@ def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside
     inside.api_server.objects = [secret | {"metadata": metadata, "data": {"secret": "bWFsbG9yeQ=="}}]
     (finding,) = inside.findings()
     assert finding["problem"] == "Secret kong/alice.jwt was changed in the cluster by kubectl-edit: data.secret"
+    # An up --refresh would restore a changed value, and keep an added one.
+    assert finding["fixes"] == [["kubectl delete secret alice.jwt --namespace kong", "pulumi up --refresh --stack dev"]]
 
 
 def _namespaced(kind: str, api: str, name: str, **metadata: object) -> Document:
@@ -576,6 +584,26 @@ def test_status_shows_which_probe_failed_and_the_line_that_names_the_error(insid
     row = inside.json("status")["rows"][0]
     assert row["problem"] == f"not ready yet: its readiness probe fails; {message}"
     assert row["log"] == "KeyError: 'DATABASE'"
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        (
+            "[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?\n[9] [INFO] Booting worker\n",
+            "[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?",
+        ),
+        ("panic: no database\n\ngoroutine 1 [running]:\nmain.main()\n", "panic: no database"),
+        ('{"level":"error","msg":"no database"}\n{"level":"info"}\n', '{"level":"error","msg":"no database"}'),
+        ("0 errors so far\nlistening\n", "listening"),
+    ],
+)
+def test_status_shows_the_line_of_a_log_that_names_the_error(inside: Inside, log: str, line: str) -> None:
+    foo = deployment("foo-deployment")
+    inside.applied(foo)
+    inside.api_server.objects = [foo, *KONG, pod("foo-deployment", state={"running": {}})]
+    inside.api_server.logs = {("foo-deployment-1", "api", False): log}
+    assert inside.json("status")["rows"][0]["log"] == line
 
 
 def test_status_shows_why_the_api_server_refuses_pods(inside: Inside) -> None:

@@ -99,7 +99,8 @@ def test_a_deleted_working_folder_is_reported_in_one_line(terminal: Terminal) ->
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (3, "Pulumi.yaml: no such file; fix: run this in the project's folder\n")
+    assert done.returncode == 3
+    assert done.stderr == "Pulumi.yaml: not in . nor above; fix: run this in the project's folder\n"
 
 
 @pytest.mark.parametrize("name", ["a b", "a\nb", "\x1b[31m", "ünï", "a/b/c/d", "dev/", "x" * 101, " "])

@@ -112,3 +112,25 @@ def test_a_config_file_chosen_by_environment_is_read_as_by_pulumi(part: Part) ->
     finally:
         del part.environment["PULUMI_OPTION_CONFIG_FILE"]
     assert checks(part)["clusterName"] == "here is free"
+
+
+@pytest.mark.parametrize(
+    ("folder", "option"),
+    [("infra/config/..", ""), ("docs", ""), ("..", "project"), ("docs", "../examples")],
+)
+def test_the_project_is_found_from_where_pulumi_finds_it(part: Part, folder: str, option: str) -> None:
+    write(part, "  nodeCount: 3\n")
+    (part.project / "docs").mkdir(exist_ok=True)
+    (part.project / "examples").mkdir(exist_ok=True)
+    option = f"PULUMI_OPTION_CWD={option} " if option else ""
+    pulumi = part.run("sh", "-c", f"cd {folder} && {option}pulumi config get nodeCount")
+    # -P: a module of the folder hides none of Python's.
+    done = part.run("sh", "-c", f"cd {folder} && {option}PYTHONPATH={part.project} python -P -m ops cost --json")
+    assert (pulumi.stdout, json.loads(done.stdout)["monthly"]) == ("3\n", 48)
+
+
+def test_a_folder_outside_of_the_project_is_named(part: Part) -> None:
+    done = part.run("sh", "-c", f"cd / && PYTHONPATH={part.project} python -m ops cost", check=False)
+    assert (done.returncode, done.stderr) == (
+        3, "Pulumi.yaml: not in / nor above; fix: run this in the project's folder\n"
+    )  # fmt: skip

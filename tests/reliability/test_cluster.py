@@ -73,6 +73,57 @@ def test_policies_and_secrets_changed_by_hand_are_put_back(whole: Whole) -> None
     assert (annotations(), credential()) == before
 
 
+_PORT = {"name": "more", "port": 22}
+_BACKEND = {"service": {"name": "foo-service", "port": {"number": 22}}}
+_PATH = {"path": "/", "pathType": "Prefix", "backend": _BACKEND}
+_SIDECAR = {"name": "more", "image": "user/more:1"}
+_ADDITIONS: tuple[tuple[str, str, str, str, object], ...] = (
+    ("ingress", "foo", "services", "/spec/rules/0/http/paths/-", _PATH),
+    ("ingress", "foo", "services", "/spec/rules/0", {"host": "more.example", "http": {"paths": [_PATH]}}),
+    ("service", "foo-service", "services", "/spec/ports/0", _PORT),
+    ("service", "foo-service", "services", "/spec/externalIPs", ["203.0.113.9"]),
+    ("service", "foo-service", "services", "/spec/sessionAffinity", "ClientIP"),
+    ("deployment", "foo-deployment", "services", "/spec/template/spec/containers/0/env/-", {"name": "M", "value": "1"}),
+    ("deployment", "foo-deployment", "services", "/spec/template/spec/containers/0", _SIDECAR),
+    ("deployment", "foo-deployment", "services", "/spec/template/spec/hostAliases", [{"ip": "203.0.113.9"}]),
+    ("kongplugin", "foo.jwt", "services", "/config/maximum_expiration", 9),
+    ("kongplugin", "foo.jwt", "services", "/disabled", True),
+    ("networkpolicy", "default.deny", "services", "/spec/ingress", [{}]),
+    ("secret", "alice.jwt", "kong", "/data/more", "bW9yZQ=="),
+    ("service", "kong-proxy", "kong", "/spec/ports/0", _PORT),
+    ("deployment", "kong", "kong", "/spec/template/spec/containers/0/env/0", {"name": "KONG_MORE", "value": "1"}),
+)
+"""Kind, name, namespace, place of a JSON patch and value."""
+
+
+def test_what_was_added_by_hand_is_removed(whole: Whole) -> None:
+    def contents() -> list[dict[str, Any]]:
+        """The objects as they are, without what each change counts up."""
+        printed = [
+            whole.kubectl("get", kind, name, "-n", namespace, "-o", "json") for kind, name, namespace, *_ in _ADDITIONS
+        ]
+        documents = [json.loads(text) for text in printed]
+        return [{key: document.get(key) for key in ("spec", "config", "disabled", "data")} for document in documents]
+
+    whole.up()
+    assert whole.doctor() == []
+    before = contents()
+    for kind, name, namespace, path, value in _ADDITIONS:
+        patch = json.dumps([{"op": "add", "path": path, "value": value}])
+        whole.kubectl("patch", kind, name, "-n", namespace, "--type", "json", "--patch", patch)
+    changed = contents()
+    assert all(was != now for was, now in zip(before, changed, strict=True))
+    problems = " ".join(finding["problem"].lower() for finding in whole.doctor())
+    objects = {f"{kind} {namespace}/{name}" for kind, name, namespace, *_ in _ADDITIONS}
+    assert {name for name in objects if f"{name} was " not in problems} == set()
+    # Server-side apply keeps the fields of other managers.
+    whole.run("pulumi", "up", "--refresh", *QUIET)
+    assert any("KongPlugin services/foo.jwt was extended" in finding["problem"] for finding in whole.doctor())
+    whole.mend()
+    assert contents() == before
+    whole.run("pulumi", "preview", "--refresh", "--expect-no-changes", "--non-interactive")
+
+
 def test_objects_of_a_helm_release_are_repaired_and_keep_their_load_balancer(whole: Whole) -> None:
     whole.up()
     (balancer,) = whole.account.cloud.load_balancers.documents
@@ -100,9 +151,9 @@ def test_a_namespace_kept_by_a_finalizer_is_recreated(whole: Whole) -> None:
     assert "konghq.com/plugins" in whole.kubectl("get", "ingress", "foo", "-n", "services", "-o", "yaml")
 
 
-def _with_env(whole: Whole, value: str) -> dict[str, Any]:
+def _with_env(whole: Whole, value: str, **more: str) -> dict[str, Any]:
     (foo,) = whole.config["services"]
-    return {"services": [foo | {"env": {"VERSION": value}}]}
+    return {"services": [foo | {"env": {"VERSION": value, **more}}]}
 
 
 @pytest.mark.parametrize("command", [("up",), ("up", "--refresh")])
@@ -164,7 +215,7 @@ def test_a_renamed_consumer_keeps_its_object_even_if_the_up_fails(whole: Whole) 
 
 
 def test_objects_of_a_killed_up_are_updated_by_the_next_one(whole: Whole) -> None:
-    whole.configure(**_with_env(whole, "broken"))
+    whole.configure(**_with_env(whole, "broken", LEFT="over"))
     fault = Fault(method="PATCH", path="/deployments/foo-deployment", **KINDS["killed after"].fault)
     whole.relay.faults.append(fault)
     whole.cut("up", SIGKILL, lambda: fault.times == 0)
@@ -177,7 +228,11 @@ def test_objects_of_a_killed_up_are_updated_by_the_next_one(whole: Whole) -> Non
     whole.up()
     environment = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='VERSION')].value}"
     assert whole.kubectl(*deployment, environment) == "corrected"
-    assert whole.doctor() == []
+    # The killed process had a field manager of its own, whose fields stay.
+    (finding,) = whole.doctor()
+    assert finding["problem"].endswith(": spec.template.spec.containers[api].env[LEFT]")
+    whole.mend()
+    assert "LEFT" not in whole.kubectl(*deployment, "yaml")
 
 
 def test_an_expired_token_is_renewed_without_recreating_anything(whole: Whole) -> None:

@@ -151,12 +151,45 @@ def test_a_load_balancer_is_deleted_when_the_service_type_changes(
 ) -> None:
     controller.look()
     assert services.service is not None
+    first = services.service["metadata"]["annotations"][STAMP]
     services.service["spec"]["type"] = "ClusterIP"
     controller.look()
     assert services.service["metadata"]["finalizers"] == []
-    assert STAMP not in services.service["metadata"]["annotations"]
+    assert services.service["metadata"]["annotations"][STAMP] == first
     assert services.ingress is None
     assert stand.billed() == []
+    services.service["spec"]["type"] = "LoadBalancer"
+    for _ in range(2):
+        controller.look()
+    (second,) = stand.api.load_balancers.list()["load_balancers"]
+    assert services.service["metadata"]["annotations"][STAMP] == second["id"] != first
+
+
+def test_a_load_balancer_is_found_by_name_only_without_an_id(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    controller.look()
+    (first,) = stand.api.load_balancers.list()["load_balancers"]
+    assert services.service is not None
+    annotations = services.service["metadata"]["annotations"]
+    del annotations[STAMP]
+    controller.look()
+    assert annotations[STAMP] == first["id"]
+    annotations[STAMP] = "of-another"
+    controller.look()
+    assert {balancer["name"] for balancer in stand.api.load_balancers.list()["load_balancers"]} == {"kong"}
+    assert annotations[STAMP] not in (first["id"], "of-another")
+
+
+def test_the_type_that_was_created_is_written_to_the_service_object(
+    stand: Stand, services: FakeServices, controller: ServiceController
+) -> None:
+    assert services.service is not None
+    annotations = services.service["metadata"]["annotations"]
+    del annotations[f"{PREFIX}type"]
+    controller.look()
+    (balancer,) = stand.api.load_balancers.list()["load_balancers"]
+    assert annotations[f"{PREFIX}type"] == balancer["type"] == "REGIONAL_NETWORK"
 
 
 def test_a_load_balancer_deleted_by_hand_is_recreated(

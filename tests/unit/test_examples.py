@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from infra.config.plugin_table import TABLE
 from infra.config.types import quantity
 from tests.unit.configurations import EXAMPLES, PROJECT, shared
 from tests.unit.conftest import Recording
@@ -47,6 +49,19 @@ def keys(config: dict[str, Any]) -> set[str]:
         entries = value if isinstance(value, list) else [value]
         keys |= {name} | {f"{name}.{field}" for entry in entries if isinstance(entry, dict) for field in entry}
     return keys
+
+
+@pytest.mark.parametrize("key", sorted({to_camel(field) for policy in TABLE for field in policy.fields}))
+def test_every_policy_is_in_an_example_and_on_the_page_of_policies(key: str) -> None:
+    used = set().union(*map(keys, EXAMPLES.values()))
+    assert {f"services.{key}", f"gateway.{key}"} & used
+    rows = [line for line in (PROJECT / "docs/reference/policies.md").read_text().splitlines() if line.startswith("| ")]
+    assert any(re.search(rf"`{key}\b", row) for row in rows)
+
+
+@pytest.mark.parametrize("plugin", sorted({policy.plugin for policy in TABLE}))
+def test_the_stand_in_for_kong_has_every_plugin_of_a_policy(plugin: str) -> None:
+    assert f'\t"{plugin}":' in (PROJECT / "sandbox/kong/plugins/plugins.go").read_text()
 
 
 def test_example_everything_contains_the_other_examples() -> None:

@@ -133,15 +133,16 @@ class ServiceController(Loop):
             balancer = self._ensure(service, nodes)
             if balancer is None:
                 return
-            stamped = service["metadata"].get("annotations", {}).get(STAMP)
+            stamps = {STAMP: balancer["id"], f"{PREFIX}type": balancer["type"]}
+            is_stamped = stamps.items() <= service["metadata"].get("annotations", {}).items()
             active, hosts = balancer["status"] == "active", _addresses(nodes)
             if active and hosts:
                 self._load_balancers.connect(balancer, hosts)
-        if stamped != balancer["id"]:
-            self._patch(service, {"metadata": {"annotations": {STAMP: balancer["id"]}}})
+        if not is_stamped:
+            self._patch(service, {"metadata": {"annotations": stamps}})
         if active and hosts:
             self._publish(service, balancer["ip"])
-            if stamped == balancer["id"]:
+            if is_stamped:
                 self._settled[metadata["uid"]] = metadata["resourceVersion"]
 
     def _ensure(self, service: Document, nodes: list[Document]) -> Document | None:
@@ -162,10 +163,11 @@ class ServiceController(Loop):
         return balancer
 
     def _find(self, service: Document, name: str) -> Document | None:
+        """Returns the Service's load balancer by its id; by its name only if the Service has no id."""
         existing = self._load_balancers.remaining()
-        stamp = service["metadata"].get("annotations", {}).get(STAMP)
-        by_name = (balancer for balancer in existing.values() if balancer["name"] == name)
-        return existing.get(stamp) or next(by_name, None)
+        if stamp := service["metadata"].get("annotations", {}).get(STAMP):
+            return existing.get(stamp)
+        return next((balancer for balancer in existing.values() if balancer["name"] == name), None)
 
     def _name(self, service: Document) -> str:
         metadata = service["metadata"]
@@ -218,8 +220,8 @@ class ServiceController(Loop):
             if balancer := self._find(service, self._name(service)):
                 self._load_balancers.delete(balancer["id"])
         if "deletionTimestamp" not in metadata:
+            # The annotations stay.
             service = self._patch(service, {"status": {"loadBalancer": {"ingress": None}}}, "/status")
-            service = self._patch(service, {"metadata": {"annotations": {STAMP: None}}})
         self._patch(service, {"metadata": {"finalizers": [f for f in metadata["finalizers"] if f != FINALIZER]}})
 
     def _patch(self, service: Document, change: Document, subresource: str = "") -> Document:

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
-import pytest
-
 from ops.cluster.client import Kubernetes
-from ops.cluster.objects import Addition, Change, Key, compare
+from ops.cluster.objects import Change, Key, compare
 from ops.pulumi.state import State
 
 
@@ -78,43 +76,3 @@ def test_a_nested_field_that_another_client_owns_is_a_change() -> None:
     assert changed(deployment(1, "kubectl")) == []
     # The API server's own change of Pulumi's value.
     assert changed(deployment(3, "pulumi-kubernetes-1a2b")) == []
-
-
-class Policies(Cluster):
-    """A cluster that has one NetworkPolicy and nothing else."""
-
-    kinds = Kubernetes.kinds
-
-    def find(self, path: str) -> dict[str, Any] | None:
-        there = {"resources": [{"kind": "NetworkPolicy", "name": "networkpolicies"}]}
-        return there if path == "/apis/networking.k8s.io/v1" else None
-
-    def items(self, path: str, accept: str) -> Iterator[dict[str, Any]]:
-        assert (path, accept) == ("/apis/networking.k8s.io/v1/networkpolicies", "application/json")
-        yield from self.services
-
-
-PORT = {"ports": [{"port": 80}]}
-
-
-@pytest.mark.parametrize(
-    ("rules", "by_hand", "added"),
-    [
-        ({}, {}, {}),
-        ({}, {"ingress": [{}]}, {"ingress": []}),
-        ({"ingress": [PORT]}, {"egress": [{}]}, {"egress": []}),
-        ({"ingress": [PORT]}, {"ingress": [PORT, {}]}, {"ingress": [PORT]}),
-        ({"ingress": [PORT]}, {"ingress": [PORT]}, {}),
-    ],
-)
-def test_connections_that_were_allowed_by_hand_are_found(
-    rules: dict[str, Any], by_hand: dict[str, Any], added: dict[str, Any]
-) -> None:
-    api, spec = "networking.k8s.io/v1", {"podSelector": {}, **rules}
-    inputs = {"apiVersion": api, "kind": "NetworkPolicy", "metadata": {"name": "deny"}, "spec": spec}
-    state = State([{"type": f"kubernetes:{api}:NetworkPolicy", "id": "default/deny", "inputs": inputs}], [])
-    live = {"metadata": {"name": "deny", "namespace": "default"}, "spec": spec | by_hand}
-    found = compare(cast("Kubernetes", Policies(live)), state)
-    assert found.changed == []
-    key = Key(api, "NetworkPolicy", "default", "deny")
-    assert found.added == ([Addition(key, [], added)] if added else [])

@@ -1,0 +1,199 @@
+"""Finds the fields of a Kubernetes object that another client set and the stack doesn't, such as one more path.
+
+Neither `pulumi up` nor its option --refresh removes them: server-side apply keeps what other field managers own, and
+the provider compares only the fields that it applied. So a JSON patch removes each of them.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ops.pulumi.state import ENCRYPTED
+
+Document = dict[str, Any]
+PULUMI = "pulumi-kubernetes"
+_HELM = ("pulumi-resource-kubernetes", "helm")
+OWN_MANAGERS = (PULUMI, *_HELM)
+"""Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
+OWN_MANAGER = "__fieldManager"
+"""Key by which the state has an object's field manager. An object that an interrupted `up` created has another one."""
+_CONTROLLERS = ("kube-", "cert-manager", "digitalocean-", "kong-ingress-controller")
+"""Prefixes of the field managers of controllers, which fill in fields such as a webhook's CA or a claim's volume."""
+_NO_CONTENT = ("f:metadata", "f:status", "f:apiVersion", "f:kind")
+_DEFAULTS: dict[str, tuple[object, ...]] = {
+    "dnsPolicy": ("ClusterFirst",),
+    "externalTrafficPolicy": ("Cluster",),
+    "failureThreshold": (3,),
+    "group": ("gateway.networking.k8s.io",),
+    "imagePullPolicy": ("Always", "IfNotPresent"),
+    "internalTrafficPolicy": ("Cluster",),
+    "kind": ("Gateway", "Service"),
+    "maxSurge": ("25%",),
+    "maxUnavailable": ("25%",),
+    "periodSeconds": (10,),
+    "progressDeadlineSeconds": (600,),
+    "protocol": ("TCP",),
+    "restartPolicy": ("Always",),
+    "revisionHistoryLimit": (10,),
+    "schedulerName": ("default-scheduler",),
+    "scheme": ("HTTP",),
+    "sessionAffinity": ("None",),
+    "successThreshold": (1,),
+    "terminationGracePeriodSeconds": (30,),
+    "terminationMessagePath": ("/dev/termination-log",),
+    "terminationMessagePolicy": ("File",),
+    "timeoutSeconds": (1,),
+    "type": ("ClusterIP", "RollingUpdate"),
+    "weight": (1,),
+}
+"""The API server's defaults by field. Whoever creates an object owns them, and so does who restores one by hand."""
+
+
+@dataclass(frozen=True)
+class AddedField:
+    """A field, or an item of a list, that the stack doesn't set.
+
+    Attributes:
+        name: its path: spec.template.spec.containers[api].env[MODE].
+        manager: its field manager.
+        patch: the JSON patch that removes it. None: the state has the stack's value encrypted, so it may be a change
+            instead of an addition.
+    """
+
+    name: str
+    manager: str
+    patch: tuple[Document, ...] | None
+
+
+def added_fields(inputs: Document, live: Document) -> list[AddedField]:
+    """Returns the added fields, so ordered that their patches can be applied one after the other."""
+    entries = live["metadata"].get("managedFields") or []
+    managers = (inputs.get(OWN_MANAGER) or PULUMI, *_HELM)
+    own = {
+        path
+        for entry in entries
+        if str(entry.get("manager")).startswith(managers)
+        for path in _leaves(entry.get("fieldsV1") or {})
+    }
+    found: dict[tuple[_Step, ...], AddedField] = {}
+    for entry in entries:
+        manager = str(entry.get("manager"))
+        if manager.startswith((*managers, *_CONTROLLERS)) or entry.get("subresource"):
+            continue
+        content = {name: below for name, below in (entry.get("fieldsV1") or {}).items() if name not in _NO_CONTENT}
+        for way, patch in _walk(content, inputs, live, own):
+            found[way] = AddedField(_displayed(way), manager, patch)
+    # The later items of a list first: each removal changes the indexes of those behind it.
+    return [found[way] for way in sorted(found, key=lambda way: [step for _, step in way], reverse=True)]
+
+
+def has_more(expected: object, live: object, name: str = "") -> bool:
+    """True if the live value has an item or a field that the expected one lacks, other than a default."""
+    if isinstance(live, dict) and isinstance(expected, dict):
+        if ENCRYPTED in expected:
+            return False
+        return any(
+            has_more(expected[key], value, key) if key in expected else not _is_default(key, value)
+            for key, value in live.items()
+        )
+    if isinstance(live, list) and isinstance(expected, list):
+        return len(live) > len(expected) or any(map(has_more, expected, live))
+    return expected is None and not _is_default(name, live)
+
+
+_Step = tuple[str, str | int]
+"""A name of a field set, and the step of a JSON pointer that it stands for."""
+_Patch = tuple[Document, ...] | None
+
+
+def _walk(
+    fields: Document, expected: object, live: object, own: set[tuple[str, ...]], way: tuple[_Step, ...] = ()
+) -> Iterator[tuple[tuple[_Step, ...], _Patch]]:
+    """Yields the place and the patch of each added field of a field set.
+
+    Args:
+        fields: of FieldsV1: `f:` a field, `k:` the item of a list with these keys, `v:` the item with this value.
+        expected: what the stack sets here.
+        live: what the cluster has here.
+        own: the leaves that the stack's managers own.
+        way: the steps that lead here.
+    """
+    for name, below in fields.items():
+        step = _step(name, live)
+        if step is None or name == "f:annotations":  # annotations belong to all clients, as `kubectl rollout restart`
+            continue
+        here = (*way, (name, step))
+        actual, wanted = _child(name, live), _child(name, expected)
+        if isinstance(wanted, dict) and ENCRYPTED in wanted:
+            names = tuple(name for name, _ in here)
+            if not own & {names, *_leaves(below, names)}:
+                yield here, None
+        elif wanted is None:
+            if not _is_default(str(step), actual):
+                yield here, (*_identifies(here), {"op": "remove", "path": _pointer(here)})
+        elif any(key != "." for key in below):
+            yield from _walk(below, wanted, actual, own, here)
+        elif has_more(wanted, actual):
+            replace = {"op": "replace", "path": _pointer(here), "value": wanted}
+            yield here, None if ENCRYPTED in json.dumps(wanted) else (replace,)
+
+
+def _leaves(fields: Document, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, below in fields.items():
+        if name != ".":
+            yield from _leaves(below, (*at, name)) if any(key != "." for key in below) else [(*at, name)]
+
+
+def _displayed(way: tuple[_Step, ...]) -> str:
+    text = ""
+    for name, _ in way:
+        kind, _, rest = name.partition(":")
+        text += f".{rest}" if kind == "f" else f"[{next(iter(json.loads(rest).values())) if kind == 'k' else rest}]"
+    return text.removeprefix(".")
+
+
+def _step(name: str, live: object) -> str | int | None:
+    """The step of a JSON pointer for a name of a field set; None if the object has no such field or item."""
+    if name.startswith("f:"):
+        field = name.removeprefix("f:")
+        return field if isinstance(live, dict) and field in live else None
+    items = live if isinstance(live, list) else []
+    return next((index for index, item in enumerate(items) if _is_item(name, item)), None)
+
+
+def _child(name: str, value: object) -> object:
+    """The field or item of a value that a name of a field set stands for; None if there is none."""
+    if name.startswith("f:"):
+        return value.get(name.removeprefix("f:")) if isinstance(value, dict) else None
+    return next((item for item in value if _is_item(name, item)), None) if isinstance(value, list) else None
+
+
+def _is_item(name: str, item: object) -> bool:
+    kind, _, text = name.partition(":")
+    if kind == "v":
+        return bool(json.loads(text) == item)
+    # A key that the stack doesn't set has the API server's default: protocol TCP.
+    keys = json.loads(text) if kind == "k" else {}
+    if not isinstance(item, dict) or not keys.keys() & item:
+        return False
+    return all(item.get(key, value) == value for key, value in keys.items())
+
+
+def _is_default(name: str, value: object) -> bool:
+    if isinstance(value, dict):
+        return all(_is_default(key, below) for key, below in value.items())
+    return not value or value in _DEFAULTS.get(name, ())
+
+
+def _identifies(way: tuple[_Step, ...]) -> tuple[Document, ...]:
+    """A test that the item is still at its index when the patch is applied."""
+    name = way[-1][0]
+    if not name.startswith("k:"):
+        return ()
+    key, value = next(iter(json.loads(name.removeprefix("k:")).items()))
+    return ({"op": "test", "path": f"{_pointer(way)}/{key}", "value": value},)
+
+
+def _pointer(way: tuple[_Step, ...]) -> str:
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for _, step in way)
