@@ -50,9 +50,10 @@ def pool(stack: Stack) -> Iterator[Pool]:
 def is_settled(stack: Stack) -> bool:
     """Reports whether the stack has one node, with every pod running on it, and one Droplet on its bill.
 
-    The pods of DaemonSets aren't waited for: Kubernetes removes those of a node that has gone up to a minute later.
+    Pods of DaemonSets and pods that have ended aren't waited for: no drain evicts them, and Kubernetes removes those of a
+    node that has gone up to a minute later.
     """
-    pods = [pod for pod in stack.kubernetes("pods", "--all-namespaces")["items"] if not is_of_a_daemon_set(pod)]
+    pods = [pod for pod in stack.kubernetes("pods", "--all-namespaces")["items"] if is_drained_from_nodes(pod)]
     nodes = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
     droplets = [entry for entry in control("GET", "ledger")["entries"] if entry["kind"] == "droplet"]
     return (
@@ -62,8 +63,9 @@ def is_settled(stack: Stack) -> bool:
     )
 
 
-def is_of_a_daemon_set(pod: Document) -> bool:
-    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences", []))
+def is_drained_from_nodes(pod: Document) -> bool:
+    has_ended = pod["status"]["phase"] in {"Succeeded", "Failed"}
+    return not has_ended and "DaemonSet" not in {owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])}
 
 
 def nodes_of(stack: Stack, app: str) -> set[str]:
