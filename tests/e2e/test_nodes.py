@@ -50,8 +50,8 @@ def pool(stack: Stack) -> Iterator[Pool]:
 def is_settled(stack: Stack) -> bool:
     """Reports whether the stack has one node, with every pod running on it, and one Droplet on its bill.
 
-    Pods of DaemonSets and pods that have ended aren't waited for: no drain evicts them, and Kubernetes removes those of a
-    node that has gone up to a minute later.
+    Pods of DaemonSets and pods that have ended aren't waited for: no drain evicts them, and Kubernetes removes those of
+    a node that has gone up to a minute later.
     """
     pods = [pod for pod in stack.kubernetes("pods", "--all-namespaces")["items"] if is_drained_from_nodes(pod)]
     nodes = {node["metadata"]["name"] for node in stack.kubernetes("nodes")["items"]}
