@@ -129,6 +129,8 @@ def test_the_tutorial_moves_the_hand_made_cluster_into_a_stack(handmade: HandMad
     assert {name: handmade.identity(*name.split("/")) for name in by_hand} == before
     assert handmade.document["status"]["state"] == "running"
     assert handmade.clusters_ever() == 1
+    # The defaults that kubectl owns are no additions.
+    assert handmade.doctor() == []
     # The next `up` has nothing to do, and destroying ends the bill of what was made by hand, too.
     assert "36 unchanged" in handmade.types("pulumi up")
     assert handmade.ends_at_zero()
