@@ -26,16 +26,7 @@ from infra.config.errors import ConfigError, errors_from, raise_if_any
 
 _FILE = Path(__file__).with_name("kong_plugins.yaml")
 _NUMBER = re.compile(r"(?P<kind>integer|number)( >(?P<over>\S+)| (?P<least>[^.]\S*?)?\.\.(?P<most>\S+)?)?")
-_MATCH = re.compile(r"match (?P<pattern>\S+) like (?P<example>.+)")
-_PATTERN_ERRORS = (
-    "nothing to repeat",
-    "missing )",
-    "unbalanced parenthesis",
-    "unterminated character set",
-    "min repeat greater than max repeat",
-    "bad escape (end of pattern)",
-)
-"""Errors of Python's `re` that PCRE, which Kong uses, reports as well. Other syntax differs between the two."""
+_MATCH = re.compile(r"(?P<kind>match|template) (?P<pattern>\S+) like (?P<example>.+)")
 NEED_A_DATABASE = ("oauth2",)
 """Plugins of the image that need Kong's database (oauth2's own documentation); this Kong has none."""
 GLOBAL_ONLY = ("acme",)
@@ -126,6 +117,23 @@ def _ascending(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
             yield ConfigError(upper, _whole(more), f"at least as much as {lower}, {less:g}", f"write {less:g} or more")
 
 
+def _same(record: _Record, group: Sequence[str]) -> Iterator[ConfigError]:
+    old, new = group
+    before, after = record.value(old), record.value(new)
+    if before is not None and after is not None and before != after:
+        yield ConfigError(old, None, f"the value of {new}, or neither", f"remove {old}", f"differs from {new}")
+
+
+def _unique(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
+    name, field = rule
+    values = [item.value(field) for item in record.value(name) or ()]
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield ConfigError(
+                f"{name}[{index}].{field}", value, "one that differs", f"rename {value}", "is there twice"
+            )
+
+
 def _present_if(record: _Record, rule: Sequence[str]) -> Iterator[ConfigError]:
     name, values, needed = rule
     value = record.value(name)
@@ -168,6 +176,8 @@ _CHECKS: Mapping[str, Callable[[_Record, Sequence[str]], Iterator[ConfigError]]]
     "all": _all_or_none,
     "not": _at_most_one,
     "<": _ascending,
+    "same": _same,
+    "unique": _unique,
     "if": _present_if,
     "then": _fits_if,
 }
@@ -215,8 +225,9 @@ def _word(word: str) -> tuple[Any, str, Any]:
         kind, allowed, example = _WORDS[word]
         return kind, allowed, example
     if match := _MATCH.fullmatch(word):
-        kind = Annotated[str, AfterValidator(partial(_matches, pattern=re.compile(match["pattern"], re.DOTALL)))]
-        return kind, f"text like {match['example']}", match["example"]
+        matches = AfterValidator(partial(_matches, pattern=re.compile(match["pattern"], re.DOTALL)))
+        checks = [matches, AfterValidator(_template)] if match["kind"] == "template" else [matches]
+        return Annotated[str, *checks], f"text like {match['example']}", match["example"]
     if match := _NUMBER.fullmatch(word):
         return _number(match)
     values: list[Any] = [part.strip() for part in word.removeprefix("= ").split("|")]
@@ -249,23 +260,35 @@ def _matches(value: str, pattern: re.Pattern[str]) -> str:
     return value
 
 
+_OWN_ESCAPES = re.compile(r"(?:[^\\]|\\(?![uU]|x\{0*[1-9A-Fa-f][0-9A-Fa-f]{2,}\}).)*", re.DOTALL)
+"""Patterns without the escapes of JavaScript, which the package switches on, and without characters over a byte."""
+
+
 def _pattern(value: str) -> str:
-    """Refuses patterns that PCRE, which Kong uses, can't compile either."""
+    """Refuses patterns that PCRE, which Kong uses, can't compile. Kong compiles bytes."""
+    # Imported on demand: few stacks need it.
+    pcre = import_module("pcre2")
+    if not _OWN_ESCAPES.fullmatch(value):
+        raise ValueError(value)
     try:
-        re.compile(value)
-    except re.error as error:
-        if error.msg.startswith(_PATTERN_ERRORS):
-            raise ValueError(value) from error
+        pcre.compile(value.encode())
+    except pcre.PatternError as error:
+        raise ValueError(value) from error
     return value
 
 
 def _address(value: str) -> str:
     """Accepts any address within a block. Kong takes no netmask and no zone."""
-    address, _, size = value.partition("/")
-    if "%" in address or "." in size:
+    address, slash, size = value.partition("/")
+    if "%" in address or "." in size or (len(size) > 1 and size.startswith("0")):
         raise ValueError(value)
-    ipaddress.ip_interface(value)
+    ipaddress.ip_interface(_unbracketed(address) + slash + size)
     return value
+
+
+def _unbracketed(address: str) -> str:
+    """Returns the IPv6 address in brackets."""
+    return address[1:-1] if re.fullmatch(r"\[.*:.*\]", address) else address
 
 
 _HOST_NAME = re.compile(r"(?![\d.]*$)[\w-]*\w(\.[\w-]*\w)*\.?", re.ASCII)
@@ -281,12 +304,12 @@ def _host(value: str) -> str:
         return value
     if "%" in value or {":", "."} <= {*value}:
         raise ValueError(value)
-    ipaddress.ip_address(value)
+    ipaddress.ip_address(_unbracketed(value))
     return value
 
 
 def _host_or_reference(value: str) -> str:
-    return value if value.startswith("{vault://") else _host(value)
+    return value if re.fullmatch(r"\{vault://.*\}", value, re.DOTALL) else _host(value)
 
 
 def _lua(code: str) -> str:
@@ -300,6 +323,29 @@ def _lua(code: str) -> str:
         problem = f"isn't valid Lua: line {where[1] if where else 1}"
         raise_if_any([ConfigError("", None, "Lua that LuaJIT compiles, such as return", "correct it", problem)])
     return code
+
+
+_CHECK_TEMPLATE = """
+function(text)
+  for expression in text:gmatch("%$(%b())") do
+    assert(load("return tostring(" .. expression .. " or '')"))
+  end
+end"""
+"""Lua that compiles what Kong's template library does of each expression."""
+
+
+def _template(text: str) -> str:
+    """Refuses templates with expressions that aren't Lua: each request to the route would fail."""
+    if "$(" in text:
+        lua = _lua_module()
+        check = lua.LuaRuntime().eval(_CHECK_TEMPLATE)
+        try:
+            check(text)
+        except lua.LuaError:
+            raise_if_any(
+                [ConfigError("", None, "Lua in each $(...)", "correct it", "has an expression that is no Lua")]
+            )
+    return text
 
 
 def _lua_module() -> ModuleType:

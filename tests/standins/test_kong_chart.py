@@ -133,6 +133,28 @@ AUTOSCALE = ("--set", "autoscaling.enabled=true,autoscaling.maxReplicas=4,priori
 BUDGET = ("--set", "podDisruptionBudget.enabled=true")
 
 
+def test_the_controller_may_do_no_more_than_with_the_real_chart() -> None:
+    allowed = {
+        (group, resource, verb)
+        for rule in rendered()["ClusterRole", "kong"]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    gateway = {(resource, verb) for group, resource, verb in allowed if group == "gateway.networking.k8s.io"}
+    assert {resource for resource, verb in gateway if verb == "patch"} == {
+        "grpcroutes/status",
+        "backendtlspolicies/status",
+    }
+    assert {resource for resource, verb in gateway if verb == "update"} == {
+        "backendtlspolicies/status",
+        "gateways",
+        *(f"{kind}/status" for kind in ("gatewayclasses", "gateways", "grpcroutes", "httproutes")),
+        *(f"{kind}/status" for kind in ("tcproutes", "tlsroutes", "udproutes")),
+    }
+    assert {verb for group, resource, verb in allowed if (group, resource) == ("", "secrets")} == {"list", "watch"}
+
+
 def test_with_autoscaling_the_chart_sets_no_replicas() -> None:
     done = template(*AUTOSCALE, *BUDGET)
     objects = {one["kind"]: one["spec"] for one in yaml.safe_load_all(done.stdout) if one and "spec" in one}

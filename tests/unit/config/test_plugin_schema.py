@@ -14,26 +14,37 @@ from tests.unit.loading import refused, services
 RIGHT: dict[str, list[dict[str, Any]]] = {
     "acl": [{"allow": ["a"]}, {"deny": ["b"], "hide_groups_header": False}, {"allow": ["a"], "deny": []}],
     "acme": [
-        {"account_email": "a@b.c", "domains": ["example.com", "*.example.com", "example.*", "a_b:8443"]},
+        {
+            "account_email": "a@b.c",
+            "domains": ["example.com", "*.example.com", "example.*", "a_b:8443", "192.0.2.1:65535"],
+        },
         {"account_email": "{vault://env/email}", "rsa_key_size": 4096, "storage_config": {"shm": {"shm_name": "kong"}}},
     ],
     "ai-prompt-decorator": [{"prompts": {"prepend": [{"role": "system", "content": "Be brief"}]}}],
     "ai-prompt-guard": [{"allow_patterns": [".*kong.*"]}],
     "ai-prompt-template": [{"templates": [{"name": "a", "template": "{{b}}"}]}],
-    "ai-proxy": [{"route_type": "llm/v1/chat", "model": {"provider": "openai", "options": {"max_tokens": 5}}}],
+    "ai-proxy": [
+        {"route_type": "llm/v1/chat", "model": {"provider": "openai", "options": {"max_tokens": 5}}},
+        {"route_type": "llm/v1/chat", "model": {"provider": "gemini"}, "auth": {}},
+    ],
     "ai-request-transformer": [
         {"prompt": "Translate", "llm": {"route_type": "llm/v1/chat", "model": {"provider": "openai"}}}
     ],
     "aws-lambda": [{"function_name": "f", "aws_region": "eu-west-1", "log_type": "None", "port": 443.0}],
     "azure-functions": [{"appname": "a", "functionname": "f"}],
     "correlation-id": [{}, {"generator": "uuid#counter"}],
-    "cors": [{"origins": ["*"], "methods": ["GET"], "max_age": 3600}],
+    # PCRE has these; Python's re doesn't.
+    "bot-detection": [{"allow": ["(*UTF8)x", "a++", r"\p{L}", "(?|a|b)", r"(a)\g{1}", r"\x{41}", r"\\u"]}],
+    "cors": [
+        {"origins": ["*"], "methods": ["GET"], "max_age": 3600},
+        {"origins": ["*", r"^https?://(?:[\w-]+\.)*example\.com(?<host>)$"]},
+    ],
     "datadog": [{"metrics": [{"name": "latency", "stat_type": "timer", "tags": ["app:kong"]}], "retry_count": 3}],
     "file-log": [{"path": "/dev/stdout", "custom_fields_by_lua": {"a": "return 1"}}],
     "http-log": [{"http_endpoint": "http://logs", "queue": {"max_batch_size": 10, "concurrency_limit": -1}}],
     "ip-restriction": [
         {"deny": ["10.0.0.0/8"], "status": 404},
-        {"allow": ["10.0.0.1/8", "2001:db8::/32", "192.0.2.1", "::1"], "deny": []},
+        {"allow": ["10.0.0.1/8", "2001:db8::/32", "192.0.2.1", "::1", "[::1]", "[::1]/64"], "deny": []},
     ],
     "jwt": [{"claims_to_verify": ["exp", "nbf"], "maximum_expiration": 3600}, {"maximum_expiration": 0.0}],
     "ldap-auth": [{"ldap_host": "::1", "base_dn": "b", "attribute": "c", "ldaps": True, "start_tls": False}],
@@ -50,14 +61,20 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
         {"year": 1, "sync_rate": 0.5, "policy": "redis", "redis": {"host": "2001:db8::1"}},
         {"year": 1, "limit_by": "path", "path": "/a%20b/c;d=e/"},
         {"year": 1, "redis_port": 1, "policy": "redis", "redis_host": "r"},
+        {"year": 1, "redis_port": 1, "policy": "redis", "redis": {"host": "[::1]", "port": 1}},
         {"minute": 1, "limit_by": "path", "path": "/foo", "redis": {"password": ""}},
     ],
     "request-termination": [{"message": "later"}, {"content_type": "text/plain", "body": "later"}],
     "request-transformer": [
         {"add": {"headers": ["X-A:"], "body": ["a:b:c"], "querystring": ["a::b"]}, "http_method": "PUT"},
+        {"add": {"headers": ['X-A:$(headers["x"] or "$")'], "body": ["a:$(query_params.a)b"]}},
+        {"replace": {"uri": "/$(uri_captures[1])"}},
         {"rename": {"headers": ["X-A:X-B"], "body": ["a:b"]}, "remove": {"headers": ["X_A"], "body": ["a:b"]}},
     ],
-    "redirect": [{"location": "https://example.com", "status_code": 302}],
+    "redirect": [
+        {"location": "https://example.com", "status_code": 302},
+        {"location": "https://u:p@example.com/?q=@:"},
+    ],
     "response-ratelimiting": [{"limits": {"sms": {"minute": 10}, "mail": {"hour": 1}}}],
     "response-transformer": [{"add": {"json": ["a:1"], "json_types": ["number"]}}],
     "session": [{"cookie_same_site": "None", "logout_methods": ["POST"], "cookie_lifetime": 3600}],
@@ -65,6 +82,17 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     "statsd": [{"metrics": [{"name": "unique_users", "stat_type": "set"}], "allow_status_codes": ["200-205"]}],
     "syslog": [{"facility": "local7", "log_level": "emerg"}],
     "zipkin": [{"sample_ratio": 1, "static_tags": [{"name": "a", "value": "b"}], "traceid_byte_count": 16}],
+}
+LIMITS: dict[str, dict[str, Any]] = {
+    "rate-limiting": {"minute": 5},
+    "response-ratelimiting": {"limits": {"a": {"day": 1}}},
+}
+NO_LUA: dict[str, dict[str, Any]] = {
+    "add.body[0]": {"add": {"body": ["a:$(1+)"]}},
+    "append.querystring[0]": {"append": {"querystring": ["a:b$()"]}},
+    "replace.headers[1]": {"replace": {"headers": ["X-A:b", "X-B:$(headers.)"]}},
+    "rename.body[0]": {"rename": {"body": ["a:$(`)"]}},
+    "replace.uri": {"replace": {"uri": "/$(uri_captures[)"}},
 }
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "an unknown field": (
@@ -237,6 +265,60 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"metrics": [{"name": "cache_datastore_hits_total", "stat_type": "gauge", "sample_rate": 1}]},
         ".metrics[0].name: ",
     ),
+    **{
+        f"the pattern {pattern}": ("bot-detection", {"deny": ["curl", pattern]}, ".deny[1]: ")
+        # Python's re takes all of them.
+        for pattern in (
+            *("(?<=a*)b", "(?L)x", r"[[:word:]-z]", r"x{0,65536}", r"\u0041", r"\x{263a}", "[[.a.]]", r"\N{DIGIT ONE}"),
+            f"{'(' * 300}{')' * 300}",
+        )
+    },
+    "an origin that only Python compiles": ("cors", {"origins": ["*", "(?u:x)"]}, '.origins[1]: "(?u:x)" is not'),
+    "a reference that doesn't end": ("http-log", {"http_endpoint": "{vault://env/url"}, '.http_endpoint: "{vault'),
+    "a host of a reference that doesn't end": ("datadog", {"host": "{vault://env/host"}, '.host: "{vault'),
+    **{
+        f"a URL without a host, {url}": ("redirect", {"location": url}, f'.location: "{url}" is not')
+        for url in ("http://user@", "http://:80", "http://user@:80", "http://user@/path")
+    },
+    "a block's size like an octal": ("ip-restriction", {"allow": ["192.0.2.0/08"]}, '.allow[0]: "192.0.2.0/08" is not'),
+    "a port that doesn't exist": ("acme", {"account_email": "a@b.c", "domains": ["a.b:65536"]}, ".domains[0]: "),
+    "half an address for a domain": ("acme", {"account_email": "a@b.c", "domains": ["192.0.2"]}, ".domains[0]: "),
+    "two tags of one name": (
+        "zipkin",
+        {"static_tags": [{"name": "a", "value": "b"}, {"name": "b", "value": "b"}, {"name": "a", "value": "c"}]},
+        '.static_tags[2].name: "a" is there twice; allowed: one that differs; fix: rename a',
+    ),
+    **{
+        f"two values of redis_{name} in {plugin}": (
+            plugin,
+            {**config, f"redis_{name}": values[0], "redis": {name: values[1]}},
+            f".redis_{name}: differs from redis.{name}; allowed: the value of redis.{name}, or neither; fix: remove ",
+        )
+        for plugin, config in LIMITS.items()
+        for names, values in {
+            ("port", "timeout", "database"): (1, 2),
+            ("host", "username", "password"): ("a", "b"),
+        }.items()
+        for name in names
+    },
+    "two values of an old name in a record": (
+        "acme",
+        {"account_email": "a@b.c", "storage_config": {"redis": {"scan_count": 1, "extra_options": {"scan_count": 2}}}},
+        ".storage_config.redis.scan_count: differs from extra_options.scan_count; allowed: ",
+    ),
+    "a model that asks for an explicit record": (
+        "ai-proxy",
+        {"route_type": "llm/v1/chat", "model": {"provider": "bedrock"}},
+        ".auth: is missing; allowed: set with model.provider: bedrock; fix: set it",
+    ),
+    **{
+        f"an expression of {place} that is no Lua": (
+            "request-transformer",
+            config,
+            f".{place}: has an expression that is no Lua; allowed: Lua in each $(...); fix: correct it",
+        )
+        for place, config in NO_LUA.items()
+    },
     # Kong answers these with 500, and its controller can't tell which entry it was.
     "a body field without a name": ("request-transformer", {"add": {"body": [":x"]}}, '.add.body[0]: ":x" is not'),
     "a query field without a name": (
