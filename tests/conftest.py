@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sandbox import cleanup
 from sandbox.__main__ import daemon_pid
@@ -16,7 +16,14 @@ from tests.support import sandbox_command
 
 # How much Hypothesis tries: a little each time, the same; much more, and different each time, with `make soak`.
 # Durations are the machine's; a test that hangs ends by its own time-out.
-settings.register_profile("quick", deadline=None, max_examples=25, derandomize=True, database=None)
+settings.register_profile(
+    "quick",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=25,
+    derandomize=True,
+    database=None,
+)
 settings.register_profile("soak", deadline=None, max_examples=2000, database=None, print_blob=True)
 settings.load_profile("quick")
 
