@@ -27,6 +27,13 @@ def create_load_balancer() -> ResponseReturnValue:
     return {"load_balancer": cloud.load_balancers.create(requested)}, 202
 
 
+@family.serves("PUT /v2/load_balancers/<identifier>", "load_balancer:update")
+def update_load_balancer(identifier: str) -> ResponseReturnValue:
+    balancer = find(cloud.load_balancers.documents, identifier)
+    cloud.load_balancers.update(balancer, body())
+    return {"load_balancer": balancer}
+
+
 @family.serves("DELETE /v2/load_balancers/<identifier>", "load_balancer:delete")
 def delete_load_balancer(identifier: str) -> ResponseReturnValue:
     cloud.load_balancers.delete(find(cloud.load_balancers.documents, identifier)["id"])
