@@ -47,7 +47,7 @@ def _name(folder: Path, entry: os.DirEntry[str]) -> str:
 
 
 def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields the files and links of a folder that Docker sends to the build.
+    """Yields the files, links and folders of a folder that Docker sends to the build.
 
     Raises:
         _PatternError: Docker refuses a line of .dockerignore.
@@ -61,7 +61,7 @@ def sent_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 if entry.is_dir(follow_symlinks=False):
                     # An exception may be below a folder that is ignored.
                     waiting.append(path)
-                elif not _is_ignored(path.relative_to(folder), patterns):
+                if not _is_ignored(path.relative_to(folder), patterns):
                     yield entry
 
 

@@ -15,9 +15,12 @@ def normalize_modes(folder: Path) -> Iterator[str]:
     Yields:
         Each path whose mode differs and can't be changed.
     """
-    files = [Path(entry.path) for entry in sent_entries(folder) if entry.is_file(follow_symlinks=False)]
-    folders = {folder / parent for file in files for parent in file.relative_to(folder).parents[:-1]}
-    for path in [*files, *folders]:
+    sent = [Path(entry.path) for entry in sent_entries(folder) if not entry.is_symlink()]
+    # A folder that is ignored is sent with what an exception includes.
+    paths = {
+        folder / path for entry in sent for path in (entry.relative_to(folder), *entry.relative_to(folder).parents)
+    }
+    for path in sorted(paths - {folder}):
         present = stat.S_IMODE(path.stat().st_mode)
         mode = 0o755 if present & stat.S_IXUSR else 0o644
         if present != mode:

@@ -72,6 +72,8 @@ class Part:
         self.environment = {
             "PATH": os.pathsep.join([*map(str, path), os.environ["PATH"]]),
             "HOME": str(folder),
+            # Pulumi's Helm code leaves a kubeconfig there at each `up`.
+            "TMPDIR": str(folder),
             "PULUMI_HOME": str(home),
             # Without metadata: a file of attributes is not written atomically, and a kill may leave it empty.
             "PULUMI_BACKEND_URL": backend or f"file://{self.state}?metadata=skip",

@@ -12,7 +12,7 @@ from infra.images.file_modes import normalize_modes
 def test_an_image_is_the_same_under_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        (tmp_path / "static").mkdir()
+        (tmp_path / "static" / "empty").mkdir(parents=True)
         for name, mode in (("app.py", 0o666), ("static/run", 0o777), ("secret.key", 0o600)):
             os.close(os.open(tmp_path / name, os.O_CREAT, mode))
     finally:
@@ -20,8 +20,10 @@ def test_an_image_is_the_same_under_any_umask(tmp_path: Path, umask: int) -> Non
     (tmp_path / ".dockerignore").write_text("*.key\n")
     (tmp_path / "link").symlink_to("secret.key")
     assert list(normalize_modes(tmp_path)) == []
-    modes = {name: oct((tmp_path / name).stat().st_mode)[-3:] for name in ("app.py", "static", "static/run")}
-    assert modes == {"app.py": "644", "static": "755", "static/run": "755"}
+    modes = {
+        name: oct((tmp_path / name).stat().st_mode)[-3:] for name in ("app.py", "static", "static/empty", "static/run")
+    }
+    assert modes == {"app.py": "644", "static": "755", "static/empty": "755", "static/run": "755"}
     # Docker doesn't get it.
     assert oct((tmp_path / "secret.key").stat().st_mode)[-3:] == "600"
 
