@@ -14,7 +14,7 @@ What is created after what:
 
 import gc
 
-# The imports create most objects of a run, which live until its end. Garbage collection would be a fifth of the start.
+# The imports create most objects of a run, which live until its end. Garbage collection would only slow the start-up.
 # It stays disabled: the process ends with the program.
 gc.disable()
 
@@ -40,8 +40,8 @@ hide_interrupts()
 config, account = load_config(), load_account()  # typed and checked: an error ends the program
 lookups = look_up(config, account)  # read-only: an answer may end the program before the first resource
 
-# The first argument of a component is its logical name in the state: another one would replace its resources.
-# Side by side: images are built and pushed while DigitalOcean creates the nodes.
+# The first argument of a component is its logical name in the state. Changing it replaces the resources.
+# Runs concurrently: images are built and pushed while DigitalOcean creates the nodes.
 cluster = provision_cluster(config, account, lookups)
 registry = provision_registry(config, lookups)
 
@@ -60,7 +60,7 @@ gateway_api = None
 if config.has_weighted_routes:  # an Ingress has no weights
     gateway_api = GatewayApi("kong", gateway, crds=lookups.gateway_api_crds, cluster=cluster)
 
-consumers = provision_consumers(lookups.arranged_consumers, gateway, cluster.contents_options)
+consumers = provision_consumers(lookups.consumers_in_update_order, gateway, cluster.deleted_with_cluster_options)
 
 with short_stack_traces():  # long ones would be a fifth of a service's state
     services = [
@@ -71,7 +71,7 @@ with short_stack_traces():  # long ones would be a fifth of a service's state
             namespace=namespace,
             pool=cluster.pools.get(service.pool or ""),
             route_dependencies=RouteDependencies(gateway, gateway_api, certificate, consumers),
-            opts=cluster.contents_options,
+            opts=cluster.deleted_with_cluster_options,
         )
         for service in config.workloads
     ]

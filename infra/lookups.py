@@ -47,7 +47,7 @@ class Lookups:
         cluster: version of the cluster, and which of its inputs stay as they are; None: the stack creates none.
         registry: the account's existing registry that the stack uses, if the configuration names one.
         dns_zone: the account's zone that the domain belongs to; None: there is no domain, or its DNS is elsewhere.
-        arranged_consumers: the consumers' objects in the order of their updates. The previous outputs say which
+        consumers_in_update_order: the consumers' objects in the order of their updates. The previous outputs say which
             consumer has which object.
         kong_crds: definitions of the chart of Kong.
         gateway_api_crds: definitions of the Gateway API; empty if no route needs them, or the cluster has them.
@@ -56,7 +56,7 @@ class Lookups:
     cluster: ClusterPlan | None
     registry: digitalocean.ContainerRegistry | None
     dns_zone: str | None
-    arranged_consumers: Sequence[Entry]
+    consumers_in_update_order: Sequence[Entry]
     kong_crds: list[Definition]
     gateway_api_crds: list[Definition]
 
@@ -70,7 +70,7 @@ def look_up(config: Settings, account: Account) -> Lookups:
         cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
         dns_zone=dns_zone(config.tls) if config.tls and config.creates_cluster else None,
-        arranged_consumers=arranged_consumers(config.consumers) if config.consumers else [],
+        consumers_in_update_order=consumers_in_update_order(config.consumers) if config.consumers else [],
         kong_crds=kong_crds,
         gateway_api_crds=gateway_api_crds,
     )
@@ -233,7 +233,7 @@ def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `u
     return answer["outputs"].get(name)
 
 
-def arranged_consumers(consumers: Sequence[Consumer]) -> list[Entry]:
+def consumers_in_update_order(consumers: Sequence[Consumer]) -> list[Entry]:
     """Returns the consumers' objects; an exchange among consumers ends the program with one line."""
     try:
         return arrange(consumers, previous_output("consumers") or {})

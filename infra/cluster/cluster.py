@@ -42,7 +42,7 @@ class Cluster(pulumi.ComponentResource):
     platform: str | None = None
 
     @property
-    def contents_options(self) -> pulumi.ResourceOptions:
+    def deleted_with_cluster_options(self) -> pulumi.ResourceOptions:
         """Options of objects that go with the cluster: deleting them takes no call and no credential."""
         return pulumi.ResourceOptions(provider=self.provider, deleted_with=self.resource)
 

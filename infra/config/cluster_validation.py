@@ -30,10 +30,10 @@ def check_cluster_and_registry(settings: Settings) -> Iterator[ConfigError]:
         if registry.kind == "digitalocean":
             allowed = "other or none with kubeContext"
             yield ConfigError("registry.kind", "digitalocean", allowed, "write registry: {kind: none}")
-    elif registry.kind == "none" and settings.built_images:
+    elif registry.kind == "none" and settings.built_image_count:
         allowed = "digitalocean or other, since nodes pull images"
         yield ConfigError("registry.kind", "none", allowed, "write kind: digitalocean")
-    if registry.tier == "basic" and settings.built_images > BASIC_REPOSITORIES:
+    if registry.tier == "basic" and settings.built_image_count > BASIC_REPOSITORIES:
         allowed = f"at most {BASIC_REPOSITORIES} images to build"
         yield ConfigError("registry.tier", "basic", allowed, "write tier: professional")
 

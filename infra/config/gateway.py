@@ -54,9 +54,10 @@ class Tracing(Model):
 
 
 class GatewayPolicies(Policies):
-    """Policies for all routes, and what only the gateway as a whole has."""
+    """Policies for all routes, and what only the gateway as a whole has.
 
-    # A default for all routes is declared here, as a field that `Policies` has without one.
+    Redeclare a field of `Policies` here to give it a default for all routes.
+    """
 
     replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description=f"1 to {MAX_REPLICAS} pods of Kong", examples=[2])
     autoscale: PodAutoscale | None = Field(

@@ -22,7 +22,7 @@ class Plugin:
     Attributes:
         name: of the kind, such as rate-limiting.
         config: its configuration.
-        secret_paths: JSON pointers into `config`, where the controller inserts the rate-limit store's password.
+        store_password_paths: JSON pointers into `config`, where the controller inserts the rate-limit store's password.
         is_secret: whether `config` may have values in it that were set with `--secret`.
         applies: False for the kind of authentication that the route doesn't use: the object exists, and no route names
             it.
@@ -30,7 +30,7 @@ class Plugin:
 
     name: str
     config: PluginConfig
-    secret_paths: Sequence[str] = ()
+    store_password_paths: Sequence[str] = ()
     is_secret: bool = False
     applies: bool = True
 
@@ -83,8 +83,10 @@ def _configs(policies: Policies, context: Context) -> dict[str, PluginConfig]:
 
 def _plugin(name: str, config: PluginConfig, policies: Policies, context: Context, *, is_secret: bool) -> Plugin:
     uses_store = context.rate_limit_store is not None
-    paths = tuple(path for row in TABLE if row.plugin == name and row.is_set(policies) for path in row.secret_paths)
-    return Plugin(name, config, secret_paths=paths if uses_store else (), is_secret=is_secret)
+    paths = tuple(
+        path for row in TABLE if row.plugin == name and row.is_set(policies) for path in row.store_password_paths
+    )
+    return Plugin(name, config, store_password_paths=paths if uses_store else (), is_secret=is_secret)
 
 
 def route_rules(policies: RoutePolicies, gateway: GatewayPolicies, context: Context) -> RouteRules:

@@ -10,17 +10,18 @@ from infra.config.policies import Policies
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
-    """A row of the table: fields of the configuration that make one plugin.
+class PluginRow:
+    """A row of the table: one plugin of Kong, and the policies that create it.
 
     Attributes:
-        fields: of the model; one that is set makes the plugin.
+        fields: names in the policy model; any that is set creates the plugin.
         config: returns the plugin's configuration, from the policies and the context.
         inert: a configuration with which the plugin does nothing. A route that switches the policy off gets it, so that
             Kong doesn't run the gateway's plugin there. None: a route can't switch the gateway's policy off.
-        inherits: whether a route's plugin has the gateway's fields that the route doesn't set. Kong runs one plugin of
-            a kind for a request, so the gateway's other fields would be lost.
-        secret_paths: where the rate-limit store's password goes, if there is a store.
+        inherits: True: the route's plugin also gets the gateway's values of its unset fields, since Kong runs only the
+            route's instance.
+        store_password_paths: JSON pointers into the configuration, where the controller inserts the password of the
+            rate-limit store, if there is a store.
     """
 
     plugin: str
@@ -28,7 +29,7 @@ class Policy:
     config: Callable[[Any, Context], PluginConfig]
     inert: PluginConfig | None = None
     inherits: bool = False
-    secret_paths: tuple[str, ...] = ()
+    store_password_paths: tuple[str, ...] = ()
 
     def is_set(self, policies: Policies) -> bool:
         return any(getattr(policies, field, None) for field in self.fields)
@@ -39,34 +40,34 @@ class Policy:
 
 
 ROUTE = (
-    Policy(
+    PluginRow(
         plugin="rate-limiting",
         fields=("rate_limit",),
         config=plugin_configs.rate_limiting,
-        secret_paths=("/redis/password",),
+        store_password_paths=("/redis/password",),
     ),
-    Policy(
+    PluginRow(
         plugin="ip-restriction", fields=("allow_ips", "deny_ips"), config=plugin_configs.ip_restriction, inherits=True
     ),
-    Policy(plugin="request-size-limiting", fields=("body_limit",), config=plugin_configs.request_size_limiting),
-    Policy(plugin="bot-detection", fields=("bot_detection",), config=plugin_configs.bot_detection),
-    Policy(plugin="cors", fields=("cors",), config=plugin_configs.cors),
-    Policy(plugin="request-termination", fields=("terminate",), config=plugin_configs.request_termination),
-    Policy(
+    PluginRow(plugin="request-size-limiting", fields=("body_limit",), config=plugin_configs.request_size_limiting),
+    PluginRow(plugin="bot-detection", fields=("bot_detection",), config=plugin_configs.bot_detection),
+    PluginRow(plugin="cors", fields=("cors",), config=plugin_configs.cors),
+    PluginRow(plugin="request-termination", fields=("terminate",), config=plugin_configs.request_termination),
+    PluginRow(
         plugin="request-transformer",
         fields=("request_headers", "request_query"),
         config=plugin_configs.request_transformer,
         inert={},
         inherits=True,
     ),
-    Policy(
+    PluginRow(
         plugin="response-transformer",
         fields=("response_headers", "security_headers"),
         config=plugin_configs.response_transformer,
         inert={},
         inherits=True,
     ),
-    Policy(
+    PluginRow(
         # Kong's transformers would change numbers of more than 14 digits, and fail on JSON that is no object.
         plugin="post-function",
         fields=("request_body", "response_body"),
@@ -74,19 +75,19 @@ ROUTE = (
         inert={"access": ["return"]},
         inherits=True,
     ),
-    Policy(plugin="acl", fields=("allow",), config=plugin_configs.acl),
+    PluginRow(plugin="acl", fields=("allow",), config=plugin_configs.acl),
 )
 """Policies of a route. Where `Policies` has the fields, the gateway may have them as well."""
 AUTH = (
-    Policy(plugin="jwt", fields=("auth",), config=plugin_configs.jwt),
-    Policy(plugin="key-auth", fields=("auth",), config=plugin_configs.key_auth),
+    PluginRow(plugin="jwt", fields=("auth",), config=plugin_configs.jwt),
+    PluginRow(plugin="key-auth", fields=("auth",), config=plugin_configs.key_auth),
 )
-"""Both exist on every route with `auth`, which names one of them: see `route_rules`."""
+"""A route with `auth` has both KongPlugins; its annotation names one (ADR 0008)."""
 GATEWAY_ONLY = (
-    Policy(plugin="correlation-id", fields=("request_id",), config=plugin_configs.correlation_id),
-    Policy(plugin="file-log", fields=("access_log",), config=lambda *_: {"path": "/dev/stdout"}),
-    Policy(plugin="http-log", fields=("http_log",), config=plugin_configs.http_log),
-    Policy(plugin="prometheus", fields=("metrics", "monitoring"), config=plugin_configs.prometheus),
-    Policy(plugin="opentelemetry", fields=("tracing",), config=plugin_configs.opentelemetry),
+    PluginRow(plugin="correlation-id", fields=("request_id",), config=plugin_configs.correlation_id),
+    PluginRow(plugin="file-log", fields=("access_log",), config=lambda *_: {"path": "/dev/stdout"}),
+    PluginRow(plugin="http-log", fields=("http_log",), config=plugin_configs.http_log),
+    PluginRow(plugin="prometheus", fields=("metrics", "monitoring"), config=plugin_configs.prometheus),
+    PluginRow(plugin="opentelemetry", fields=("tracing",), config=plugin_configs.opentelemetry),
 )
 TABLE = (*ROUTE, *AUTH, *GATEWAY_ONLY)

@@ -17,7 +17,7 @@ from infra.config.policy_models import BotDetectionSwitch, Cors, RateLimit, Term
 from infra.config.transformations import Changes, HeaderChanges
 from infra.config.types import Label, Model, Network, UrlPath
 
-# The name is part of an annotation's name.
+# The header's name becomes a part of `konghq.com/headers.<name>`.
 RouteHeader = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$", max_length=50)]
 # The controller ignores an empty value, and splits one with commas into alternatives.
 RouteHeaderValue = Annotated[str, Field(pattern=r"^[^\s,]([^,\x00-\x1f\x7f]*[^\s,])?$")]
@@ -47,7 +47,10 @@ _CHANGES = "set, add, rename (names with values), remove (names)"
 
 
 class Policies(Model):
-    """Policies that a route and the gateway can have. None has a default, which would override the gateway's own."""
+    """Policies that a route and the gateway can have.
+
+    No field has a default: it would replace the gateway's value on every route.
+    """
 
     rate_limit: RateLimit | None = Field(None, description="a limit", examples=[{"minute": 60}])
     allow_ips: list[Network] = Field([], description="addresses and CIDR blocks", examples=["10.0.0.0/8"])
@@ -116,7 +119,10 @@ class RoutePolicies(Policies):
         return self.timeouts or Timeouts()
 
     def access_control(self, gateway: Policies) -> Mapping[str, Any]:
-        """Returns the settings that refuse clients, by key, without groups; unset ones come from the gateway."""
+        """Returns `auth`, IP lists and access-control plugins by key; unset IP lists are the gateway's.
+
+        `allow` isn't included.
+        """
         lists = {
             field: getattr(self if field in self.model_fields_set else gateway, field)
             for field in ("allow_ips", "deny_ips")

@@ -102,14 +102,14 @@ class Settings(ClusterSettings):
         )
 
     @property
-    def built_images(self) -> int:
+    def built_image_count(self) -> int:
         """Number of images that the stack builds."""
         return sum(bool(version.build) for workload in self.workloads for version in workload.versions.values())
 
     @property
     def uses_digitalocean_registry(self) -> bool:
         """True if images go to DigitalOcean's registry; a stack that builds nothing needs none of its own."""
-        return self.registry.kind == "digitalocean" and (self.registry.existing or bool(self.built_images))
+        return self.registry.kind == "digitalocean" and (self.registry.existing or bool(self.built_image_count))
 
     @property
     def creates_registry(self) -> bool:
@@ -138,7 +138,7 @@ class Settings(ClusterSettings):
 
     @property
     def gateway_has_priority(self) -> bool:
-        """True if Kong's pods get a node before those of services."""
+        """True if Kong's pods have a PriorityClass above services' pods."""
         return self.has_autoscale if self.gateway.priority is None else self.gateway.priority
 
     @property

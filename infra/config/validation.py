@@ -58,15 +58,15 @@ def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
     routes = Counter((workload.path, workload.required_headers) for workload in workloads.values())
     for path, workload in workloads.items():
         if any(names[name] > 1 for name in (workload.name, *workload.versions)):
-            allowed = "each name once, with those of canaries, blues and greens"
+            allowed = "a name that no other service or version has"
             yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
         if settings.tls and workload.name == TLS_SECRET:
             allowed = f"any but {TLS_SECRET} with domain: the certificate's objects have that name"
             yield ConfigError(f"{path}.name", workload.name, allowed, "give it another name")
         if routes[workload.path, workload.required_headers] > 1:
-            allowed, fix = "each path once, but for other whenHeaders", "give it another path"
-            yield ConfigError(f"{path}.path", workload.path, allowed, fix)
-        # Otherwise a client could pick the unprotected route by a header.
+            allowed = "a path that no other service with the same whenHeaders has"
+            yield ConfigError(f"{path}.path", workload.path, allowed, "give it another path")
+        # Services with the same path must have the same access control: a client chooses between them by header.
         first = next(other for other in workloads.values() if other.path == workload.path)
         access, first_access = (
             {**entry.access_control(settings.gateway), "allow": entry.allow} for entry in (workload, first)
@@ -78,7 +78,10 @@ def _check_unique_names_and_paths(settings: Settings) -> Iterator[ConfigError]:
 
 
 def _check_weighted_paths(settings: Settings) -> Iterator[ConfigError]:
-    """Kong prefers regular expressions, which a weighted route needs for a dot in its path, to longer plain paths."""
+    """Finds weighted routes that would get requests of longer paths.
+
+    A weighted route whose path has a dot is a regular expression. Kong matches it before longer plain paths.
+    """
     workloads = settings.workloads_by_path
     for path, workload in workloads.items():
         for other in workloads.values():
@@ -136,11 +139,11 @@ def _check_egress_services(settings: Settings) -> Iterator[ConfigError]:
 
 
 def _check_collector(settings: Settings) -> Iterator[ConfigError]:
-    """Finds services that may not connect to the internet and send their traces there."""
+    """Yields services that send traces to a public collector but have no internet egress."""
     tracing = settings.gateway.tracing
     host = (urlsplit(tracing.url).hostname or "").rstrip(".") if tracing else ""
     labels = host.split(".")
-    # One label or two name a Service object, as do more with "svc".
+    # `name`, `name.namespace` and `name.namespace.svc...` are DNS names of Service objects.
     is_public = len(labels) > 2 and labels[2] != "svc" and not host.replace(".", "").isdecimal()  # noqa: PLR2004 -- see above
     for path, workload in settings.workloads_by_path.items():
         if is_public and workload.tracing and not workload.egress.internet:

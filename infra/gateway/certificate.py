@@ -54,18 +54,18 @@ class Certificate(pulumi.ComponentResource):
             namespace: of the services, whose routes use the certificate.
             dns_zone: zone of the account that the domain belongs to; None: its DNS is elsewhere.
         """
-        super().__init__("kong-doks:certificates:Certificate", name, None, cluster.contents_options)
+        super().__init__("kong-doks:certificates:Certificate", name, None, cluster.deleted_with_cluster_options)
         self._options = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         self._namespace = namespace
         self.domain = tls.domain
-        record = dns_record(tls, dns_zone, gateway.ip, gateway.ready) if dns_zone else None
+        record = dns_record(tls, dns_zone, gateway.ip, gateway.route_plugin_dependencies) if dns_zone else None
         self.issued_on_create = record is not None
         self.missing_record = None if record else pulumi.Output.concat(tls.domain, ". A ", gateway.ip)
         # A name for each server: cert-manager requests another certificate only when the issuer's name changes.
         issuer_name = f"acme-{hashlib.sha256(tls.acme.directory.encode()).hexdigest()[:8]}"
         issuer = self._create_issuer(issuer_name, tls, self._install_cert_manager(tls, cluster))
         # The ACME server's challenge reaches cert-manager by the domain and through Kong.
-        challenged = [issuer, *gateway.ready, *([record] if record else [])]
+        challenged = [issuer, *gateway.route_plugin_dependencies, *([record] if record else [])]
         certificate = self._create_certificate(name, issuer_name, challenged)
         self.secret: pulumi.Output[str] = certificate.id.apply(lambda _: TLS_SECRET)
         if tls.has_http_routes:

@@ -38,17 +38,17 @@ class Gateway(pulumi.ComponentResource):
 
     Attributes:
         context: facts about this gateway on which the configuration of routes' plugins depends.
-        namespace: of Kong, created.
+        namespace: Kong's namespace, which the stack creates.
         isolated_namespace: the namespace's name, resolved once its NetworkPolicies exist.
         release: Kong's Helm release.
         api_ports: ports at which pods reach the cluster's API servers.
-        crds_wait_for: outputs that have to be resolved before Kong's CRDs are created. Each service appends one. They
-            are no dependencies in the state.
+        crds_wait_for: outputs that Kong's CRDs wait for without a `dependsOn`. Each `Service` appends its namespace
+            output.
         consumer_dependencies: resources that consumers depend on.
-        ready: resources that the plugins of routes depend on.
+        route_plugin_dependencies: resources that the plugins of routes depend on.
         plugins: the plugins for every request, at least one. Routes depend on them, and they depend on the release.
         ip: address at which clients reach Kong.
-        url: its URL.
+        url: the gateway's URL.
         command: the command that has to run while `ip` and `url` are used; None: no command is needed.
     """
 
@@ -87,7 +87,7 @@ class Gateway(pulumi.ComponentResource):
             self._with_cluster, pulumi.ResourceOptions(depends_on=[*of_kind("kongclusterplugins"), *store])
         )
         self.plugins = [gateway_plugin(plugin, after_store) for plugin in gateway_plugins(config.gateway, self.context)]
-        self.ready: Sequence[pulumi.Resource] = [*of_kind("kongplugins"), *store, *self.plugins]
+        self.route_plugin_dependencies: Sequence[pulumi.Resource] = [*of_kind("kongplugins"), *store, *self.plugins]
         self.ip, self.url, self.command = self._address(config, cluster)
         self.register_outputs({"ip": self.ip, "url": self.url})
 
@@ -109,9 +109,9 @@ class Gateway(pulumi.ComponentResource):
             repository=config.chart_repository,
             namespace=self.isolated_namespace,
             values=kong_values(config, priority_class),
-            # Never `deleted_with` the cluster, nor a child of a component that is: children inherit the option, and
-            # `destroy` would skip the uninstall. That waits until DigitalOcean has removed the load balancer, which
-            # would stay billed otherwise.
+            # The release must have no `deleted_with`, nor inherit one from a component: `destroy` would skip the
+            # uninstall. The uninstall waits until DigitalOcean has removed the load balancer, which would stay billed
+            # otherwise.
             opts=self._child,
         )
 
@@ -181,7 +181,7 @@ def _api_ports(cluster: Cluster, opts: pulumi.ResourceOptions) -> Sequence[pulum
         cluster.id.apply(lambda _: "default/kubernetes") if cluster.id else "default/kubernetes",
         opts=opts,
     )
-    # On DOKS a proxy on the node may pass the connection on, from a port of its own.
+    # DOKS's cpc-bridge-proxy may forward the connection from one of `_API_PROXY_PORTS`.
     return [endpoints.ports[0].port, *(_API_PROXY_PORTS if cluster.resource else ())]
 
 

@@ -41,7 +41,7 @@ class GatewayApi(pulumi.ComponentResource):
             "kong-doks:gateway:GatewayApi",
             name,
             None,
-            pulumi.ResourceOptions.merge(cluster.contents_options, after_release),
+            pulumi.ResourceOptions.merge(cluster.deleted_with_cluster_options, after_release),
         )
         child = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         definitions = CustomResourceDefinitions(

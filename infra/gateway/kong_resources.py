@@ -69,7 +69,7 @@ def upstream_policy(
 
 
 def _fields(plugin: Plugin, password: Mapping[str, str]) -> Mapping[str, Any]:
-    patches = [{"path": path, "valueFrom": {"secretKeyRef": password}} for path in plugin.secret_paths]
+    patches = [{"path": path, "valueFrom": {"secretKeyRef": password}} for path in plugin.store_password_paths]
     fields: dict[str, Any] = {"plugin": plugin.name, **({"configPatches": patches} if patches else {})}
     # A server-side apply turns an empty `config` in the place of one with fields into null, which the API refuses.
     if plugin.config:

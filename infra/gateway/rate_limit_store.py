@@ -9,10 +9,11 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from infra.config import pod_resources, versions
-from infra.kubernetes.eviction import first_pod_seconds, lost_node_tolerations
+from infra.kubernetes.eviction import lost_node_tolerations
 from infra.kubernetes.labels import app_labels
 from infra.kubernetes.pod_security import CONTAINER, POD
 from infra.kubernetes.raw_object import SKIP_AWAIT
+from infra.kubernetes.rollout import first_pod_seconds
 
 _NAME = "rate-limits"
 _LABELS = app_labels(_NAME)

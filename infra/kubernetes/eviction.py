@@ -6,19 +6,6 @@ from pulumi_kubernetes import core
 
 EVICTABLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
 """Annotation of a pod. Without it, an emptyDir keeps the autoscaler from removing the pod's node."""
-
-_FIRST_POD, _NEW_NODE = 180, 600
-
-
-def first_pod_seconds(*, scales_nodes: bool) -> int:
-    """Returns the seconds that a rollout may take for its first pod.
-
-    Where the cluster autoscaler adds nodes, the pod may wait for one: creating it takes minutes. Pulumi's default is
-    ten minutes, also for a container that crashes at once.
-    """
-    return _FIRST_POD + (_NEW_NODE if scales_nodes else 0)
-
-
 _SECONDS = 30
 LEAVES_LOST_NODE: list[dict[str, Any]] = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _SECONDS}

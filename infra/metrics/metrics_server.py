@@ -13,7 +13,7 @@ class MetricsServer(pulumi.ComponentResource):
     """metrics-server, which autoscalers and `kubectl top` read."""
 
     def __init__(self, name: str, config: Settings, *, cluster: Cluster) -> None:
-        super().__init__("kong-doks:metrics:MetricsServer", name, None, cluster.contents_options)
+        super().__init__("kong-doks:metrics:MetricsServer", name, None, cluster.deleted_with_cluster_options)
         helm.release(
             name,
             version=versions.METRICS_SERVER_CHART,

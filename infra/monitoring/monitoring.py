@@ -49,7 +49,7 @@ class Monitoring(pulumi.ComponentResource):
             gateway: Kong, whose metrics Prometheus reads.
             retention: how long Prometheus keeps metrics, as it writes durations.
         """
-        super().__init__("kong-doks:monitoring:Monitoring", name, None, cluster.contents_options)
+        super().__init__("kong-doks:monitoring:Monitoring", name, None, cluster.deleted_with_cluster_options)
         self._options = pulumi.ResourceOptions(parent=self, deleted_with=cluster.resource)
         self._namespace = self._create_namespace(name, cluster, gateway)
         _allow_listing_pods(self._namespace, gateway, self._options)

@@ -11,15 +11,19 @@ from infra.cluster.cluster import Pool
 from infra.config.bundled_app import AnyWorkload
 from infra.config.service_version import ResolvedVersion
 from infra.images.image import ExistingImage, Image
-from infra.kubernetes.eviction import EVICTABLE, first_pod_seconds, lost_node_tolerations
+from infra.kubernetes.eviction import EVICTABLE, lost_node_tolerations
 from infra.kubernetes.labels import SERVICE_LABEL, app_labels
 from infra.kubernetes.pod_security import CONTAINER, POD
+from infra.kubernetes.rollout import first_pod_seconds
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
 PORT_NAME = "http"
 """Name of the port of a service's pods and Service objects. The number may change, and a rollout takes its time."""
 MIN_READY_SECONDS = 3
-"""Time that a new pod has to stay ready before it counts: the controller's interval of updates (proxySyncSeconds)."""
+"""Seconds that a new pod has to stay ready before it counts.
+
+The controller sends its updates to Kong at this interval: the default of its option --proxy-sync-seconds.
+"""
 _STARTUP_PERIOD = 5
 """Seconds between two startup probes."""
 _FURTHER_POD = 30
@@ -33,13 +37,13 @@ class VersionArgs:
     Attributes:
         service: the service or aggregate.
         version: the version.
-        image: that its pods run.
-        env: variables of the container, beside PORT.
-        namespace: of the service.
+        image: the image of the pods.
+        env: the container's variables, beside PORT.
+        namespace: the service's namespace.
         pull_secrets: names of the Secrets to pull the image with.
-        pool: node pool that its pods run on; None: wherever there is room.
-        evictable: whether the cluster autoscaler adds nodes for its pods, and may remove nodes with them.
-        annotations: of the Service objects, by which Kong's controller configures its upstream.
+        pool: the node pool of the pods; None: any pool.
+        evictable: whether the cluster autoscaler adds nodes for the pods, and may remove nodes with them.
+        annotations: the Service objects' annotations, by which Kong's controller configures the upstream.
     """
 
     service: AnyWorkload

@@ -26,12 +26,12 @@ class ServicesNamespace(pulumi.ComponentResource):
         """Creates the namespace, unless it is `default`, which every cluster has.
 
         Args:
-            name: of the component.
-            config: of the stack.
-            cluster: that the namespace is in.
+            name: the component's name.
+            config: the stack's configuration.
+            cluster: the cluster of the namespace.
             pull_credentials: a Docker config (JSON, secret) to pull images with; None: none is needed.
         """
-        super().__init__("kong-doks:namespace:Namespace", name, None, cluster.contents_options)
+        super().__init__("kong-doks:namespace:Namespace", name, None, cluster.deleted_with_cluster_options)
         child = pulumi.ResourceOptions(parent=self)
         self._options = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(deleted_with=cluster.resource))
         labels = namespace_labels(cluster.resource)
@@ -66,9 +66,9 @@ class ServicesNamespace(pulumi.ComponentResource):
 
         Args:
             service: name of the service and of the policy.
-            policy: lets Kong in.
-            gateway: name of Kong's namespace, resolved once that is isolated. The service's policy comes after it:
-                then Kong's release, which is on the critical path, doesn't queue behind the objects of many services.
+            policy: the spec, which lets Kong in.
+            gateway: name of Kong's namespace, resolved once that is isolated. It delays the service's NetworkPolicy,
+                so that Kong's release isn't queued behind many services' objects.
 
         Returns:
             The namespace's name, resolved once the namespace's own policies and this one exist. Only this service's
@@ -76,5 +76,5 @@ class ServicesNamespace(pulumi.ComponentResource):
         """
         opts = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=delay_until(gateway)))
         own = network_policy(service, self.name, policy, opts)
-        # A property of the policy: an object that has it depends on the policy alone, and so on all that came before.
+        # An output of the policy: an object that uses it depends on the policy, and on what the policy depends on.
         return own.metadata.namespace.apply(str)

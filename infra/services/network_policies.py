@@ -21,7 +21,7 @@ from infra.services.deployment import PORT_NAME
 
 
 def service_policy(service: AnyWorkload, config: Settings) -> Policy:
-    """Returns the policy of a service's pods: Kong and the services that call it connect to its port only."""
+    """Returns the policy of a service's pods: it lets Kong and the calling services reach the service's port."""
     port_of = {other.name: other.port for other in config.workloads}
     callers = [other.name for other in config.workloads if service.name in other.calls(port_of)]
     peers = [

@@ -30,8 +30,8 @@ class RouteDependencies:
     Attributes:
         gateway: Kong.
         gateway_api: the Gateway that routes with weights are attached to, if there are any.
-        certificate: of the domain, if there is one.
-        consumers: that routes with authentication admit.
+        certificate: the domain's certificate, if there is one.
+        consumers: the consumers that routes with authentication admit.
     """
 
     gateway: Gateway
@@ -53,9 +53,9 @@ class RouteArgs:
     """A route.
 
     Attributes:
-        service: that the route leads to.
-        namespace: of the service.
-        annotations: by which Kong's controller configures the route: the same for both kinds.
+        service: the service that the route leads to.
+        namespace: the service's namespace.
+        annotations: the annotations by which Kong's controller configures the route, the same for both kinds.
         backends: names of the Service objects, with their weights in percent.
         dependencies: the gateway and what is attached to it.
     """
@@ -81,11 +81,11 @@ def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
 
 
 def ingress_paths(path: str, *, is_exact: bool = False) -> list[tuple[str, str]]:
-    """Returns the paths of an Ingress with their types; `is_exact` leaves out paths below it.
+    """Returns the paths of an Ingress with their types; with `is_exact`, subpaths aren't matched.
 
     The controller turns a Prefix into a plain prefix with a slash and a regular expression for the path itself. It
-    doesn't escape that expression (KIC issue 7788). So for a path with a dot both are written here; "/~" marks the
-    regular expression.
+    doesn't escape that expression (KIC issue 7788). For a path with a dot, this function writes both matches itself;
+    "/~" marks the regular expression.
     """
     itself = (f"/~{_escaped(path)}$", "ImplementationSpecific")
     if is_exact:
@@ -140,8 +140,9 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
             if certificate
             else None,
         ),
-        # Pulumi waits until the controller has written the route's address, which takes seconds. Before version 3.4.4
-        # (Kong's pull request 7306), the controller wrote none while Kong refused a plugin of any route.
+        # Pulumi waits until the controller has written the route's address, which takes seconds. While Kong refuses a
+        # plugin of any route, controllers before 3.4.4 write none (Kong's pull request 7306): the sandbox's 3.4.0 does
+        # so, the pinned one (versions.py) doesn't.
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
         ),

@@ -9,8 +9,8 @@ from infra.config.workload import DEFAULT_CPU_TARGET
 NUMBER_OF_PODS = "spec.replicas"
 """The field of a Deployment that its autoscaler owns.
 
-Ignored and not left out: of a field that an apply leaves out, and nobody else owns, the API server restores the default
-of one pod. The provider leaves an ignored field to another owner, and repeats the live value where there is none.
+`ignore_changes` instead of omission: the API server resets an omitted field without an owner to its default, 1. The
+provider doesn't apply an ignored field that another manager owns; otherwise it applies the live value.
 """
 
 

@@ -57,11 +57,11 @@ class Service(pulumi.ComponentResource):
         Args:
             service: section of the configuration.
             config: the whole of it: the gateway's policies, and the other services.
-            images: by the version's name.
-            namespace: of the services.
-            pool: node pool of its pods; None: wherever there is room.
+            images: the images of the versions, by the version's name.
+            namespace: the namespace of the services.
+            pool: the node pool of its pods; None: any pool.
             route_dependencies: components that have to exist before the route.
-            opts: of the component.
+            opts: the component's options.
         """
         gateway = route_dependencies.gateway
         self.name = service.name
@@ -71,11 +71,11 @@ class Service(pulumi.ComponentResource):
         self._options = pulumi.ResourceOptions(parent=self, deleted_with=opts.deleted_with)
         rules = route_rules(service, config.gateway, gateway.context)
         namespace_name = self._isolated_namespace(service, config, namespace, gateway)
-        after_gateway = self._after(*gateway.ready)
+        after_gateway = self._after(*gateway.route_plugin_dependencies)
         plugins = [route_plugin(self.name, plugin, namespace_name, after_gateway) for plugin in rules.plugins]
         checks = health_checks(service)
         health = [upstream_policy(self.name, checks, namespace_name, after_gateway)] if checks else []
-        pull_secrets = self._pull_secrets(service, namespace, namespace_name)
+        pull_secrets = self._create_pull_secrets(service, namespace, namespace_name)
         versions = {
             name: VersionArgs(
                 service=service,
@@ -141,10 +141,10 @@ class Service(pulumi.ComponentResource):
             backends[name] = _ready(create_backend(name, args, self._after(*plugins, *health)), deployment)
         return backends
 
-    def _pull_secrets(
+    def _create_pull_secrets(
         self, service: AnyWorkload, namespace: ServicesNamespace, namespace_name: pulumi.Input[str]
     ) -> Sequence[pulumi.Input[str]]:
-        """Returns the names of the Secrets to pull its images with, after it has created the service's own one."""
+        """Creates the service's own Secret, and returns the names of all Secrets to pull its images with."""
         names: list[pulumi.Input[str]] = [namespace.pull_secret] if namespace.pull_secret is not None else []
         if isinstance(service, ServiceSettings) and service.pull:
             names.append(_pull_secret(self.name, service.pull, namespace_name, self._options))

@@ -31,9 +31,9 @@ def service_object(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -
 def weighted_backend(name: str, args: VersionArgs, opts: pulumi.ResourceOptions) -> core.v1.Service:
     """Creates the Service object of a version that a route with weights leads to.
 
-    The controller leaves out a route while its Service objects differ in an annotation of Kong's, and no update changes
-    two objects at once. So these never change: other annotations make other objects, to which the route moves by one
-    update before the old ones are deleted. Pulumi waits until the new ones have endpoints.
+    The controller leaves out a route while its Service objects differ in an annotation of Kong's. Pulumi can't update
+    two Services atomically, so a changed annotation creates a new Service (hash in its name). Pulumi waits until it has
+    endpoints, and the route moves to it by one update, before the old Service is deleted.
     """
     content = json.dumps([args.annotations, args.service.port], sort_keys=True)
     generation = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]

@@ -16,7 +16,7 @@ PULUMI = "pulumi-kubernetes"
 _HELM = ("pulumi-resource-kubernetes", "helm")
 OWN_MANAGERS = (PULUMI, *_HELM)
 """Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
-OWN_MANAGER = "__fieldManager"
+STATE_MANAGER_KEY = "__fieldManager"
 """Key by which the state has an object's field manager. An object that an interrupted `up` created has another one."""
 _CONTROLLERS = ("kube-", "cert-manager", "digitalocean-", "kong-ingress-controller")
 """Prefixes of the field managers of controllers, which fill in fields such as a webhook's CA or a claim's volume."""
@@ -47,7 +47,10 @@ _DEFAULTS: dict[str, tuple[object, ...]] = {
     "type": ("ClusterIP", "RollingUpdate"),
     "weight": (1,),
 }
-"""The API server's defaults by field. Whoever creates an object owns them, and so does who restores one by hand."""
+"""The API server's defaults by field.
+
+The client that creates an object owns the fields the API server defaulted, also if a user restores the object by hand.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ class AddedField:
     Attributes:
         name: its path: spec.template.spec.containers[api].env[MODE].
         manager: its field manager.
-        patch: the JSON patch that removes it. None: the state has the stack's value encrypted, so it may be a change
-            instead of an addition.
+        patch: the JSON patch that removes it. None if the state encrypts the value: the doctor can't tell an addition
+            from a change.
     """
 
     name: str
@@ -69,7 +72,7 @@ class AddedField:
 def added_fields(inputs: Document, live: Document) -> list[AddedField]:
     """Returns the added fields, so ordered that their patches can be applied one after the other."""
     entries = live["metadata"].get("managedFields") or []
-    managers = (inputs.get(OWN_MANAGER) or PULUMI, *_HELM)
+    managers = (inputs.get(STATE_MANAGER_KEY) or PULUMI, *_HELM)
     own = {
         path
         for entry in entries
@@ -81,11 +84,13 @@ def added_fields(inputs: Document, live: Document) -> list[AddedField]:
         manager = str(entry.get("manager"))
         if manager.startswith((*managers, *_CONTROLLERS)) or entry.get("subresource"):
             continue
-        content = {name: below for name, below in (entry.get("fieldsV1") or {}).items() if name not in _NO_CONTENT}
-        for way, patch in _walk(content, inputs, live, own):
-            found[way] = AddedField(_displayed(way), manager, patch)
+        content = {
+            name: subfields for name, subfields in (entry.get("fieldsV1") or {}).items() if name not in _NO_CONTENT
+        }
+        for path, patch in _walk(content, inputs, live, own):
+            found[path] = AddedField(_displayed(path), manager, patch)
     # The later items of a list first: each removal changes the indexes of those behind it.
-    return [found[way] for way in sorted(found, key=lambda way: [step for _, step in way], reverse=True)]
+    return [found[path] for path in sorted(found, key=lambda path: [token for _, token in path], reverse=True)]
 
 
 def has_more(expected: object, live: object, name: str = "") -> bool:
@@ -103,58 +108,58 @@ def has_more(expected: object, live: object, name: str = "") -> bool:
 
 
 _Step = tuple[str, str | int]
-"""A name of a field set, and the step of a JSON pointer that it stands for."""
+"""A name of a field set, and the token of a JSON pointer that it stands for."""
 _Patch = tuple[Document, ...] | None
 
 
 def _walk(
-    fields: Document, expected: object, live: object, own: set[tuple[str, ...]], way: tuple[_Step, ...] = ()
+    fields: Document, expected: object, live: object, own: set[tuple[str, ...]], path: tuple[_Step, ...] = ()
 ) -> Iterator[tuple[tuple[_Step, ...], _Patch]]:
-    """Yields the place and the patch of each added field of a field set.
+    """Yields the path and the patch of each added field of a field set.
 
     Args:
         fields: of FieldsV1: `f:` a field, `k:` the item of a list with these keys, `v:` the item with this value.
         expected: what the stack sets here.
         live: what the cluster has here.
         own: the leaves that the stack's managers own.
-        way: the steps that lead here.
+        path: the path of this field.
     """
-    for name, below in fields.items():
-        step = _step(name, live)
-        if step is None or name == "f:annotations":  # annotations belong to all clients, as `kubectl rollout restart`
+    for name, subfields in fields.items():
+        pointer_token = _pointer_token(name, live)
+        if pointer_token is None or name == "f:annotations":  # skips annotations: `kubectl rollout restart` sets one
             continue
-        here = (*way, (name, step))
-        actual, wanted = _child(name, live), _child(name, expected)
-        if isinstance(wanted, dict) and ENCRYPTED in wanted:
-            names = tuple(name for name, _ in here)
-            if not own & {names, *_leaves(below, names)}:
-                yield here, None
-        elif wanted is None:
-            if not _is_default(str(step), actual):
-                yield here, (*_identifies(here), {"op": "remove", "path": _pointer(here)})
-        elif any(key != "." for key in below):
-            yield from _walk(below, wanted, actual, own, here)
-        elif has_more(wanted, actual):
-            replace = {"op": "replace", "path": _pointer(here), "value": wanted}
-            yield here, None if ENCRYPTED in json.dumps(wanted) else (replace,)
+        child_path = (*path, (name, pointer_token))
+        child, expected_child = _child(name, live), _child(name, expected)
+        if isinstance(expected_child, dict) and ENCRYPTED in expected_child:
+            names = tuple(name for name, _ in child_path)
+            if not own & {names, *_leaves(subfields, names)}:
+                yield child_path, None
+        elif expected_child is None:
+            if not _is_default(str(pointer_token), child):
+                yield child_path, (*_test_operations(child_path), {"op": "remove", "path": _pointer(child_path)})
+        elif any(key != "." for key in subfields):
+            yield from _walk(subfields, expected_child, child, own, child_path)
+        elif has_more(expected_child, child):
+            replace = {"op": "replace", "path": _pointer(child_path), "value": expected_child}
+            yield child_path, None if ENCRYPTED in json.dumps(expected_child) else (replace,)
 
 
 def _leaves(fields: Document, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, below in fields.items():
+    for name, subfields in fields.items():
         if name != ".":
-            yield from _leaves(below, (*at, name)) if any(key != "." for key in below) else [(*at, name)]
+            yield from _leaves(subfields, (*at, name)) if any(key != "." for key in subfields) else [(*at, name)]
 
 
-def _displayed(way: tuple[_Step, ...]) -> str:
+def _displayed(path: tuple[_Step, ...]) -> str:
     text = ""
-    for name, _ in way:
+    for name, _ in path:
         kind, _, rest = name.partition(":")
         text += f".{rest}" if kind == "f" else f"[{next(iter(json.loads(rest).values())) if kind == 'k' else rest}]"
     return text.removeprefix(".")
 
 
-def _step(name: str, live: object) -> str | int | None:
-    """The step of a JSON pointer for a name of a field set; None if the object has no such field or item."""
+def _pointer_token(name: str, live: object) -> str | int | None:
+    """Returns the token of a JSON pointer for a name of a field set; None if the object has no such field or item."""
     if name.startswith("f:"):
         field = name.removeprefix("f:")
         return field if isinstance(live, dict) and field in live else None
@@ -163,7 +168,7 @@ def _step(name: str, live: object) -> str | int | None:
 
 
 def _child(name: str, value: object) -> object:
-    """The field or item of a value that a name of a field set stands for; None if there is none."""
+    """Returns the field or item of a value that a name of a field set stands for; None if there is none."""
     if name.startswith("f:"):
         return value.get(name.removeprefix("f:")) if isinstance(value, dict) else None
     return next((item for item in value if _is_item(name, item)), None) if isinstance(value, list) else None
@@ -182,18 +187,18 @@ def _is_item(name: str, item: object) -> bool:
 
 def _is_default(name: str, value: object) -> bool:
     if isinstance(value, dict):
-        return all(_is_default(key, below) for key, below in value.items())
+        return all(_is_default(key, child) for key, child in value.items())
     return not value or value in _DEFAULTS.get(name, ())
 
 
-def _identifies(way: tuple[_Step, ...]) -> tuple[Document, ...]:
-    """A test that the item is still at its index when the patch is applied."""
-    name = way[-1][0]
+def _test_operations(path: tuple[_Step, ...]) -> tuple[Document, ...]:
+    """Returns the JSON Patch `test` that the item is still at its index."""
+    name = path[-1][0]
     if not name.startswith("k:"):
         return ()
     key, value = next(iter(json.loads(name.removeprefix("k:")).items()))
-    return ({"op": "test", "path": f"{_pointer(way)}/{key}", "value": value},)
+    return ({"op": "test", "path": f"{_pointer(path)}/{key}", "value": value},)
 
 
-def _pointer(way: tuple[_Step, ...]) -> str:
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for _, step in way)
+def _pointer(path: tuple[_Step, ...]) -> str:
+    return "".join(f"/{str(token).replace('~', '~0').replace('/', '~1')}" for _, token in path)

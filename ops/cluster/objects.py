@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from infra.config.load_balancer import CLEANUP_FINALIZER
-from ops.cluster.added_fields import OWN_MANAGER, PULUMI, AddedField, Document, added_fields
+from ops.cluster.added_fields import PULUMI, STATE_MANAGER_KEY, AddedField, Document, added_fields
 from ops.cluster.client import Kubernetes
 from ops.cluster.object_fields import METADATA_ONLY, changed_fields
 from ops.digitalocean import one_line
@@ -57,10 +57,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Addition(Change):
-    """What somebody added to an object, and no `up` removes.
+    """Fields that somebody added to an object, and that no `up` removes.
 
     Attributes:
-        patch: the JSON patch that removes it. Empty: the stack's values are secret, so it may be a change instead.
+        patch: the JSON patch that removes it. Empty if the state encrypts the value: the doctor can't tell an addition
+            from a change.
     """
 
     patch: list[Document]
@@ -68,11 +69,11 @@ class Addition(Change):
 
 @dataclass(frozen=True)
 class Deletion:
-    """An object whose deletion doesn't end.
+    """An object whose deletion doesn't finish.
 
     Attributes:
-        held: what keeps it: finalizers, or the conditions of a namespace.
-        can_be_freed: False if what a finalizer waits for would then be left over, and billed.
+        held: the finalizers, or the conditions of a namespace, that the deletion waits for.
+        can_be_freed: False if removing the finalizers would leave other resources over, and billed.
     """
 
     key: Key
@@ -88,6 +89,7 @@ class Comparison:
     changed: list[Change]
     added: list[Addition]
     deleted: list[Deletion]
+    """Objects whose deletion doesn't finish."""
     not_in_state: list[Key]
     """Objects that Pulumi created and the state lacks, as after a kill."""
 
@@ -116,7 +118,7 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
     added = list(_additions(expected, actual))
     return Comparison(
         missing=[key for key in expected if key not in actual],
-        # A chart may set fields that the API server doesn't have: a field that is absent proves nothing.
+        # A chart may set fields that the API server drops, so an absent field is no change.
         changed=list(_changes(expected, actual, added, absent=False)),
         added=added,
         deleted=[],
@@ -133,7 +135,7 @@ def _installed_key(document: Document, namespace: str, cluster_wide: Collection[
 def _changes(
     expected: Mapping[Key, Document], actual: Mapping[Key, Document], added: Sequence[Addition], *, absent: bool
 ) -> Iterator[Change]:
-    """The changed fields that no addition names: an added item shifts those behind it."""
+    """Yields changed fields, except those under an added field: an inserted item shifts the indexes of later ones."""
     named = {addition.key: tuple(addition.fields) for addition in added}
     for key, inputs in expected.items():
         if key not in actual:
@@ -157,16 +159,17 @@ def _additions(expected: Mapping[Key, Document], actual: Mapping[Key, Document])
         if key not in actual:
             continue
         fields = [*_added_content(key, inputs, actual[key]), *_added_annotations(key, inputs, actual[key])]
-        for readable in (True, False):
-            if some := [field for field in fields if (field.patch is not None) == readable]:
-                patch = [operation for field in some for operation in field.patch or ()]
-                yield Addition(key, [field.name for field in some], _managers(field.manager for field in some), patch)
+        for has_patch in (True, False):
+            if matching := [field for field in fields if (field.patch is not None) == has_patch]:
+                patch = [operation for field in matching for operation in field.patch or ()]
+                managers = _managers(field.manager for field in matching)
+                yield Addition(key, [field.name for field in matching], managers, patch)
 
 
 def _added_content(key: Key, inputs: Document, live: Document) -> list[AddedField]:
     if key.kind not in METADATA_ONLY:
         return added_fields(inputs, live)
-    # What the API server doesn't return was changed or added.
+    # The doctor reads only the metadata of these kinds, so it can't tell a changed key from an added one.
     owners = changed_fields(key.kind, inputs, live, absent=False)
     return [AddedField(path, owner, None) for path, owner in owners.items() if path.partition(".")[0] in _SECRET]
 
@@ -188,7 +191,7 @@ def _added_annotations(key: Key, inputs: Document, live: Document) -> list[Added
 
 
 def _deletion(key: Key, live: Document) -> Deletion | None:
-    """The deletion of an object that waits for a finalizer; other deletions take a moment."""
+    """Returns an object's deletion, if it has begun; None otherwise."""
     if not live["metadata"].get("deletionTimestamp"):
         return None
     held = list(live["metadata"].get("finalizers") or [])
@@ -202,15 +205,15 @@ def _deletion(key: Key, live: Document) -> Deletion | None:
 
 
 def _expected(state: State) -> Iterator[tuple[Key, Document]]:
-    """The objects of the state, with their inputs and field managers, without those that the program only reads."""
+    """Yields the state's objects with their inputs and field managers, except those that the program only reads."""
     for resource in state.resources:
         inputs = resource.get("inputs") or {}
         metadata = inputs.get("metadata") or {}
         if not resource["type"].startswith("kubernetes:") or resource.get("external") or not metadata.get("name"):
             continue
         namespace, _, name = str(resource.get("id") or "").rpartition("/")
-        manager = (resource.get("outputs") or {}).get(OWN_MANAGER)
-        yield Key(inputs["apiVersion"], inputs["kind"], namespace, name), {**inputs, OWN_MANAGER: manager}
+        manager = (resource.get("outputs") or {}).get(STATE_MANAGER_KEY)
+        yield Key(inputs["apiVersion"], inputs["kind"], namespace, name), {**inputs, STATE_MANAGER_KEY: manager}
 
 
 def _without_scaled(expected: Mapping[Key, Document]) -> Mapping[Key, Document]:

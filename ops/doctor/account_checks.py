@@ -72,7 +72,8 @@ def check_cluster_state(snapshot: Snapshot) -> Iterator[Finding]:
 
 def check_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
     """Clusters and registries that an interrupted `up` created, and that the state lacks."""
-    # A registry first: beside it, an `up` that adopts a cluster may be refused another one.
+    # The registry first: an `up` that adopts only the cluster would create a second registry, which DigitalOcean may
+    # refuse.
     for resource in sorted(unmanaged(snapshot), key=attrgetter("kind"), reverse=True):
         check = _registry_not_in_state if resource.kind == "registry" else _cluster_not_in_state
         yield check(snapshot, resource)
@@ -127,7 +128,9 @@ def _adopt_or_remove(
 ) -> Finding:
     state, kind = snapshot.state, TYPES[resource.kind]
     if state.of(kind):
-        return Finding(identity, f"{problem}, which has another: remove it", [[resource.remove]])
+        return Finding(
+            identity, f"{problem}; the state already has another {resource.kind}: remove this one", [[resource.remove]]
+        )
     parent = state.urn(COMPONENTS[kind])
     below = f" --parent 'parent={parent}'" if parent else ""
     # Not `pulumi refresh --import-pending-creates`: it drops the pending creation and imports nothing.

@@ -15,9 +15,9 @@ from ops.pulumi.state import State
 
 
 def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
-    """A records of the stack's domain that differ from the state, or that the state lacks.
+    """Finds A records of the stack's domain that differ from the state, or that the state lacks.
 
-    The latter would outlive the stack and point to others.
+    The latter would outlive the stack and point to addresses of others.
     """
     known = snapshot.state.of(states.RECORD)
     for identifier, resource in known.items():
@@ -53,7 +53,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
-    """Drift of clusters and registry tiers: changes by hand, and updates that DigitalOcean refused."""
+    """Finds drift of clusters and registry tiers: changes by hand, and updates that DigitalOcean refused."""
     for identifier, resource in snapshot.state.of(states.CLUSTER).items():
         cluster = snapshot.inventory.clusters.get(identifier)
         if cluster and cluster.runs:
@@ -89,17 +89,18 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
     if interim:
         resize = "python -m ops resize-pool --yes"
         # Until the interim pool has the tag of the default pool, the old size can be put back.
-        own = [] if DEFAULT_POOL_TAG in interim.tags else [p for p in cluster.node_pools if DEFAULT_POOL_TAG in p.tags]
-        kept = [pool.size for pool in own if pool.size != snapshot.settings.node_size]
+        tagged = [pool for pool in cluster.node_pools if DEFAULT_POOL_TAG in pool.tags]
+        default = [] if DEFAULT_POOL_TAG in interim.tags else tagged
+        kept = [pool.size for pool in default if pool.size != snapshot.settings.node_size]
         yield Finding(
             Problem.NODE_POOL_RESIZE,
-            f"the node pool of cluster {cluster.id} is partly moved to another size: a resize was interrupted",
+            f"the default pool of cluster {cluster.id} is partly moved to another size: a resize was interrupted",
             [[resize], *([f"pulumi config set nodeSize {size}", resize] for size in kept)],
         )
         return
     pool = (outputs.get("nodePool") or {}).get("id")
-    # After an update that DigitalOcean refused, the state's outputs have the requested values. The next `up` reads the
-    # cluster and corrects the outputs, and only the inputs still have them. So both are compared.
+    # After a refused update, the state's outputs hold the requested values; the next `up` corrects outputs, not inputs.
+    # So the check compares both.
     compared = (difference for known in (outputs, inputs) for difference in _compare(known, pool, cluster))
     for what, known, actual in dict.fromkeys(compared):
         if known != actual:
@@ -108,8 +109,8 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
                 f"{what} of cluster {cluster.id}: {known} in the state, {actual} in the account",
                 [[UP_REFRESH]],
             )
-    yield from _node_pools(pool, cluster, resource["urn"], snapshot)
-    yield from _further_pools(cluster, snapshot.state)
+    yield from _default_and_added_pools(pool, cluster, resource["urn"], snapshot)
+    yield from _additional_pools(cluster, snapshot.state)
 
 
 def _compare(known: dict[str, Any], pool: str | None, cluster: Cluster) -> Iterator[tuple[str, object, object]]:
@@ -130,8 +131,8 @@ def _compare_pool(known: dict[str, Any], pool: NodePool) -> Iterator[tuple[str, 
         yield "node count", int(count), pool.count
 
 
-def _further_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
-    """Drift of the stack's further node pools, and those that were deleted by hand."""
+def _additional_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
+    """Finds drift of the stack's additional pools, and those that were deleted by hand."""
     pools = {pool.id: pool for pool in cluster.node_pools}
     for identifier, resource in state.of(states.NODE_POOL).items():
         if resource["inputs"].get("clusterId") != cluster.id:
@@ -140,7 +141,7 @@ def _further_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
             name = resource["inputs"].get("name") or identifier
             yield Finding(
                 Problem.NODE_POOL_DELETED,
-                f"node pool {name} of cluster {cluster.id} was deleted by hand",
+                f"additional pool {name} of cluster {cluster.id} was deleted by hand",
                 [[f"{REFRESH} --target '{resource['urn']}'", UP]],
             )
             continue
@@ -149,26 +150,30 @@ def _further_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
             if known != actual:
                 yield Finding(
                     Problem.DRIFT,
-                    f"{what} of node pool {pool.name} ({identifier}): {known} in the state, {actual} in the account",
+                    f"{what} of additional pool {pool.name} ({identifier}): {known} in the state, "
+                    f"{actual} in the account",
                     [[UP_REFRESH]],
                 )
 
 
-def _node_pools(known: str | None, cluster: Cluster, urn: str, snapshot: Snapshot) -> Iterator[Finding]:
-    """Node pools that were added or deleted by hand. Pulumi's provider recognises the cluster's own one by a tag."""
+def _default_and_added_pools(recorded: str | None, cluster: Cluster, urn: str, snapshot: Snapshot) -> Iterator[Finding]:
+    """Finds a default pool that was deleted by hand, and pools that were added by hand.
+
+    Pulumi's provider recognises the default pool by a tag. `recorded` is the default pool's id in the state.
+    """
     pools = {pool.id: pool for pool in cluster.node_pools}
-    own = next((identifier for identifier, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
-    if own is None or own != known:
-        add = [] if own else [f"python -m ops add-pool {cluster.id}"]
+    default = next((identifier for identifier, pool in pools.items() if DEFAULT_POOL_TAG in pool.tags), None)
+    if default is None or default != recorded:
+        add = [] if default else [f"python -m ops add-pool {cluster.id}"]
         yield Finding(
             Problem.NODE_POOL_DELETED,
-            f"the node pool of cluster {cluster.id} was deleted by hand",
+            f"the default pool of cluster {cluster.id} was deleted by hand",
             [[*add, f"{REFRESH} --target '{urn}'"]],
         )
         return  # all pods may run on the other pools: none is reported as added
     state, names = snapshot.state, {pool.full_name(key): key for key, pool in snapshot.settings.node_pools.items()}
     for identifier, pool in pools.items():
-        if identifier == own or identifier in state.of(states.NODE_POOL):
+        if identifier == default or identifier in state.of(states.NODE_POOL):
             continue
         named = f"node pool {pool.name} of cluster {cluster.id}, {pool.count} {pool.size}"
         remove = [f"python -m ops remove node_pool {cluster.id}/node_pools/{identifier}"]

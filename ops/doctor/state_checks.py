@@ -15,7 +15,7 @@ _SHORTEST_DOCKER_CONFIG = 100
 
 
 def check_attributes(broken: list[Path]) -> list[Finding]:
-    """Attribute files that a killed command left empty. Pulumi also reads a checkpoint that has none."""
+    """Finds empty `.attrs` files, which a killed command left; a missing one is harmless."""
     if not broken:
         return []
     files = " ".join(shlex.quote(str(file)) for file in broken)

@@ -54,7 +54,7 @@ def test_a_cluster_is_found_after_its_name_was_edited(part: Part) -> None:
     part.up()
     (finding,) = part.doctor()
     assert '"mycluster"' in finding["problem"]
-    assert "which has another: remove it" in finding["problem"]
+    assert "the state already has another cluster: remove this one" in finding["problem"]
     part.mend()
     until(lambda: len(part.account.cloud.clusters.records) == 1)
     assert part.doctor() == []

@@ -58,7 +58,7 @@ def applied(plugins: Sequence[policies.Plugin], **scope: str) -> list[dict[str, 
 
 def _complete(plugin: policies.Plugin) -> dict[str, Any]:
     config = copy.deepcopy(dict(plugin.config))
-    for path in plugin.secret_paths:
+    for path in plugin.store_password_paths:
         *outer, name = path.strip("/").split("/")
         functools.reduce(lambda fields, key: fields.setdefault(key, {}), outer, config)[name] = "secret"
     return config

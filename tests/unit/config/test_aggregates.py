@@ -50,8 +50,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a path to something else": (stack(rewrite="/x"), 'aggregates[0].rewrite: "/x" is not allowed; allowed: unset'),
     "an image of its own": (stack(build="apps/foo"), "aggregates[0].build: is not a known key"),
     "the path of the health check": (stack(path="/healthz"), 'aggregates[0].path: "/healthz" is not allowed'),
-    "the name of a service": (stack(name="foo"), 'aggregates[0].name: "foo" is not allowed; allowed: each name once'),
-    "the path of a service": (stack(path="/bar"), 'aggregates[0].path: "/bar" is not allowed; allowed: each path once'),
+    "the name of a service": (
+        stack(name="foo"),
+        'aggregates[0].name: "foo" is not allowed; allowed: a name that no other service',
+    ),
+    "the path of a service": (
+        stack(path="/bar"),
+        'aggregates[0].path: "/bar" is not allowed; allowed: a path that no other service',
+    ),
     "a way around tokens": (
         stack({"auth": "jwt"}),
         "aggregates[0].auth: is not allowed; allowed: the same as of foo, or the aggregate would bypass that policy;",

@@ -130,8 +130,14 @@ def test_the_page_shows_only_names_and_paths_of_the_stack_file() -> None:
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "the name of a service": ({"name": "foo"}, 'gateway.page.name: "foo" is not allowed; allowed: each name once'),
-    "the path of a service": ({"path": "/foo"}, 'gateway.page.path: "/foo" is not allowed; allowed: each path once'),
+    "the name of a service": (
+        {"name": "foo"},
+        'gateway.page.name: "foo" is not allowed; allowed: a name that no other service',
+    ),
+    "the path of a service": (
+        {"path": "/foo"},
+        'gateway.page.path: "/foo" is not allowed; allowed: a path that no other service',
+    ),
     "the path of the health check": (
         {"path": "/healthz"},
         'gateway.page.path: "/healthz" is not allowed; allowed: any',

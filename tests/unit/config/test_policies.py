@@ -156,7 +156,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
                 BAR | {"path": "/foo", "whenHeaders": {"X-Canary": "1"}},
             ]
         },
-        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+        'services[1].path: "/foo" is not allowed; allowed: a path that no other service with the same whenHeaders has',
     ),
     "two services for the same requests, with other letters": (
         {
@@ -165,7 +165,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
                 BAR | {"path": "/foo", "whenHeaders": {"x-canary": "yes"}},
             ]
         },
-        'services[1].path: "/foo" is not allowed; allowed: each path once, but for other whenHeaders',
+        'services[1].path: "/foo" is not allowed; allowed: a path that no other service with the same whenHeaders has',
     ),
     "a header's value that is none": (
         services(whenHeaders={"X-Canary": ""}),

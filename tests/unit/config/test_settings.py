@@ -312,7 +312,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "the name of a canary": (
         {"services": [FOO | {"canary": {"image": "a:1"}}, BAR | {"name": "foo-canary"}]},
-        'services[1].name: "foo-canary" is not allowed; allowed: each name once, with those of canaries',
+        'services[1].name: "foo-canary" is not allowed; allowed: a name that no other service or version has',
     ),
     "a name too long for a canary's objects": (
         {"services": [FOO | {"name": "f" * 46, "canary": {"image": "a:1"}}]},

@@ -170,13 +170,13 @@ def test_only_generated_rate_limits_get_the_stores_password() -> None:
     assert policies.route_rules(own, gateway, store).plugins == [policies.Plugin("rate-limiting", {"minute": 1})]
     limited = RoutePolicies.model_validate(LIMIT)
     (plugin,) = policies.route_rules(limited, gateway, store).plugins
-    assert plugin.secret_paths == ("/redis/password",)
+    assert plugin.store_password_paths == ("/redis/password",)
     everywhere = policies.gateway_plugins(GatewayPolicies.model_validate(LIMIT), store)
-    assert {made.name: made.secret_paths for made in everywhere if made.secret_paths} == {
+    assert {made.name: made.store_password_paths for made in everywhere if made.store_password_paths} == {
         "rate-limiting": ("/redis/password",)
     }
     (plugin,) = policies.route_rules(limited, gateway, plugin_configs.Context()).plugins
-    assert not plugin.secret_paths
+    assert not plugin.store_password_paths
 
 
 def test_with_several_replicas_the_load_balancer_checks_health_quickly(several: Recording, dev: Recording) -> None:

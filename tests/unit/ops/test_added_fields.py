@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ops.cluster.added_fields import OWN_MANAGER, AddedField, added_fields
+from ops.cluster.added_fields import STATE_MANAGER_KEY, AddedField, added_fields
 from ops.pulumi.state import ENCRYPTED
 
 Document = dict[str, Any]
@@ -121,7 +121,7 @@ def test_what_another_client_added_is_found_with_the_patch_that_removes_it(
 
 
 def test_fields_that_an_interrupted_up_left_are_found() -> None:
-    inputs = pod(CONTAINER) | {OWN_MANAGER: "pulumi-kubernetes-2"}
+    inputs = pod(CONTAINER) | {STATE_MANAGER_KEY: "pulumi-kubernetes-2"}
     live = pod(CONTAINER, hostNetwork=True)
     for manager, added in (("pulumi-kubernetes-1", 1), ("pulumi-kubernetes-2", 0), ("pulumi-resource-kubernetes", 0)):
         assert len(found(inputs, live, in_pod({"f:hostNetwork": {}}), manager)) == added
