@@ -53,11 +53,9 @@ class Tracing(Model):
     sampling: float = Field(1.0, ge=0, le=1, description="the share of requests, 0 to 1", examples=[0.1])
 
 
+# Redeclare a field of `Policies` here to give it a default for all routes.
 class GatewayPolicies(Policies):
-    """Policies for all routes, and what only the gateway as a whole has.
-
-    Redeclare a field of `Policies` here to give it a default for all routes.
-    """
+    """Policies for all routes, and what only the gateway as a whole has."""
 
     replicas: int = Field(1, ge=1, le=MAX_REPLICAS, description=f"1 to {MAX_REPLICAS} pods of Kong", examples=[2])
     autoscale: PodAutoscale | None = Field(

@@ -26,10 +26,10 @@ var corsDefaults = cors{
 
 var plainOrigin = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
 
-func newCORS(c *cors, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+func newCORS(c *cors, _ *declarative.PluginEntity, faults *declarative.Faults) gateway.Handler {
 	for _, origin := range c.Origins {
 		if origin != "*" && !plainOrigin.MatchString(origin) {
-			wrong.Add("config.origins", "'"+origin+"': this stand-in for Kong has no patterns")
+			faults.Add("config.origins", "'"+origin+"': this stand-in for Kong has no patterns")
 		}
 	}
 	isPreflight := func(r *http.Request) bool {
@@ -81,7 +81,7 @@ func (c *cors) allowed(origin string) string {
 	switch {
 	case len(c.Origins) == 0:
 		return "*"
-	case len(c.Origins) == 1: // the only one is named whoever asks
+	case len(c.Origins) == 1: // a single origin is returned for every request
 		return c.Origins[0]
 	}
 	normalized := normalOrigin(origin)

@@ -21,15 +21,15 @@ type ipRestriction struct {
 }
 
 // newIPRestriction filters by the client's address according to trusted hops.
-func newIPRestriction(c *ipRestriction, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+func newIPRestriction(c *ipRestriction, _ *declarative.PluginEntity, faults *declarative.Faults) gateway.Handler {
 	if len(c.Allow)+len(c.Deny) == 0 {
-		wrong.Add("config", "at least one of these fields must be non-empty: 'allow', 'deny'")
+		faults.Add("config", "at least one of these fields must be non-empty: 'allow', 'deny'")
 	}
 	parse := func(field string, texts []string) (ranges []netip.Prefix) {
 		for _, text := range texts {
 			prefix, err := settings.ParsePrefix(text)
 			if err != nil {
-				wrong.Add("config."+field, "invalid ip or cidr range: '"+text+"'")
+				faults.Add("config."+field, "invalid ip or cidr range: '"+text+"'")
 			}
 			ranges = append(ranges, prefix)
 		}
@@ -73,8 +73,8 @@ type botDetection struct {
 	Deny  []string `json:"deny"`
 }
 
-// knownBots are a part of Kong's, whose list is from 2018: names with a version that end like a crawler's, anything with
-// "spider", "scrape" or "crawl", libraries by which programs ask, and some crawlers known by name. Case counts.
+// knownBots is a subset of Kong's list, which is from 2018: names with a version that end like a crawler's, anything with
+// "spider", "scrape" or "crawl", HTTP client libraries, and some crawlers known by name. Case counts.
 var knownBots = regexp.MustCompile(strings.Join([]string{
 	`[Ss][Pp][Ii][Dd][Ee][Rr]|[Ss]crape|[Cc][Rr][Aa][Ww][Ll]`,
 	`([Bb]ot|[Aa]rchiver|[Ii]ndexer)[/ ]\d`,
@@ -85,12 +85,12 @@ var knownBots = regexp.MustCompile(strings.Join([]string{
 	`Slackbot-LinkExpanding|Slurp|Twitterbot|WhatsApp|WordPress|Yandex\w|bingbot|favicon|ia_archiver|msnbot`,
 }, "|"))
 
-func newBotDetection(c *botDetection, _ *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+func newBotDetection(c *botDetection, _ *declarative.PluginEntity, faults *declarative.Faults) gateway.Handler {
 	compile := func(field string, patterns []string) (result []*regexp.Regexp) {
 		for _, pattern := range patterns {
 			compiled, err := regexp.Compile(pattern)
 			if err != nil {
-				wrong.Add("config."+field, "invalid regex: "+err.Error())
+				faults.Add("config."+field, "invalid regex: "+err.Error())
 			}
 			result = append(result, compiled)
 		}

@@ -14,7 +14,7 @@ type attribute struct {
 	value any // a string or an int
 }
 
-// protobuf is a message; its methods append fields, but for empty ones.
+// protobuf is a message; its methods append fields. bytes and text omit empty values.
 type protobuf []byte
 
 func (m protobuf) tag(field, wire int) protobuf {

@@ -31,7 +31,7 @@ var rateLimitDefaults = rateLimit{
 	LimitBy: "consumer", Policy: "local", FaultTolerant: true, Redis: redisServer{Port: 6379, Timeout: 2000},
 }
 
-// window is the time over which a limit counts. Windows don't slide: a minute begins with the clock's.
+// window is the time over which a limit counts. Windows are aligned to UTC; they don't slide.
 type window struct {
 	name    string
 	limit   int
@@ -67,12 +67,12 @@ func (c *rateLimit) windows(now time.Time) []*window {
 
 // counters hold the number of requests in each window.
 type counters interface {
-	// take returns the count of every window before this request, and adds one: the gateway's own counters unless a
-	// window is used up, Redis in any case.
+	// take sets `used` of every window to its count before this request, then increments the counts: local counters
+	// only if no window is exhausted, Redis always.
 	take([]*window) error
 }
 
-// exceeded is the longest window that is used up, if one is.
+// exceeded is the longest window that is exhausted, if one is.
 func exceeded(windows []*window) (over *window) {
 	for _, w := range windows {
 		if w.used >= w.limit {
@@ -82,22 +82,22 @@ func exceeded(windows []*window) (over *window) {
 	return over
 }
 
-func newRateLimit(c *rateLimit, of *declarative.PluginEntity, wrong *declarative.Faults) gateway.Handler {
+func newRateLimit(c *rateLimit, of *declarative.PluginEntity, faults *declarative.Faults) gateway.Handler {
 	all := c.windows(time.Time{})
 	if len(all) == 0 {
-		wrong.Add("config", "at least one of these fields must be non-empty: 'second', 'minute', 'hour', 'day', 'month', 'year'")
+		faults.Add("config", "at least one of these fields must be non-empty: 'second', 'minute', 'hour', 'day', 'month', 'year'")
 	}
 	for i := range all[:max(0, len(all)-1)] {
 		if all[i].limit > all[i+1].limit {
-			wrong.Add("config", fmt.Sprintf("The limit for %s(%d.0) cannot be lower than the limit for %s(%d.0)",
+			faults.Add("config", fmt.Sprintf("The limit for %s(%d.0) cannot be lower than the limit for %s(%d.0)",
 				strings.ToLower(all[i+1].name), all[i+1].limit, strings.ToLower(all[i].name), all[i].limit))
 		}
 	}
 	if c.LimitBy == "header" && c.HeaderName == "" {
-		wrong.Add("config", "required field missing: what to limit by header")
+		faults.Add("config", "required field missing: what to limit by header")
 	}
 	if c.Policy == "redis" && c.Redis.Host == "" {
-		wrong.Add("config.redis.host", "required field missing")
+		faults.Add("config.redis.host", "required field missing")
 	}
 	return gateway.Handler{Access: func(x *gateway.Exchange) { c.access(x, of) }}
 }
@@ -120,7 +120,7 @@ func (c *rateLimit) access(x *gateway.Exchange, of *declarative.PluginEntity) {
 		return
 	}
 	over := exceeded(windows)
-	if c.tell(x, windows, over, now); over != nil {
+	if c.setHeaders(x, windows, over, now); over != nil {
 		x.Fail(http.StatusTooManyRequests, "API rate limit exceeded")
 	}
 }
@@ -139,8 +139,8 @@ func (c *rateLimit) identifier(x *gateway.Exchange) string {
 	return cmp.Or(identifier, x.Client.String())
 }
 
-// tell sets the rate-limit headers of the response. The general ones are about the window with the least remaining.
-func (c *rateLimit) tell(x *gateway.Exchange, windows []*window, over *window, now time.Time) {
+// setHeaders sets the rate-limit headers of the response. The general ones are about the window with the least remaining.
+func (c *rateLimit) setHeaders(x *gateway.Exchange, windows []*window, over *window, now time.Time) {
 	var tightest *window
 	least := 0
 	for _, w := range windows {

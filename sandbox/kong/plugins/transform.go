@@ -16,8 +16,8 @@ type edits struct {
 
 func (e edits) empty() bool { return len(e.drop)+len(e.rename)+len(e.replace)+len(e.add) == 0 }
 
-// check wants a value wherever one is needed. An entry of a query without a name is one that Kong's schema can't report.
-func (e edits) check(field string, wrong *declarative.Faults) {
+// check reports entries without a value; Kong answers 500 for a query entry without a name.
+func (e edits) check(field string, faults *declarative.Faults) {
 	for kind, entries := range map[string][]string{"rename": e.rename, "replace": e.replace, "add": e.add} {
 		for _, entry := range entries {
 			name, value, found := strings.Cut(entry, ":")
@@ -25,7 +25,7 @@ func (e edits) check(field string, wrong *declarative.Faults) {
 				panic(declarative.SchemaCrash{})
 			}
 			if strings.Trim(value, ":") == "" && field == "querystring" || !found || name == "" {
-				wrong.Add("config."+kind+"."+field, "invalid value: "+entry+" (expected name:value)")
+				faults.Add("config."+kind+"."+field, "invalid value: "+entry+" (expected name:value)")
 			}
 		}
 	}
