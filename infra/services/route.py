@@ -141,8 +141,8 @@ def _ingress(args: RouteArgs, opts: pulumi.ResourceOptions) -> networking.v1.Ing
             else None,
         ),
         # Pulumi waits until the controller has written the route's address, which takes seconds. While Kong refuses a
-        # plugin of any route, controllers before 3.4.4 write none (Kong's pull request 7306); the pinned one (versions.py)
-        # is newer.
+        # plugin of any route, controllers before 3.4.4 write none (Kong's pull request 7306). The pinned one is newer
+        # (versions.py).
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3m", update="3m"))
         ),
