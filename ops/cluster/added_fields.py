@@ -51,6 +51,8 @@ _DEFAULTS: dict[str, tuple[object, ...]] = {
 
 The client that creates an object owns the fields the API server defaulted, also if a user restores the object by hand.
 """
+_MATCH_ALL = ("namespaceSelector", "podSelector")
+"""Fields of a NetworkPolicy's peer that match everything if they are empty."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,8 @@ def _is_item(name: str, item: object) -> bool:
 
 
 def _is_default(name: str, value: object) -> bool:
+    if name in _MATCH_ALL and value is not None:
+        return False
     if isinstance(value, dict):
         return all(_is_default(key, child) for key, child in value.items())
     return not value or value in _DEFAULTS.get(name, ())

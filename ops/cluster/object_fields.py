@@ -13,11 +13,17 @@ _COMPARED = ("spec", "config", "plugin", "username", "custom_id", "credentials",
 """Top-level fields of the other kinds that the program or a chart sets."""
 
 
-def changed_fields(kind: str, inputs: Document, live: Document, *, absent: bool) -> dict[str, str]:
-    """Returns the paths of the fields that somebody else changed, with the field manager that did: "" if none is known.
+def changed_fields(kind: str, inputs: Document, live: Document, *, report_missing: bool) -> dict[str, str]:
+    """Returns the paths of the fields that another client changed, with its field manager: "" if none is known.
 
-    A value that differs counts only if another client owns the field: the API server normalizes values as well. Nobody
-    owns what is zero, as after `kubectl scale --replicas=0`. A field that isn't there counts if `absent` is true.
+    A value that differs counts if another client owns the field: the API server normalizes values as well.
+    managedFields lists no owner of an empty value, as after `kubectl scale --replicas=0`, so that counts without one.
+
+    Args:
+        kind: of the object.
+        inputs: what the stack or the chart sets.
+        live: the object in the cluster.
+        report_missing: whether a field that the object lacks counts without an owner.
     """
     others = {
         path: str(entry.get("manager"))
@@ -32,7 +38,8 @@ def changed_fields(kind: str, inputs: Document, live: Document, *, absent: bool)
     compared = live | {"metadata": {"labels": {}, "annotations": {}} | live["metadata"]}
     for path, value in _differences({"metadata": metadata, **content}, compared):
         owner = next((others[prefix] for prefix in others if path == prefix or path.startswith(f"{prefix}.")), "")
-        if owner or (absent if value is None else not value):
+        has_no_owner = report_missing if value is None else not value
+        if owner or has_no_owner:
             fields[path] = owner
     if kind in METADATA_ONLY:
         fields |= {path: owner for path, owner in others.items() if path.partition(".")[0] in _CONTENT}
@@ -49,11 +56,15 @@ def _owned(fields: Document, path: str = "") -> Iterator[str]:
 
 
 def _differences(expected: object, live: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Paths whose values differ, with the live value: None without one. An empty expected value is no difference."""
-    if not expected or (isinstance(expected, dict) and ENCRYPTED in expected):
+    """Yields the paths whose values differ, with the live value: None without one, unless the expected one is empty.
+
+    The API server leaves empty values out. Encrypted values aren't compared.
+    """
+    if expected is None or (isinstance(expected, dict) and ENCRYPTED in expected):
         return
     if live is None:
-        yield path, None
+        if expected:
+            yield path, None
     elif isinstance(expected, dict) and isinstance(live, dict):
         for name, value in expected.items():
             yield from _differences(value, live.get(name), f"{path}.{name}".lstrip("."))

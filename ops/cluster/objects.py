@@ -101,7 +101,7 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
     added = list(_additions(expected, actual))
     return Comparison(
         missing=[key for key in expected if key not in actual],
-        changed=list(_changes(expected, actual, added, absent=True)),
+        changed=list(_changes(expected, actual, added, report_missing=True)),
         added=added,
         deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
@@ -119,7 +119,7 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
     return Comparison(
         missing=[key for key in expected if key not in actual],
         # A chart may set fields that the API server drops, so an absent field is no change.
-        changed=list(_changes(expected, actual, added, absent=False)),
+        changed=list(_changes(expected, actual, added, report_missing=False)),
         added=added,
         deleted=[],
         not_in_state=[],
@@ -133,14 +133,14 @@ def _installed_key(document: Document, namespace: str, cluster_wide: Collection[
 
 
 def _changes(
-    expected: Mapping[Key, Document], actual: Mapping[Key, Document], added: Sequence[Addition], *, absent: bool
+    expected: Mapping[Key, Document], actual: Mapping[Key, Document], added: Sequence[Addition], *, report_missing: bool
 ) -> Iterator[Change]:
     """Yields changed fields, except those under an added field: an inserted item shifts the indexes of later ones."""
     named = {addition.key: tuple(addition.fields) for addition in added}
     for key, inputs in expected.items():
         if key not in actual:
             continue
-        owners = changed_fields(key.kind, inputs, actual[key], absent=absent)
+        owners = changed_fields(key.kind, inputs, actual[key], report_missing=report_missing)
         owners = {path: owner for path, owner in owners.items() if not f"{path}.".startswith(_prefixes(named.get(key)))}
         if owners:
             yield Change(key, [*owners], _managers(owners.values()))
@@ -170,7 +170,7 @@ def _added_content(key: Key, inputs: Document, live: Document) -> list[AddedFiel
     if key.kind not in METADATA_ONLY:
         return added_fields(inputs, live)
     # The doctor reads only the metadata of these kinds, so it can't tell a changed key from an added one.
-    owners = changed_fields(key.kind, inputs, live, absent=False)
+    owners = changed_fields(key.kind, inputs, live, report_missing=False)
     return [AddedField(path, owner, None) for path, owner in owners.items() if path.partition(".")[0] in _SECRET]
 
 

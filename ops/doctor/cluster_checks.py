@@ -13,7 +13,8 @@ from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 
 _RECREATED = ("ConfigMap", "KongPlugin", "Secret")
-"""Kinds that may be missing for a moment: Kong closes a route whose plugin is missing."""
+"""Kinds that `up --refresh` creates again. Without them, routes don't open, except for plugins: see `_routes_with`."""
+_ROUTES = ("Ingress", "HTTPRoute")
 
 
 def check_releases(snapshot: Snapshot) -> Iterator[Finding]:
@@ -166,7 +167,7 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
 def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
     """Paths, ports, containers, settings of plugins and others that were added by hand: no `up` removes them."""
     for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
-        repairs = _removal(addition)
+        repairs = _removal(addition, snapshot.state)
         yield Finding(
             Problem.OBJECT_CHANGED, _addition(addition), [repairs if addition.patch else [*repairs, UP_REFRESH]]
         )
@@ -178,13 +179,30 @@ def _addition(addition: Addition) -> str:
     return f"{addition.key} was extended in the cluster{addition.by}"
 
 
-def _removal(addition: Addition) -> list[str]:
-    """The command that removes what was added. Where values are secret, Pulumi creates the object anew."""
+def _removal(addition: Addition, state: states.State) -> list[str]:
+    """The commands that remove what was added. Where values are secret, Pulumi creates the object again."""
     key = addition.key
     where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
     if addition.patch:
         return [f"kubectl patch {where} --type json --patch {shlex.quote(json.dumps(addition.patch))}"]
-    return [f"kubectl delete {where}"] if key.kind in _RECREATED else []
+    if key.kind not in _RECREATED:
+        return []
+    routes = _routes_with(key, state) if key.kind == "KongPlugin" else []
+    return [*routes, f"kubectl delete {where}"]
+
+
+def _routes_with(plugin: Key, state: states.State) -> list[str]:
+    """The commands that delete the routes with a plugin: without the plugin, Kong would serve them unprotected."""
+    commands = []
+    for resource in state.resources:
+        inputs = resource.get("inputs") or {}
+        if inputs.get("kind") not in _ROUTES or inputs["metadata"].get("namespace") != plugin.namespace:
+            continue
+        annotations = inputs["metadata"].get("annotations") or {}
+        if states.ENCRYPTED in annotations or plugin.name in annotations.get("konghq.com/plugins", "").split(","):
+            name = inputs["metadata"]["name"]
+            commands.append(f"kubectl delete {inputs['kind'].lower()} {name}{_namespace_option(plugin)}")
+    return commands
 
 
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ KINDS = {
     },
     "apps/v1": {"Deployment": "deployments"},
     "autoscaling/v2": {"HorizontalPodAutoscaler": "horizontalpodautoscalers"},
+    "configuration.konghq.com/v1": {"KongPlugin": "kongplugins"},
+    "gateway.networking.k8s.io/v1": {"HTTPRoute": "httproutes"},
     "networking.k8s.io/v1": {
         "Ingress": "ingresses",
         "IngressClass": "ingressclasses",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ops.pulumi.state import ENCRYPTED
 from sandbox.host.certificate_authority import Authority
 from tests.e2e.api_server import ApiServer, deployment, pod
 from tests.e2e.terminal import SCOPES, Terminal
@@ -238,6 +239,40 @@ def test_a_secret_changed_by_hand_is_drift_and_its_content_is_not_printed(inside
     assert finding["problem"] == "Secret kong/alice.jwt was changed in the cluster by kubectl-edit: data.secret"
     # An up --refresh would restore a changed value, and keep an added one.
     assert finding["fixes"] == [["kubectl delete secret alice.jwt --namespace kong", "pulumi up --refresh --stack dev"]]
+
+
+def test_a_plugin_with_secret_values_is_removed_after_its_routes(inside: Inside) -> None:
+    # Kong serves a route without a plugin that it doesn't find.
+    def route(name: str, plugins: str, api: str = "networking.k8s.io/v1", kind: str = "Ingress") -> Document:
+        annotations = {"konghq.com/plugins": plugins}
+        return {"apiVersion": api, "kind": kind, "metadata": _default(name, annotations=annotations)}
+
+    secret = {ENCRYPTED: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+    api = "configuration.konghq.com/v1"
+    plugin = {"apiVersion": api, "kind": "KongPlugin", "metadata": _default("foo.acl"), "plugin": "acl"}
+    routes = [
+        route("foo-ingress", "foo.key-auth,foo.acl"),
+        route("foo-v2", "foo.acl", "gateway.networking.k8s.io/v1", "HTTPRoute"),
+        route("bar-ingress", "foo.acl2"),
+    ]
+    inside.applied(plugin | {"config": secret}, *routes)
+    managed = [{"manager": "kubectl-edit", "fieldsV1": {"f:config": {"f:allow": {}}}}]
+    live = plugin | {"metadata": _default("foo.acl", managedFields=managed), "config": {"allow": ["everybody"]}}
+    inside.api_server.objects = [live, *routes]
+    (finding,) = inside.findings()
+    assert finding["problem"] == "KongPlugin default/foo.acl was changed in the cluster by kubectl-edit: config"
+    assert finding["fixes"] == [
+        [
+            "kubectl delete ingress foo-ingress --namespace default",
+            "kubectl delete httproute foo-v2 --namespace default",
+            "kubectl delete kongplugin foo.acl --namespace default",
+            "pulumi up --refresh --stack dev",
+        ]
+    ]
+
+
+def _default(name: str, **metadata: object) -> Document:
+    return {"name": name, "namespace": "default"} | metadata
 
 
 def _namespaced(kind: str, api: str, name: str, **metadata: object) -> Document:

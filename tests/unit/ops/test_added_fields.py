@@ -101,6 +101,24 @@ def in_pod(fields: Document) -> Document:
             id="key of a plugin",
         ),
         pytest.param(
+            {"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "bar"}}}]}]}},
+            {
+                "spec": {
+                    "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "bar"}}, "namespaceSelector": {}}]}]
+                }
+            },
+            {"f:spec": {"f:ingress": {}}},
+            "spec.ingress",
+            [
+                {
+                    "op": "replace",
+                    "path": "/spec/ingress",
+                    "value": [{"from": [{"podSelector": {"matchLabels": {"app": "bar"}}}]}],
+                }
+            ],
+            id="empty selector, which matches all namespaces",
+        ),
+        pytest.param(
             {"plugin": "acl", "config": {}},
             {"plugin": "acl", "config": {}, "disabled": True},
             {"f:disabled": {}},

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
+import pytest
+
 from ops.cluster.client import Kubernetes
+from ops.cluster.object_fields import changed_fields
 from ops.cluster.objects import Change, Key, compare
 from ops.pulumi.state import State
 
@@ -76,3 +79,17 @@ def test_a_nested_field_that_another_client_owns_is_a_change() -> None:
     assert changed(deployment(1, "kubectl")) == []
     # The API server's own change of Pulumi's value.
     assert changed(deployment(3, "pulumi-kubernetes-1a2b")) == []
+
+
+@pytest.mark.parametrize("stack_value", [False, 0, ""])
+def test_an_empty_value_that_another_client_changed_is_a_change(stack_value: object) -> None:
+    inputs = {"metadata": {}, "config": {"key_in_query": stack_value}}
+    managed = [{"manager": "kubectl-edit", "fieldsV1": {"f:config": {"f:key_in_query": {}}}}]
+
+    def changed(**config: object) -> dict[str, str]:
+        live = {"metadata": {"managedFields": managed}, "config": config}
+        return changed_fields("KongPlugin", inputs, live, report_missing=True)
+
+    assert changed(key_in_query=True) == {"config.key_in_query": "kubectl-edit"}
+    assert changed(key_in_query=stack_value) == {}
+    assert changed() == {}, "the API server leaves empty values out"
