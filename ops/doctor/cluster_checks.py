@@ -93,7 +93,7 @@ def check_installed(snapshot: Snapshot) -> Iterator[Finding]:
         problems += [f"{change.key} was changed{change.by}" for change in objects.changed]
         problems += [_addition(addition) for addition in objects.added]
         if problems:
-            repairs = [repair for addition in objects.added for repair in _removal(addition)]
+            repairs = [repair for addition in objects.added for repair in _removal(addition, snapshot.state)]
             # Helm removes only what an earlier revision had.
             if len(repairs) < len(problems) or not all(addition.patch for addition in objects.added):
                 forget = f"python -m ops forget-release {snapshot.cluster.id} {record.name}"
