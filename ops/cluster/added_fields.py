@@ -14,7 +14,7 @@ from ops.pulumi.state import ENCRYPTED
 Document = dict[str, Any]
 PULUMI = "pulumi-kubernetes"
 _HELM = ("pulumi-resource-kubernetes", "helm")
-OWN_MANAGERS = (PULUMI, *_HELM)
+OWN_MANAGER_PREFIXES = (PULUMI, *_HELM)
 """Prefixes of the field managers of a stack: Helm inside of the provider has the name of the provider's program."""
 STATE_MANAGER_KEY = "__fieldManager"
 """Key by which the state has an object's field manager. An object that an interrupted `up` created has another one."""

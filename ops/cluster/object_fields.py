@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ops.cluster.added_fields import OWN_MANAGERS, Document
+from ops.cluster.added_fields import OWN_MANAGER_PREFIXES, Document
 from ops.pulumi.state import ENCRYPTED
 
 METADATA_ONLY = ("Secret", "ConfigMap", "CustomResourceDefinition")
@@ -28,7 +28,7 @@ def changed_fields(kind: str, inputs: Document, live: Document, *, report_missin
     others = {
         path: str(entry.get("manager"))
         for entry in live["metadata"].get("managedFields") or []
-        if not str(entry.get("manager")).startswith(OWN_MANAGERS) and entry.get("subresource") != "status"
+        if not str(entry.get("manager")).startswith(OWN_MANAGER_PREFIXES) and entry.get("subresource") != "status"
         for path in _owned(entry.get("fieldsV1") or {})
     }
     metadata = {name: inputs["metadata"].get(name) for name in ("labels", "annotations")}

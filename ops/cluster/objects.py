@@ -88,7 +88,7 @@ class Comparison:
     missing: list[Key]
     changed: list[Change]
     added: list[Addition]
-    deleted: list[Deletion]
+    stuck_deletions: list[Deletion]
     """Objects whose deletion doesn't finish."""
     not_in_state: list[Key]
     """Objects that Pulumi created and the state lacks, as after a kill."""
@@ -103,7 +103,7 @@ def compare(kubernetes: Kubernetes, state: State) -> Comparison:
         missing=[key for key in expected if key not in actual],
         changed=list(_changes(expected, actual, added, report_missing=True)),
         added=added,
-        deleted=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
+        stuck_deletions=[deletion for key in expected if key in actual and (deletion := _deletion(key, actual[key]))],
         not_in_state=[key for key, live in actual.items() if key not in expected and _is_pulumis(live)],
     )
 
@@ -121,7 +121,7 @@ def compare_release(kubernetes: Kubernetes, namespace: str, manifest: Sequence[D
         # A chart may set fields that the API server drops, so an absent field is no change.
         changed=list(_changes(expected, actual, added, report_missing=False)),
         added=added,
-        deleted=[],
+        stuck_deletions=[],
         not_in_state=[],
     )
 

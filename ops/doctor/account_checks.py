@@ -5,7 +5,7 @@ from operator import attrgetter
 
 from infra.config.cluster_changes import GOING
 from ops.account.billed import BilledResource, Owner
-from ops.doctor.findings import CLEAR_PENDING, UP, Finding, Problem
+from ops.doctor.findings import CLEAR_PENDING, UP, Finding, FindingId
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 
@@ -21,7 +21,7 @@ def check_orphans(snapshot: Snapshot) -> Iterator[Finding]:
     for orphan in snapshot.inventory.own:
         if orphan.orphan:
             yield Finding(
-                Problem.ORPHAN,
+                FindingId.ORPHAN,
                 f"{orphan.kind} {orphan.name} ({orphan.id}) outlived its cluster and costs "
                 f"${orphan.monthly:.2f} a month",
                 [[orphan.remove]],
@@ -41,14 +41,14 @@ def check_missing(snapshot: Snapshot) -> Iterator[Finding]:
             if kind == "cluster"
         ]
         yield Finding(
-            Problem.NOT_IN_ACCOUNT,
+            FindingId.NOT_IN_ACCOUNT,
             f"{missing} is in the state and not in the account: {inventory.why_missing}",
             [[*records, f"python -m ops forget {missing}"]],
         )
     for name in state.read_of(states.REGISTRY):
         if name not in inventory.registries:
             yield Finding(
-                Problem.NOT_IN_ACCOUNT,
+                FindingId.NOT_IN_ACCOUNT,
                 f'registry "{name}", which the stack uses and did not create, is not in the account: it was deleted, '
                 "or the token is another team's; fix: another registry.name, or no registry.existing",
             )
@@ -67,7 +67,7 @@ def check_cluster_state(snapshot: Snapshot) -> Iterator[Finding]:
             problem, fixes = f"{named} is being created: wait", [[f"python -m ops wait {identifier}"]]
         else:
             problem = f"{named} is in state {cluster.status.state}: see DigitalOcean's control panel, or destroy it"
-        yield Finding(Problem.CLUSTER_UNAVAILABLE, problem, fixes)
+        yield Finding(FindingId.CLUSTER_UNAVAILABLE, problem, fixes)
 
 
 def check_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
@@ -102,29 +102,29 @@ def _registry_not_in_state(snapshot: Snapshot, registry: BilledResource) -> Find
     if registry.name != snapshot.names.registry:
         # Pulumi would give it another name, and replace it.
         return Finding(
-            Problem.REGISTRY_NOT_IN_STATE, f"{problem}: an up that was interrupted left it", [[registry.remove]]
+            FindingId.REGISTRY_NOT_IN_STATE, f"{problem}: an up that was interrupted left it", [[registry.remove]]
         )
-    return _adopt_or_remove(snapshot, Problem.REGISTRY_NOT_IN_STATE, problem, registry)
+    return _adopt_or_remove(snapshot, FindingId.REGISTRY_NOT_IN_STATE, problem, registry)
 
 
 def _cluster_not_in_state(snapshot: Snapshot, cluster: BilledResource) -> Finding:
     status, monthly = _status(snapshot, cluster), snapshot.inventory.monthly(cluster)
     problem = f'cluster "{cluster.name}" ({cluster.id}, {status}), ${monthly:.2f} a month, is not in the state'
     if status == "error":
-        return Finding(Problem.CLUSTER_NOT_IN_STATE, f"{problem}, and will never run: remove it", [[cluster.remove]])
+        return Finding(FindingId.CLUSTER_NOT_IN_STATE, f"{problem}, and will never run: remove it", [[cluster.remove]])
     if status in GOING:
         return Finding(
-            Problem.CLUSTER_NOT_IN_STATE,
+            FindingId.CLUSTER_NOT_IN_STATE,
             f"{problem}, and is being deleted: wait",
             [["python -m ops bill --wait 600"]],
         )
     # A cluster that is being created has no credentials yet, which the provider reads.
     wait = [f"python -m ops wait {cluster.id}"] if status == "provisioning" else []
-    return _adopt_or_remove(snapshot, Problem.CLUSTER_NOT_IN_STATE, problem, cluster, wait)
+    return _adopt_or_remove(snapshot, FindingId.CLUSTER_NOT_IN_STATE, problem, cluster, wait)
 
 
 def _adopt_or_remove(
-    snapshot: Snapshot, identity: Problem, problem: str, resource: BilledResource, before: list[str] | None = None
+    snapshot: Snapshot, identity: FindingId, problem: str, resource: BilledResource, before: list[str] | None = None
 ) -> Finding:
     state, kind = snapshot.state, TYPES[resource.kind]
     if state.of(kind):
@@ -156,14 +156,14 @@ def check_names(snapshot: Snapshot) -> Iterator[Finding]:
         named = f'{other.kind} "{other.name}" ({other.id})'
         if other.owner == Owner.UNKNOWN:
             yield Finding(
-                Problem.OWNER_UNKNOWN,
+                FindingId.OWNER_UNKNOWN,
                 f"{named} may be this stack's or another's: Pulumi's history has no update of this stack",
             )
         else:
             owner = f"stack {other.other_stack}'s" if other.owner == Owner.OTHER_STACK else "somebody's"
             existing = ", or registry.existing: true" if other.kind == "registry" else ""
             yield Finding(
-                Problem.NAME_TAKEN,
+                FindingId.NAME_TAKEN,
                 f"{named} is {owner}, and this stack is configured to use the same name; fix: another name "
                 f"by {keys[other.kind]}{existing}",
             )
@@ -174,7 +174,7 @@ def check_orphans_of_others(snapshot: Snapshot) -> Iterator[Finding]:
     for orphan in snapshot.inventory.others:
         if orphan.owner == Owner.NOBODY:
             yield Finding(
-                Problem.ORPHAN_OF_OTHERS,
+                FindingId.ORPHAN_OF_OTHERS,
                 f"{orphan.kind} {orphan.name} ({orphan.id}), ${orphan.monthly:.2f} a month, is of a cluster "
                 f"({orphan.cluster}) that no longer exists and was never this stack's",
             )

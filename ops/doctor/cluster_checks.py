@@ -8,7 +8,7 @@ from infra.config.load_balancer import ID_ANNOTATION
 from ops.cluster import helm_records
 from ops.cluster.default_pool import is_interim
 from ops.cluster.objects import Addition, Key
-from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, Problem
+from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, FindingId
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 
@@ -59,14 +59,14 @@ def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_
         forget = f"python -m ops forget-release {cluster} {record.name} --namespace {record.namespace}"
         if record.status == "uninstalling" and is_known:
             yield Finding(
-                Problem.HELM_INTERRUPTED,
+                FindingId.HELM_INTERRUPTED,
                 f"Helm's record {record.name} was left by an interrupted destroy: {name} is only partly removed",
                 [[forget, REFRESH]],
             )
         # Helm then fails with: cannot re-use a name that is still in use.
         elif record.interrupted or not is_known:
             yield Finding(
-                Problem.HELM_INTERRUPTED,
+                FindingId.HELM_INTERRUPTED,
                 f"Helm's record {record.name} ({record.status}) was left by an interrupted up; the next up fails until "
                 "it is removed, and then takes over what is installed",
                 [[forget, UP]],
@@ -74,7 +74,7 @@ def _release(name: str, records: list[helm_records.Record], cluster: str, *, is_
     if not records and is_known:
         # Helm then fails with: release: not found.
         yield Finding(
-            Problem.HELM_UNINSTALLED,
+            FindingId.HELM_UNINSTALLED,
             f"{name} is in the state and was uninstalled, by hand or by a destroy that was interrupted",
             [[REFRESH]],
         )
@@ -99,7 +99,7 @@ def check_installed(snapshot: Snapshot) -> Iterator[Finding]:
                 forget = f"python -m ops forget-release {snapshot.cluster.id} {record.name}"
                 repairs += [f"{forget} --namespace {record.namespace}", REFRESH, UP]
             yield Finding(
-                Problem.OBJECT_MISSING if objects.missing else Problem.OBJECT_CHANGED,
+                FindingId.OBJECT_MISSING if objects.missing else FindingId.OBJECT_CHANGED,
                 f"objects of the Helm release {record.release} differ from its chart: {'; '.join(problems)}",
                 [repairs],
             )
@@ -117,13 +117,13 @@ def check_nodes(snapshot: Snapshot) -> Iterator[Finding]:
         if node.problem:
             replace = f"doctl kubernetes cluster node-pool replace-node {view.id} {node.pool} {node.id} --skip-drain"
             yield Finding(
-                Problem.NODE_UNAVAILABLE,
+                FindingId.NODE_UNAVAILABLE,
                 f"node {node.name} is not ready: {node.problem}; its pods move after minutes, if others have room",
                 [[replace]] if node.pool and node.id else [],
             )
         else:
             yield Finding(
-                Problem.NODE_UNAVAILABLE,
+                FindingId.NODE_UNAVAILABLE,
                 f"node {node.name} is cordoned: no pod starts on it",
                 [[f"kubectl uncordon {node.name}"]],
             )
@@ -142,7 +142,7 @@ def check_load_balancer(snapshot: Snapshot) -> Iterator[Finding]:
         stamp = (metadata.get("annotations") or {}).get(ID_ANNOTATION)
         if stamp and stamp not in snapshot.inventory.load_balancers:
             yield Finding(
-                Problem.LOAD_BALANCER_DELETED,
+                FindingId.LOAD_BALANCER_DELETED,
                 f"load balancer {stamp}, the one behind proxy_ip, was deleted by hand",
                 [[f"python -m ops renew-balancer {snapshot.cluster.id}", UP_REFRESH]],
             )
@@ -156,12 +156,12 @@ def check_objects(snapshot: Snapshot) -> Iterator[Finding]:
     if objects.missing:
         named = ", ".join(map(str, objects.missing))
         yield Finding(
-            Problem.OBJECT_MISSING,
+            FindingId.OBJECT_MISSING,
             f"deleted in the cluster, and still in the state: {named}",
             [[UP_REFRESH]],
         )
     for change in objects.changed:
-        yield Finding(Problem.OBJECT_CHANGED, f"{change.key} was changed in the cluster{change.by}", [[UP_REFRESH]])
+        yield Finding(FindingId.OBJECT_CHANGED, f"{change.key} was changed in the cluster{change.by}", [[UP_REFRESH]])
 
 
 def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
@@ -169,7 +169,7 @@ def check_additions(snapshot: Snapshot) -> Iterator[Finding]:
     for addition in snapshot.cluster.objects.added if snapshot.cluster else ():
         repairs = _removal(addition, snapshot.state)
         yield Finding(
-            Problem.OBJECT_CHANGED, _addition(addition), [repairs if addition.patch else [*repairs, UP_REFRESH]]
+            FindingId.OBJECT_CHANGED, _addition(addition), [repairs if addition.patch else [*repairs, UP_REFRESH]]
         )
 
 
@@ -207,7 +207,7 @@ def _routes_with(plugin: Key, state: states.State) -> list[str]:
 
 def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
     """Objects of the state whose deletion doesn't end: an `up` can't create them again until it does."""
-    deleted = snapshot.cluster.objects.deleted if snapshot.cluster else []
+    deleted = snapshot.cluster.objects.stuck_deletions if snapshot.cluster else []
     namespaces = {deletion.key.name for deletion in deleted if deletion.key.kind == "Namespace"}
     for deletion in deleted:
         key = deletion.key
@@ -221,7 +221,7 @@ def check_deletions(snapshot: Snapshot) -> Iterator[Finding]:
         )
         held = f" and waits for: {'; '.join(deletion.held)}" if deletion.held else "; wait, and run the doctor again"
         yield Finding(
-            Problem.OBJECT_NOT_DELETED,
+            FindingId.OBJECT_NOT_DELETED,
             f"{key} is being deleted in the cluster{held}",
             [[patch, *wait, UP_REFRESH]] if deletion.held and deletion.can_be_freed else [],
         )
@@ -231,7 +231,7 @@ def check_objects_not_in_state(snapshot: Snapshot) -> Iterator[Finding]:
     """Objects that an interrupted `up` created: the next one takes them over, if the configuration still has them."""
     for key in snapshot.cluster.objects.not_in_state if snapshot.cluster else ():
         yield Finding(
-            Problem.OBJECT_NOT_IN_STATE,
+            FindingId.OBJECT_NOT_IN_STATE,
             f"{key} is in the cluster and not in the state: the next up adopts it with its fields, or it is left over",
             [[UP], [f"kubectl delete {key.kind.lower()} {key.name}{_namespace_option(key)}"]],
         )
@@ -245,7 +245,7 @@ def check_refusals(snapshot: Snapshot) -> Iterator[Finding]:
     for refusal in snapshot.cluster.refused if snapshot.cluster else ():
         key = refusal.key
         yield Finding(
-            Problem.KONG_REFUSES,
+            FindingId.KONG_REFUSES,
             f"Kong refused {key} at {refusal.at}, and its routes are closed or unchanged: {refusal.message}",
             [[f"kubectl get {key.kind.lower()} {key.name}{_namespace_option(key)} --output yaml"]],
         )
@@ -259,7 +259,7 @@ def check_pods(snapshot: Snapshot) -> Iterator[Finding]:
     """Pods that don't become ready. No command of the stack repairs that: the reason is in the app or in its image."""
     for container in snapshot.cluster.failing if snapshot.cluster else ():
         yield Finding(
-            Problem.POD_FAILING,
+            FindingId.POD_FAILING,
             f"pod {container.namespace}/{container.pod}, container {container.name}: {container.problem}; "
             "python -m ops status shows its last log line",
         )

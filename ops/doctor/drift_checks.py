@@ -8,7 +8,7 @@ from infra.config.node_pools import DEFAULT_POOL_TAG
 from ops.account.documents import Cluster, NodePool
 from ops.cluster.default_pool import is_interim
 from ops.doctor.account_checks import COMPONENTS
-from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, Problem
+from ops.doctor.findings import REFRESH, UP, UP_REFRESH, Finding, FindingId
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 from ops.pulumi.state import State
@@ -26,7 +26,7 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
         if recorded and actual != recorded:
             name, zone = resource["inputs"]["name"], resource["inputs"]["domain"]
             yield Finding(
-                Problem.DRIFT,
+                FindingId.DRIFT,
                 f"A record of {zone if name == '@' else f'{name}.{zone}'}: {recorded} in the state, "
                 f"{actual} in the account",
                 [[UP_REFRESH]],
@@ -41,13 +41,13 @@ def check_dns_records(snapshot: Snapshot) -> Iterator[Finding]:
             )
             if record.data in own:
                 yield Finding(
-                    Problem.DNS_RECORD_NOT_IN_STATE,
+                    FindingId.DNS_RECORD_NOT_IN_STATE,
                     f"{problem}: an up that was interrupted left it",
                     [[f"python -m ops remove dns_record {zone}/records/{record.id}"]],
                 )
             else:
                 yield Finding(
-                    Problem.DNS_RECORD_NOT_IN_STATE,
+                    FindingId.DNS_RECORD_NOT_IN_STATE,
                     f"{problem} and points to another address: an earlier cluster's, or another owner's",
                 )
 
@@ -69,7 +69,7 @@ def check_drift(snapshot: Snapshot) -> Iterator[Finding]:
             # One tier applies to all registries of the account; DigitalOcean refuses one that is too small for them.
             take = f"pulumi config set --path registry.tier {tier}"
             yield Finding(
-                Problem.DRIFT,
+                FindingId.DRIFT,
                 f"tier of registry {name}: {other} in the state, {tier} in the account",
                 [[UP_REFRESH], [take, UP_REFRESH]],
             )
@@ -80,7 +80,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
     if cluster.ha and not (inputs.get("ha") and snapshot.settings.ha):
         # DigitalOcean refuses an update that switches it off, and with it every other change in that update.
         yield Finding(
-            Problem.CONTROL_PLANE_HA,
+            FindingId.CONTROL_PLANE_HA,
             f"the control plane of cluster {cluster.id} is highly available, which stays, and costs "
             f"${prices.HIGH_AVAILABILITY:.0f} a month, until the cluster goes",
             [["pulumi config set ha true", UP_REFRESH]],
@@ -93,7 +93,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
         default = [] if DEFAULT_POOL_TAG in interim.tags else tagged
         kept = [pool.size for pool in default if pool.size != snapshot.settings.node_size]
         yield Finding(
-            Problem.NODE_POOL_RESIZE,
+            FindingId.NODE_POOL_RESIZE,
             f"the default pool of cluster {cluster.id} is partly moved to another size: a resize was interrupted",
             [[resize], *([f"pulumi config set nodeSize {size}", resize] for size in kept)],
         )
@@ -105,7 +105,7 @@ def _cluster_drift(snapshot: Snapshot, cluster: Cluster, resource: dict[str, Any
     for what, known, actual in dict.fromkeys(compared):
         if known != actual:
             yield Finding(
-                Problem.DRIFT,
+                FindingId.DRIFT,
                 f"{what} of cluster {cluster.id}: {known} in the state, {actual} in the account",
                 [[UP_REFRESH]],
             )
@@ -140,7 +140,7 @@ def _additional_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
         if identifier not in pools:
             name = resource["inputs"].get("name") or identifier
             yield Finding(
-                Problem.NODE_POOL_DELETED,
+                FindingId.NODE_POOL_DELETED,
                 f"additional pool {name} of cluster {cluster.id} was deleted by hand",
                 [[f"{REFRESH} --target '{resource['urn']}'", UP]],
             )
@@ -149,7 +149,7 @@ def _additional_pools(cluster: Cluster, state: State) -> Iterator[Finding]:
         for what, known, actual in _compare_pool(resource["outputs"], pool):
             if known != actual:
                 yield Finding(
-                    Problem.DRIFT,
+                    FindingId.DRIFT,
                     f"{what} of additional pool {pool.name} ({identifier}): {known} in the state, "
                     f"{actual} in the account",
                     [[UP_REFRESH]],
@@ -166,7 +166,7 @@ def _default_and_added_pools(recorded: str | None, cluster: Cluster, urn: str, s
     if default is None or default != recorded:
         add = [] if default else [f"python -m ops add-pool {cluster.id}"]
         yield Finding(
-            Problem.NODE_POOL_DELETED,
+            FindingId.NODE_POOL_DELETED,
             f"the default pool of cluster {cluster.id} was deleted by hand",
             [[*add, f"{REFRESH} --target '{urn}'"]],
         )
@@ -185,6 +185,6 @@ def _default_and_added_pools(recorded: str | None, cluster: Cluster, urn: str, s
                 "--protect=false --generate-code=false --yes --skip-preview"
             )
             problem = f"{named}, is not in the state: adopt it, or remove it"
-            yield Finding(Problem.NODE_POOL_ADDED, problem, [[adopt, UP], remove])
+            yield Finding(FindingId.NODE_POOL_ADDED, problem, [[adopt, UP], remove])
         else:
-            yield Finding(Problem.NODE_POOL_ADDED, f"{named}, is not the stack's", [remove])
+            yield Finding(FindingId.NODE_POOL_ADDED, f"{named}, is not the stack's", [remove])

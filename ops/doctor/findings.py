@@ -11,7 +11,7 @@ CLEAR_PENDING = f"{REFRESH} --clear-pending-creates"
 """Commands of fixes."""
 
 
-class Problem(StrEnum):
+class FindingId(StrEnum):
     """Ids of findings; each has its section in docs/reference/failures.md."""
 
     CHECKPOINT_ATTRIBUTES = "checkpoint-attributes"
@@ -55,7 +55,7 @@ class Finding:
             to those of pulumi and ops.
     """
 
-    id: Problem
+    id: FindingId
     problem: str
     fixes: list[list[str]] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ops.doctor.account_checks import TYPES, unmanaged
-from ops.doctor.findings import CLEAR_PENDING, Finding, Problem
+from ops.doctor.findings import CLEAR_PENDING, Finding, FindingId
 from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 from ops.pulumi.backend import Lock
@@ -21,7 +21,7 @@ def check_attributes(broken: list[Path]) -> list[Finding]:
     files = " ".join(shlex.quote(str(file)) for file in broken)
     return [
         Finding(
-            Problem.CHECKPOINT_ATTRIBUTES,
+            FindingId.CHECKPOINT_ATTRIBUTES,
             "a killed command left a checkpoint's attributes empty, and every command fails with "
             '"failed to load checkpoint: EOF"; the state itself is whole',
             [[f"rm {files}"]],
@@ -32,7 +32,7 @@ def check_attributes(broken: list[Path]) -> list[Finding]:
 def check_running(locks: list[Lock]) -> list[Finding]:
     """Commands that are changing the stack, so that the doctor's data may soon be outdated."""
     return [
-        Finding(Problem.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
+        Finding(FindingId.STACK_IN_USE, f"{lock} is changing the stack: wait for it, and run the doctor again")
         for lock in locks
         if lock.stale is False
     ]
@@ -41,14 +41,14 @@ def check_running(locks: list[Lock]) -> list[Finding]:
 def check_locks(snapshot: Snapshot) -> Iterator[Finding]:
     for lock in snapshot.locks:
         sure = "which is gone" if lock.stale else "which may still work there: ask them first"
-        yield Finding(Problem.STACK_LOCKED, f"the stack is locked by {lock}, {sure}", [["pulumi cancel --yes"]])
+        yield Finding(FindingId.STACK_LOCKED, f"the stack is locked by {lock}, {sure}", [["pulumi cancel --yes"]])
 
 
 def check_stack_file(snapshot: Snapshot) -> Iterator[Finding]:
     """A stack's file that was deleted: Pulumi then takes the defaults, which have no service."""
     if snapshot.missing_file and not snapshot.settings.workloads and snapshot.state.of(states.DEPLOYMENT):
         yield Finding(
-            Problem.STACK_FILE_MISSING,
+            FindingId.STACK_FILE_MISSING,
             f"{snapshot.missing_file} is missing, and the next up would delete every service",
             [[f"git checkout -- {snapshot.missing_file}"], ["pulumi config refresh"]],
         )
@@ -63,7 +63,7 @@ def check_pending(snapshot: Snapshot) -> Iterator[Finding]:
             f"{operation.operation} {states.logical_name(operation.urn)} ({operation.type})" for operation in rest
         )
         yield Finding(
-            Problem.OPERATION_PENDING, f"interrupted, and noted in the state since: {named}", [[CLEAR_PENDING]]
+            FindingId.OPERATION_PENDING, f"interrupted, and noted in the state since: {named}", [[CLEAR_PENDING]]
         )
 
 
@@ -75,7 +75,7 @@ def check_docker_credentials(snapshot: Snapshot) -> Iterator[Finding]:
         ):
             name = states.logical_name(resource["urn"])
             yield Finding(
-                Problem.DOCKER_CREDENTIALS_EMPTY,
+                FindingId.DOCKER_CREDENTIALS_EMPTY,
                 f"the registry credentials {name} are empty in the state: up and destroy fail because of them",
                 [[f"pulumi state delete '{resource['urn']}' --force --yes"]],
             )

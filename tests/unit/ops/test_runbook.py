@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from ops.doctor.findings import Problem
+from ops.doctor.findings import FindingId
 from tests.unit.configurations import PROJECT
 
 RUNBOOK = (PROJECT / "docs" / "reference" / "failures.md").read_text()
@@ -18,11 +18,11 @@ def sections(text: str) -> dict[str, str]:
 
 
 def test_findings_and_runbook_sections_match() -> None:
-    assert list(sections(FINDINGS)) == [problem.value for problem in Problem]
+    assert list(sections(FINDINGS)) == [problem.value for problem in FindingId]
 
 
-@pytest.mark.parametrize("finding", Problem)
-def test_a_section_has_symptom_cause_commands_and_tests(finding: Problem) -> None:
+@pytest.mark.parametrize("finding", FindingId)
+def test_a_section_has_symptom_cause_commands_and_tests(finding: FindingId) -> None:
     named = re.findall(r"^- \*\*(\w+)\*\*: \S", sections(FINDINGS)[finding.value], re.MULTILINE)
     assert named == ["Symptom", "Cause", "Type", "Tests"]
 
@@ -31,7 +31,7 @@ def test_every_test_that_the_runbook_names_exists_once() -> None:
     tests = [
         re.sub(r"`", "", name) for line in re.findall(r"\*\*Tests\*\*: (.+)", RUNBOOK) for name in line.split(", ")
     ]
-    assert len(tests) > len(Problem)
+    assert len(tests) > len(FindingId)
     sources = [path.read_text() for path in (PROJECT / "tests").rglob("test_*.py")]
     there = Counter(name for source in sources for name in re.findall(r"^def test_(\w+)\(", source, re.MULTILINE))
     assert {name: there[name] for name in tests if there[name] != 1} == {}
@@ -39,4 +39,4 @@ def test_every_test_that_the_runbook_names_exists_once() -> None:
 
 def test_every_finding_has_a_check() -> None:
     checks = "".join(path.read_text() for path in (PROJECT / "ops" / "doctor").glob("*checks.py"))
-    assert [problem.name for problem in Problem if f"Problem.{problem.name}" not in checks] == []
+    assert [problem.name for problem in FindingId if f"FindingId.{problem.name}" not in checks] == []
