@@ -324,10 +324,14 @@ def test_a_plugin_refused_by_kong_closes_only_its_route(
 ) -> None:
     # No new route: Pulumi waits for the controller's status of a route. The sandbox's controller 3.4.0 writes none
     # while Kong refuses a plugin.
-    refused = services["home"] | {"plugins": {"bot-detection": {"deny": ["(?<open>"]}}}
+    home = services["home"] | {"plugins": {"bot-detection": {"deny": ["curl"]}}}
     away = services["away"] | {"terminate": {"message": "Back at one"}}
+    # `pulumi up` refuses what Kong refuses, so somebody edits the plugin.
+    edit = json.dumps({"config": {"deny": ["(?<open>"]}})
     try:
-        guarded.up(*(services | {"home": refused, "away": away}).values())
+        guarded.up(*(services | {"home": home}).values())
+        guarded.stack.run("kubectl", "patch", "kongplugin", "home.bot-detection", "--type=merge", f"--patch={edit}")
+        guarded.up(*(services | {"home": home, "away": away}).values())
         eventually(lambda: guarded.get("/away").json() == {"message": "Back at one"})
         eventually(lambda: status_from(HOME, guarded, "/home") == 404)
         assert guarded.get("/foo").status_code == 401

@@ -298,10 +298,12 @@ def test_a_missing_registry_is_reported(part: Part) -> None:
 def test_refused_registry_credentials_are_reported_as_missing(part: Part) -> None:
     part.fault(path="docker-credentials", status=422, times=2)
     assert part.up(check=False).returncode != 0
-    failed = part.up(check=False)
-    assert failed.returncode != 0
-    assert re.search("error: registry: the state's credentials to (push|pull) are empty; .*; fix: ", failed.stdout)
-    assert "Traceback" not in failed.stdout
+    # The second refusal may come in the next update, and end it before the program reads the other credentials.
+    failed = [part.up(check=False) for _ in range(2)]
+    assert 0 not in {update.returncode for update in failed}
+    printed = "".join(update.stdout for update in failed)
+    assert re.search("error: registry: the state's credentials to (push|pull) are empty; .*; fix: ", printed)
+    assert "Traceback" not in printed
     for resource in part.resources():
         if resource["type"].endswith(":ContainerRegistryDockerCredentials"):
             part.run("pulumi", "state", "delete", resource["urn"], "--force", "--yes")
