@@ -261,7 +261,7 @@ def _matches(value: str, pattern: re.Pattern[str]) -> str:
 
 
 _OWN_ESCAPES = re.compile(r"(?:[^\\]|\\(?![uU]|x\{0*[1-9A-Fa-f][0-9A-Fa-f]{2,}\}).)*", re.DOTALL)
-"""Patterns without the escapes of JavaScript, which the package switches on, and without characters over a byte."""
+"""Matches patterns without `\\u0041` and `\\x{100}`: the package `pcre2` accepts them, and Kong's PCRE refuses them."""
 
 
 def _pattern(value: str) -> str:

@@ -18,7 +18,7 @@ from infra.kubernetes.rollout import first_pod_seconds
 from infra.services.scaling import NUMBER_OF_PODS, autoscaler, disruption_budget, spread
 
 PORT_NAME = "http"
-"""Name of the port of a service's pods and Service objects. The number may change, and a rollout takes its time."""
+"""Name of the port of a service's pods and Service objects. While a new number rolls out, the name fits all pods."""
 MIN_READY_SECONDS = 3
 """Seconds that a new pod has to stay ready before it counts.
 
@@ -161,6 +161,7 @@ def _pod(args: VersionArgs, pods: meta.v1.LabelSelectorArgs) -> core.v1.PodSpecA
 
 
 def _container(args: VersionArgs) -> core.v1.ContainerArgs:
+    """Returns the container with its probes, which a restricted namespace admits."""
     service = args.service
     probe_path = service.probe_path(args.version)
     resources = service.resources

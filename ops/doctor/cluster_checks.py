@@ -13,7 +13,7 @@ from ops.doctor.snapshot import Snapshot
 from ops.pulumi import state as states
 
 _RECREATED = ("ConfigMap", "KongPlugin", "Secret")
-"""Kinds that `up --refresh` creates again. Without them, routes don't open, except for plugins: see `_routes_with`."""
+"""Kinds of objects that the doctor's commands delete, for `up --refresh` to create them again."""
 _ROUTES = ("Ingress", "HTTPRoute")
 
 
@@ -180,19 +180,19 @@ def _addition(addition: Addition) -> str:
 
 
 def _removal(addition: Addition, state: states.State) -> list[str]:
-    """The commands that remove what was added. Where values are secret, Pulumi creates the object again."""
+    """Returns the commands that remove what was added. Where values are secret, Pulumi creates the object again."""
     key = addition.key
     where = f"{key.kind.lower()} {key.name}{_namespace_option(key)}"
     if addition.patch:
         return [f"kubectl patch {where} --type json --patch {shlex.quote(json.dumps(addition.patch))}"]
     if key.kind not in _RECREATED:
         return []
-    routes = _routes_with(key, state) if key.kind == "KongPlugin" else []
-    return [*routes, f"kubectl delete {where}"]
+    before = _deletions_of_routes(key, state) if key.kind == "KongPlugin" else []
+    return [*before, f"kubectl delete {where}"]
 
 
-def _routes_with(plugin: Key, state: states.State) -> list[str]:
-    """The commands that delete the routes with a plugin: without the plugin, Kong would serve them unprotected."""
+def _deletions_of_routes(plugin: Key, state: states.State) -> list[str]:
+    """Returns the commands that delete the routes with a plugin. Kong serves a route whose plugin doesn't exist."""
     commands = []
     for resource in state.resources:
         inputs = resource.get("inputs") or {}

@@ -26,7 +26,6 @@ CLUSTER = {
 }
 SCOPES = [*scopes.READING, *scopes.CLUSTER, *scopes.REGISTRY]
 # Each try may be many calls, and the API allows 250 a minute.
-until = eventually
 _NO_STACK = "no stack named 'dev' found"
 NOTHING_IS_BILLED = "stack dev: nothing is billed\n"
 
@@ -188,13 +187,13 @@ class Terminal:
     def cluster(self, **changes: object) -> str:
         """Creates a cluster of another owner."""
         identifier: str = self.api("POST", "/v2/kubernetes/clusters", CLUSTER | changes)["kubernetes_cluster"]["id"]
-        until(lambda: self.account.cloud.clusters.records[identifier].state == "running")
+        eventually(lambda: self.account.cloud.clusters.records[identifier].state == "running")
         return identifier
 
     def delete_cluster(self, identifier: str) -> None:
         """Deletes a cluster as the panel does, which leaves load balancers and volumes."""
         self.api("DELETE", f"/v2/kubernetes/clusters/{identifier}")
-        until(lambda: identifier not in self.account.cloud.clusters.records)
+        eventually(lambda: identifier not in self.account.cloud.clusters.records)
 
     def load_balancer(self, cluster: str) -> str:
         body = {"name": "a1", "region": "nyc1", "type": "REGIONAL", "tags": [f"k8s:{cluster}"]}

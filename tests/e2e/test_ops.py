@@ -16,10 +16,10 @@ from ops.cli import app
 from ops.cli import terminal as screens
 from ops.digitalocean import Api
 from ops.preflight import scopes
-from tests.e2e.terminal import CLUSTER, COMMANDS, NOTHING_IS_BILLED, SCOPES, WITH_TOKEN, Terminal, until
+from tests.e2e.terminal import CLUSTER, COMMANDS, NOTHING_IS_BILLED, SCOPES, WITH_TOKEN, Terminal
 from tests.pictures.terminal import shown
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
-from tests.support import answering
+from tests.support import answering, eventually
 
 WITHOUT_ONE = "DIGITALOCEAN_TOKEN: is missing; allowed: one word; fix: export DIGITALOCEAN_TOKEN=dop_v1_..."
 
@@ -703,7 +703,7 @@ def test_actions_are_printed_as_json_with_json(terminal: Terminal) -> None:
     assert terminal.json("add-pool", cluster)["what"] == "node pool mycluster-default-pool"
     removed = ("remove", "cluster", cluster, "--yes")
     assert terminal.json(*removed)["said"].startswith("being deleted")
-    until(lambda: not terminal.account.cloud.clusters.records)
+    eventually(lambda: not terminal.account.cloud.clusters.records)
     # Or the token is another team's, since the account has nothing that the state has.
     said = "gone already, as far as can be seen"
     assert terminal.json(*removed) == {"stack": "dev", "what": f"cluster {cluster}", "said": said}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.terminal import NOTHING_IS_BILLED, SCOPES, Terminal, until
+from tests.e2e.terminal import NOTHING_IS_BILLED, SCOPES, Terminal
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import eventually
 
 EVER = ("2020-01-01T00:00:00.000Z", "2100-01-01T00:00:00.000Z")
 LONG_AGO = ("2020-01-01T00:00:00.000Z", "2020-01-01T00:10:00.000Z")
@@ -109,7 +110,7 @@ def test_without_a_history_ownership_is_unknown_and_the_bill_is_never_zero(termi
     assert terminal.ops("remove", "cluster", cluster, "--yes").returncode == 1
     # A user who is sure uses --force.
     assert terminal.ops("remove", "cluster", cluster, "--yes", "--force").returncode == 0
-    until(lambda: not terminal.account.cloud.clusters.records)
+    eventually(lambda: not terminal.account.cloud.clusters.records)
 
 
 def test_volumes_of_an_unknown_cluster_belong_to_others_and_do_not_fail_the_bill(

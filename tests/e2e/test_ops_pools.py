@@ -9,8 +9,9 @@ import pytest
 from ops.digitalocean import Api
 from ops.errors import OpsError
 from tests.e2e.api_server import ApiServer, pod
-from tests.e2e.terminal import Terminal, until
+from tests.e2e.terminal import Terminal
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import eventually
 
 BATCH = {"batch": {"size": "s-2vcpu-4gb", "autoscale": {"min": 1, "max": 3}}}
 DEFAULT = {"name": "mycluster-default-pool", "size": "s-1vcpu-2gb", "count": 1, "tags": ["terraform:default-node-pool"]}
@@ -165,7 +166,7 @@ def test_an_additional_pool_deleted_by_hand_is_found(pools: Pools) -> None:
     added = pools.add()
     pools.remembers_pool(pools.pools["mycluster-default-pool"], added)
     pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["batch-s-2vcpu-4gb"])
-    until(lambda: "batch-s-2vcpu-4gb" not in pools.pools)
+    eventually(lambda: "batch-s-2vcpu-4gb" not in pools.pools)
     (finding,) = pools.findings()
     assert finding["id"] == "node-pool-deleted"
     assert [command.partition(" --target")[0] for command in finding["fixes"][0]] == [
@@ -200,7 +201,7 @@ def test_the_default_pool_is_moved_to_another_size_and_the_cluster_stays(pools: 
     assert "terraform:default-node-pool" in new["tags"]
     assert pools.pods == []
     assert pools.typed()[-1].startswith("refresh --yes --skip-preview --target urn:pulumi:dev::kong-doks::")
-    until(lambda: pools.json("bill")["monthly"] == 2 * 24)
+    eventually(lambda: pools.json("bill")["monthly"] == 2 * 24)
     again = pools.ops("resize-pool", "--yes")
     assert "has nodes of size s-2vcpu-4gb already" in again.stdout
 
@@ -402,7 +403,7 @@ def test_a_resize_that_is_rolled_back_stops_the_new_pools_autoscaler_first(
 def test_a_deleted_default_pool_is_not_mistaken_for_a_resize(pools: Pools) -> None:
     pools.add()
     pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["mycluster-default-pool"])
-    until(lambda: "mycluster-default-pool" not in pools.pools)
+    eventually(lambda: "mycluster-default-pool" not in pools.pools)
     done = pools.ops("resize-pool", "--yes")
     fix = f"fix: python -m ops add-pool {pools.id}\n"
     assert (done.returncode, done.stderr) == (3, f"cluster {pools.id} has no default node pool; {fix}")
@@ -467,7 +468,7 @@ def test_a_stack_without_a_cluster_has_nothing_to_resize(pools: Pools) -> None:
 def test_a_deleted_default_pool_is_recreated_as_configured(pools: Pools) -> None:
     pools.add()
     pools.account.cloud.clusters.pools.delete(pools.record, pools.pools["mycluster-default-pool"])
-    until(lambda: "mycluster-default-pool" not in pools.pools)
+    eventually(lambda: "mycluster-default-pool" not in pools.pools)
     pools.configure(nodeAutoscale={"min": 1, "max": 3})
     assert pools.ops("add-pool", pools.id).returncode == 0
     pool = pools.pools["mycluster-default-pool"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ops.preflight import scopes
-from tests.e2e.terminal import Terminal, until
+from tests.e2e.terminal import Terminal
 from tests.standins.digitalocean_provider.engine import TOKEN, Account
+from tests.support import eventually
 
 READING = {*scopes.READING, "registry:read"}
 ASKED_BY = {
@@ -94,6 +95,6 @@ def test_removing_each_kind_needs_its_own_scope(terminal: Terminal) -> None:
         terminal.account.cloud.tokens = {TOKEN: sorted(READING | {REMOVING[kind]})}
         assert terminal.ops("remove", kind, identifier, "--yes").returncode == 0
         terminal.account.cloud.tokens = {TOKEN: None}
-        until(partial(is_gone, terminal, identifier))
+        eventually(partial(is_gone, terminal, identifier))
     terminal.account.cloud.tokens = {TOKEN: None}
-    until(lambda: terminal.billed() == set())
+    eventually(lambda: terminal.billed() == set())
