@@ -87,7 +87,13 @@ def _start(name: str, address: str, folder: Path, storage: Path, more: dict[str,
     config = {
         "version": "0.1",
         "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(storage)}, "delete": {"enabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(storage)},
+            "delete": {"enabled": True},
+            # A layer's link on disk is empty for a moment each time that a push writes it. With the cache, another
+            # push of the same layer doesn't read it.
+            "cache": {"blobdescriptor": "inmemory"},
+        },
         "http": {"addr": address, "secret": secrets.token_hex(16)},
         **more,
     }

@@ -24,8 +24,13 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 
 @pytest.fixture(scope="module")
-def registry(signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("registry")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the registry keeps its images."""
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def registry(signer: Signer, folder: Path) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "LOGS", folder)
@@ -68,6 +73,18 @@ def test_an_image_is_pushed_and_pulled_with_scoped_tokens(registry: str, signer:
         assert sha256(manifest.content) == Repository(reader, REPOSITORY).digest("one")
         layer = manifest.json()["layers"][0]["digest"]
         assert sha256(reader.get(f"/v2/{REPOSITORY}/blobs/{layer}").content) == layer
+
+
+def test_an_image_is_pushed_while_another_push_writes_the_link_of_a_layer_of_both(
+    registry: str, signer: Signer, folder: Path
+) -> None:
+    with client(registry, signer, ["pull", "push"]) as writer:
+        push(writer, "shared")
+        links = [*folder.glob(f"registry/docker/registry/v2/repositories/{REPOSITORY}/_layers/sha256/*/link")]
+        assert links
+        for link in links:
+            link.write_text("")
+        push(writer, "shared")
 
 
 def test_a_pull_token_cannot_push(registry: str, signer: Signer) -> None:
