@@ -12,7 +12,7 @@ from sandbox.__main__ import daemon_pid
 from sandbox.host.paths import LOGS, PROJECT
 from tests.e2e.stack import Stack, control, copy_checkout
 from tests.standins.gateway import Gateway, running, served
-from tests.support import sandbox_command
+from tests.support import eventually, sandbox_command
 
 # How much Hypothesis tries: a little each time, the same; much more, and different each time, with `make soak`.
 # Durations are the machine's; a test that hangs ends by its own time-out.
@@ -94,6 +94,8 @@ def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a run
     stack.pulumi("preview")
     stack.calls_of_first_preview = control("GET", "calls")
     stack.up()
+    # Kong's controller and the load balancer look at intervals.
+    eventually(lambda: stack.serves("/foo", "/bar"))
     # All of it fits the tutorial's node beside the room that DOKS's own pods take.
-    assert stack.kubernetes("daemonset", "doks", "-n", "kube-system")["status"]["numberReady"] == 1
+    eventually(lambda: stack.kubernetes("daemonset", "doks", "-n", "kube-system")["status"]["numberReady"] == 1)
     return stack

@@ -9,8 +9,9 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from sandbox.host.paths import CACHE, PROJECT, RUN
 from tests.e2e.stack import Stack
@@ -82,7 +83,7 @@ def stranger(stack: Stack) -> Iterator[None]:
     try:
         made = create(stack, STRANGERS, pod("stranger", "python", "-m", "http.server", "8080", "--directory", "/tmp"))  # noqa: S108 -- in the pod
         assert made.returncode == 0, made.stderr
-        stack.run("kubectl", "wait", "-n", STRANGERS, "pod/stranger", "--for=condition=Ready", "--timeout=60s")
+        stack.run("kubectl", "wait", "-n", STRANGERS, "pod/stranger", "--for=condition=Ready", "--timeout=180s")
         yield
     finally:
         stack.run("kubectl", "delete", "namespace", STRANGERS)
@@ -92,11 +93,11 @@ def stranger(stack: Stack) -> Iterator[None]:
 def addresses_behind_the_node() -> Iterator[None]:
     """Servers like those outside of a real cluster: the cloud's metadata, a private network, the internet."""
     (kubelet,) = (
-        file.parent.name
-        for file in Path("/proc").glob("[0-9]*/cmdline")
-        if (words := file.read_bytes().split(b"\0"))[1:2] == [b"kubelet"] and str(RUN).encode() in b" ".join(words)
+        process.pid
+        for process in psutil.process_iter(["cmdline"])  # without those that end meanwhile
+        if (words := process.info["cmdline"] or [])[1:2] == ["kubelet"] and str(RUN) in " ".join(words)
     )
-    enter = ("nsenter", "--target", kubelet, "--net")
+    enter = ("nsenter", "--target", str(kubelet), "--net")
     for host in (METADATA, PRIVATE, PUBLIC):
         subprocess.run([*enter, "ip", "address", "add", f"{host}/32", "dev", "lo"], check=True)
     server = subprocess.Popen(

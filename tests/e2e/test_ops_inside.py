@@ -406,7 +406,8 @@ UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
     "401": (lambda inside: setattr(inside.api_server, "refusal", 401), "401 Unauthorized"),
     "403": (lambda inside: setattr(inside.api_server, "refusal", 403), "403 Forbidden"),
     "503": (lambda inside: setattr(inside.api_server, "refusal", 503), "503 Service Unavailable"),
-    "a name that nothing resolves": (lambda inside: inside.served_by("https://api.invalid"), "Name or service not"),
+    # The resolver's numbers are negative.
+    "a name that nothing resolves": (lambda inside: inside.served_by("https://api.invalid"), "[Errno -"),
     "nobody at its port": (lambda inside: inside.served_by("https://127.0.0.1:1"), "Connection refused"),
     "an address that is none": (lambda inside: inside.served_by("https://127.0.0.1:port"), "Invalid port"),
     "no credential": (
@@ -420,7 +421,8 @@ UNREADABLE: dict[str, tuple[Callable[[Inside], None], str]] = {
 def test_an_unreadable_cluster_is_in_the_last_line_and_the_exit_code(
     inside: Inside, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("ops.cluster.client.ANSWER_SECONDS", 0.5)
+    if name == "no answer":
+        monkeypatch.setattr("ops.cluster.client.ANSWER_SECONDS", 0.5)
     break_it, problem = UNREADABLE[name]
     (inside.folder / "other").mkdir()
     inside.applied()

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -86,8 +87,11 @@ def test_the_first_preview_only_looks_up_versions_and_the_clusters_name(stack: S
 
 
 def test_a_preview_of_a_changed_app_builds_nothing(stack: Stack) -> None:
-    def pods_and_events() -> str:
-        return stack.run("kubectl", "get", "events,pods", "-A", "-o", "name").stdout
+    def pods_ever() -> set[str]:
+        """The pods, and the events that each pod begins with: other events come on a busy machine, too."""
+        began = ("events", "--field-selector=reason=Scheduled")
+        listed = (stack.run("kubectl", "get", *what, "-A", "-o", "name").stdout for what in (("pods",), began))
+        return {name for names in listed for name in names.split()}
 
     def is_settled() -> bool:
         pods = stack.kubernetes("pods", "-A")["items"]
@@ -95,13 +99,13 @@ def test_a_preview_of_a_changed_app_builds_nothing(stack: Stack) -> None:
 
     eventually(is_settled)  # an earlier rollout's pods take up to half a minute to end
     control("DELETE", "calls")
-    before = pods_and_events()
+    before = pods_ever()
     with edited(stack.folder / "apps" / "bar" / "app.py", "Hello from", "Never seen from"):
         previewed = stack.pulumi("preview").stdout
     assert "docker-build:index:Image bar update" in previewed
     assert "load build definition" not in previewed  # what BuildKit begins every build with
     assert [call for call in control("GET", "calls") if call["method"] != "GET"] == []
-    assert pods_and_events() == before
+    assert pods_ever() - before == set()
 
 
 @contextmanager
@@ -126,7 +130,7 @@ def test_an_up_rolls_only_the_edited_app_adds_and_removes_a_service_and_no_reque
             changed.set("services", services)
             with changed.asked_throughout("/foo") as statuses:
                 printed = stack.up()
-                assert stack.get("/baz").json() == {"msg": "Hello from the baz microservice"}
+                eventually(lambda: stack.get("/baz").json() == {"msg": "Hello from the baz microservice"})
                 # The old pod answers for seconds, until the controller has configured Kong with the new one.
                 eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
             assert set(statuses) == {200}
@@ -153,12 +157,16 @@ def test_images_are_named_by_digest(stack: Stack) -> None:
 
 
 def test_every_pod_of_the_stack_is_ready_and_never_restarted_for_memory(stack: Stack) -> None:
-    for pod in stack.kubernetes("pods", "--all-namespaces")["items"]:
-        if "deletionTimestamp" in pod["metadata"]:
-            continue  # of an earlier test, on its way out
-        for status in pod["status"]["containerStatuses"]:
-            assert status["ready"], (pod["metadata"]["name"], status)
-            assert status.get("lastState", {}).get("terminated", {}).get("reason") != "OOMKilled"
+    def statuses() -> list[dict[str, Any]]:
+        pods = stack.kubernetes("pods", "--all-namespaces")["items"]
+        # Without those of an earlier test, on their way out.
+        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return [status for pod in staying for status in pod["status"].get("containerStatuses", [{"ready": False}])]
+
+    # A busy machine makes a probe fail at times.
+    eventually(lambda: all(status["ready"] for status in statuses()))
+    for status in statuses():
+        assert status.get("lastState", {}).get("terminated", {}).get("reason") != "OOMKilled"
 
 
 def test_secrets_are_encrypted_in_state_and_outputs(stack: Stack) -> None:

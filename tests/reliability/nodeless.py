@@ -13,7 +13,7 @@ from sandbox.host.certificate_authority import Authority
 from sandbox.host.process import Child
 from sandbox.toolchain.build import tool
 from tests.reliability.api_server_relay import Relay
-from tests.support import free_port
+from tests.support import free_ports
 
 _TOKEN = "administrator"  # noqa: S105 -- of a server on loopback, for as long as a test
 _CONTROLLERS = (
@@ -33,12 +33,13 @@ class Nodeless(Nameless):
         authority.server("api", ["127.0.0.1"])
         authority.key_pair("accounts")
         (directory / "tokens.csv").write_text(f"{_TOKEN},admin,admin,system:masters\n")
-        etcd, peer, port = free_port(), free_port(), free_port()
+        ports = free_ports(4)
+        port = ports[2]
         url = f"https://127.0.0.1:{port}"
         self.kubeconfig = directory / "kubeconfig"
         self.kubeconfig.write_text(_KUBECONFIG.format(url=url, directory=directory, token=_TOKEN))
         context = ssl.create_default_context(cadata=authority.pem.decode())
-        self._children = _start(directory, etcd, peer, port)
+        self._children = _start(directory, *ports)
         self._api = httpx.Client(
             base_url=url, verify=context, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=30, trust_env=False
         )
@@ -152,7 +153,7 @@ def _place(item: Document, kind: str) -> str:
     return f"{item['metadata']['namespace']}/{kind}/{item['metadata']['name']}"
 
 
-def _start(directory: Path, etcd: int, peer: int, port: int) -> dict[str, Child]:
+def _start(directory: Path, etcd: int, peer: int, port: int, controllers: int) -> dict[str, Child]:
     engine = tool("hyperkube")
     peers = f"http://127.0.0.1:{peer}"
     commands = {
@@ -184,7 +185,7 @@ def _start(directory: Path, etcd: int, peer: int, port: int) -> dict[str, Child]
             f"--kubeconfig={directory}/kubeconfig",
             f"--service-account-private-key-file={directory}/accounts.key",
             "--bind-address=127.0.0.1",
-            f"--secure-port={free_port()}",
+            f"--secure-port={controllers}",
             f"--controllers={','.join(_CONTROLLERS)}",
             "--leader-elect=false",
             "--kube-api-qps=300",

@@ -229,7 +229,7 @@ class Part:
     def ends_at_zero(self) -> bool:
         """Destroys; returns whether state and account are empty, and `ops` agrees."""
         self.destroy()
-        bill = self.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20", check=False)
+        bill = self.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", str(PATIENCE), check=False)
         cloud = self.account.cloud
         nothing = not cloud.clusters.records and not cloud.registries.documents and not cloud.droplets
         return bill.returncode == 0 and nothing and cloud.ledger.hourly == 0 and self.resources() == []

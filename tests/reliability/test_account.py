@@ -279,7 +279,7 @@ def test_an_existing_registry_is_used_and_never_deleted(part: Part) -> None:
     part.configure(registry={"kind": "digitalocean", "name": "mine", "existing": True})
     part.up()
     part.destroy()
-    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "20").returncode == 0
+    assert part.run("python", "-m", "ops", "bill", "--expect-zero", "--wait", "180").returncode == 0
     assert list(part.account.cloud.registries.documents) == ["mine"]
 
 

@@ -42,7 +42,8 @@ def test_estimated_cost_bill_and_ledger_agree(stack: Stack) -> None:
 
 def test_a_deployed_stack_passes_preflight_and_doctor(stack: Stack) -> None:
     assert ops(stack, "preflight").returncode == 0
-    assert ops(stack, "doctor").stdout == "stack sandbox: state and account agree\n"
+    # A busy machine makes a pod's probe fail at times.
+    eventually(lambda: ops(stack, "doctor", check=False).stdout == "stack sandbox: state and account agree\n")
 
 
 def arguments_of_all_processes() -> Iterator[str]:
