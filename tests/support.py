@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
@@ -51,11 +51,17 @@ def eventually(condition: Callable[[], T | None], seconds: float = PATIENCE, pau
     return result
 
 
+_held: list[socket.socket] = []
+"""Bound and not listening: no other process is given their ports, and who sets SO_REUSEADDR can listen at them."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Returns different ports that nothing listens at, on any address."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
-        return [int(listener.getsockname()[1]) for listener in listeners]
+    """Returns different ports that nothing listens at, on any address; they stay the caller's."""
+    for _ in range(count):
+        _held.append(socket.socket())
+        _held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _held[-1].bind(("", 0))
+    return [int(one.getsockname()[1]) for one in _held[len(_held) - count :]]
 
 
 def free_port() -> int:

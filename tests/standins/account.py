@@ -34,6 +34,7 @@ QUICK = {
     "node_delete": 0,
     "load_balancer_create": 0,
     "load_balancer_delete": 0,
+    "requests_per_minute": 5000,
 }
 
 

@@ -44,9 +44,9 @@ def _follow(path: Path) -> subprocess.Popen[bytes]:
 def test_a_process_whose_command_names_the_run_directory_is_ended(run: Path) -> None:
     ours, other = _follow(run / "config.toml"), _follow(run.with_name("runs"))
     try:
-        assert [line for line in cleanup.leftovers() if line.startswith("process")] == [
-            f"process {ours.pid}: tail -F {run}/config.toml"
-        ]
+        named = f"process {ours.pid}: tail -F {run}/config.toml"
+        eventually(lambda: named in cleanup.leftovers())  # after `exec`
+        assert [line for line in cleanup.leftovers() if line.startswith("process")] == [named]
         cleanup.clean()
         assert ours.wait() < 0
         assert other.poll() is None
@@ -60,7 +60,7 @@ def test_a_plugin_of_a_killed_pulumi_is_ended_by_its_temporary_folder(run: Path)
     plugin = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}/temporary"})
     other = subprocess.Popen(["sleep", "100"], env=os.environ | {"TMPDIR": f"{run}s/temporary"})
     try:
-        assert f"process {plugin.pid}: sleep 100" in cleanup.leftovers()
+        eventually(lambda: f"process {plugin.pid}: sleep 100" in cleanup.leftovers())  # after `exec`
         cleanup.clean()
         assert plugin.wait() < 0
         assert other.poll() is None

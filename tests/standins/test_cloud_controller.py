@@ -24,7 +24,11 @@ class FakeServices:
                 "namespace": "kong",
                 "uid": "0a1b2c3d-0000-4000-8000-000000000000",
                 "resourceVersion": "1",
-                "annotations": {f"{PREFIX}type": "REGIONAL", f"{PREFIX}name": "kong"},
+                "annotations": {
+                    f"{PREFIX}type": "REGIONAL",
+                    f"{PREFIX}name": "kong",
+                    f"{PREFIX}healthcheck-response-timeout-seconds": str(PATIENCE),
+                },
             },
             "spec": {
                 "type": "LoadBalancer",
@@ -90,7 +94,7 @@ def stand() -> Iterator[Stand]:
 def node() -> Iterator[socket.socket]:
     """A node port: a listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5)
+        listener.settimeout(PATIENCE)
         yield listener
 
 

@@ -10,7 +10,7 @@ from sandbox.toolchain.errors import ToolsError
 from sandbox.toolchain.modules import Module
 
 # Lists two packages and compiles them; `large` takes as long as `hang` exists. The link waits while `hang-link` exists,
-# which the build of the module `next` removes, and fails after ten seconds.
+# which the build of the module `next` removes, and fails after three minutes.
 GO = """#!/bin/sh
 case "$1" in
   list) printf 'small {folder}/small small.go\\nlarge {folder}/large large.go\\n' ;;
@@ -21,7 +21,7 @@ case "$1" in
     [ -e {folder}/hang ] && exec sleep 60
     echo large >&2
     tries=0
-    while [ -e {folder}/hang-link ] && [ $((tries += 1)) -lt 100 ]; do sleep 0.1; done
+    while [ -e {folder}/hang-link ] && [ $((tries += 1)) -lt 1800 ]; do sleep 0.1; done
     [ -e {folder}/hang-link ] && exit 1
     for argument; do case "$argument" in */built/) echo binary > "$argument/any" ;; esac; done ;;
 esac

@@ -12,13 +12,14 @@ class Checked(Backends):
 
     def __init__(self) -> None:
         super().__init__()
+        self.stop()  # no checks but the test's
         self.passes: dict[str, bool] = {}
         self.healthy: list[str] = []
         self.watched()
 
     def watched(self, *hosts: str) -> None:
         self.hosts = hosts
-        self.watch(hosts, HEALTH_CHECK | {"check_interval_seconds": 3600}, lambda healthy: self.take(list(healthy)))
+        self.watch(hosts, HEALTH_CHECK, lambda healthy: self.take(list(healthy)))
 
     def take(self, healthy: list[str]) -> None:
         self.healthy = healthy

@@ -1,12 +1,14 @@
 """The calls of the account to a cluster's machines while nodes are added and removed, in order."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sandbox.digitalocean.kubernetes.records import NodeRecord
-from tests.standins.account import Stand, served_account
+from tests.standins.account import Stand, served_account, until
+from tests.support import PATIENCE
 
 VERSION, NEXT = "1.34.10-do.0", "1.35.7-do.0"
 Document = dict[str, Any]
@@ -80,11 +82,10 @@ class Account:
         return nodes
 
     def _wait(self, settled: Any) -> bool:  # noqa: ANN401 -- a function without arguments
-        for _ in range(500):
-            if settled():
-                return True
+        end = time.monotonic() + PATIENCE
+        while not settled() and time.monotonic() < end:
             self.cloud.scheduler.lock.wait(0.02)
-        return False
+        return bool(settled())
 
     def degraded(self) -> Document:
         """Waits until the cluster isn't as it should be; returns it."""
@@ -179,8 +180,7 @@ def test_node_deletion_follows_the_query_parameters(account: Account, query: str
 def test_a_node_whose_droplet_is_deleted_is_replaced_once_that_is_noticed(account: Account) -> None:
     first, second = account.settle(2)
     account.http.delete(f"/v2/droplets/{first['droplet_id']}").raise_for_status()
-    with account.cloud.scheduler.lock:
-        account.cloud.scheduler.lock.wait_for(lambda: len(account.machines.calls) == 3, 10)
+    until(lambda: len(account.machines.calls) == 3)
     assert account.machines.calls == ["lose 1", "leave 1", "join 3"]
     names = {node["name"] for node in account.settle(2)}
     assert second["name"] in names
@@ -190,8 +190,7 @@ def test_a_node_whose_droplet_is_deleted_is_replaced_once_that_is_noticed(accoun
 def test_labels_of_a_pool_reach_its_nodes(account: Account) -> None:
     body = {"name": "default", "count": 2, "labels": {"tier": "web"}}
     account.http.put(account.pool, json=body).raise_for_status()
-    with account.cloud.scheduler.lock:
-        account.cloud.scheduler.lock.wait_for(lambda: len(account.machines.calls) == 2, 10)
+    until(lambda: len(account.machines.calls) == 2)
     assert sorted(account.machines.calls) == ["mark 1", "mark 2"]
 
 

@@ -14,7 +14,7 @@ from tests.support import PATIENCE
 @pytest.fixture
 def target() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(PATIENCE)
         yield server
 
 
@@ -98,7 +98,7 @@ def test_a_removed_route_keeps_open_connections_and_refuses_new_ones(
 
 def test_targets_are_chosen_round_robin(forwarder: TcpForwarder, target: socket.socket) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        other.settimeout(10)
+        other.settimeout(PATIENCE)
         listener = socket.create_server(("127.0.0.1", 0))
         address = listener.getsockname()
         forwarder.add(listener, Target(*target.getsockname()), Target(*other.getsockname()))

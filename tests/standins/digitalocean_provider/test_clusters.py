@@ -95,7 +95,7 @@ def test_a_cluster_that_fails_to_start_is_lost_from_the_state_and_billed(account
 
 
 def test_a_create_that_times_out_loses_the_cluster(account: Account, engine: Engine) -> None:
-    account.settings.cluster_create = 60
+    account.settings.cluster_create = 600
     with pytest.raises(Refused, match="Timeout waiting to create cluster") as refused:
         engine.create("KubernetesCluster", PROGRAM, seconds=0.1)
     assert refused.value.partial is None
@@ -168,7 +168,8 @@ def test_a_cluster_is_updated_in_place(
     assert account.calls_of(engine.update, made, program) == [*calls, "GET kubernetes/clusters/ID"]
 
 
-def test_update_does_not_wait_for_an_upgrade(engine: Engine) -> None:
+def test_update_does_not_wait_for_an_upgrade(account: Account, engine: Engine) -> None:
+    account.settings.cluster_upgrade = 600
     updated = engine.update(cluster(engine), PROGRAM | {"version": "1.36.3-do.0"})
     assert updated.state["version"] == "1.35.7-do.0"
 
@@ -253,6 +254,7 @@ def test_credentials_are_renewed_only_when_the_stored_date_has_passed(account: A
 
 
 def test_a_delete_does_not_wait(account: Account, engine: Engine) -> None:
+    account.settings.cluster_delete = 600
     made = cluster(engine)
     assert account.calls_of(engine.delete, made) == ["DELETE kubernetes/clusters/ID"]
     assert account.cloud.clusters.records[made.id].state == "deleted"
@@ -260,13 +262,14 @@ def test_a_delete_does_not_wait(account: Account, engine: Engine) -> None:
 
 def test_a_cluster_in_a_state_unknown_to_the_provider_cannot_be_read(account: Account, engine: Engine) -> None:
     made = cluster(engine)
-    account.settings.deleting_state = "deleting"
+    account.settings.deleting_state, account.settings.cluster_delete = "deleting", 600
     engine.delete(made)
     with pytest.raises(Refused, match='Error retrieving Kubernetes cluster: unknown cluster state "deleting"'):
         engine.refresh(made)
 
 
 def test_a_delete_with_associated_resources_lists_them_first(account: Account, engine: Engine) -> None:
+    account.settings.cluster_delete = 600
     made = cluster(engine, destroyAllAssociatedResources=True)
     assert account.calls_of(engine.delete, made) == [f"GET {ASSOCIATED}", f"DELETE {ASSOCIATED}/dangerous"]
 

@@ -125,7 +125,7 @@ def test_delete_drains_a_pool_and_waits(account: Account, engine: Engine, monkey
 
 def test_a_pool_whose_nodes_fail_is_lost_from_the_state_and_billed(account: Account, engine: Engine) -> None:
     owner = cluster(engine)
-    account.settings.node_create = 60
+    account.settings.node_create = 600
     with pytest.raises(Refused, match="Timeout waiting to create nodepool") as refused:
         engine.create("KubernetesNodePool", program(owner, nodeCount=1), seconds=0.1)
     assert refused.value.partial is None

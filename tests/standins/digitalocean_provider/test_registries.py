@@ -229,4 +229,11 @@ def test_the_plugin_prints_its_port_and_ends_with_its_parent() -> None:
     )
     pid, port = map(int, answer.stdout.split())
     assert 1024 < port < 65536
-    eventually(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    eventually(ended)
