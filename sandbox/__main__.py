@@ -33,7 +33,7 @@ console = Console(highlight=False)
 
 _PID = RUN / "daemon.pid"
 _READY = RUN / "ready"
-_START_SECONDS = 90
+_START_SECONDS = 240
 
 
 def _is_listening(url: str) -> bool:

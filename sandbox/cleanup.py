@@ -37,10 +37,12 @@ def leftovers() -> list[str]:
 def clean() -> None:
     """Removes all leftovers: also ends a sandbox that still runs, except for this process and its parents."""
     end = time.monotonic() + _SECONDS
-    while (processes := list(_processes())) and time.monotonic() < end:
+    while processes := list(_processes()):
         for process, _ in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        if time.monotonic() > end:
+            break
         time.sleep(0.05)
     for path in reversed(_mounts()):
         subprocess.run(["umount", "--lazy", path], check=False)

@@ -94,8 +94,6 @@ def stack(sandbox: None, project: Path) -> Stack:  # noqa: ARG001 -- needs a run
     stack.pulumi("preview")
     stack.calls_of_first_preview = control("GET", "calls")
     stack.up()
-    # Kong's controller and the load balancer look at intervals.
-    eventually(lambda: stack.serves("/foo", "/bar"))
     # All of it fits the tutorial's node beside the room that DOKS's own pods take.
     eventually(lambda: stack.kubernetes("daemonset", "doks", "-n", "kube-system")["status"]["numberReady"] == 1)
     return stack

@@ -27,7 +27,7 @@ from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
 
 _MANIFESTS = Path(__file__).parent / "manifests"
-_START_SECONDS = 90
+_START_SECONDS = 180
 _DRAIN_SECONDS = 60
 
 

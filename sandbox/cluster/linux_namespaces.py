@@ -49,7 +49,7 @@ class Namespaces:
         command: list[str | Path] = ["unshare", *options, "sh", "-ec", _FIRST_PROCESS, "sh", ready]
         self._child = Child("namespaces", command, env=PATH, logs=logs)
         try:
-            self._child.wait_until(ready.exists, seconds=10)
+            self._child.wait_until(ready.exists, seconds=60)
             self.first = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().strip()
         except BaseException:
             self.end()

@@ -16,7 +16,7 @@ from sandbox.host.paths import LOGS
 from sandbox.host.process import Child
 from sandbox.host.tcp_forwarder import Route, Target, TcpForwarder
 
-_READY_SECONDS = 90
+_READY_SECONDS = 180
 
 
 class Worker:

@@ -48,7 +48,7 @@ class Child:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_until(self, ready: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 180) -> None:
         """Waits for `ready`; a connection that is refused counts as not yet.
 
         Raises:

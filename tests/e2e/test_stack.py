@@ -130,7 +130,7 @@ def test_an_up_rolls_only_the_edited_app_adds_and_removes_a_service_and_no_reque
             changed.set("services", services)
             with changed.asked_throughout("/foo") as statuses:
                 printed = stack.up()
-                eventually(lambda: stack.get("/baz").json() == {"msg": "Hello from the baz microservice"})
+                assert stack.get("/baz").json() == {"msg": "Hello from the baz microservice"}
                 # The old pod answers for seconds, until the controller has configured Kong with the new one.
                 eventually(lambda: stack.get("/foo").json() == {"msg": "Hello again from the foo microservice"})
             assert set(statuses) == {200}
