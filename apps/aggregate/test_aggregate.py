@@ -17,7 +17,7 @@ from yarl import URL
 
 from apps.aggregate.app import MAX_ANSWER_BYTES, Configuration, application
 
-TIMEOUT = 10.0
+TIMEOUT = 120.0
 """Seconds for services that answer; no test waits for so long unless it fails."""
 SHORT = 0.2
 """Seconds for services that never answer."""

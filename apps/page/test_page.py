@@ -16,6 +16,13 @@ from aiohttp.test_utils import TestClient, TestServer, unused_port
 from apps.page import app as page_app
 from apps.page.app import application
 
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services that answer may be as slow as the machine; no test waits for so long unless it fails."""
+    monkeypatch.setattr(page_app, "TIMEOUT", 120)
+
+
 FINISHED = web.AppKey("finished", asyncio.Event)
 PROBED = web.AppKey("probed", list[str])
 
@@ -107,14 +114,23 @@ def single(*names: str) -> Callable[[int], list[Any]]:
     return lambda port: [service(name, (name, 100, "127.0.0.1", port, f"/{name}")) for name in names]
 
 
-def test_the_page_shows_what_each_service_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_shows_what_each_service_answers() -> None:
+    async def shown() -> list[str]:
+        async with served(single("ok", "moved", "broken")) as page:
+            return await page.health()
+
+    assert asyncio.run(shown()) == ["healthy", "healthy", "status 503"]
+
+
+def test_a_service_that_never_answers_does_not_keep_the_page_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_app, "TIMEOUT", 0.3)
 
     async def shown() -> list[str]:
-        async with served(single("ok", "moved", "broken", "never")) as page:
+        async with served(single("ok", "never")) as page:
             return await page.health()
 
-    assert asyncio.run(shown()) == ["healthy", "healthy", "status 503", "no answer"]
+    # On a busy machine the other may be late, too.
+    assert asyncio.run(shown())[1] == "no answer"
 
 
 def test_a_service_without_an_http_probe_is_checked_by_tcp() -> None:
@@ -173,7 +189,9 @@ def test_a_gateway_without_services_has_a_page() -> None:
     assert asyncio.run(shown()) == ["No services"]
 
 
-def test_many_visitors_cause_one_check() -> None:
+def test_many_visitors_cause_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_app, "INTERVAL", 3600)
+
     async def probed() -> list[str]:
         async with served(single("ok")) as page:
             await asyncio.gather(*(page.tree() for _ in range(20)))

@@ -99,13 +99,13 @@ def _needs_recordings(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def recording(request: pytest.FixtureRequest) -> Iterator[list[Future[dict[str, Recording]]]]:
-    """Begins, if any test needs it, in two processes."""
+    """Begins, if any test needs it, in two processes: they are started before a test replaces parts of Python."""
     runs = _configurations(request.session.items)
     names = list(runs)
+    parts = [{name: runs[name] for name in part} for part in (names[::2], names[1::2]) if part]
+    started = [(_recorder(), part) for part in parts]
     with ThreadPoolExecutor() as at_once:
-        yield [
-            at_once.submit(recorded, {name: runs[name] for name in part}) for part in (names[::2], names[1::2]) if part
-        ]
+        yield [at_once.submit(_recordings_of, process, part) for process, part in started]
 
 
 @pytest.fixture(scope="session")
@@ -123,20 +123,28 @@ def _configurations(items: list[pytest.Item]) -> dict[str, dict[str, Any]]:
 
 
 def recorded(runs: dict[str, dict[str, Any]]) -> dict[str, Recording]:
-    process = subprocess.run(
+    return _recordings_of(_recorder(), runs)
+
+
+def _recorder() -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "tests.unit.record"],
-        input=json.dumps(runs),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         # An output that is formatted into a string by mistake is an error instead of a warning in the string.
         env=os.environ | {"PULUMI_ERROR_OUTPUT_STRING": "true"},
         cwd=PROJECT,
     )
-    assert process.returncode == 0, process.stderr
+
+
+def _recordings_of(process: subprocess.Popen[str], runs: dict[str, dict[str, Any]]) -> dict[str, Recording]:
+    printed, errors = process.communicate(json.dumps(runs))
+    assert process.returncode == 0, errors
     return {
         name: Recording(**{**run, "resources": [Resource(**resource) for resource in run["resources"]]})
-        for name, run in json.loads(process.stdout).items()
+        for name, run in json.loads(printed).items()
     }
 
 

@@ -62,7 +62,9 @@ def test_apps_install_only_what_is_locked_by_hash() -> None:
 def test_a_copied_app_does_not_break_the_tests(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     for copy in ("bar", "bar2"):
-        shutil.copytree(PROJECT / "apps" / "bar", tmp_path / "apps" / copy)
+        shutil.copytree(
+            PROJECT / "apps" / "bar", tmp_path / "apps" / copy, ignore=shutil.ignore_patterns("__pycache__")
+        )
     command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "apps"]
     collected = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert collected.returncode == 0, collected.stdout

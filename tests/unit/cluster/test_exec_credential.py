@@ -69,7 +69,7 @@ def api() -> Iterator[Api]:
 
 def run(*args: str, env: dict[str, str], source: str = SOURCE) -> subprocess.CompletedProcess[str]:
     command = [*PYTHON, source, *args]
-    return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, env=BARE | env, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_the_output_is_an_exec_credential(api: Api) -> None:
@@ -113,7 +113,7 @@ def test_the_credential_program_imports_nothing_from_the_current_directory(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     assert api.paths == ["/v2/kubernetes/clusters/cluster-id/credentials?expiry_seconds=900"]

@@ -101,7 +101,7 @@ def test_any_configuration_deploys_or_is_refused_with_fixes(config: dict[str, An
     secrets = [f"{NAMESPACE}:consumers", f"{NAMESPACE}:registry"] if secret else []
     # Its inputs are the engine's; an exception in the program comes out here, and a hang ends as TimeoutError.
     run = {"stack": "dev", "config": config, "secret_keys": secrets}
-    recorded = program().submit(record, run).result(timeout=60)
+    recorded = program().submit(record, run).result(timeout=500)
     if recorded["status"] == 0:
         event("deploys")
         target(len(recorded["resources"]))
