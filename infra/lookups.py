@@ -13,7 +13,7 @@ import pulumi_digitalocean as digitalocean
 import yaml
 from pulumi.runtime.sync_await import _sync_await  # as the SDKs' own look-ups wait
 
-from infra.config import cluster_changes, versions
+from infra.config import access_changes, cluster_changes, versions
 from infra.config.cluster import ClusterSettings
 from infra.config.cluster_changes import LiveCluster
 from infra.config.consumer import Consumer
@@ -62,6 +62,7 @@ class Lookups:
 
 
 def look_up(config: Settings, account: Account) -> Lookups:
+    check_access_control(config)
     kong_crds = crds_from_chart(config.chart_repository, "kong", versions.KONG_CHART, config.kong_chart_sha256)
     gateway_api_crds = []
     if config.has_weighted_routes and config.gateway_api_releases:
@@ -231,6 +232,15 @@ def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `u
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     return answer["outputs"].get(name)
+
+
+def check_access_control(config: Settings) -> None:
+    """Ends the program with a line for each route whose access control this update would replace."""
+    if not access_changes.access_kinds(config):
+        return
+    previous = previous_output("access_control") or {}
+    if errors := list(access_changes.replaced_kinds(config, previous)):
+        exit_with_error(*(config_key(error_line(error, hidden=False)) for error in errors))
 
 
 def consumers_in_update_order(consumers: Sequence[Consumer]) -> list[Entry]:

@@ -9,6 +9,7 @@ import pulumi
 
 from infra.cluster.cluster import Cluster
 from infra.config import cost
+from infra.config.access_changes import access_kinds
 from infra.config.settings import Settings
 from infra.gateway.certificate import Certificate
 from infra.gateway.consumers import Consumer
@@ -39,6 +40,9 @@ def export(  # noqa: PLR0913 -- everything that has outputs
     if consumers:
         # The next `up` reads them: infra/config/consumer_identity.py.
         outputs["consumers"] = pulumi.Output.secret({consumer.object_name: consumer.claims for consumer in consumers})
+    if kinds := access_kinds(config):
+        # The next `up` reads them: infra/config/access_changes.py.
+        outputs["access_control"] = kinds
     for service in services:
         outputs[f"{service.name}_url"] = service.url
     outputs |= monitoring.commands if monitoring else {}
