@@ -34,6 +34,7 @@ console = Console(highlight=False)
 _PID = RUN / "daemon.pid"
 _READY = RUN / "ready"
 _START_SECONDS = 240
+_ENDING_SECONDS = 60
 
 
 def _is_listening(url: str) -> bool:
@@ -50,11 +51,22 @@ def _fail(text: str, status: int = 1) -> NoReturn:
 
 def _check_no_other_sandbox() -> None:
     """Ends the command if a sandbox of another user, or of another HOME, runs: the machine has room for one."""
-    if not daemon_pid() and _is_listening(API):
-        _fail(
-            f"{API}: answers, so a sandbox of another user or HOME runs; allowed: one a machine; "
-            "fix: `make down` as that user"
-        )
+    end = time.monotonic() + _ENDING_SECONDS
+    while not daemon_pid() and _is_listening(API):
+        if not _is_ending() or time.monotonic() > end:
+            _fail(
+                f"{API}: answers, so a sandbox of another user or HOME runs; allowed: one a machine; "
+                "fix: `make down` as that user"
+            )
+        time.sleep(0.1)
+
+
+def _is_ending() -> bool:
+    """Reports whether the sandbox was killed: its process has no command line any more, and may still listen."""
+    try:
+        return not Path(f"/proc/{int(_PID.read_text())}/cmdline").read_bytes()
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return False
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,3 +115,28 @@ def test_the_sandbox_of_another_user_is_left_alone(
             app([command])
     assert ended.value.code == 1
     assert "one a machine; fix: `make down` as that user" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_a_killed_sandbox_that_still_listens_is_waited_for(
+    command: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CleanedError(Exception):
+        pass
+
+    def clean() -> None:
+        assert listener.fileno() < 0
+        raise CleanedError
+
+    with subprocess.Popen(["sleep", "100"]) as killed:
+        (run / "daemon.pid").write_text(str(killed.pid))
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # a zombie until the block ends
+        monkeypatch.setattr("sandbox.__main__._PID", run / "daemon.pid")
+        monkeypatch.setattr("sandbox.__main__.provide", lambda _: False)
+        monkeypatch.setattr(cleanup, "clean", clean)
+        listener = socket.create_server(("127.0.0.1", 0))
+        monkeypatch.setattr("sandbox.__main__.API", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        threading.Timer(0.5, listener.close).start()
+        with pytest.raises(CleanedError):
+            app([command])
