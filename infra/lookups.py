@@ -62,11 +62,11 @@ class Lookups:
 
 
 def look_up(config: Settings, account: Account) -> Lookups:
-    check_access_control(config)
     kong_crds = crds_from_chart(config.chart_repository, "kong", versions.KONG_CHART, config.kong_chart_sha256)
     gateway_api_crds = []
     if config.has_weighted_routes and config.gateway_api_releases:
         gateway_api_crds = crds_from_gateway_api_release(config.gateway_api_releases, versions.GATEWAY_API)
+    check_access_control(config)
     return Lookups(
         cluster=plan_cluster(config, account) if config.creates_cluster else None,
         registry=existing_registry(config.registry.name or "") if config.registry.existing else None,
