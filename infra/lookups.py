@@ -228,7 +228,10 @@ def dns_zone(tls: Tls) -> str | None:
 
 
 def previous_output(name: str) -> Any:  # noqa: ANN401 -- whatever an earlier `up` exported
-    """Returns an output of this stack as its last complete `up` left it; None where there is none."""
+    """Returns an output of this stack from an earlier `up`; None where there is none.
+
+    An `up` that failed may have left its outputs too: Pulumi stores them once all of them are known.
+    """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     return answer["outputs"].get(name)

@@ -41,8 +41,10 @@ def export(  # noqa: PLR0913 -- everything that has outputs
         # The next `up` reads them: infra/config/consumer_identity.py.
         outputs["consumers"] = pulumi.Output.secret({consumer.object_name: consumer.claims for consumer in consumers})
     if kinds := access_kinds(config):
-        # The next `up` reads them: infra/config/access_changes.py.
-        outputs["access_control"] = kinds
+        # The next `up` reads them: infra/config/access_changes.py. Known once each route has its policies.
+        outputs["access_control"] = pulumi.Output.all(*(service.route.id for service in services)).apply(
+            lambda _: kinds
+        )
     for service in services:
         outputs[f"{service.name}_url"] = service.url
     outputs |= monitoring.commands if monitoring else {}

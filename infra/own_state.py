@@ -1,4 +1,4 @@
-"""The stack's state, read by the Pulumi CLI: Pulumi itself hands the program only the outputs of a complete `up`."""
+"""The stack's state, read by the Pulumi CLI: Pulumi itself hands the program only the stack's outputs."""
 
 import json
 import subprocess

@@ -52,11 +52,11 @@ def eventually(condition: Callable[[], T | None], seconds: float = PATIENCE, pau
 
 
 _held: list[socket.socket] = []
-"""Bound and not listening: no other process is given their ports, and who sets SO_REUSEADDR can listen at them."""
+"""Bound, not listening: no other process gets their ports, and a server with SO_REUSEADDR can listen there."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns different ports that nothing listens at, on any address; they stay the caller's."""
+    """Returns different ports that nothing listens at, on any address, and reserves them for this process."""
     for _ in range(count):
         _held.append(socket.socket())
         _held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

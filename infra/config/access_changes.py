@@ -38,16 +38,16 @@ def replaced_kinds(settings: Settings, previous: Kinds) -> Iterator[ConfigError]
 
     Args:
         settings: the stack's configuration.
-        previous: the kinds at the end of the last complete `up`.
+        previous: the output `access_control` of the last `up` that updated every route.
     """
     current = access_kinds(settings)
     for path, workload in settings.workloads_by_path.items():
         before, after = previous.get(workload.name, ()), current.get(workload.name, ())
         if before and after and not {*before} & {*after}:
             old, new = (" and ".join(map(_key, kinds)) for kinds in (before, after))
-            problem = f"{workload.name} has {new} instead of {old}, and could answer without either during the update"
-            fix = f"write {old} too, pulumi up; then remove it, pulumi up again"
-            yield ConfigError(path, None, "one kind of access control that it had before", fix, problem)
+            problem = f"{new} replaces {old}, and {workload.name} could answer without either during the update"
+            fix = f"write {old} too, pulumi up; then remove {old}, pulumi up again"
+            yield ConfigError(path, None, f"{old} and {new} together first", fix, problem)
 
 
 def _key(kind: str) -> str:

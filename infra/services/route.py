@@ -71,7 +71,7 @@ class RouteArgs:
         return self.dependencies.certificate.domain if self.dependencies.certificate else None
 
 
-def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+def route(args: RouteArgs, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
     """Creates the route of a service, which has the service's name.
 
     While a route changes from one kind to the other, both exist for a moment, with the same policies: Pulumi creates

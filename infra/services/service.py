@@ -39,6 +39,7 @@ class Service(pulumi.ComponentResource):
         name: of the service.
         url: of the service at the gateway.
         request: command that calls it.
+        route: its Ingress or HTTPRoute.
     """
 
     def __init__(  # noqa: PLR0913 -- images, namespace and what the route needs are what it builds on
@@ -100,11 +101,11 @@ class Service(pulumi.ComponentResource):
             dependencies=route_dependencies,
         )
         before_route = [*gateway.plugins, *plugins, *health, *route_dependencies.of(service)]
-        created_route = route(route_args, self._after(*before_route))
+        self.route = route(route_args, self._after(*before_route))
         if is_weighted:
             # The route of an earlier revision may lead to these Service objects, so they change after the new route.
             for name, args in versions.items():
-                service_object(name, args, self._after(*plugins, created_route))
+                service_object(name, args, self._after(*plugins, self.route))
         self.register_outputs({})
 
     def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:

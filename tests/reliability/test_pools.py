@@ -184,28 +184,31 @@ def test_allow_replace_permits_a_replacement_of_the_cluster(part: Part) -> None:
     assert part.ends_at_zero()
 
 
+OTHER_REGION = 'region: "ams3" would replace cluster mycluster; allowed: nyc1'
+
+
 @pytest.mark.parametrize(
-    ("change", "line"),
+    ("change", "lines"),
     [
-        ({"vpc": {"name": "shop"}, "region": "ams3"}, 'region: "ams3" would replace cluster mycluster; allowed: nyc1'),
-        ({"vpc": {"name": "shop", "ipRange": "10.130.0.0/20"}}, 'vpc.ipRange: "10.130.0.0/20" would replace cluster'),
-        ({}, "vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop"),
+        ({"vpc": {"name": "shop"}, "region": "ams3"}, [OTHER_REGION]),
+        ({"vpc": {"name": "shop", "ipRange": "10.130.0.0/20"}}, ['vpc.ipRange: "10.130.0.0/20" would replace cluster']),
+        ({}, ["vpc: would delete the VPC that cluster mycluster is in; allowed: name: shop"]),
         # The program doesn't find the cluster by its new name. Pulumi renames it and ignores the other region.
         # If the failed `up` came as far as the outputs, the program finds the cluster by its id.
         (
             {"vpc": {"name": "shop"}, "region": "ams3", "clusterName": "other"},
-            'KubernetesCluster cluster updated|region: "ams3" would replace cluster mycluster; allowed: nyc1',
+            ["KubernetesCluster cluster updated", OTHER_REGION],
         ),
     ],
 )
-def test_a_cluster_of_a_failed_first_up_is_not_replaced(part: Part, change: dict[str, Any], line: str) -> None:
+def test_a_cluster_of_a_failed_first_up_is_not_replaced(part: Part, change: dict[str, Any], lines: list[str]) -> None:
     part.account.cloud.vpcs.default_of("nyc1")
     part.configure(vpc={"name": "shop"})
     part.fault(method="GET", path="docker-credentials", status=403, times=1)
     assert part.up(check=False).returncode != 0
     part.configure(**change)
     done = part.up(check=False)
-    assert any(expected in done.stdout for expected in line.split("|"))
+    assert any(line in done.stdout for line in lines)
     assert part.clusters_ever() == 1
     assert document(part)["region"] == "nyc1"
     part.configure(vpc={"name": "shop"})

@@ -10,17 +10,25 @@ from infra.config.errors import error_line
 from tests.unit.conftest import Recording
 from tests.unit.loading import loaded, services
 
+ADDRESSES_ONLY = {"name": "foo", "path": "/foo", "image": "a/foo:1", "allowIps": ["198.51.100.0/24"]}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "allowIps instead of auth": {
         "stack": "dev",
-        "config": {
-            "kong-doks:services": [{"name": "foo", "path": "/foo", "image": "a/foo:1", "allowIps": ["198.51.100.0/24"]}]
-        },
+        "config": {"kong-doks:services": [ADDRESSES_ONLY]},
         "outputs": {"access_control": {"foo": ["auth"]}},
-    }
+    },
+    "allowIps on a new route": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [ADDRESSES_ONLY]},
+    },
+    "preview of allowIps on a new route": {
+        "stack": "dev",
+        "config": {"kong-doks:services": [ADDRESSES_ONLY]},
+        "preview": True,
+    },
 }
 
-ALICES = {"auth": "jwt"}
+AUTH = {"auth": "jwt"}
 OFFICE = {"allowIps": ["198.51.100.0/24"]}
 TEAM = {"auth": "jwt", "allow": ["team-a"]}
 LDAP = {
@@ -29,22 +37,26 @@ LDAP = {
 Policies = dict[str, Any]
 
 REFUSED: dict[str, tuple[Policies, Policies, str]] = {
-    "addresses after auth": (ALICES, OFFICE, "foo has allowIps or denyIps instead of auth, and could answer without"),
-    "auth after addresses": (OFFICE, ALICES, "fix: write allowIps or denyIps too, pulumi up; then remove it, "),
-    "auth after a plugin": (LDAP, ALICES, "foo has auth instead of plugins.ldap-auth, "),
-    "addresses after groups": (TEAM, {"denyIps": ["192.0.2.1"]}, "instead of allow and auth, "),
-    "a plugin after addresses": (OFFICE, LDAP, "foo has plugins.ldap-auth instead of allowIps or denyIps, "),
+    "addresses after auth": (
+        AUTH,
+        OFFICE,
+        "allowIps or denyIps replaces auth, and foo could answer without either during",
+    ),
+    "auth after addresses": (OFFICE, AUTH, "fix: write allowIps or denyIps too, pulumi up; then remove "),
+    "auth after a plugin": (LDAP, AUTH, "auth replaces plugins.ldap-auth, "),
+    "addresses after groups": (TEAM, {"denyIps": ["192.0.2.1"]}, "replaces allow and auth, "),
+    "a plugin after addresses": (OFFICE, LDAP, "plugins.ldap-auth replaces allowIps or denyIps, "),
 }
 ACCEPTED: dict[str, tuple[Policies, Policies]] = {
-    "the same": (ALICES, ALICES),
+    "the same": (AUTH, AUTH),
     "none before": ({}, OFFICE),
     "none after": (OFFICE, {}),
     "another list": (OFFICE, {"denyIps": ["192.0.2.1"]}),
     "the list as a plugin": (OFFICE, {"plugins": {"ip-restriction": {"allow": ["198.51.100.0/24"]}}}),
-    "the other kind of auth": ({"plugins": {"key-auth": {}}}, ALICES),
-    "fewer": (TEAM, ALICES),
-    "both": (OFFICE, OFFICE | ALICES),
-    "one of both": (OFFICE | ALICES, ALICES),
+    "the other kind of auth": ({"plugins": {"key-auth": {}}}, AUTH),
+    "fewer": (TEAM, AUTH),
+    "both": (OFFICE, OFFICE | AUTH),
+    "one of both": (OFFICE | AUTH, AUTH),
     "what refuses nobody": ({"rateLimit": {"minute": 60}}, OFFICE),
 }
 
@@ -58,7 +70,7 @@ def replaced(before: Policies, after: Policies) -> list[str]:
 def test_replaced_access_control_is_refused_with_two_steps(name: str) -> None:
     before, after, expected = REFUSED[name]
     (line,) = replaced(before, after)
-    assert line.startswith("services[0]: foo has ")
+    assert line.startswith("services[0]: ")
     assert expected in line
 
 
@@ -81,6 +93,11 @@ def test_another_service_has_a_history_of_its_own() -> None:
 def test_a_replacement_is_refused_before_the_first_resource(run: Callable[[str], Recording]) -> None:
     refused = run("allowIps instead of auth")
     (error,) = refused.errors
-    assert error.startswith("kong-doks:services[0]: foo has allowIps or denyIps instead of auth, ")
+    assert error.startswith("kong-doks:services[0]: allowIps or denyIps replaces auth, and foo could ")
     assert refused.resources == []
     assert refused.outputs == {}
+
+
+def test_the_kinds_are_recorded_once_the_routes_have_them(run: Callable[[str], Recording]) -> None:
+    assert run("allowIps on a new route").outputs["access_control"] == {"foo": ["ip-restriction"]}
+    assert run("preview of allowIps on a new route").outputs["access_control"] == "(unknown)"
