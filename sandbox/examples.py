@@ -9,7 +9,7 @@ import yaml
 
 from sandbox.charts import repository as charts
 from sandbox.environment import environment
-from sandbox.host.addresses import ACME, API
+from sandbox.host.addresses import ACME, API, PATIENCE
 from sandbox.host.paths import PROJECT, RUN
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
@@ -56,6 +56,6 @@ def add_metrics_server(report: Report) -> None:
 
 def _add_zone(zone: str) -> None:
     bearer = {"Authorization": f"Bearer {environment()['DIGITALOCEAN_TOKEN']}"}
-    answer = httpx.post(f"{API}/v2/domains", json={"name": zone}, headers=bearer, trust_env=False)
+    answer = httpx.post(f"{API}/v2/domains", json={"name": zone}, headers=bearer, timeout=PATIENCE, trust_env=False)
     if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # exists from an earlier run
         answer.raise_for_status()

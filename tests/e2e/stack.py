@@ -14,7 +14,7 @@ import yaml
 from sandbox.environment import environment
 from sandbox.host.addresses import API
 from sandbox.host.paths import PROJECT
-from tests.support import eventually, run
+from tests.support import PATIENCE, eventually, run
 
 
 def stack_file(file: Path) -> dict[str, Any]:
@@ -116,12 +116,12 @@ class Stack:
     def api(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON, or a text that isn't
         """A call to DigitalOcean's API."""
         headers = {"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"}
-        answer = httpx.request(method, f"{API}{path}", headers=headers, **options).raise_for_status()
+        answer = httpx.request(method, f"{API}{path}", headers=headers, timeout=PATIENCE, **options).raise_for_status()
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
 
     def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
         with httpx.Client(**options) as client:
-            return client.get(f"http://{self.address}{path}", timeout=30)
+            return client.get(f"http://{self.address}{path}", timeout=60)
 
     def serves(self, *paths: str) -> bool:
         """Reports whether each of the paths is answered with 200."""
@@ -133,7 +133,7 @@ class Stack:
 
 def control(method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 -- JSON
     """Calls a control endpoint of DigitalOcean's stand-in."""
-    return httpx.request(method, f"{API}/_control/{path}", timeout=90, **options).raise_for_status().json()
+    return httpx.request(method, f"{API}/_control/{path}", timeout=PATIENCE, **options).raise_for_status().json()
 
 
 def connects(host: str, port: int) -> bool:

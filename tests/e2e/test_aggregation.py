@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sandbox.images import catalog as images
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 # A collector that lists the spans it received, and a backend of the aggregate that can be slow.
 COLLECTOR = """
@@ -155,7 +155,7 @@ def kongs(busy: Configured) -> list[str]:
 def test_replicas_of_kong_share_a_rate_limit(busy: Configured) -> None:
     if time.time() % 3600 > 3570:
         time.sleep(31)  # an hour ends
-    with httpx.Client(timeout=10, headers={"Connection": "close", "X-Tenant": "many"}) as client:
+    with httpx.Client(timeout=PATIENCE, headers={"Connection": "close", "X-Tenant": "many"}) as client:
         statuses = [client.get(f"http://{busy.address}/bar").status_code for _ in range(3 * LIMIT)]
     assert statuses == [200] * LIMIT + [429] * 2 * LIMIT
 

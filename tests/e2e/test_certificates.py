@@ -18,7 +18,7 @@ from sandbox.host.paths import RUN
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack
-from tests.support import eventually, sandbox_command
+from tests.support import PATIENCE, eventually, sandbox_command
 
 DOMAIN = "api.example.com"
 FOO = {"name": "foo", "path": "/foo", "build": "apps/foo"}
@@ -60,14 +60,14 @@ def secured(stack: Stack, authority: str) -> Iterator[Configured]:
 
 def trust() -> ssl.SSLContext:
     """The authority's root, and no other."""
-    pem = httpx.get(ROOT, verify=False, trust_env=False).raise_for_status().text  # noqa: S501 -- a test's own root
+    pem = httpx.get(ROOT, verify=False, trust_env=False, timeout=PATIENCE).raise_for_status().text  # noqa: S501 -- a test's own root
     return ssl.create_default_context(cadata=pem)
 
 
 def certificate(address: str, context: ssl.SSLContext) -> x509.Certificate:
     """Returns the response of a client that requests the domain and verifies the certificate."""
     with (
-        socket.create_connection((address, 443), timeout=5) as connection,
+        socket.create_connection((address, 443), timeout=PATIENCE) as connection,
         context.wrap_socket(connection, server_hostname=DOMAIN) as secure,
     ):
         return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"")
@@ -78,7 +78,7 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._http = httpx.Client(verify=trust(), trust_env=False, timeout=10)
+        self._http = httpx.Client(verify=trust(), trust_env=False, timeout=PATIENCE)
 
     def get(self, path: str, scheme: str = "https") -> httpx.Response:
         return self._http.get(

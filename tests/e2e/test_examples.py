@@ -21,7 +21,7 @@ from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack, stack_file
 from tests.e2e.tokens import public, token
 from tests.pictures.browser import evaluated, framed
-from tests.support import eventually, sandbox_command
+from tests.support import PATIENCE, eventually, sandbox_command
 
 pytestmark = pytest.mark.soak
 
@@ -50,7 +50,7 @@ def answers_to(client: str, path: str, status: int) -> Check:
         asked = (
             f"PROXY TCP4 {client} {NODE} 4711 80\r\nGET {path} HTTP/1.1\r\nHost: {NODE}\r\nConnection: close\r\n\r\n"
         )
-        with socket.create_connection((NODE, port), timeout=10) as raw, raw.makefile("rb") as answer:
+        with socket.create_connection((NODE, port), timeout=PATIENCE) as raw, raw.makefile("rb") as answer:
             raw.sendall(asked.encode())
             return answer.readline().split()[1:2] == [str(status).encode()]
 
@@ -78,7 +78,7 @@ def answers_preflight(path: str) -> Check:
     told = {"Origin": "https://shop.example", "Methods": "GET,POST"}
 
     def check(changed: Configured) -> bool:
-        answer = httpx.options(f"http://{changed.address}{path}", headers=asked, timeout=10)
+        answer = httpx.options(f"http://{changed.address}{path}", headers=asked, timeout=PATIENCE)
         headers = {name: answer.headers.get(f"Access-Control-Allow-{name}") for name in told}
         return answer.status_code == 200 and headers == told and answer.headers["Access-Control-Max-Age"] == "3600"
 
@@ -176,7 +176,7 @@ def collectors(stack: Stack) -> Iterator[None]:
         for server in (collector, *services):
             made = inside.create(stack, TOOLS, server)
             assert made.returncode == 0, made.stderr
-        stack.run("kubectl", "wait", "-n", TOOLS, "pod/collector", "--for=condition=Ready", "--timeout=60s")
+        stack.run("kubectl", "wait", "-n", TOOLS, "pod/collector", "--for=condition=Ready", "--timeout=180s")
         yield
     finally:
         stack.run("kubectl", "delete", "namespace", TOOLS)
@@ -199,7 +199,7 @@ def reaches(version: str, asked: range, **sent: str) -> Check:
 
     def check(changed: Configured) -> bool:
         marked = f"/foo?{uuid4().hex}"
-        with httpx.Client(headers=sent, timeout=10) as client:
+        with httpx.Client(headers=sent, timeout=PATIENCE) as client:
             for _ in range(100):
                 client.get(f"http://{changed.address}{marked}").raise_for_status()
         logs = ("kubectl", "logs", f"deployment/{version}-deployment", "--tail=300")

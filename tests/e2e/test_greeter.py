@@ -14,7 +14,7 @@ from sandbox.host.paths import PROJECT
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 pytestmark = pytest.mark.soak
 
@@ -46,12 +46,13 @@ def channel(changed: Configured) -> Iterator[Channel]:
 
 def greet(channel: Channel, **request: Any) -> Any:  # noqa: ANN401 -- protobuf's
     method = channel.unary_unary("/greeter.Greeter/Greet", Request.SerializeToString, Greeting.FromString)
-    return method(Request(**request), timeout=10)
+    return method(Request(**request), timeout=PATIENCE)
 
 
 def status(channel: Channel, method: str) -> Any:  # noqa: ANN401 -- gRPC's
+    call = channel.unary_unary(method, Request.SerializeToString, Greeting.FromString)
     with pytest.raises(grpc.RpcError) as refused:
-        channel.unary_unary(method, Request.SerializeToString, Greeting.FromString)(Request(name="Ada"), timeout=10)
+        call(Request(name="Ada"), timeout=PATIENCE)
     return refused.value.code()
 
 
@@ -70,7 +71,7 @@ def test_a_stream_arrives_message_by_message(channel: Channel) -> None:
 def test_grpc_statuses_of_the_service_reach_the_client(channel: Channel) -> None:
     method = channel.unary_stream("/greeter.Greeter/GreetOften", Request.SerializeToString, Greeting.FromString)
     with pytest.raises(grpc.RpcError) as refused:
-        list(method(Request(name="Ada", times=0), timeout=10))
+        list(method(Request(name="Ada", times=0), timeout=PATIENCE))
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert status(channel, "/greeter.Greeter/Shout") == grpc.StatusCode.UNIMPLEMENTED
 

@@ -12,6 +12,7 @@ from tests.e2e.pages import Guide
 from tests.reliability.part import until
 from tests.reliability.whole import Whole
 from tests.standins.digitalocean_provider.engine import TOKEN
+from tests.support import PATIENCE
 
 # As `doctl kubernetes cluster create mycluster --size s-1vcpu-2gb --count 1` requests it.
 BY_HAND = {
@@ -75,7 +76,8 @@ class HandMade(Whole):
         self.run("pulumi", "stack", "rm", "--yes", "dev")
         self.environment |= {"PULUMI_SKIP_CONFIRMATIONS": "true"}
         self.provide_kubectl()
-        self._api = httpx.Client(base_url=f"{self.account.url}/v2/", headers={"Authorization": f"Bearer {TOKEN}"})
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        self._api = httpx.Client(base_url=f"{self.account.url}/v2/", headers=bearer, timeout=PATIENCE)
         created = self._api.post("kubernetes/clusters", json=BY_HAND).raise_for_status()
         self.cluster = str(created.json()["kubernetes_cluster"]["id"])
         # The tutorial's `$id`.

@@ -22,7 +22,7 @@ from tests.e2e import inside
 from tests.e2e.configured import Configured, configured
 from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, connects
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]  # Prometheus is compiled here, once
 
@@ -55,7 +55,7 @@ def prometheus(watched: Configured) -> Iterator[httpx.Client]:
     with subprocess.Popen(command, env=watched.stack.environment, stdout=subprocess.DEVNULL) as forward:
         try:
             eventually(lambda: connects("127.0.0.1", 9090))
-            with httpx.Client(base_url="http://127.0.0.1:9090/api/v1", timeout=10, trust_env=False) as client:
+            with httpx.Client(base_url="http://127.0.0.1:9090/api/v1", timeout=PATIENCE, trust_env=False) as client:
                 yield client
         finally:
             forward.terminate()

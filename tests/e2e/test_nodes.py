@@ -199,7 +199,7 @@ def test_an_unschedulable_pod_adds_a_node_that_is_removed_after_it(stack: Stack)
             pod["spec"]["containers"][0]["resources"] = {"requests": {"memory": "1400Mi"}}
             refused = inside.create(stack, "default", pod)
             assert refused.returncode == 0, refused.stderr
-            stack.run("kubectl", "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=120s")
+            stack.run("kubectl", "wait", f"pod/{name}", "--for=condition=Ready", "--timeout=180s")
         assert has_nodes(2)
         assert nodes_of(stack, "first") != nodes_of(stack, "second")
         (newest,) = nodes_of(stack, "second")

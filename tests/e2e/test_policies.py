@@ -16,7 +16,7 @@ from tests.e2e.inside import METADATA, PRIVATE, PUBLIC, STRANGER, STRANGERS, add
 from tests.e2e.leaks import PLANTED, leaks
 from tests.e2e.stack import Stack, control, stack_file
 from tests.e2e.tokens import public, token
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 # Later tests destroy the stack, so it needn't be restored.
 pytestmark = pytest.mark.last(2)
@@ -107,7 +107,7 @@ SECRETS = PLANTED | {"consumers[2].apiKey": API_KEY, "consumers[4].apiKey": ERIN
 def status_from(address: str, changed: Configured, path: str, **headers: str) -> int:
     """Returns the status of a request from an address."""
     with httpx.Client(transport=httpx.HTTPTransport(local_address=address), headers=headers) as client:
-        return client.get(f"http://{changed.address}{path}", timeout=10).status_code
+        return client.get(f"http://{changed.address}{path}", timeout=PATIENCE).status_code
 
 
 @pytest.fixture(scope="module")
@@ -243,16 +243,16 @@ def test_cors_admits_only_the_configured_origin(guarded: Configured) -> None:
 
 def test_a_preflight_request_needs_no_credential(guarded: Configured) -> None:
     headers = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
-    preflight = httpx.options(f"http://{guarded.address}/foo", headers=headers, timeout=10)
+    preflight = httpx.options(f"http://{guarded.address}/foo", headers=headers, timeout=PATIENCE)
     assert preflight.status_code == 200
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://shop.example"
-    assert httpx.options(f"http://{guarded.address}/foo", timeout=10).status_code == 401
+    assert httpx.options(f"http://{guarded.address}/foo", timeout=PATIENCE).status_code == 401
 
 
 def test_requests_and_responses_are_transformed(guarded: Configured) -> None:
     url = f"http://{guarded.address}/echo/items?q=1"
     headers = {"X-Tenant": "theirs", "X-Debug": "yes"}
-    answer = httpx.post(url, json={"old": 1}, headers=headers, timeout=10)
+    answer = httpx.post(url, json={"old": 1}, headers=headers, timeout=PATIENCE)
     seen = answer.json()
     assert seen["path"] == "/v1/items"
     assert seen["query"] == {"q": "1", "page": "1"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.configured import Configured, configured
 from tests.e2e.stack import Stack
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 GREETINGS = {app: f"Hello from the {app} microservice" for app in ("foo", "bar", "next")}
 FOO: dict[str, Any] = {"name": "foo", "path": "/foo", "build": "apps/foo"}
@@ -44,7 +44,7 @@ def blue_green(live: str) -> dict[str, Any]:
 
 def answers(changed: Configured, path: str, count: int = 20, key: str = "") -> Counter[str]:
     """Which app answered how often."""
-    with httpx.Client(base_url=f"http://{changed.address}", headers={"apikey": key}, timeout=10) as client:
+    with httpx.Client(base_url=f"http://{changed.address}", headers={"apikey": key}, timeout=PATIENCE) as client:
         told = Counter(client.get(path).raise_for_status().json()["msg"] for _ in range(count))
     return Counter({app: told[greeting] for app, greeting in GREETINGS.items() if greeting in told})
 

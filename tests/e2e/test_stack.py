@@ -23,7 +23,7 @@ from tests.e2e.configured import configured
 from tests.e2e.leaks import leaks
 from tests.e2e.pages import Guide
 from tests.e2e.stack import Stack, connects, control, nothing_is_billed, stack_file
-from tests.support import eventually, sandbox_command
+from tests.support import PATIENCE, eventually, sandbox_command
 
 CLUSTER = {
     "name": "yours",
@@ -65,7 +65,7 @@ def test_proxy_ip_is_a_bare_ipv4_address(stack: Stack) -> None:
 
 def test_every_service_has_its_url_in_the_outputs(stack: Stack) -> None:
     for name in ("foo", "bar"):
-        assert httpx.get(stack.output(f"{name}_url"), timeout=10).status_code == 200
+        assert httpx.get(stack.output(f"{name}_url"), timeout=PATIENCE).status_code == 200
 
 
 def test_the_clients_address_reaches_kong(stack: Stack) -> None:
@@ -253,7 +253,7 @@ def test_the_local_stack_deploys_to_an_existing_cluster(stack: Stack) -> None:
         eventually(lambda: connects("127.0.0.1", 8080))
         assert "Hello from the foo microservice" in local.types(requests.partition("\n")[2])
         for name in ("foo", "bar"):
-            answer = httpx.get(local.output(f"{name}_url"), timeout=10)
+            answer = httpx.get(local.output(f"{name}_url"), timeout=PATIENCE)
             assert answer.json() == {"msg": f"Hello from the {name} microservice"}
         assert not [r for r in local.resources() if r["type"].startswith("digitalocean:")]
     finally:

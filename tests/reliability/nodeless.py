@@ -13,7 +13,7 @@ from sandbox.host.certificate_authority import Authority
 from sandbox.host.process import Child
 from sandbox.toolchain.build import tool
 from tests.reliability.api_server_relay import Relay
-from tests.support import free_ports
+from tests.support import PATIENCE, free_ports
 
 _TOKEN = "administrator"  # noqa: S105 -- of a server on loopback, for as long as a test
 _CONTROLLERS = (
@@ -40,9 +40,8 @@ class Nodeless(Nameless):
         self.kubeconfig.write_text(_KUBECONFIG.format(url=url, directory=directory, token=_TOKEN))
         context = ssl.create_default_context(cadata=authority.pem.decode())
         self._children = _start(directory, *ports)
-        self._api = httpx.Client(
-            base_url=url, verify=context, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=30, trust_env=False
-        )
+        bearer = {"Authorization": f"Bearer {_TOKEN}"}
+        self._api = httpx.Client(base_url=url, verify=context, headers=bearer, timeout=PATIENCE, trust_env=False)
         self._children["kube-apiserver"].wait_until(lambda: self._api.get("/readyz").is_success)
         self._api.post("/api/v1/nodes", json=_NODE).raise_for_status()
         (directory / "relay").mkdir()

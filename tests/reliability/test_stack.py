@@ -18,7 +18,7 @@ from sandbox.host.paths import LOGS
 from tests.e2e.configured import configured
 from tests.e2e.leaks import PLANTED, leaks
 from tests.e2e.stack import Stack, control
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 
 def ops(stack: Stack, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -151,7 +151,7 @@ def without_cluster(stack: Stack) -> Iterator[Stack]:
     """The stack, its cluster deleted in DigitalOcean's panel, which leaves the load balancer."""
     cluster = stack.output("cluster_id")
     headers = {"Authorization": f"Bearer {stack.environment['DIGITALOCEAN_TOKEN']}"}
-    httpx.delete(f"{API}/v2/kubernetes/clusters/{cluster}", headers=headers).raise_for_status()
+    httpx.delete(f"{API}/v2/kubernetes/clusters/{cluster}", headers=headers, timeout=PATIENCE).raise_for_status()
     eventually(lambda: not stack.api("GET", "/v2/kubernetes/clusters")["kubernetes_clusters"])
     yield stack
     stack.up()

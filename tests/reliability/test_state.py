@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.reliability.part import Part, until
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.soak
 
@@ -23,7 +24,8 @@ class Bucket:
         self._port = 0
         self.appear()
         self.endpoint = f"http://127.0.0.1:{self._port}"
-        httpx.post(f"{self.endpoint}/moto-api/reset").raise_for_status()  # of one process, it is one for all
+        # One account for all servers of a process.
+        httpx.post(f"{self.endpoint}/moto-api/reset", timeout=PATIENCE).raise_for_status()
         key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         self._client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **key)
         self._client.create_bucket(Bucket="state")
