@@ -22,7 +22,8 @@ from sandbox.digitalocean.app import create_app
 from sandbox.digitalocean.kubernetes.records import ClusterRecord
 from sandbox.digitalocean.settings import Settings
 from sandbox.environment import STATE_BUCKET, write_environment
-from sandbox.host.addresses import API, CHARTS, PATIENCE, STATE, address
+from sandbox.host.addresses import API, CHARTS, STATE, address
+from sandbox.host.process import ANSWER_SECONDS
 from sandbox.images import buildkit as builder
 from sandbox.images import catalog as images
 from sandbox.images import registry
@@ -73,7 +74,7 @@ def _start_state(until: ExitStack) -> None:
     server = ThreadedMotoServer(host, port, verbose=False)
     server.start()
     until.callback(server.stop)
-    httpx.put(f"{STATE}/{STATE_BUCKET}", timeout=PATIENCE, trust_env=False).raise_for_status()
+    httpx.put(f"{STATE}/{STATE_BUCKET}", timeout=ANSWER_SECONDS, trust_env=False).raise_for_status()
 
 
 def _start_kubernetes(record: ClusterRecord) -> Kubernetes:

@@ -19,6 +19,7 @@ from sandbox.environment import SHELL, environment
 from sandbox.host.addresses import API
 from sandbox.host.errors import SandboxError
 from sandbox.host.paths import PROJECT
+from sandbox.host.process import ANSWER_SECONDS
 
 STACK = "sandbox"
 _DOCTOR = f". {shlex.quote(str(SHELL))}; python -m ops doctor --stack {{stack}}"
@@ -130,7 +131,7 @@ def _show_request(
     target = f"http://{address}{parts.path}"
     headers = {**headers, **({} if parts.netloc == address else {"Host": parts.netloc})}
     try:
-        answer = httpx.get(target, headers=headers, timeout=10)
+        answer = httpx.get(target, headers=headers, timeout=ANSWER_SECONDS)
     except httpx.TransportError as error:
         raise DemoError(f"{url} doesn't answer ({error})") from None
     shown = "".join(f"-H {shlex.quote(f'{name}: {value}')} " for name, value in headers.items())
@@ -186,7 +187,7 @@ def _destroy(console: Console, stack: str) -> None:
 
 def ledger(wait: float = 0) -> dict[str, Any]:
     """Returns the stand-in's bill once nothing is billed or `wait` seconds have passed."""
-    answer = httpx.get(f"{API}/_control/ledger", params={"wait": wait}, timeout=wait + 10)
+    answer = httpx.get(f"{API}/_control/ledger", params={"wait": wait}, timeout=wait + ANSWER_SECONDS)
     book: dict[str, Any] = answer.raise_for_status().json()
     return book
 

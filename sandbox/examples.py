@@ -9,8 +9,9 @@ import yaml
 
 from sandbox.charts import repository as charts
 from sandbox.environment import environment
-from sandbox.host.addresses import ACME, API, PATIENCE
+from sandbox.host.addresses import ACME, API
 from sandbox.host.paths import PROJECT, RUN
+from sandbox.host.process import ANSWER_SECONDS
 from sandbox.host.progress import Report
 from sandbox.images import catalog as images
 from sandbox.toolchain.build import demand
@@ -56,6 +57,8 @@ def add_metrics_server(report: Report) -> None:
 
 def _add_zone(zone: str) -> None:
     bearer = {"Authorization": f"Bearer {environment()['DIGITALOCEAN_TOKEN']}"}
-    answer = httpx.post(f"{API}/v2/domains", json={"name": zone}, headers=bearer, timeout=PATIENCE, trust_env=False)
+    answer = httpx.post(
+        f"{API}/v2/domains", json={"name": zone}, headers=bearer, timeout=ANSWER_SECONDS, trust_env=False
+    )
     if answer.status_code != httpx.codes.UNPROCESSABLE_ENTITY:  # exists from an earlier run
         answer.raise_for_status()

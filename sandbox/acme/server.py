@@ -16,9 +16,9 @@ import httpx
 from dnslib import QTYPE, RCODE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
-from sandbox.host.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BALANCERS, NODE_GATEWAY, PATIENCE
+from sandbox.host.addresses import ACME_PORT, API, FIRST_LOAD_BALANCER, LOAD_BALANCERS, NODE_GATEWAY
 from sandbox.host.certificate_authority import Authority
-from sandbox.host.process import Child
+from sandbox.host.process import ANSWER_SECONDS, Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
 
@@ -39,7 +39,8 @@ class Zones(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         self._inside = inside
 
     def resolve(self, request: DNSRecord, _: DNSHandler) -> DNSRecord:
-        known = httpx.get(f"{API}/_control/addresses", timeout=PATIENCE, trust_env=False).raise_for_status().json()
+        answer = httpx.get(f"{API}/_control/addresses", timeout=ANSWER_SECONDS, trust_env=False)
+        known = answer.raise_for_status().json()
         reply, name = request.reply(), str(request.q.qname).rstrip(".").lower()
         if name not in known:
             reply.header.rcode = RCODE.NXDOMAIN

@@ -20,9 +20,9 @@ from sandbox.cluster.network import PLACES
 from sandbox.cluster.node import Node
 from sandbox.cluster.remains import remove_cluster
 from sandbox.cluster.worker import Worker, node_is_ready
-from sandbox.host.addresses import CONTROL_PLANE, KUBERNETES_PORT, PATIENCE, address
+from sandbox.host.addresses import CONTROL_PLANE, KUBERNETES_PORT, address
 from sandbox.host.paths import LOGS, RUN
-from sandbox.host.process import Child
+from sandbox.host.process import ANSWER_SECONDS, Child
 from sandbox.host.tcp_forwarder import Target, TcpForwarder
 from sandbox.toolchain.build import tool
 
@@ -231,7 +231,7 @@ class Kubernetes:
             base_url=self.server,
             headers={"Authorization": f"Bearer {self.admin_token}"},
             verify=ssl.create_default_context(cadata=self.ca_pem.decode()),
-            timeout=PATIENCE,
+            timeout=ANSWER_SECONDS,
             trust_env=False,
         )
 

@@ -42,9 +42,6 @@ PODS = "10.244.0.0/16"
 NODE_GATEWAY = "10.116.0.1"
 """The machine's address for nodes and pods, and the only address outside the cluster that they reach."""
 
-PATIENCE = 60
-"""How long a part of the sandbox waits for the answer of another one, on a machine whose processors are busy."""
-
 ACME_PORT = 14000
 
 ACME = f"https://{NODE_GATEWAY}:{ACME_PORT}/dir"

@@ -13,6 +13,9 @@ import httpx
 from sandbox.host.errors import SandboxError
 from sandbox.host.paths import LOGS
 
+ANSWER_SECONDS = 60
+"""How long one process of the sandbox waits for the answer of another one: other processes may keep the cores busy."""
+
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 # To the kernel the parent is the *thread* that forked, so one thread that outlives the others starts every child.

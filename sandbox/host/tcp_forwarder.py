@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-_CONNECT_SECONDS = 30
+_CONNECT_SECONDS = 5
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from infra.config import versions
 from sandbox.host.addresses import MIRROR
 from sandbox.host.errors import SandboxError
 from sandbox.host.paths import PROJECT
+from sandbox.host.process import ANSWER_SECONDS
 from sandbox.images import debian, python_base
 from sandbox.images.oci import Layer, Repository
 from sandbox.toolchain.build import tool
@@ -132,7 +133,7 @@ def publish(report: Callable[[str], None], images: Sequence[Image] | None = None
         ImageError: an image can't be made or pushed.
     """
     with (
-        httpx.Client(base_url=f"http://{MIRROR}", timeout=60, trust_env=False) as client,
+        httpx.Client(base_url=f"http://{MIRROR}", timeout=ANSWER_SECONDS, trust_env=False) as client,
         ThreadPoolExecutor(max_workers=2) as pool,  # packing takes a core, Debian's packages wait for the network
     ):
         for done in [pool.submit(_publish, image, client, report) for image in images or (python(), *BINARIES)]:

@@ -32,10 +32,10 @@ class Configured:
         self.stack.up()
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=60)
+        return httpx.get(f"http://{self.address}{path}", headers=headers, timeout=30)
 
     def post(self, path: str, body: Any) -> httpx.Response:  # noqa: ANN401 -- JSON
-        return httpx.post(f"http://{self.address}{path}", json=body, timeout=60)
+        return httpx.post(f"http://{self.address}{path}", json=body, timeout=30)
 
     @contextmanager
     def asked_throughout(self, path: str) -> Iterator[list[int]]:
@@ -49,7 +49,7 @@ class Configured:
 
         def ask() -> None:
             # A connection that is kept may be closed the moment it is used again.
-            with httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0)) as client:
+            with httpx.Client(timeout=30, limits=httpx.Limits(max_keepalive_connections=0)) as client:
                 while not done.wait(0.01):
                     try:
                         statuses.append(client.get(f"http://{self.address}{path}").status_code)

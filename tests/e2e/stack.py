@@ -121,7 +121,7 @@ class Stack:
 
     def get(self, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own options
         with httpx.Client(**options) as client:
-            return client.get(f"http://{self.address}{path}", timeout=60)
+            return client.get(f"http://{self.address}{path}", timeout=30)
 
     def serves(self, *paths: str) -> bool:
         """Reports whether each of the paths is answered with 200."""

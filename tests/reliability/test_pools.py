@@ -203,7 +203,7 @@ OTHER_REGION = 'region: "ams3" would replace cluster mycluster; allowed: nyc1'
 )
 def test_a_cluster_of_a_failed_first_up_is_not_replaced(part: Part, change: dict[str, Any], lines: list[str]) -> None:
     part.account.cloud.vpcs.default_of("nyc1")
-    # A pool is created after its cluster, however slow the machine is.
+    # What is refused is created after the cluster: a pool depends on it.
     part.configure(vpc={"name": "shop"}, nodePools={"batch": {"size": SMALL, "count": 1}})
     part.fault(method="POST", path="node_pools", status=422)
     assert part.up(check=False).returncode != 0

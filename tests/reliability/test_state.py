@@ -24,7 +24,7 @@ class Bucket:
         self._port = 0
         self.appear()
         self.endpoint = f"http://127.0.0.1:{self._port}"
-        # One account for all servers of a process.
+        # moto has one account for all its servers in a process.
         httpx.post(f"{self.endpoint}/moto-api/reset", timeout=PATIENCE).raise_for_status()
         key = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         self._client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **key)

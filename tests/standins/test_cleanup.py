@@ -117,6 +117,20 @@ def test_the_sandbox_of_another_user_is_left_alone(
     assert "one a machine; fix: `make down` as that user" in capsys.readouterr().out
 
 
+def test_the_sandbox_of_another_user_that_accepts_no_connection_in_time_is_left_alone(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sandbox.__main__._PID", run / "daemon.pid")
+    monkeypatch.setattr(cleanup, "clean", lambda: pytest.fail("cleaned"))
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as queued:
+        queued.connect(listener.getsockname())
+        monkeypatch.setattr("sandbox.__main__.API", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(SystemExit) as ended:
+            app(["stop"])
+    assert ended.value.code == 1
+    assert "one a machine; fix: `make down` as that user" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["start", "stop"])
 def test_a_killed_sandbox_that_still_listens_is_waited_for(
     command: str, run: Path, monkeypatch: pytest.MonkeyPatch

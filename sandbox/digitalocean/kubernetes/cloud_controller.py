@@ -16,7 +16,7 @@ from sandbox.digitalocean.errors import ApiError
 from sandbox.digitalocean.kubernetes.records import KubernetesLike
 from sandbox.digitalocean.load_balancers.health import HEALTH_CHECK
 from sandbox.digitalocean.load_balancers.models import LoadBalancers
-from sandbox.host.addresses import PATIENCE
+from sandbox.host.process import ANSWER_SECONDS
 
 Document = dict[str, Any]
 FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
@@ -41,7 +41,9 @@ def client(kubernetes: KubernetesLike) -> httpx.Client:
     """A client of the cluster's API with the cloud's own rights."""
     trust = ssl.create_default_context(cadata=kubernetes.ca_pem.decode())
     bearer = {"Authorization": f"Bearer {kubernetes.admin_token}"}
-    return httpx.Client(base_url=kubernetes.server, verify=trust, headers=bearer, timeout=PATIENCE, trust_env=False)
+    return httpx.Client(
+        base_url=kubernetes.server, verify=trust, headers=bearer, timeout=ANSWER_SECONDS, trust_env=False
+    )
 
 
 class Loop(ABC):
